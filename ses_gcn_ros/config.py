@@ -1,0 +1,106 @@
+"""Configuration as frozen dataclasses: one source for YAML files, ROS parameters and code."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ses_gcn_ros.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """Declare a configuration field with what a person and a ROS parameter need to know of it.
+
+    Parameters
+    ----------
+    default : bool, int, float, str or tuple
+        Value used when nothing else is given. Its type is the field's type.
+    description : str
+        One line with the unit; shown by ``ros2 param describe``.
+    minimum, maximum : float, optional
+        Inclusive limits of a number, or of each number of a tuple.
+    choices : tuple of str, optional
+        The values allowed for a string.
+    """
+    metadata = {
+        "description": description,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": choices,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def build(config_type: type[T], values: Mapping[str, Any]) -> T:
+    """Make a configuration from plain values, checking names, types and ranges.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, a wrong type or a value out of range; the message says what is allowed.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in fields:
+            raise ConfigError(
+                f"unknown parameter '{name}'; {config_type.__name__} knows {', '.join(sorted(fields))}"
+            )
+    checked = {name: _check(fields[name], value) for name, value in values.items()}
+    return config_type(**checked)
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> Any:
+    default = field.default
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"parameter '{field.name}' is {value!r}; it takes a list")
+        kind = tuple_item_type(field)
+        return tuple(_check_scalar(field, kind, item) for item in value)
+    return _check_scalar(field, type(default), value)
+
+
+def tuple_item_type(field: dataclasses.Field[Any]) -> type:
+    """Type of the items of a tuple field, taken from its annotation ``tuple[float, ...]``."""
+    inner = str(field.type).split("[")[-1].split(",")[0].strip()
+    return {"float": float, "int": int, "str": str, "bool": bool}[inner]
+
+
+def _check_scalar(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(
+            f"parameter '{field.name}' is {value!r} ({type(value).__name__}); "
+            f"it takes a {kind.__name__}: {field.metadata['description']}"
+        )
+    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+    if kind in (int, float):
+        low = -math.inf if minimum is None else minimum
+        high = math.inf if maximum is None else maximum
+        if not (low <= value <= high):
+            raise ConfigError(f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]")
+    choices = field.metadata["choices"]
+    if choices is not None and value not in choices:
+        raise ConfigError(
+            f"parameter '{field.name}' is '{value}'; it takes one of {', '.join(choices)}"
+        )
+    return value
+
+
+def describe(config_type: type[Any]) -> dict[str, Any]:
+    """Defaults of a configuration by name, as plain YAML-ready values."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config_type):
+        values[field.name] = list(field.default) if isinstance(field.default, tuple) else field.default
+    return values
