@@ -1,0 +1,33 @@
+"""Where the package's configuration, launch files and samples lie, in a checkout or installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ses_gcn_ros.errors import ConfigError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def share_path(*parts: str) -> Path:
+    """Path of a file or folder that ships beside the code, such as ``config/demo/cell.urdf``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither in the checkout nor in an installed ``share/ses_gcn_ros``.
+    """
+    # A checkout (also through a symlinked install), an ament prefix around this file, the
+    # prefix of the interpreter (pip install, virtual environment).
+    roots = [_PACKAGE.parent]
+    roots += [parent / "share" / "ses_gcn_ros" for parent in _PACKAGE.parents]
+    roots.append(Path(sys.prefix) / "share" / "ses_gcn_ros")
+    for root in roots:
+        candidate = root.joinpath(*parts)
+        if candidate.exists() and (root / "package.xml").exists():
+            return candidate
+    raise ConfigError(
+        f"'{'/'.join(parts)}' is not part of this installation; "
+        f"looked in {', '.join(str(root) for root in dict.fromkeys(roots))}"
+    )
