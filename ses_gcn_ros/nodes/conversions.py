@@ -1,0 +1,150 @@
+"""Messages to the core's arrays and back, without a Python object per joint."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from numpy.typing import NDArray
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
+
+
+def to_seconds(stamp: Time | Duration) -> float:
+    """Stamp or duration in seconds; float64 keeps a stamp of today to 0.3 µs."""
+    return float(stamp.sec + stamp.nanosec * 1e-9)
+
+
+def to_time(seconds: float) -> Time:
+    """Seconds since the epoch as a stamp."""
+    nanoseconds = round(seconds * 1e9)
+    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def to_duration(seconds: float) -> Duration:
+    """Seconds as a duration."""
+    nanoseconds = round(seconds * 1e9)
+    return Duration(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def flat(values: NDArray[np.floating]) -> array[float]:
+    """An array as the float32 sequence that message fields hold, in one copy."""
+    flattened = array("f")
+    flattened.frombytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+    return flattened
+
+
+def skeletons_from_msg(message: msg.SkeletonArray) -> list[Skeleton]:
+    """People of a message; positions (J, 3) [m] in the frame of its header.
+
+    Raises
+    ------
+    InputError
+        For an unknown layout, an array of the wrong length, infinite positions or two people of
+        the same id.
+    """
+    people = [_skeleton_from_msg(entry) for entry in message.skeletons]
+    ids = [person.person_id for person in people]
+    if len(set(ids)) != len(ids):
+        twice = next(person_id for person_id in ids if ids.count(person_id) > 1)
+        raise InputError(f"person_id '{twice}' appears twice in one message; ids must be unique")
+    return people
+
+
+def _skeleton_from_msg(entry: msg.Skeleton) -> Skeleton:
+    joints = len(get_layout(entry.layout).joints)
+    if len(entry.positions) != 3 * joints or len(entry.confidence) != joints:
+        raise InputError(
+            f"person '{entry.person_id}': {len(entry.positions)} position values and "
+            f"{len(entry.confidence)} confidences; layout '{entry.layout}' has {joints} joints "
+            f"and takes {3 * joints} and {joints}"
+        )
+    skeleton = Skeleton(
+        person_id=entry.person_id,
+        layout=entry.layout,
+        positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(joints, 3),
+        confidence=np.frombuffer(entry.confidence, dtype=np.float32),
+    )
+    check_skeleton(skeleton)
+    return skeleton
+
+
+def skeletons_to_msg(
+    stamp: Time, frame_id: str, people: Iterable[Skeleton]
+) -> msg.SkeletonArray:
+    """Message of everybody seen at `stamp`, positions in `frame_id`."""
+    message = msg.SkeletonArray()
+    message.header.stamp = stamp
+    message.header.frame_id = frame_id
+    message.skeletons = [
+        msg.Skeleton(
+            person_id=person.person_id,
+            layout=person.layout,
+            positions=flat(person.positions),
+            confidence=flat(person.confidence),
+        )
+        for person in people
+    ]
+    return message
+
+
+def forecasts_to_msg(
+    stamp: Time, frame_id: str, forecasts: Iterable[Forecast]
+) -> msg.ForecastArray:
+    """Message of everybody's forecast, made from observations up to `stamp`."""
+    message = msg.ForecastArray()
+    message.header.stamp = stamp
+    message.header.frame_id = frame_id
+    message.forecasts = [
+        msg.Forecast(
+            person_id=forecast.person_id,
+            layout=forecast.layout,
+            step=to_duration(forecast.step),
+            steps=len(forecast.positions),
+            positions=flat(forecast.positions),
+            radius=flat(forecast.radius),
+            coverage=float(forecast.coverage),
+            model=forecast.model,
+        )
+        for forecast in forecasts
+    ]
+    return message
+
+
+def forecasts_from_msg(message: msg.ForecastArray) -> list[Forecast]:
+    """Forecasts of a message; positions (H, J, 3), radii (H, J) [m] in the frame of its header.
+
+    Raises
+    ------
+    InputError
+        For an unknown layout, arrays of the wrong length or a step that is not positive.
+    """
+    return [_forecast_from_msg(message, entry) for entry in message.forecasts]
+
+
+def _forecast_from_msg(message: msg.ForecastArray, entry: msg.Forecast) -> Forecast:
+    joints, steps = len(get_layout(entry.layout).joints), entry.steps
+    if len(entry.positions) != 3 * joints * steps or len(entry.radius) != joints * steps:
+        raise InputError(
+            f"forecast of '{entry.person_id}': {len(entry.positions)} position values and "
+            f"{len(entry.radius)} radii; {steps} steps of layout '{entry.layout}' take "
+            f"{3 * joints * steps} and {joints * steps}"
+        )
+    step = to_seconds(entry.step)
+    if step <= 0.0:
+        raise InputError(f"forecast of '{entry.person_id}': step is {step} s; it must be positive")
+    return Forecast(
+        person_id=entry.person_id,
+        layout=entry.layout,
+        stamp=to_seconds(message.header.stamp),
+        step=step,
+        positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(steps, joints, 3),
+        radius=np.frombuffer(entry.radius, dtype=np.float32).reshape(steps, joints),
+        coverage=entry.coverage,
+        model=entry.model,
+    )

@@ -1,0 +1,37 @@
+"""Quality of service of every topic, in one place."""
+
+from __future__ import annotations
+
+from rclpy.duration import Duration
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+
+IMAGES = qos_profile_sensor_data
+STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    history=HistoryPolicy.KEEP_LAST,
+)
+
+
+def stream(reliability: str = "reliable", deadline: float | None = None) -> QoSProfile:
+    """Profile of skeletons, forecasts and states.
+
+    Parameters
+    ----------
+    reliability : str
+        "reliable" or "best_effort"; a reliable subscriber never hears a best-effort publisher.
+    deadline : float, optional
+        Longest time between two messages [s] that is offered or asked for.
+    """
+    profile = QoSProfile(depth=10, reliability=ReliabilityPolicy[reliability.upper()])
+    if deadline is not None:
+        profile.deadline = Duration(seconds=deadline)
+    return profile

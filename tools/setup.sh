@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Make .venv: Python packages, ROS 2 (wheels, unless a ROS 2 distribution is sourced), our messages
+# and the stand-ins for the ROS packages that are missing. Writes nothing outside the checkout, but
+# installs a missing compiler or venv module with apt where that needs no password.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=$PWD/.venv
+log=$PWD/build/setup.log
+mkdir -p build
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+# run DESCRIPTION COMMAND…: quiet unless it fails
+run() {
+  say "$1"
+  shift
+  "$@" >"$log" 2>&1 || {
+    tail -n 30 "$log" >&2
+    fail "'$*' failed; its whole output is in $log"
+  }
+}
+hash_of() { cat "$@" | sha256sum | cut -d' ' -f1; }
+imports() { "$venv/bin/python" -c "import $1" 2>/dev/null; }
+
+system_packages() {
+  local missing=()
+  command -v c++ >/dev/null || missing+=(g++)
+  command -v make >/dev/null || missing+=(make)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ -f "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing+=(python3-dev)
+  # OpenCV, which mediapipe brings, links these two.
+  ldconfig -p 2>/dev/null | grep -q 'libGL\.so\.1' || missing+=(libgl1)
+  ldconfig -p 2>/dev/null | grep -q 'libglib-2\.0\.so\.0' || missing+=(libglib2.0-0)
+  [ ${#missing[@]} -eq 0 ] && return
+  local install="apt-get install -y ${missing[*]}"
+  command -v apt-get >/dev/null || fail "missing: ${missing[*]}; install them with this system's package manager"
+  if [ "$(id -u)" -eq 0 ]; then
+    run "Installing ${missing[*]}" bash -c "apt-get update && DEBIAN_FRONTEND=noninteractive $install"
+  elif sudo -n true 2>/dev/null; then
+    run "Installing ${missing[*]}" bash -c "sudo -n apt-get update && sudo -n DEBIAN_FRONTEND=noninteractive $install"
+  else
+    fail "missing: ${missing[*]}; run: sudo $install"
+  fi
+}
+
+# The plain torch wheel carries several GB of CUDA: without an NVIDIA driver the CPU build is taken,
+# from where pip is told to look or else by uv, which knows where CPU builds are.
+torch() {
+  imports torch && return
+  if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
+    run "Installing torch (CUDA)" "$venv/bin/pip" install torch
+  elif ! "$venv/bin/pip" install --only-binary=:all: 'torch==2.13.0+cpu' >"$log" 2>&1; then
+    run "Installing uv" "$venv/bin/pip" install uv
+    run "Installing torch (CPU)" "$venv/bin/uv" pip install --python "$venv/bin/python" --torch-backend=cpu torch
+  fi
+}
+
+python_packages() {
+  local stamp wanted
+  stamp=$venv/.requirements
+  wanted=$(hash_of requirements/*.txt tools/setup.sh)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+  [ -x "$venv/bin/pip" ] || run "Making the environment .venv" python3 -m venv ${ROS_DISTRO:+--system-site-packages} "$venv"
+  say "Installing torch"
+  torch
+  local files=(-r requirements/core.txt -r requirements/pose.txt -r requirements/dev.txt)
+  imports rclpy && [ -n "${ROS_DISTRO:-}" ] || files+=(-r requirements/underlay.txt)
+  run "Installing the Python packages (a minute or two)" "$venv/bin/pip" install "${files[@]}"
+  run "Correcting the include folders of the ROS 2 wheels" "$venv/bin/python" tools/correct_export_paths.py
+  echo "$wanted" >"$stamp"
+}
+
+# build FOLDER: configure, compile and install an ament package; symbolic links to its Python files,
+# so that editing one needs no rebuild. Nothing is compiled again while its build files are the same.
+build() {
+  local source=$1 name stamp wanted
+  name=$(basename "$(cd "$source" && pwd)")
+  [ "$source" = . ] && name=ses_gcn_ros
+  stamp=build/$name/.built
+  wanted=$(find "$source/CMakeLists.txt" "$source/package.xml" "$source/msg" "$source/resource" -type f 2>/dev/null |
+    sort | xargs cat | cat - "$venv/.requirements" | sha256sum | cut -d' ' -f1)
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    run "Building $name" bash -c "
+      '$venv/bin/cmake' -S '$source' -B 'build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
+        -DCMAKE_PREFIX_PATH='$venv' -DPython3_EXECUTABLE='$venv/bin/python' -DPython3_FIND_VIRTUALENV=ONLY \
+        -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release &&
+      '$venv/bin/cmake' --build 'build/$name' --parallel"
+  fi
+  "$venv/bin/cmake" --install "build/$name" >"$log" 2>&1 || fail "installing $name failed; see $log"
+  echo "$wanted" >"$stamp"
+}
+
+system_packages
+python_packages
+export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
+for package in tf2_msgs tf2_ros tf_transformations; do
+  # A real one, from a sourced distribution, is left to serve.
+  [ -d "build/$package" ] || ! imports $package || continue
+  build underlay/$package
+done
+build .
