@@ -1,0 +1,34 @@
+"""Transform buffer, listener and broadcasters, with the import name and behaviour of tf2_ros."""
+
+from tf2_py import (
+    BufferCore,
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    TimeoutException,
+    TransformException,
+)
+
+from .buffer import Buffer
+from .buffer_interface import BufferInterface, TransformRegistration, TypeException
+from .static_transform_broadcaster import StaticTransformBroadcaster
+from .transform_broadcaster import TransformBroadcaster
+from .transform_listener import TransformListener
+
+__all__ = [
+    "Buffer",
+    "BufferCore",
+    "BufferInterface",
+    "ConnectivityException",
+    "ExtrapolationException",
+    "InvalidArgumentException",
+    "LookupException",
+    "StaticTransformBroadcaster",
+    "TimeoutException",
+    "TransformBroadcaster",
+    "TransformException",
+    "TransformListener",
+    "TransformRegistration",
+    "TypeException",
+]
