@@ -74,9 +74,7 @@ def _skeleton_from_msg(entry: msg.Skeleton) -> Skeleton:
     return skeleton
 
 
-def skeletons_to_msg(
-    stamp: Time, frame_id: str, people: Iterable[Skeleton]
-) -> msg.SkeletonArray:
+def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> msg.SkeletonArray:
     """Message of everybody seen at `stamp`, positions in `frame_id`."""
     message = msg.SkeletonArray()
     message.header.stamp = stamp

@@ -48,7 +48,9 @@ def declare(node: Node, config_type: type[Any]) -> None:
             node._parameter_overrides.pop(field.name)  # YAML has no type for an empty list
         value = list(default) if isinstance(default, tuple) else default
         try:
-            node.declare_parameter(field.name, Parameter(field.name, kind, value), _descriptor(field))
+            node.declare_parameter(
+                field.name, Parameter(field.name, kind, value), _descriptor(field)
+            )
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ConfigError(
                 f"{node.get_name()}: parameter '{field.name}' is {override.value!r}; it takes a "
@@ -85,7 +87,7 @@ def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=field.metadata["description"])
     if choices:
         descriptor.additional_constraints = f"one of {', '.join(choices)}"
-    if minimum is None and maximum is None or isinstance(field.default, tuple):
+    if (minimum is None and maximum is None) or isinstance(field.default, tuple):
         return descriptor
     if isinstance(field.default, float):
         low = -1.7e308 if minimum is None else float(minimum)
@@ -102,4 +104,6 @@ def _limits(field: dataclasses.Field[Any]) -> str:
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     if minimum is None and maximum is None:
         return ""
-    return f" in [{'-inf' if minimum is None else minimum}, {'inf' if maximum is None else maximum}]"
+    return (
+        f" in [{'-inf' if minimum is None else minimum}, {'inf' if maximum is None else maximum}]"
+    )

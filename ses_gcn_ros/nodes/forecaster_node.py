@@ -1,0 +1,102 @@
+"""skeletons → forecasts: one forward pass for all people, constant velocity where that can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from visualization_msgs.msg import MarkerArray
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast import ForecastConfig, Forecaster, load
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
+
+
+class ForecasterNode(ManagedNode):
+    """Forecast everybody in `skeletons` and publish `forecasts`."""
+
+    config: ForecastConfig
+
+    def __init__(self) -> None:
+        super().__init__("forecaster_node", ForecastConfig)
+
+    def configure(self) -> None:
+        """Load the weights and build the engine."""
+        config = self.config
+        self.engine = load(config.weights or None, engine=config.engine, device=config.device)
+        self.forecaster = Forecaster(self.engine, config)
+        self.frame_id = ""
+        self.get_logger().info(
+            f"{self.engine.name}: {self.engine.observed} frames in, {self.engine.horizon} out "
+            f"at {self.engine.fps:g} Hz"
+        )
+
+    def activate(self) -> None:
+        """Listen and publish."""
+        profile = qos.stream(self.config.reliability)
+        self.boards = MarkerBoard(), MarkerBoard()
+        self.forecasts = self.while_active(
+            self.create_publisher(msg.ForecastArray, "forecasts", qos.STREAM)
+        )
+        self.markers = tuple(
+            self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.STREAM))
+            for topic in ("skeletons", "forecasts")
+        )
+        self.while_active(
+            self.create_subscription(
+                msg.SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
+            )
+        )
+
+    def release(self) -> None:
+        """Give the weights' memory back."""
+        self.engine = self.forecaster = None
+
+    def on_skeletons(self, message: msg.SkeletonArray) -> None:
+        """Forecast from one more observation of everybody."""
+        frame_id = message.header.frame_id
+        if not frame_id:
+            raise InputError("skeletons came without a frame_id; set it to a frame with z up")
+        if frame_id != self.frame_id:
+            # Histories in another frame would look like a jump of everybody.
+            self.forecaster = Forecaster(self.engine, self.config)
+            self.frame_id = frame_id
+        people = skeletons_from_msg(message)
+        self.forecaster.observe(to_seconds(message.header.stamp), people)
+        forecasts = self.forecaster.forecast()
+        self.forecasts.publish(forecasts_to_msg(message.header.stamp, frame_id, forecasts))
+        drawings = (
+            lambda: skeleton_markers(people),
+            lambda: forecast_markers(forecasts),
+        )
+        for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
+            if publisher.get_subscription_count():
+                publisher.publish(board.show(message.header, draw()))
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """People, forecasts and fallbacks."""
+        if getattr(self, "forecaster", None) is None:
+            return DiagnosticStatus.WARN, "not configured", {}
+        counts = self.forecaster.counts
+        values = {
+            "people": counts.people,
+            "forecasts": counts.forecasts,
+            "engine": self.engine.name,
+            **{f"fallback {reason}": n for reason, n in counts.fallbacks.items()},
+        }
+        if self.monitor.problems:
+            return DiagnosticStatus.WARN, "some messages could not be used", values
+        return DiagnosticStatus.OK, "forecasting", values
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``ros2 run ses_gcn_ros forecaster_node``."""
+    return run(lambda: [ForecasterNode()], args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""What all nodes share: lifecycle, parameters, diagnostics, bad messages, a clean end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.monitoring import StreamMonitor
+from ses_gcn_ros.nodes import process
+from ses_gcn_ros.nodes.conversions import to_seconds
+from ses_gcn_ros.nodes.parameters import declare, read
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose parameters are the fields of a configuration dataclass.
+
+    A node overrides `configure` and `activate`, and `deactivate` and `release` where it has
+    something to close. What it opens through `while_active` is closed on deactivation.
+
+    Parameters
+    ----------
+    name : str
+        Node name.
+    config_type : type
+        Frozen dataclass of options; one of them is ``autostart``.
+    """
+
+    def __init__(self, name: str, config_type: type[Any]) -> None:
+        super().__init__(name)
+        self._config_type = config_type
+        self._open: list[tuple[Callable[[Any], Any], Any]] = []
+        self.exit_code: int | None = None
+        self.monitor = StreamMonitor()
+        try:
+            declare(self, config_type)
+            self.config = read(self, config_type)
+        except SesGcnError:
+            self.destroy_node()
+            raise
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
+
+    # What a node fills in -------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Load what the node needs; raises SesGcnError when it can't."""
+
+    def activate(self) -> None:
+        """Open subscriptions, publishers and timers, each through `while_active`."""
+
+    def deactivate(self) -> None:
+        """Say a last word before what `activate` opened is closed."""
+
+    def release(self) -> None:
+        """Let go of what `configure` loaded."""
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """Level, message and values for /diagnostics, besides rate, latency and problems."""
+        return DiagnosticStatus.OK, "running", {}
+
+    # What a node uses -----------------------------------------------------------------------
+
+    def now(self) -> float:
+        """ROS time in seconds."""
+        return to_seconds(self.get_clock().now().to_msg())
+
+    def while_active(self, entity: Any) -> Any:
+        """Close a subscription, publisher or timer when the node is deactivated."""
+        kind = type(entity).__name__.lower()
+        for word in ("subscription", "publisher", "timer", "service"):
+            if word in kind:
+                self._open.append((getattr(self, f"destroy_{word}"), entity))
+                return entity
+        raise TypeError(f"don't know how to close a {kind}")
+
+    def guarded(self, handler: Callable[[Any], None]) -> Callable[[Any, dict[str, int]], None]:
+        """Callback around `handler` that times it and survives a bad message.
+
+        The latency counts from the message's arrival in the middleware to the end of `handler`.
+        """
+
+        def callback(message: Any, info: dict[str, int]) -> None:
+            started = time.monotonic()
+            waited = max(0, time.time_ns() - info["received_timestamp"]) * 1e-9
+            try:
+                handler(message)
+            except SesGcnError as error:
+                self.monitor.fail(type(error).__name__)
+                self.get_logger().warning(str(error), throttle_duration_sec=2.0)
+            except Exception as error:  # a fault of ours must not take the cell's watch down
+                self.monitor.fail(f"internal {type(error).__name__}")
+                self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
+            else:
+                ended = time.monotonic()
+                self.monitor.handle(ended, waited + ended - started)
+
+        return callback
+
+    def finish(self, code: int = 0) -> None:
+        """End the process in an orderly way once the current callback returns."""
+        self.exit_code = code
+
+    # Lifecycle ------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters anew and load."""
+        try:
+            self.config = read(self, self._config_type)
+            self.configure()
+        except SesGcnError as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the streams."""
+        try:
+            self.activate()
+        except SesGcnError as error:
+            self._failure = error
+            self.get_logger().error(str(error))
+            self._close_streams()
+            return TransitionCallbackReturn.FAILURE
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the streams."""
+        self.deactivate()
+        self._close_streams()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release what was loaded."""
+        self.release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close and release from whatever state."""
+        if self._open:
+            self.deactivate()
+            self._close_streams()
+        self.release()
+        return super().on_shutdown(state)
+
+    def bring_up(self) -> None:
+        """Configure and activate; raises the SesGcnError that stopped it."""
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise self._failure
+
+    def _close_streams(self) -> None:
+        while self._open:
+            destroy, entity = self._open.pop()
+            destroy(entity)
+
+    def _publish_diagnostics(self) -> None:
+        level, text, values = self.diagnose()
+        measured = {
+            "rate_hz": f"{self.monitor.rate(time.monotonic()):.1f}",
+            "latency_median_ms": f"{self.monitor.latency(0.5) * 1e3:.3f}",
+            "latency_p99_ms": f"{self.monitor.latency(0.99) * 1e3:.3f}",
+            "handled": str(self.monitor.handled),
+        }
+        measured |= {f"problem {name}": str(n) for name, n in self.monitor.problems.items()}
+        measured |= {key: str(value) for key, value in values.items()}
+        status = DiagnosticStatus(
+            level=level,
+            name=self.get_fully_qualified_name().lstrip("/"),
+            message=text,
+            hardware_id="ses_gcn_ros",
+            values=[KeyValue(key=key, value=value) for key, value in measured.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = None) -> int:
+    """Run nodes in this process until a signal comes or one of them finishes.
+
+    Parameters
+    ----------
+    node_types : callable
+        Makes the nodes, once the middleware is up.
+    args : list of str, optional
+        Command line with ``--ros-args``; that of the process by default.
+
+    Returns
+    -------
+    int
+        Does not return where all went well: the process ends with 0, or with 1 and a sentence on
+        the standard error output.
+    """
+    process.watch_signals()
+    code = 0
+    executor: Executor | None = None
+    nodes: list[ManagedNode] = []
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        executor = SingleThreadedExecutor()
+        signalled = process.when_signalled(executor.wake)
+        nodes = node_types()
+        for node in nodes:
+            executor.add_node(node)
+        for node in nodes:
+            if node.config.autostart and not signalled.is_set():
+                node.bring_up()
+        while not signalled.is_set() and all(node.exit_code is None for node in nodes):
+            executor.spin_once()
+        code = max((node.exit_code or 0 for node in nodes), default=0)
+    except SesGcnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    finally:
+        for node in nodes:
+            node.trigger_shutdown()
+            node.destroy_node()
+        if executor is not None:
+            executor.shutdown()
+        rclpy.try_shutdown()
+    process.leave(code)
+    return code

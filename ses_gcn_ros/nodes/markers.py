@@ -1,0 +1,200 @@
+"""Drawings for RViz: stable ids, lifetimes, and a DELETE for whatever is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.skeleton import Skeleton, get_layout
+
+LIFETIME = Duration(nanosec=500_000_000)  # a drawing outlives its node by no more than this
+SKELETON_COLOUR = (0.10, 0.45, 0.80)
+FORECAST_COLOUR = (0.90, 0.45, 0.05)
+LEVEL_COLOURS = ((0.10, 0.62, 0.47), (0.90, 0.62, 0.00), (0.84, 0.15, 0.16))  # CLEAR REDUCED STOP
+_DRAWN_STEPS = 6  # of a forecast; more is a fog
+
+
+class MarkerBoard:
+    """One marker topic: knows what it showed last and deletes what is no longer drawn."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, int]] = set()
+
+    def show(self, header: Header, markers: Iterable[Marker]) -> MarkerArray:
+        """Message that draws `markers` and removes what was drawn before and isn't now."""
+        drawn = list(markers)
+        for marker in drawn:
+            marker.header = header
+            marker.lifetime = LIFETIME
+        now = {(marker.ns, marker.id) for marker in drawn}
+        gone = [
+            Marker(header=header, ns=ns, id=number, action=Marker.DELETE)
+            for ns, number in sorted(self._shown - now)
+        ]
+        self._shown = now
+        return MarkerArray(markers=gone + drawn)
+
+
+def skeleton_markers(people: Sequence[Skeleton]) -> list[Marker]:
+    """Limbs as lines, joints as balls and the name above the head of each person."""
+    markers = []
+    for person in people:
+        limbs = np.asarray(get_layout(person.layout).limbs)
+        colour = _colour(SKELETON_COLOUR)
+        seen = person.positions[np.isfinite(person.positions).all(axis=1)]
+        lines = _lines(person.positions[None], limbs)
+        ns = f"person/{person.person_id}"
+        markers.append(_marker(ns, 0, Marker.LINE_LIST, 0.03, colour, points=_points(lines)))
+        markers.append(_marker(ns, 1, Marker.SPHERE_LIST, 0.05, colour, points=_points(seen)))
+        if len(seen):
+            top = seen[np.argmax(seen[:, 2])]
+            name = _marker(ns, 2, Marker.TEXT_VIEW_FACING, 0.12, _colour((1.0, 1.0, 1.0)))
+            name.pose.position = _point(top + (0.0, 0.0, 0.25))
+            name.text = person.person_id
+            markers.append(name)
+    return markers
+
+
+def forecast_markers(forecasts: Sequence[Forecast]) -> list[Marker]:
+    """Skeletons to come, paler the later, and the radius of each joint at the horizon's end."""
+    markers = []
+    for forecast in forecasts:
+        limbs = np.asarray(get_layout(forecast.layout).limbs)
+        horizon = len(forecast.positions)
+        steps = np.unique(np.linspace(0, horizon - 1, _DRAWN_STEPS).round().astype(int))
+        ns = f"person/{forecast.person_id}"
+        for number, step in enumerate(steps):
+            colour = _colour(FORECAST_COLOUR, 0.9 * (1.0 - step / horizon) + 0.1)
+            lines = _lines(forecast.positions[step : step + 1], limbs)
+            markers.append(
+                _marker(ns, number, Marker.LINE_LIST, 0.02, colour, points=_points(lines))
+            )
+        last, radius = forecast.positions[-1], forecast.radius[-1]
+        for joint in np.flatnonzero(np.isfinite(last).all(axis=1)):
+            diameter = 2.0 * float(radius[joint])
+            ball = _marker(
+                f"{ns}/radius", int(joint), Marker.SPHERE, diameter, _colour(FORECAST_COLOUR, 0.08)
+            )
+            ball.pose.position = _point(last[joint])
+            markers.append(ball)
+    return markers
+
+
+def capsule_markers(
+    ns: str,
+    starts: NDArray[np.floating],
+    ends: NDArray[np.floating],
+    radii: NDArray[np.floating],
+    colour: tuple[float, float, float],
+    alpha: float = 0.35,
+) -> list[Marker]:
+    """Capsules as cylinders with balls at their ends.
+
+    Parameters
+    ----------
+    ns : str
+        Namespace of the markers.
+    starts, ends : (L, 3) array
+        Ends of the axes [m].
+    radii : (L,) array
+        Radii [m].
+    colour : tuple of float
+        Red, green, blue, 0 to 1.
+    alpha : float
+        Opacity, 0 to 1.
+    """
+    markers = []
+    axes = ends - starts
+    lengths = np.linalg.norm(axes, axis=1)
+    for index in np.flatnonzero(np.isfinite(lengths)):
+        diameter = 2.0 * float(radii[index])
+        body = _marker(ns, 3 * int(index), Marker.CYLINDER, diameter, _colour(colour, alpha))
+        body.scale.z = float(lengths[index])
+        body.pose = _pose_along((starts[index] + ends[index]) / 2.0, axes[index])
+        markers.append(body)
+        for end, position in enumerate((starts[index], ends[index])):
+            ball = _marker(
+                ns, 3 * int(index) + 1 + end, Marker.SPHERE, diameter, _colour(colour, alpha)
+            )
+            ball.pose.position = _point(position)
+            markers.append(ball)
+    return markers
+
+
+def closest_pair_markers(
+    human: NDArray[np.floating], robot: NDArray[np.floating], separation: float, level: int
+) -> list[Marker]:
+    """Line between the closest points of person and robot, (3,) each [m], with the distance."""
+    colour = _colour(LEVEL_COLOURS[level])
+    line = _marker("closest", 0, Marker.LINE_LIST, 0.015, colour)
+    line.points = _points(np.stack([human, robot]))
+    text = _marker("closest", 1, Marker.TEXT_VIEW_FACING, 0.12, colour)
+    text.pose.position = _point((human + robot) / 2.0 + (0.0, 0.0, 0.1))
+    text.text = f"{separation:.2f} m"
+    return [line, text]
+
+
+def text_marker(ns: str, position: NDArray[np.floating], text: str, level: int) -> Marker:
+    """Text in the colour of a safety level at `position`, (3,) [m]."""
+    marker = _marker(ns, 0, Marker.TEXT_VIEW_FACING, 0.15, _colour(LEVEL_COLOURS[level]))
+    marker.pose.position = _point(position)
+    marker.text = text
+    return marker
+
+
+def _marker(
+    ns: str,
+    number: int,
+    kind: int,
+    size: float,
+    colour: ColorRGBA,
+    points: list[Point] | None = None,
+) -> Marker:
+    return Marker(
+        ns=ns,
+        id=number,
+        type=kind,
+        action=Marker.ADD,
+        pose=Pose(orientation=Quaternion(w=1.0)),
+        scale=Vector3(x=size, y=size, z=size),
+        color=colour,
+        points=points or [],
+    )
+
+
+def _colour(rgb: tuple[float, float, float], alpha: float = 1.0) -> ColorRGBA:
+    return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=float(alpha))
+
+
+def _lines(positions: NDArray[np.floating], limbs: NDArray[np.integer]) -> NDArray[np.floating]:
+    """Ends of the seen limbs of skeletons (S, J, 3), two rows a limb."""
+    ends = positions[:, limbs].reshape(-1, 2, 3)
+    return ends[np.isfinite(ends).all(axis=(1, 2))].reshape(-1, 3)
+
+
+def _points(positions: NDArray[np.floating]) -> list[Point]:
+    return [Point(x=x, y=y, z=z) for x, y, z in positions.tolist()]
+
+
+def _point(position: NDArray[np.floating]) -> Point:
+    x, y, z = (float(value) for value in position)
+    return Point(x=x, y=y, z=z)
+
+
+def _pose_along(centre: NDArray[np.floating], axis: NDArray[np.floating]) -> Pose:
+    """Pose whose z axis points along `axis`."""
+    pose = Pose(position=_point(centre), orientation=Quaternion(w=1.0))
+    length = np.linalg.norm(axis)
+    if length > 1e-9:
+        rotation, _ = Rotation.align_vectors(axis[None] / length, np.array([[0.0, 0.0, 1.0]]))
+        x, y, z, w = (float(value) for value in rotation.as_quat())
+        pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
+    return pose
