@@ -1,0 +1,246 @@
+"""What a transform buffer answers about a tree of frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+from frames import about_z, at, stamped, translation
+from rclpy.duration import Duration
+from rclpy.time import Time
+from tf2_ros import (
+    Buffer,
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    TimeoutException,
+    TransformException,
+)
+
+LATEST = Time()
+
+
+@pytest.fixture
+def arm(buffer: Buffer) -> Buffer:
+    """A base that stands in the world, a tool that moves on it at 1 m/s from 10 s to 12 s."""
+    buffer.set_transform_static(stamped("world", "base", xyz=(0, 0, 1)), "test")
+    for second in (10.0, 11.0, 12.0):
+        buffer.set_transform(stamped("base", "tool", second, xyz=(second, 0, 0)), "test")
+    return buffer
+
+
+def test_every_error_is_a_transform_exception() -> None:
+    for error in (
+        ConnectivityException,
+        ExtrapolationException,
+        InvalidArgumentException,
+        LookupException,
+        TimeoutException,
+    ):
+        assert issubclass(error, TransformException)
+    assert issubclass(TransformException, Exception)
+
+
+class TestPath:
+    def test_leads_from_source_coordinates_to_target_coordinates(self, arm: Buffer) -> None:
+        assert translation(arm.lookup_transform("world", "tool", at(11))) == [11, 0, 1]
+
+    def test_leads_back_as_well(self, arm: Buffer) -> None:
+        assert translation(arm.lookup_transform("tool", "world", at(11))) == [-11, 0, -1]
+
+    def test_turns_with_the_frames_on_it(self, buffer: Buffer) -> None:
+        buffer.set_transform_static(stamped("world", "base", quaternion=about_z(90)), "test")
+        buffer.set_transform_static(stamped("base", "tool", xyz=(1, 0, 0)), "test")
+        tool = buffer.lookup_transform("world", "tool", LATEST)
+        np.testing.assert_allclose(translation(tool), [0, 1, 0], atol=1e-12)
+
+    def test_passes_through_a_common_ancestor(self, arm: Buffer) -> None:
+        arm.set_transform_static(stamped("world", "camera", xyz=(0, 2, 0)), "test")
+        assert translation(arm.lookup_transform("camera", "tool", at(12))) == [12, -2, 1]
+
+    def test_needs_no_data_above_the_common_ancestor(self, arm: Buffer) -> None:
+        arm.set_transform(stamped("map", "world", 50.0), "test")
+        arm.set_transform_static(stamped("world", "camera", xyz=(0, 2, 0)), "test")
+        assert translation(arm.lookup_transform("camera", "tool", at(12))) == [12, -2, 1]
+
+    def test_is_labelled_with_both_frames_and_the_time(self, arm: Buffer) -> None:
+        answer = arm.lookup_transform("world", "tool", at(11.25))
+        assert answer.header.frame_id == "world"
+        assert answer.child_frame_id == "tool"
+        assert Time.from_msg(answer.header.stamp).nanoseconds == 11_250_000_000
+
+    def test_takes_the_time_as_a_message_too(self, arm: Buffer) -> None:
+        answer = arm.lookup_transform("world", "tool", at(11.25).to_msg())
+        assert translation(answer) == [11.25, 0, 1]
+
+    def test_of_a_frame_to_itself_is_the_identity(self, arm: Buffer) -> None:
+        answer = arm.lookup_transform("tool", "tool", at(99))
+        assert translation(answer) == [0, 0, 0]
+        assert answer.transform.rotation.w == 1
+        assert translation(arm.lookup_transform("unheard_of", "unheard_of", LATEST)) == [0, 0, 0]
+
+
+class TestTime:
+    def test_between_two_samples_is_interpolated(self, arm: Buffer) -> None:
+        assert translation(arm.lookup_transform("base", "tool", at(10.5))) == [10.5, 0, 0]
+
+    def test_zero_asks_for_the_latest(self, arm: Buffer) -> None:
+        answer = arm.lookup_transform("world", "tool", LATEST)
+        assert translation(answer) == [12, 0, 1]
+        assert answer.header.stamp.sec == 12
+
+    def test_zero_stops_where_the_slowest_frame_of_the_path_does(self, arm: Buffer) -> None:
+        for second in (11.0, 11.5, 13.0):
+            arm.set_transform(stamped("tool", "finger", second), "test")
+        for second in (10.0, 11.5):
+            arm.set_transform(stamped("world", "person", second), "test")
+        assert arm.lookup_transform("base", "finger", LATEST).header.stamp.sec == 12
+        answer = arm.lookup_transform("person", "finger", LATEST)
+        assert Time.from_msg(answer.header.stamp).nanoseconds == 11_500_000_000
+
+    def test_is_anything_for_static_frames(self, arm: Buffer) -> None:
+        for time in (LATEST, at(1), at(1e6)):
+            answer = arm.lookup_transform("world", "base", time)
+            assert translation(answer) == [0, 0, 1]
+            assert Time.from_msg(answer.header.stamp).nanoseconds == time.nanoseconds
+
+    def test_latest_common_is_known(self, arm: Buffer) -> None:
+        assert arm.get_latest_common_time("world", "tool").nanoseconds == 12_000_000_000
+        assert arm.get_latest_common_time("world", "base").nanoseconds == 0
+        assert arm.get_latest_common_time("tool", "tool").nanoseconds == 12_000_000_000
+
+    def test_of_samples_may_run_backwards(self, buffer: Buffer) -> None:
+        for second in (12.0, 10.0, 11.0, 11.0):
+            buffer.set_transform(stamped("base", "tool", second, xyz=(second, 0, 0)), "test")
+        assert translation(buffer.lookup_transform("base", "tool", at(10.75))) == [10.75, 0, 0]
+        assert translation(buffer.lookup_transform("base", "tool", LATEST)) == [12, 0, 0]
+
+    def test_must_be_a_time(self, arm: Buffer) -> None:
+        with pytest.raises(TypeError, match="nanosec"):
+            arm.lookup_transform("world", "tool", 11.0)
+
+    def test_between_frames_may_differ_where_a_third_one_stands_still(self, arm: Buffer) -> None:
+        moved = arm.lookup_transform_full("tool", at(12), "tool", at(10), "world")
+        assert translation(moved) == [-2, 0, 0]
+        assert moved.header.stamp.sec == 12
+        assert arm.can_transform_full("tool", at(12), "tool", at(10), "world")
+        assert not arm.can_transform_full("tool", at(12), "tool", at(9), "world")
+        with pytest.raises(ExtrapolationException):
+            arm.lookup_transform_full("tool", at(12), "tool", at(9), "world")
+        with pytest.raises(LookupException, match="moon"):
+            arm.lookup_transform_full("tool", at(12), "tool", at(10), "moon")
+
+
+class TestRefusal:
+    def test_of_an_unknown_frame(self, arm: Buffer) -> None:
+        for target, source in (("world", "moon"), ("moon", "world")):
+            assert not arm.can_transform(target, source, LATEST)
+            with pytest.raises(LookupException, match="moon"):
+                arm.lookup_transform(target, source, LATEST)
+
+    def test_of_frames_in_two_trees(self, arm: Buffer) -> None:
+        arm.set_transform_static(stamped("moon", "crater"), "test")
+        for time in (LATEST, at(11)):
+            assert not arm.can_transform("tool", "crater", time)
+            with pytest.raises(ConnectivityException, match=r"crater|tool"):
+                arm.lookup_transform("tool", "crater", time)
+        with pytest.raises(TransformException):
+            arm.get_latest_common_time("tool", "crater")
+
+    def test_of_a_time_after_the_last_sample(self, arm: Buffer) -> None:
+        assert not arm.can_transform("world", "tool", at(12.5))
+        with pytest.raises(ExtrapolationException, match=r"future.*12\.500000.*12\.000000"):
+            arm.lookup_transform("world", "tool", at(12.5))
+
+    def test_of_a_time_before_the_first_sample(self, arm: Buffer) -> None:
+        assert not arm.can_transform("tool", "world", at(9.5))
+        with pytest.raises(ExtrapolationException, match=r"past.*9\.500000.*10\.000000"):
+            arm.lookup_transform("tool", "world", at(9.5))
+
+    def test_of_any_time_but_that_of_a_single_sample(self, buffer: Buffer) -> None:
+        buffer.set_transform(stamped("base", "tool", 10.0), "test")
+        assert buffer.can_transform("base", "tool", at(10))
+        for second in (9.0, 11.0):
+            with pytest.raises(ExtrapolationException, match=rf"{second:.6f}.*10\.000000"):
+                buffer.lookup_transform("base", "tool", at(second))
+
+    def test_of_a_loop(self, buffer: Buffer) -> None:
+        for parent, child in (("a", "b"), ("b", "c"), ("c", "a"), ("x", "y")):
+            buffer.set_transform_static(stamped(parent, child), "test")
+        for time in (LATEST, at(1)):
+            for target, source in (("y", "a"), ("a", "y")):
+                with pytest.raises(LookupException, match="loop"):
+                    buffer.lookup_transform(target, source, time)
+
+    @pytest.mark.parametrize("frame", ["", "/tool"])
+    def test_of_an_empty_frame_id_or_one_with_a_slash_in_front(
+        self, arm: Buffer, frame: str
+    ) -> None:
+        for target, source in (("world", frame), (frame, "world")):
+            assert not arm.can_transform(target, source, LATEST)
+            with pytest.raises(InvalidArgumentException):
+                arm.lookup_transform(target, source, LATEST)
+
+
+class TestMemory:
+    def test_reaches_ten_seconds_back(self, buffer: Buffer) -> None:
+        for second in (100.0, 101.0, 105.0, 111.0, 111.5):
+            buffer.set_transform(stamped("base", "tool", second), "test")
+        assert buffer.can_transform("base", "tool", at(101))
+        with pytest.raises(ExtrapolationException, match=r"past.*100\.900000.*101\.000000"):
+            buffer.lookup_transform("base", "tool", at(100.9))
+
+    def test_may_be_chosen(self) -> None:
+        buffer = Buffer(cache_time=Duration(seconds=2))
+        for second in (100.0, 101.0, 102.5, 103.0):
+            buffer.set_transform(stamped("base", "tool", second), "test")
+        assert not buffer.can_transform("base", "tool", at(100.5))
+        assert buffer.can_transform("base", "tool", at(101))
+
+    def test_takes_nothing_older_than_it_reaches(self, arm: Buffer) -> None:
+        arm.set_transform(stamped("base", "tool", 1.9), "test")
+        with pytest.raises(ExtrapolationException):
+            arm.lookup_transform("base", "tool", at(1.9))
+        arm.set_transform(stamped("base", "tool", 2.1), "test")
+        assert arm.can_transform("base", "tool", at(2.1))
+
+    def test_keeps_static_frames_when_cleared(self, arm: Buffer) -> None:
+        arm.clear()
+        assert arm.can_transform("world", "base", LATEST)
+        assert not arm.can_transform("base", "tool", LATEST)
+        with pytest.raises(ExtrapolationException):
+            arm.lookup_transform("base", "tool", at(11))
+        arm.set_transform(stamped("base", "tool", 3.0), "test")
+        assert arm.can_transform("world", "tool", at(3))
+
+    def test_lists_its_frames_as_yaml(self, arm: Buffer) -> None:
+        frames = yaml.safe_load(arm.all_frames_as_yaml())
+        assert set(frames) == {"base", "tool"}
+        assert frames["tool"]["parent"] == "base"
+        assert frames["tool"]["broadcaster"] == "test"
+        assert frames["tool"]["most_recent_transform"] == 12.0
+        assert frames["tool"]["oldest_transform"] == 10.0
+        assert frames["tool"]["buffer_length"] == 2.0
+        assert yaml.safe_load(Buffer().all_frames_as_yaml()) == []
+
+
+class TestChange:
+    def test_of_parent_holds_from_its_sample_on(self, arm: Buffer) -> None:
+        arm.set_transform_static(stamped("world", "bench", xyz=(0, 5, 0)), "test")
+        arm.set_transform(stamped("bench", "tool", 13.0), "test")
+        assert translation(arm.lookup_transform("world", "tool", at(12))) == [12, 0, 1]
+        # Between the two, the tool stays where it was last seen: there is nothing to blend.
+        assert translation(arm.lookup_transform("world", "tool", at(12.75))) == [12, 0, 1]
+        assert translation(arm.lookup_transform("world", "tool", at(13))) == [0, 5, 0]
+
+    def test_of_a_static_frame_replaces_it(self, arm: Buffer) -> None:
+        arm.set_transform_static(stamped("world", "base", xyz=(0, 0, 3)), "test")
+        assert translation(arm.lookup_transform("world", "base", at(5))) == [0, 0, 3]
+
+    def test_from_moving_to_static_and_back_starts_afresh(self, arm: Buffer) -> None:
+        arm.set_transform_static(stamped("base", "tool", xyz=(7, 0, 0)), "test")
+        assert translation(arm.lookup_transform("base", "tool", at(11))) == [7, 0, 0]
+        arm.set_transform(stamped("base", "tool", 20.0, xyz=(8, 0, 0)), "test")
+        assert translation(arm.lookup_transform("base", "tool", at(20))) == [8, 0, 0]
+        assert not arm.can_transform("base", "tool", at(11))
