@@ -53,9 +53,8 @@ def build(config_type: type[T], values: Mapping[str, Any]) -> T:
     fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:
-            raise ConfigError(
-                f"unknown parameter '{name}'; {config_type.__name__} knows {', '.join(sorted(fields))}"
-            )
+            known = ", ".join(sorted(fields))
+            raise ConfigError(f"unknown parameter '{name}'; {config_type.__name__} knows {known}")
     checked = {name: _check(fields[name], value) for name, value in values.items()}
     return config_type(**checked)
 
@@ -89,18 +88,12 @@ def _check_scalar(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
         low = -math.inf if minimum is None else minimum
         high = math.inf if maximum is None else maximum
         if not (low <= value <= high):
-            raise ConfigError(f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]")
+            raise ConfigError(
+                f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]"
+            )
     choices = field.metadata["choices"]
     if choices is not None and value not in choices:
         raise ConfigError(
             f"parameter '{field.name}' is '{value}'; it takes one of {', '.join(choices)}"
         )
     return value
-
-
-def describe(config_type: type[Any]) -> dict[str, Any]:
-    """Defaults of a configuration by name, as plain YAML-ready values."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(config_type):
-        values[field.name] = list(field.default) if isinstance(field.default, tuple) else field.default
-    return values

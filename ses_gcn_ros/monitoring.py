@@ -23,7 +23,7 @@ class StreamMonitor:
         self.problems: Counter[str] = Counter()
 
     def handle(self, time: float, latency: float) -> None:
-        """Note a message dealt with at `time` (steady clock, s), `latency` seconds after arrival."""
+        """Note a message dealt with at `time` (steady clock, s), `latency` s after arrival."""
         self._times.append(time)
         self._latencies.append(latency)
         self.handled += 1

@@ -57,7 +57,7 @@ def skeleton_markers(people: Sequence[Skeleton]) -> list[Marker]:
         if len(seen):
             top = seen[np.argmax(seen[:, 2])]
             name = _marker(ns, 2, Marker.TEXT_VIEW_FACING, 0.12, _colour((1.0, 1.0, 1.0)))
-            name.pose.position = _point(top + (0.0, 0.0, 0.25))
+            name.pose.position = _point(top + np.array([0.0, 0.0, 0.25]))
             name.text = person.person_id
             markers.append(name)
     return markers
@@ -137,7 +137,7 @@ def closest_pair_markers(
     line = _marker("closest", 0, Marker.LINE_LIST, 0.015, colour)
     line.points = _points(np.stack([human, robot]))
     text = _marker("closest", 1, Marker.TEXT_VIEW_FACING, 0.12, colour)
-    text.pose.position = _point((human + robot) / 2.0 + (0.0, 0.0, 0.1))
+    text.pose.position = _point((human + robot) / 2.0 + np.array([0.0, 0.0, 0.1]))
     text.text = f"{separation:.2f} m"
     return [line, text]
 

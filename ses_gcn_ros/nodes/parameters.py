@@ -6,7 +6,11 @@ import dataclasses
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -70,13 +74,17 @@ def declare(node: Node, config_type: type[Any]) -> None:
 def read(node: Node, config_type: type[T]) -> T:
     """Current parameter values as a checked configuration."""
     values = {
-        field.name: _plain(node.get_parameter(field.name).value)
+        field.name: _value(node, field)
         for field in dataclasses.fields(config_type)  # type: ignore[arg-type]
     }
     return build(config_type, values)
 
 
-def _plain(value: Any) -> Any:
+def _value(node: Node, field: dataclasses.Field[Any]) -> Any:
+    try:
+        value = node.get_parameter(field.name).value
+    except ParameterUninitializedException:
+        return field.default
     # Arrays of numbers come back as array.array.
     return list(value) if hasattr(value, "tolist") else value
 

@@ -1,7 +1,7 @@
 """A node's process: from the first moment to its end it obeys SIGINT and SIGTERM, and ends clean.
 
-A Python signal handler runs only when the interpreter gets its turn, which a thread waiting in the
-middleware doesn't give it. So the signals are blocked in every thread and one thread waits for them.
+A Python signal handler runs only when the interpreter gets its turn, which a thread waiting in
+the middleware doesn't give it. So the signals are blocked in every thread but one that waits.
 """
 
 from __future__ import annotations

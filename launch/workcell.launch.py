@@ -1,0 +1,53 @@
+"""Bring up a workcell: eyes, forecaster, safety node; optionally a bag, RViz and the demo robot."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from ses_gcn_ros.bringup import plan_workcell
+from ses_gcn_ros.nodes.launching import make_nodes, with_exit_handlers
+from ses_gcn_ros.resources import share_path
+
+ARGUMENTS = {
+    "namespace": ("", "Namespace of the cell; several cells run side by side in their own."),
+    "use_sim_time": ("false", "Follow /clock; a bag implies it."),
+    "params_file": ("", "YAML with node parameters; config/workcell.yaml when empty."),
+    "rviz": ("false", "Open RViz on the cell."),
+    "bag": ("", "Take skeletons from this bag instead of a camera ('sample': ours)."),
+    "video": ("", "Take images from this video file instead of a camera."),
+    "rate": ("1.0", "Recorded seconds per second, for a bag."),
+    "demo_robot": ("false", "Simulate the demo cell's robot."),
+    "record": ("", "Record what the nodes publish to this bag."),
+    "log_level": ("info", "debug, info, warn, error or fatal."),
+}
+
+
+def _nodes(context: LaunchContext) -> list:
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    plans = plan_workcell(
+        bag=value["bag"],
+        video=value["video"],
+        rate=float(value["rate"]),
+        demo_robot=value["demo_robot"].lower() == "true",
+        record=value["record"],
+        use_sim_time=value["use_sim_time"].lower() == "true",
+    )
+    options = {name: value[name] for name in ("params_file", "namespace", "log_level")}
+    return with_exit_handlers(make_nodes(plans, **options))
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, nodes and RViz."""
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(share_path("config", "workcell.rviz"))],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes), rviz])

@@ -1,0 +1,99 @@
+"""Child processes that live and die together."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from ses_gcn_ros.bringup import NodePlan
+
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_PATIENCE = 4.0  # s for a child to end after a signal before it is killed
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessGroup:
+    """Start nodes as processes; when one dies or a signal comes, end all of them.
+
+    Use it as a context manager: leaving the context ends what still runs.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._ending: set[str] = set()
+        self._signalled = threading.Event()
+        self._libc = ctypes.CDLL(None)
+
+    def __enter__(self) -> ProcessGroup:
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: self._signalled.set())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(
+        self, plan: NodePlan, arguments: list[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the node of a plan with its ROS arguments."""
+        command = [sys.executable, "-m", f"ses_gcn_ros.nodes.{plan.executable}", *arguments]
+        self._children[plan.executable] = subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,  # Ctrl-C reaches this process alone, which ends them in order
+            preexec_fn=self._prepare_child,
+        )
+        if plan.ends_run:
+            self._ending.add(plan.executable)
+
+    def wait(self) -> int:
+        """Wait for the end: of a run that ends by itself, by a signal, or by a death.
+
+        Returns
+        -------
+        int
+            0 for the first two, 1 after a death, which is reported by name.
+        """
+        while not self._signalled.is_set():
+            for name, child in self._children.items():
+                code = child.poll()
+                if code is None:
+                    continue
+                if code == 0 and name in self._ending:
+                    return 0
+                how = (
+                    f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited {code}"
+                )
+                self._console.print(f"[red]{name} {how}; ending the other nodes[/red]")
+                return 1
+            self._signalled.wait(0.05)
+        return 0
+
+    def end(self) -> None:
+        """End every child: asked first, killed if it doesn't."""
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + _PATIENCE
+        for name, child in self._children.items():
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._console.print(f"[red]{name} did not end within {_PATIENCE:g} s; killed[/red]")
+                child.kill()
+                child.wait()
+        self._children.clear()
+
+    def _prepare_child(self) -> None:
+        # Signals wait until the node listens for them; it dies with this process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

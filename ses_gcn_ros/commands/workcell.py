@@ -1,0 +1,107 @@
+"""``ses-gcn up`` and ``ses-gcn demo``: bring up the nodes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell, ros_arguments
+from ses_gcn_ros.commands.domain import demo_environment
+from ses_gcn_ros.commands.processes import ProcessGroup
+
+ParamsFile = Annotated[
+    str, typer.Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")
+]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warn, error or fatal.")]
+
+
+def up(
+    bag: Annotated[str, typer.Option(help="Take skeletons from this bag ('sample': ours).")] = "",
+    video: Annotated[str, typer.Option(help="Take images from this video file.")] = "",
+    rate: Annotated[float, typer.Option(help="Recorded seconds per second, for a bag.")] = 1.0,
+    demo_robot: Annotated[bool, typer.Option(help="Simulate the demo cell's robot.")] = False,
+    record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    use_sim_time: Annotated[bool, typer.Option(help="Follow /clock; a bag implies it.")] = False,
+    params_file: ParamsFile = "",
+    log_level: LogLevel = "info",
+    single_process: Annotated[
+        bool, typer.Option("--single-process", help="All nodes in one process.")
+    ] = False,
+) -> None:
+    """Bring up a workcell: eyes, forecaster, safety node. Ctrl-C ends all of it.
+
+    Example: ses-gcn up --params-file my_cell.yaml --namespace cell_1
+    """
+    plans = plan_workcell(
+        bag=bag,
+        video=video,
+        rate=rate,
+        demo_robot=demo_robot,
+        record=record,
+        use_sim_time=use_sim_time,
+    )
+    options = {"params_file": params_file, "namespace": namespace, "log_level": log_level}
+    if single_process:
+        from ses_gcn_ros.nodes.compose import run_together
+
+        raise typer.Exit(run_together(plans, **options))
+    with ProcessGroup(Console(stderr=True)) as group:
+        for plan in plans:
+            group.start(plan, ros_arguments(plan.parameters, **options))
+        code = group.wait()
+    raise typer.Exit(code)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "demo_out"
+    ),
+    rate: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
+    video: Annotated[str, typer.Option(help="Feed this video through the pose node.")] = "",
+    params_file: ParamsFile = "",
+    log_level: LogLevel = "warn",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Play the sample recording through the whole cell and report what happened.
+
+    Example: ses-gcn demo --rate 2 -o demo_out
+    """
+    from ses_gcn_ros.evaluation.report import write_report
+    from ses_gcn_ros.evaluation.run_summary import summary_table
+
+    console = Console(stderr=True)
+    bag = fresh_recording(out)
+    plans = plan_demo(bag, video=video, rate=rate)
+    environment = demo_environment()
+    started = time.monotonic()
+    with ProcessGroup(console) as group:
+        for plan in plans:
+            arguments = ros_arguments(
+                plan.parameters, params_file=params_file, namespace="", log_level=log_level
+            )
+            group.start(plan, arguments, environment)
+        with _spinner(console) as progress:
+            progress.add_task(f"{len(plans)} processes, ROS domain {environment['ROS_DOMAIN_ID']}")
+            code = group.wait()
+    if code:
+        raise typer.Exit(code)
+    console.print(f"played in {time.monotonic() - started:.1f} s; drawing the report")
+    summary = write_report(bag, out)
+    if as_json:
+        print(json.dumps(summary.to_dict(), indent=2))
+    else:
+        Console().print(summary_table(summary))
+        console.print(f"report: {out / 'report.html'}")
+
+
+def _spinner(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
+    )

@@ -1,0 +1,77 @@
+"""A bag → its topics and /clock, at the pace of the recording or a multiple of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rosgraph_msgs.msg import Clock
+
+from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.evaluation.bags import RawMessage, read_raw, topics_of
+from ses_gcn_ros.evaluation.playback import Playback, PlayerConfig
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.message_types import message_type
+from ses_gcn_ros.resources import share_path
+
+
+class BagPlayer(ManagedNode):
+    """Play a recording once its listeners are there, and end with it."""
+
+    config: PlayerConfig
+
+    def __init__(self) -> None:
+        super().__init__("bag_player", PlayerConfig)
+
+    def configure(self) -> None:
+        """Open the bag."""
+        self.bag = self.config.bag or share_path("config", "demo", "visitor")
+        messages = read_raw(self.bag, self.config.topics)
+        self.playback: Playback[RawMessage] = Playback((m.stamp, m) for m in messages)
+        if self.playback.ended:
+            raise BagError(f"bag '{self.bag}' has no message on {', '.join(self.config.topics)}")
+
+    def activate(self) -> None:
+        """Start the clock, which waits for the listeners."""
+        self.clock = self.while_active(self.create_publisher(Clock, "/clock", qos.STREAM))
+        types = topics_of(self.bag)
+        self.outputs: dict[str, Any] = {
+            topic: self.while_active(
+                self.create_publisher(message_type(types[topic]), topic, qos.STREAM)
+            )
+            for topic in self.config.topics
+        }
+        self.started: float | None = None
+        period = 1.0 / self.config.clock_frequency
+        self.while_active(self.create_timer(period, self.tick, clock=STEADY))
+
+    def tick(self) -> None:
+        """Move the clock on and publish what is due."""
+        now = time.monotonic()
+        if self.started is None and self._heard():
+            self.started = now
+        elapsed = 0.0 if self.started is None else (now - self.started) * self.config.rate
+        moment = self.playback.start + int((elapsed - self.config.lead_in) * 1e9)
+        self.clock.publish(Clock(clock=Time(sec=moment // 10**9, nanosec=moment % 10**9)))
+        for message in self.playback.due(moment):
+            self.outputs[message.topic].publish(message.data)
+            self.monitor.handle(now, time.monotonic() - now)
+        if self.playback.ended:
+            self.finish()
+
+    def _heard(self) -> bool:
+        return all(
+            publisher.get_subscription_count() >= self.config.subscribers
+            for publisher in self.outputs.values()
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``ros2 run ses_gcn_ros bag_player``."""
+    return run(lambda: [BagPlayer()], args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Topics → a bag, as serialised, whatever their types."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.qos import QoSProfile
+
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.evaluation.bags import BagWriter
+from ses_gcn_ros.evaluation.playback import RecorderConfig
+from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.message_types import message_type
+
+_DISCOVERY_PERIOD = 0.1  # s between looks at the graph for topics not yet subscribed to
+_QUEUE = 100  # messages a topic may be ahead of the disk
+
+
+class BagRecorder(ManagedNode):
+    """Record each topic from the moment somebody publishes it."""
+
+    config: RecorderConfig
+
+    def __init__(self) -> None:
+        super().__init__("bag_recorder", RecorderConfig)
+
+    def configure(self) -> None:
+        """Open the bag."""
+        if not self.config.bag:
+            raise ConfigError("parameter 'bag' is empty; give the folder of the bag to write")
+        self.writer = BagWriter(self.config.bag)
+
+    def activate(self) -> None:
+        """Look for the topics."""
+        self.missing = {self.resolve_topic_name(topic) for topic in self.config.topics}
+        self.while_active(self.create_timer(_DISCOVERY_PERIOD, self.discover, clock=STEADY))
+        self.discover()
+
+    def release(self) -> None:
+        """Close the bag."""
+        self.writer.close()
+
+    def discover(self) -> None:
+        """Subscribe to the topics that have appeared."""
+        if not self.missing:
+            return
+        for topic, types in self.get_topic_names_and_types():
+            if topic in self.missing and (offers := self.get_publishers_info_by_topic(topic)):
+                self.missing.discard(topic)
+                self._record(topic, types[0], offers[0].qos_profile)
+
+    def _record(self, topic: str, type_name: str, offered: QoSProfile) -> None:
+        profile = QoSProfile(
+            depth=_QUEUE, reliability=offered.reliability, durability=offered.durability
+        )
+
+        def write(data: bytes) -> None:
+            started = time.monotonic()
+            self.writer.write(topic, type_name, self.get_clock().now().nanoseconds, data)
+            ended = time.monotonic()
+            self.monitor.handle(ended, ended - started)
+
+        self.while_active(
+            self.create_subscription(message_type(type_name), topic, write, profile, raw=True)
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``ros2 run ses_gcn_ros bag_recorder``."""
+    return run(lambda: [BagRecorder()], args)
+
+
+if __name__ == "__main__":
+    main()
