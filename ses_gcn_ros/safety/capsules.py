@@ -1,0 +1,289 @@
+"""Distances between capsules: segments with a radius, for limbs and robot links.
+
+The closest points of two segments minimise a convex quadratic over the unit square, solved in
+closed form after C. Ericson, Real-Time Collision Detection (2005), section 5.1.9, with one more
+projection at the end. That projection makes the answer independent of the interior solution where
+the segments are (nearly) parallel and that solution is lost to rounding.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ses_gcn_ros.errors import ConfigError
+
+Array = NDArray[np.float64]
+
+PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
+TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
+
+
+@dataclass(frozen=True, eq=False)
+class CapsuleDistances:
+    """Distances of capsule pairs, and on request the points where they are reached.
+
+    Attributes
+    ----------
+    distance : ndarray, shape (...)
+        Distance between the surfaces [m]; negative is the depth of penetration. NaN where an
+        input is NaN.
+    a_fraction, b_fraction : ndarray, shape (...)
+        Where on its segment the closest point lies: 0 at the start, 1 at the end.
+    a_axis, b_axis : ndarray, shape (..., 3)
+        Closest points on the segments [m].
+    normal : ndarray, shape (..., 3)
+        Unit vector from a to b. Where the segments cross, a normal of both.
+    a_point, b_point : ndarray, shape (..., 3)
+        Closest points on the surfaces [m].
+    """
+
+    distance: Array
+    a_fraction: Array
+    b_fraction: Array
+    _a: tuple[Array, Array, Array]
+    _b: tuple[Array, Array, Array]
+
+    @functools.cached_property
+    def a_axis(self) -> Array:
+        return _along(self._a, self.a_fraction)
+
+    @functools.cached_property
+    def b_axis(self) -> Array:
+        return _along(self._b, self.b_fraction)
+
+    @functools.cached_property
+    def normal(self) -> Array:
+        between = self.b_axis - self.a_axis
+        length = np.linalg.norm(between, axis=-1, keepdims=True)
+        apart = length > 1e-9
+        if apart.all():
+            return between / length
+        crossing = _common_normal(self._a[1] - self._a[0], self._b[1] - self._b[0])
+        # `NaN > 1e-9` is false, but a normal must not hide an unknown position
+        return np.where(apart | np.isnan(length), between / np.where(apart, length, 1.0), crossing)
+
+    @property
+    def a_point(self) -> Array:
+        return self.a_axis + self._a[2][..., None] * self.normal
+
+    @property
+    def b_point(self) -> Array:
+        return self.b_axis - self._b[2][..., None] * self.normal
+
+
+def capsule_distances(
+    a_start: ArrayLike,
+    a_end: ArrayLike,
+    a_radius: ArrayLike,
+    b_start: ArrayLike,
+    b_end: ArrayLike,
+    b_radius: ArrayLike,
+    *,
+    backend: str = "auto",
+) -> CapsuleDistances:
+    """Distance between the surfaces of capsules, with the closest points.
+
+    Leading axes broadcast, so every limb meets every link with ``a`` shaped (people, steps, limbs,
+    1, 3) and ``b`` shaped (steps, 1, links, 3). Exact for parallel, touching, crossing and
+    overlapping capsules, and for spheres (start = end).
+
+    Parameters
+    ----------
+    a_start, a_end, b_start, b_end : array_like, shape (..., 3)
+        Ends of the segments [m], all in one frame.
+    a_radius, b_radius : array_like, shape (...)
+        Radii [m].
+    backend : {"auto", "numba", "numpy"}
+        Both give the same distances; auto takes numba where it is installed.
+
+    Returns
+    -------
+    CapsuleDistances
+        Its arrays have the broadcast leading shape.
+
+    Raises
+    ------
+    ConfigError
+        If the backend is unknown or not installed.
+    """
+    solve = _backend(backend)
+    a = (_floats(a_start), _floats(a_end), _floats(a_radius))
+    b = (_floats(b_start), _floats(b_end), _floats(b_radius))
+    distance, a_fraction, b_fraction = solve(a, b)
+    return CapsuleDistances(distance, a_fraction, b_fraction, a, b)
+
+
+Capsules = tuple[Array, Array, Array]
+Solver = Callable[[Capsules, Capsules], tuple[Array, Array, Array]]
+
+
+def _floats(values: ArrayLike) -> Array:
+    return np.asarray(values, np.float64)
+
+
+@functools.cache
+def _backend(name: str) -> Solver:
+    if name not in ("auto", "numba", "numpy"):
+        raise ConfigError(f"backend '{name}' is unknown; it is auto, numba or numpy")
+    installed = importlib.util.find_spec("numba") is not None
+    if name == "numba" and not installed:
+        raise ConfigError("backend 'numba' needs the numba package; install it or take 'numpy'")
+    if name == "numpy" or not installed:
+        return _solve_numpy
+    return functools.partial(_solve_compiled, _compile())
+
+
+def _lead(capsules: Capsules) -> tuple[int, ...]:
+    start, end, radius = capsules
+    return np.broadcast_shapes(start.shape[:-1], end.shape[:-1], radius.shape)
+
+
+def _along(capsules: Capsules, fraction: Array) -> Array:
+    start, end, _ = capsules
+    return start + fraction[..., None] * (end - start)
+
+
+def _common_normal(d1: Array, d2: Array) -> Array:
+    """Return unit vectors at right angles to both directions, for segments that cross."""
+    normal = np.cross(d1, d2)
+    # parallel or without length: any vector at right angles to the longer one
+    longer = np.where((d1 * d1).sum(-1) >= (d2 * d2).sum(-1), d1.T, d2.T).T
+    smallest = np.eye(3)[np.argmin(np.abs(longer), axis=-1)]
+    lost = np.linalg.norm(normal, axis=-1, keepdims=True) < 1e-12
+    normal = np.where(lost, np.cross(longer, smallest), normal)
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    return np.where(length > 0, normal / np.maximum(length, TINY), np.array([0.0, 0.0, 1.0]))
+
+
+def _solve_numpy(a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
+    """Solve by coordinate: contiguous x, y and z are twice as fast as rows of three."""
+    p, q = _coordinates(a[0]), _coordinates(b[0])
+    u, v = _coordinates(a[1]) - p, _coordinates(b[1]) - q
+    r = [p[k] - q[k] for k in range(3)]
+    aa, ee = _dot(u, u), _dot(v, v)
+    bb, cc, ff = _dot(u, v), _dot(u, r), _dot(v, r)
+    area = aa * ee
+    sine = area - bb * bb
+    sine[~(sine > PARALLEL * area)] = np.inf
+    s = _unit((bb * ff - cc * ee) / sine)
+    t = _unit((bb * s + ff) / (ee + TINY))
+    s = _unit((bb * t - cc) / (aa + TINY))
+    gap = [r[k] + s * u[k] - t * v[k] for k in range(3)]
+    return np.sqrt(_dot(gap, gap)) - (a[2] + b[2]), s, t
+
+
+def _coordinates(points: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(points, -1, 0))
+
+
+def _dot(x: Sequence[Array] | Array, y: Sequence[Array] | Array) -> Array:
+    return x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
+
+
+def _unit(x: Array) -> Array:
+    return np.minimum(np.maximum(x, 0.0), 1.0)
+
+
+def _solve_compiled(
+    kernel: Callable[..., None], a: Capsules, b: Capsules
+) -> tuple[Array, Array, Array]:
+    """Arrange the pairs as groups of (limbs × links), the form that the kernel is fast in."""
+    a_shape, b_shape = _lead(a), _lead(b)
+    shape = np.broadcast_shapes(a_shape, b_shape)
+    a_shape = (1,) * (len(shape) - len(a_shape)) + a_shape
+    b_shape = (1,) * (len(shape) - len(b_shape)) + b_shape
+    a_lead = b_lead = shape
+    limbs = links = 1
+    if len(shape) >= 2 and a_shape[-1] == 1 and b_shape[-2] == 1:
+        limbs, links = shape[-2:]
+        a_lead, b_lead = (*shape[:-1], 1), (*shape[:-2], 1, links)
+    size = math.prod(shape) // max(limbs * links, 1)
+    out = np.empty((3, size, limbs, links))
+    a_flat, b_flat = _flatten(a, a_lead, (size, limbs)), _flatten(b, b_lead, (size, links))
+    kernel(*a_flat, *b_flat, out[0], out[1], out[2])
+    distance, s, t = out.reshape(3, *shape)
+    return distance, s, t
+
+
+def _flatten(capsules: Capsules, lead: tuple[int, ...], flat: tuple[int, int]) -> list[Array]:
+    flattened = []
+    for part, tail in zip(capsules, ((3,), (3,), ()), strict=True):
+        if part.shape != lead + tail:
+            part = np.broadcast_to(part, lead + tail)
+        flattened.append(np.ascontiguousarray(part).reshape(flat + tail))
+    return flattened
+
+
+def _compile() -> Callable[..., None]:
+    """Compile the kernel on first use: importing numba takes half a second."""
+    import numba
+
+    jit: Any = functools.partial(
+        numba.njit, error_model="numpy", fastmath={"nsz", "arcp", "contract", "reassoc"}
+    )
+    try:
+        return jit(cache=True)(_pairs)
+    except RuntimeError:  # neither the package's nor the user's cache folder can be written
+        return jit()(_pairs)
+
+
+def _pairs(
+    a_start: Any,
+    a_end: Any,
+    a_radius: Any,
+    b_start: Any,
+    b_end: Any,
+    b_radius: Any,
+    distance: Any,
+    a_fraction: Any,
+    b_fraction: Any,
+) -> None:
+    """Fill (groups, limbs, links) from (groups, limbs, 3) and (groups, links, 3); for numba.
+
+    Links are copied to one array per coordinate and the inner loop has no branches, so that the
+    compiler turns it into vector instructions.
+    """
+    groups, limbs, links = distance.shape
+    link = np.empty((7, links))
+    for g in range(groups):
+        for m in range(links):
+            for k in range(3):
+                link[k, m] = b_start[g, m, k]
+                link[3 + k, m] = b_end[g, m, k] - b_start[g, m, k]
+            link[6, m] = link[3, m] ** 2 + link[4, m] ** 2 + link[5, m] ** 2
+        for n in range(limbs):
+            px, py, pz = a_start[g, n, 0], a_start[g, n, 1], a_start[g, n, 2]
+            ux, uy, uz = a_end[g, n, 0] - px, a_end[g, n, 1] - py, a_end[g, n, 2] - pz
+            aa = ux * ux + uy * uy + uz * uz
+            inverse_aa = 1.0 / (aa + TINY)
+            radius = a_radius[g, n]
+            for m in range(links):
+                vx, vy, vz, ee = link[3, m], link[4, m], link[5, m], link[6, m]
+                rx, ry, rz = px - link[0, m], py - link[1, m], pz - link[2, m]
+                bb = ux * vx + uy * vy + uz * vz
+                cc = ux * rx + uy * ry + uz * rz
+                ff = vx * rx + vy * ry + vz * rz
+                area = aa * ee
+                sine = area - bb * bb
+                sine = sine if sine > PARALLEL * area else math.inf
+                s = (bb * ff - cc * ee) / sine
+                s = s if s > 0.0 else 0.0
+                s = s if s < 1.0 else 1.0
+                t = (bb * s + ff) / (ee + TINY)
+                t = t if t > 0.0 else 0.0
+                t = t if t < 1.0 else 1.0
+                s = (bb * t - cc) * inverse_aa
+                s = s if s > 0.0 else 0.0
+                s = s if s < 1.0 else 1.0
+                x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
+                distance[g, n, m] = math.sqrt(x * x + y * y + z * z) - radius - b_radius[g, m]
+                a_fraction[g, n, m] = s
+                b_fraction[g, n, m] = t

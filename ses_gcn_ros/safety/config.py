@@ -1,0 +1,151 @@
+"""Parameters of the safety node and of the demo robot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ses_gcn_ros.config import option
+
+
+@dataclass(frozen=True)
+class SafetyConfig:
+    """Parameters of separation monitoring; the defaults suit a slow cobot and a tracked person."""
+
+    autostart: bool = option(True, "configure and activate at start, without a lifecycle manager")
+    rate: float = option(
+        50.0, "rate of the state and the speed factor [Hz]", minimum=5, maximum=500
+    )
+    subscription_reliability: str = option(
+        "reliable",
+        "of skeletons and forecasts; reliable never hears a best-effort publisher",
+        choices=("reliable", "best_effort"),
+    )
+
+    # The robot
+    world_frame: str = option("world", "frame that everything is compared in; not moving")
+    robot_description: str = option(
+        "", "URDF file, or its text, whose collision shapes are taken; empty: robot_frames, radii"
+    )
+    robot_frames: tuple[str, ...] = option(
+        (), "with a URDF: its links to watch (empty: all that move); else frames joined to a chain"
+    )
+    robot_radii: tuple[float, ...] = option(
+        (), "radius of the link from each frame to the next [m]; one value serves all", minimum=0.0
+    )
+    robot_speed_max: float = option(
+        1.0, "speed of the fastest point of the robot at factor 1 [m/s]", minimum=0.01, maximum=20
+    )
+    deceleration: float = option(
+        3.0, "of that point while the robot brakes [m/s²]", minimum=0.1, maximum=100
+    )
+    stopping_time: float = option(
+        0.0, "from any speed to rest [s]; above 0 it replaces deceleration", minimum=0, maximum=10
+    )
+
+    # Terms of the protective separation distance
+    reaction_time: float = option(
+        0.15, "least T_r, image to braking [s]; measured latency may raise it", minimum=0, maximum=5
+    )
+    robot_reaction_time: float = option(
+        0.05, "part of T_r after the speed factor is sent [s]", minimum=0, maximum=5
+    )
+    human_speed: float = option(
+        1.6, "floor of the person's approach speed v_h [m/s] (ISO 13855)", minimum=0, maximum=5
+    )
+    receding_credit: float = option(
+        1.0,
+        "share of a receding speed that is taken off that floor; 0: never",
+        minimum=0,
+        maximum=1,
+    )
+    intrusion: float = option(0.1, "intrusion distance C [m]", minimum=0, maximum=2)
+    human_uncertainty: float = option(
+        0.05, "position uncertainty of the person Z_d [m]", minimum=0, maximum=2
+    )
+    robot_uncertainty: float = option(
+        0.01, "position uncertainty of the robot Z_r [m]", minimum=0, maximum=2
+    )
+    body_scale: float = option(
+        1.0, "factor on the limbs' radii of a large adult", minimum=0.1, maximum=3
+    )
+    hand_reach: float = option(
+        0.18,
+        "how far the hand reaches beyond a wrist without hand joints [m]",
+        minimum=0,
+        maximum=1,
+    )
+
+    # Decision
+    slowdown_margin: float = option(
+        0.1, "kept above the protective distance while slowing [m]", minimum=0, maximum=2
+    )
+    stop_factor: float = option(
+        0.05, "a speed factor below it is a STOP", minimum=0.001, maximum=0.5
+    )
+    release_margin: float = option(
+        0.05, "margin that a stop needs before it is released [m]", minimum=0, maximum=2
+    )
+    release_time: float = option(
+        0.5, "how long a stop's cause must be gone before release [s]", minimum=0, maximum=60
+    )
+    recovery_rate: float = option(
+        1.0, "how fast the speed factor may rise [1/s]; it falls at once", minimum=0.01, maximum=100
+    )
+    latch_stops: bool = option(False, "a stop holds until the service ~/reset is called")
+
+    # Prediction
+    prediction_horizon: float = option(
+        1.0, "how far ahead forecasts are held against the robot [s]", minimum=0, maximum=10
+    )
+    forecast_lost_factor: float = option(
+        0.0, "speed factor while forecasts are missing or stale; 0: STOP", minimum=0, maximum=1
+    )
+
+    # Watchdogs
+    skeleton_age_max: float = option(
+        0.25, "oldest skeletons that are trusted [s]", minimum=0.01, maximum=5
+    )
+    forecast_age_max: float = option(
+        0.3, "oldest forecasts that are trusted [s]", minimum=0.01, maximum=5
+    )
+    tf_age_max: float = option(
+        0.2, "oldest robot pose that is trusted [s]", minimum=0.01, maximum=5
+    )
+    future_tolerance: float = option(
+        0.05, "how far ahead of the clock a stamp may be [s]", minimum=0, maximum=1
+    )
+    frozen_time: float = option(
+        1.0, "joints that repeat to the bit for so long are a stuck sensor [s]; 0: off", minimum=0
+    )
+    vanish_distance: float = option(
+        1.5, "a person lost nearer than this is held where last seen [m]", minimum=0, maximum=20
+    )
+    vanish_timeout: float = option(
+        2.0, "how long a lost person is held, growing at human_speed [s]", minimum=0, maximum=60
+    )
+
+
+@dataclass(frozen=True)
+class DemoRobotConfig:
+    """Parameters of the demo robot, which sweeps between two poses."""
+
+    autostart: bool = option(True, "configure and activate at start, without a lifecycle manager")
+    rate: float = option(
+        100.0, "rate of joint states and transforms [Hz]", minimum=10, maximum=1000
+    )
+    robot_description: str = option("", "URDF file; empty: the demo cell that comes with us")
+    pose_a: tuple[float, ...] = option(
+        (-0.49, 0.73, 0.0, -1.42, 0.0, 0.99, 0.0), "joint angles at one end [rad]"
+    )
+    pose_b: tuple[float, ...] = option(
+        (0.49, 0.73, 0.0, -1.42, 0.0, 0.99, 0.0), "joint angles at the other end [rad]"
+    )
+    period: float = option(
+        4.0, "time from one end to the other and back at full speed [s]", minimum=0.5, maximum=600
+    )
+    stop_time: float = option(
+        0.3, "from full speed to rest when the factor falls to 0 [s]", minimum=0.01, maximum=10
+    )
+    heartbeat: float = option(
+        0.2, "longest silence of speed_scaling before the robot stops [s]", minimum=0.02, maximum=10
+    )
