@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from frames import PROPERTY, Matrix, at, matrix, quaternions, stamped, xyz
 from geometry_msgs.msg import TransformStamped
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 from tf2_ros import Buffer
+from tf_frames import PROPERTY, Matrix, at, matrix, quaternions, stamped, xyz
 
 START, END = 100.0, 100.5  # s, the two samples of each moving frame
 
@@ -36,7 +38,7 @@ def between(motion: Motion, ratio: float) -> Matrix:
     """Blend two transforms with scipy."""
     start, end = map(matrix, motion)
     result = np.eye(4)
-    turn = Slerp([0.0, 1.0], Rotation.from_matrix([start[:3, :3], end[:3, :3]]))
+    turn = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([start[:3, :3], end[:3, :3]])))
     result[:3, :3] = turn(ratio).as_matrix()
     result[:3, 3] = (1.0 - ratio) * start[:3, 3] + ratio * end[:3, 3]
     return result
@@ -105,8 +107,8 @@ def test_quaternions_have_unit_length(motions: list[Motion]) -> None:
 def test_turns_too_small_to_see(angle: float, ratio: float) -> None:
     buffer = Buffer()
     buffer.set_transform(stamped("f0", "f1", START), "test")
-    small = Rotation.from_rotvec([0.0, angle, 0.0]).as_quat()
-    buffer.set_transform(stamped("f0", "f1", END, quaternion=tuple(small)), "test")
+    small = (0.0, math.sin(angle / 2.0), 0.0, math.cos(angle / 2.0))
+    buffer.set_transform(stamped("f0", "f1", END, quaternion=small), "test")
     time = at(START + ratio * (END - START))
     y = buffer.lookup_transform("f0", "f1", time).transform.rotation.y
     np.testing.assert_allclose(y, ratio * angle / 2.0, atol=1e-9)

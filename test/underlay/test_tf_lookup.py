@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from frames import about_z, at, stamped, translation
 from rclpy.duration import Duration
 from rclpy.time import Time
 from tf2_ros import (
@@ -17,6 +16,7 @@ from tf2_ros import (
     TimeoutException,
     TransformException,
 )
+from tf_frames import about_z, at, stamped, translation
 
 LATEST = Time()
 

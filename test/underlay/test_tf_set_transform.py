@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from frames import about_z, at, matrix, stamped
 from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 from tf2_ros import Buffer, LookupException
+from tf_frames import about_z, at, matrix, stamped
 
 NAN = math.nan
 
@@ -73,6 +73,4 @@ def test_the_sender_may_change_its_message_afterwards(buffer: Buffer) -> None:
     buffer.set_transform(message, "test")
     before = matrix(buffer.lookup_transform("parent", "child", at(1)))
     message.transform.translation.x = 9.0
-    np.testing.assert_array_equal(
-        matrix(buffer.lookup_transform("parent", "child", at(1))), before
-    )
+    np.testing.assert_array_equal(matrix(buffer.lookup_transform("parent", "child", at(1))), before)

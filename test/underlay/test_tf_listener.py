@@ -1,0 +1,118 @@
+"""Transforms on the network: listener and broadcasters over DDS."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import rclpy
+from rclpy.duration import Duration
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
+from tf2_msgs.msg import TFMessage
+from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformListener
+from tf2_ros.buffer import Buffer as SameBuffer
+from tf2_ros.transform_broadcaster import TransformBroadcaster as SameBroadcaster
+from tf2_ros.transform_listener import TransformListener as SameListener
+from tf_frames import at, stamped, translation
+from tf_network import Network
+
+# Of tf2_msgs/msg/TFMessage in ROS 2 Jazzy and Kilted. Nodes talk to each other only if it is equal.
+TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
+
+
+def test_classes_are_found_in_their_modules_too() -> None:
+    assert SameBuffer is Buffer
+    assert SameBroadcaster is TransformBroadcaster
+    assert SameListener is TransformListener
+
+
+def test_moving_frames_arrive(network: Network, buffer: Buffer) -> None:
+    TransformListener(buffer, network.node("listener"))
+    broadcaster = TransformBroadcaster(network.node("robot"))
+    network.spin_until(lambda: broadcaster.pub_tf.get_subscription_count() == 1)
+    broadcaster.sendTransform(stamped("base", "arm", 10.0, xyz=(1, 0, 0)))
+    broadcaster.sendTransform(
+        [stamped("base", "arm", 11.0, xyz=(2, 0, 0)), stamped("arm", "tool", 11.0, xyz=(0, 1, 0))]
+    )
+    network.spin_until(lambda: buffer.can_transform("base", "tool", at(11)))
+    assert translation(buffer.lookup_transform("base", "tool", at(11))) == [2, 1, 0]
+    assert translation(buffer.lookup_transform("base", "arm", at(10.5))) == [1.5, 0, 0]
+
+
+def test_static_frames_reach_who_listens_later(network: Network, buffer: Buffer) -> None:
+    broadcaster = StaticTransformBroadcaster(network.node("cell"))
+    broadcaster.sendTransform(stamped("world", "camera", xyz=(0, 0, 2)))
+    broadcaster.sendTransform([stamped("world", "base", xyz=(1, 0, 0))])
+    TransformListener(buffer, network.node("listener"))
+    network.spin_until(lambda: buffer.can_transform("base", "camera", at(1234)))
+    assert translation(buffer.lookup_transform("base", "camera", Time())) == [-1, 0, 2]
+
+
+def test_a_thread_of_its_own_lets_a_lookup_block(network: Network, buffer: Buffer) -> None:
+    listening = network.node("listener", spun=False)
+    listener = TransformListener(buffer, listening, spin_thread=True)
+    broadcaster = TransformBroadcaster(network.node("robot"))
+    network.spin_until(lambda: broadcaster.pub_tf.get_subscription_count() == 1)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            buffer.lookup_transform, "base", "tool", at(10), timeout=Duration(seconds=20)
+        )
+        broadcaster.sendTransform(stamped("base", "tool", 10.0, xyz=(1, 2, 3)))
+        assert translation(answer.result(timeout=20)) == [1, 2, 3]
+    rclpy.shutdown()
+    listener.dedicated_listener_thread.join(timeout=20)
+    assert not listener.dedicated_listener_thread.is_alive()
+
+
+def test_a_listener_hears_other_topics_if_told(network: Network, buffer: Buffer) -> None:
+    TransformListener(
+        buffer, network.node("listener"), tf_topic="twin/tf", tf_static_topic="twin/tf_static"
+    )
+    publisher = network.node("twin").create_publisher(TFMessage, "twin/tf", 10)
+    network.spin_until(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(TFMessage(transforms=[stamped("base", "tool", 10.0)]))
+    network.spin_until(lambda: buffer.can_transform("base", "tool", at(10)))
+
+
+def test_an_unregistered_listener_is_gone(network: Network, buffer: Buffer) -> None:
+    listener = TransformListener(buffer, network.node("listener"))
+    broadcaster = TransformBroadcaster(network.node("robot"))
+    network.spin_until(lambda: broadcaster.pub_tf.get_subscription_count() == 1)
+    listener.unregister()
+    network.spin_until(lambda: broadcaster.pub_tf.get_subscription_count() == 0)
+
+
+@pytest.mark.parametrize(
+    ("broadcaster", "topic"),
+    [(TransformBroadcaster, "/tf"), (StaticTransformBroadcaster, "/tf_static")],
+)
+def test_the_type_on_the_wire_is_that_of_every_other_ros(
+    network: Network,
+    broadcaster: type[TransformBroadcaster | StaticTransformBroadcaster],
+    topic: str,
+) -> None:
+    node = network.node("robot")
+    broadcaster(node)
+    network.spin_until(lambda: node.count_publishers(topic) == 1)
+    (endpoint,) = node.get_publishers_info_by_topic(topic)
+    assert endpoint.topic_type == "tf2_msgs/msg/TFMessage"
+    assert str(endpoint.topic_type_hash) == TF_MESSAGE_HASH
+
+
+def test_a_buffer_forgets_when_the_time_of_its_node_jumps_back(network: Network) -> None:
+    node = network.node("replayed", use_sim_time=True)
+    clock = network.node("player").create_publisher(Clock, "/clock", 10)
+    network.spin_until(lambda: clock.get_subscription_count() >= 1)
+
+    def play(second: float) -> None:
+        clock.publish(Clock(clock=at(second).to_msg()))
+        network.spin_until(lambda: node.get_clock().now().nanoseconds == at(second).nanoseconds)
+
+    play(100.0)
+    buffer = Buffer(node=node)
+    buffer.set_transform(stamped("base", "tool", 100.0), "test")
+    play(101.0)
+    assert buffer.can_transform("base", "tool", Time())
+    play(50.0)
+    assert not buffer.can_transform("base", "tool", Time())
