@@ -229,10 +229,12 @@ def convert(
     seen = np.isfinite(points).all(axis=-1)
     trust = np.where(seen, trust, 0)
     needed = weights != 0
-    lacking = np.asarray((~seen).astype(np.float32) @ needed.T.astype(np.float32) > 0)
+    lacking: NDArray[np.bool_] = np.asarray(
+        (~seen).astype(np.float32) @ needed.T.astype(np.float32) > 0
+    )
     lacking |= ~needed.any(axis=1)
 
-    converted = weights.astype(np.float32) @ np.where(seen[..., None], points, 0)
+    converted = weights.astype(np.float32) @ np.where(np.expand_dims(seen, -1), points, 0)
     converted[lacking] = np.nan
     least = np.where(needed, trust[..., None, :], np.inf).min(axis=-1)
     return converted, np.where(lacking, 0, least).astype(np.float32)
