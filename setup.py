@@ -1,4 +1,4 @@
-"""Install the ROS-free core and the ses-gcn command with pip; CMakeLists.txt builds the ROS package."""
+"""Install the ROS-free core and ses-gcn with pip; CMakeLists.txt builds the ROS package."""
 
 from pathlib import Path
 

@@ -61,7 +61,7 @@ torch() {
 python_packages() {
   local stamp wanted
   stamp=$venv/.requirements
-  wanted=$(hash_of requirements/*.txt tools/setup.sh)
+  wanted=$(hash_of requirements/*.txt)
   [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
   [ -x "$venv/bin/pip" ] || run "Making the environment .venv" python3 -m venv ${ROS_DISTRO:+--system-site-packages} "$venv"
   say "Installing torch"
@@ -80,8 +80,8 @@ build() {
   name=$(basename "$(cd "$source" && pwd)")
   [ "$source" = . ] && name=ses_gcn_ros
   stamp=build/$name/.built
-  wanted=$(find "$source/CMakeLists.txt" "$source/package.xml" "$source/msg" "$source/resource" -type f 2>/dev/null |
-    sort | xargs cat | cat - "$venv/.requirements" | sha256sum | cut -d' ' -f1)
+  # shellcheck disable=SC2046 # no blank is in these names
+  wanted=$(hash_of "$venv/.requirements" $(find "$source"/{CMakeLists.txt,package.xml,msg,resource} -type f 2>/dev/null | sort))
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     run "Building $name" bash -c "
       '$venv/bin/cmake' -S '$source' -B 'build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
@@ -89,14 +89,15 @@ build() {
         -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release &&
       '$venv/bin/cmake' --build 'build/$name' --parallel"
   fi
-  "$venv/bin/cmake" --install "build/$name" >"$log" 2>&1 || fail "installing $name failed; see $log"
+  # From its folder: a symlinked install leaves its manifest where it is run.
+  (cd "build/$name" && "$venv/bin/cmake" --install . >"$log" 2>&1) || fail "installing $name failed; see $log"
   echo "$wanted" >"$stamp"
 }
 
 system_packages
 python_packages
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
-for package in tf2_msgs tf2_ros tf_transformations; do
+for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   # A real one, from a sourced distribution, is left to serve.
   [ -d "build/$package" ] || ! imports $package || continue
   build underlay/$package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,12 +15,13 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
 from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.parameters import declare, read
 
+HIGHEST_DOMAIN = 232  # DDS-RTPS 9.6.1: beyond it the port numbers run out
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
@@ -209,8 +211,7 @@ def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = No
     executor: Executor | None = None
     nodes: list[ManagedNode] = []
     try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        executor = SingleThreadedExecutor()
+        executor = _start_middleware(args)
         signalled = process.when_signalled(executor.wake)
         nodes = node_types()
         for node in nodes:
@@ -233,3 +234,15 @@ def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = No
         rclpy.try_shutdown()
     process.leave(code)
     return code
+
+
+def _start_middleware(args: list[str] | None) -> Executor:
+    domain = os.environ.get("ROS_DOMAIN_ID", "0")
+    if not domain.isdigit() or int(domain) > HIGHEST_DOMAIN:
+        raise ConfigError(f"ROS_DOMAIN_ID is '{domain}'; it takes 0 to {HIGHEST_DOMAIN}")
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        return SingleThreadedExecutor()
+    except RuntimeError as error:  # RCLError: an unreadable parameter file, a malformed argument
+        reason = str(error).split(", at /")[0].replace("\n", " ")
+        raise ConfigError(f"ROS 2 does not start: {reason}") from error

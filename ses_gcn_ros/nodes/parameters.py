@@ -52,9 +52,8 @@ def declare(node: Node, config_type: type[Any]) -> None:
             node._parameter_overrides.pop(field.name)  # YAML has no type for an empty list
         value = list(default) if isinstance(default, tuple) else default
         try:
-            node.declare_parameter(
-                field.name, Parameter(field.name, kind, value), _descriptor(field)
-            )
+            # An empty list tells rclpy no type; such a parameter starts out unset.
+            node.declare_parameter(field.name, value if value != [] else kind, _descriptor(field))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ConfigError(
                 f"{node.get_name()}: parameter '{field.name}' is {override.value!r}; it takes a "
