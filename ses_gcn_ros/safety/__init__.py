@@ -1,0 +1,38 @@
+"""Separation of people and robot: distances, protective distance, and the decision on speed."""
+
+from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
+from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
+from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
+from ses_gcn_ros.safety.monitor import Assessment, SeparationMonitor
+from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
+from ses_gcn_ros.safety.robot import RobotModel, RobotState, RobotTracker
+from ses_gcn_ros.safety.separation import (
+    Terms,
+    allowed_speed,
+    protective_distance,
+    protective_terms,
+)
+from ses_gcn_ros.safety.urdf import Urdf
+
+__all__ = [
+    "Assessment",
+    "CapsuleDistances",
+    "Decision",
+    "DemoRobotConfig",
+    "Level",
+    "LimbCapsules",
+    "Limit",
+    "RobotModel",
+    "RobotState",
+    "RobotTracker",
+    "SafetyConfig",
+    "SeparationMonitor",
+    "Terms",
+    "Urdf",
+    "Verdict",
+    "allowed_speed",
+    "capsule_distances",
+    "limb_capsules",
+    "protective_distance",
+    "protective_terms",
+]

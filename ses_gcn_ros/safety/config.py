@@ -15,7 +15,7 @@ class SafetyConfig:
     rate: float = option(
         50.0, "rate of the state and the speed factor [Hz]", minimum=5, maximum=500
     )
-    subscription_reliability: str = option(
+    reliability: str = option(
         "reliable",
         "of skeletons and forecasts; reliable never hears a best-effort publisher",
         choices=("reliable", "best_effort"),

@@ -16,7 +16,7 @@ from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
 
-LIMB_LENGTH = 0.5  # m; no limb of a tall adult is longer, and no distance between trunk joints
+LIMB_LENGTH = 0.6  # m; no limb of a tall adult is longer, nor is the trunk from hip to shoulder
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def place_unseen(positions: Array, paths: Array) -> tuple[Array, Array]:
     slack : ndarray, shape (..., J)
         Greatest distance of the true joint from its place [m]; 0 where seen.
     """
-    seen = np.isfinite(positions).all(axis=-1)
+    seen = np.asarray(np.isfinite(positions).all(axis=-1))
     if seen.all():
         return positions, np.zeros(seen.shape)
     reach = np.where(seen[..., None, :], paths, np.inf)

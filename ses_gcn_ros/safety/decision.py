@@ -1,0 +1,100 @@
+"""From limits on the robot's speed to one answer: tighten at once, release with patience."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ses_gcn_ros.safety.config import SafetyConfig
+
+LONGEST_STEP = 0.1  # s; a stalled loop must not make up for its pause with a leap in speed
+
+
+class Level(IntEnum):
+    """Levels of SafetyState.msg."""
+
+    CLEAR = 0
+    REDUCED = 1
+    STOP = 2
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Share of the full speed that one cause allows, 0 to 1, and that cause with its numbers."""
+
+    factor: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Level, speed factor and reasons, worst first; no reasons when CLEAR."""
+
+    level: Level
+    factor: float
+    reasons: tuple[str, ...]
+
+
+class Decision:
+    """The state behind the verdicts: a stop's patience, its latch, and the rising factor.
+
+    Begins stopped: the robot moves only once everything has been seen to be well.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    """
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._config = config
+        self._last: float | None = None
+        self._clear_since: float | None = None
+        self._factor = 0.0
+        self._wanted = 0.0
+        self._latched = False
+        self.stopped = True
+
+    def update(self, now: float, limits: Sequence[Limit]) -> Verdict:
+        """Decide at `now` [s] under all limits in force; the lowest wins."""
+        active = sorted((limit for limit in limits if limit.factor < 1.0), key=lambda x: x.factor)
+        reasons = [limit.reason for limit in active]
+        self._wanted = active[0].factor if active else 1.0
+        if not self._wanted >= self._config.stop_factor:  # a NaN stops as well
+            self._wanted = 0.0
+        step = 0.0 if self._last is None else min(max(now - self._last, 0.0), LONGEST_STEP)
+        self._last = now
+
+        if self._wanted == 0.0:
+            self.stopped, self._clear_since, self._factor = True, None, 0.0
+            self._latched = self._config.latch_stops
+        elif self.stopped:
+            reasons.append(self._hold(now))
+        if not self.stopped:
+            self._factor = min(self._wanted, self._factor + self._config.recovery_rate * step)
+            if self._factor < self._wanted:
+                reasons.append(f"speeding up: {self._factor:.2f} of {self._wanted:.2f}")
+        if self.stopped:
+            return Verdict(Level.STOP, 0.0, tuple(reasons))
+        level = Level.CLEAR if self._factor >= 1.0 else Level.REDUCED
+        return Verdict(level, self._factor, () if level is Level.CLEAR else tuple(reasons))
+
+    def reset(self) -> tuple[bool, str]:
+        """Release a latched stop, if its cause is gone; says whether and why (not)."""
+        if not self._latched:
+            return False, "no stop is latched"
+        if self._wanted == 0.0:
+            return False, "the cause of the stop is still there"
+        self._latched = False
+        return True, "released"
+
+    def _hold(self, now: float) -> str:
+        if self._clear_since is None or now < self._clear_since:
+            self._clear_since = now
+        if self._latched:
+            return "stop latched: call ~/reset"
+        clear = now - self._clear_since
+        if clear < self._config.release_time:
+            return f"stop held: clear for {clear:.2f} s of {self._config.release_time:.2f} s"
+        self.stopped = False
+        return "stop released"

@@ -1,0 +1,248 @@
+"""Separation monitoring: everything that is known of people and robot, turned into one answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.safety.decision import Decision, Level, Limit
+from ses_gcn_ros.safety.prediction import ForecastCapsules, Predicted, inflate, limit, meet
+from ses_gcn_ros.safety.reactive import Breakdown, Pair, Reactive, assess_now, reaction_time
+from ses_gcn_ros.safety.robot import RobotModel, RobotTracker
+from ses_gcn_ros.safety.tracks import PeopleTracks
+from ses_gcn_ros.safety.watchdogs import watch_forecasts, watch_people, watch_robot
+from ses_gcn_ros.skeleton import Skeleton
+
+if TYPE_CHECKING:  # the import would load the forecasting engines
+    from ses_gcn_ros.forecast import Forecast
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What the safety node says, with everything behind it; fields as in SafetyState.msg.
+
+    Besides those: ``pair`` is the deciding pair, ``breakdown`` the terms of its protective
+    distance, ``predicted`` the first predicted meeting, ``people`` the number of people, lost ones
+    included.
+    """
+
+    stamp: float
+    level: Level
+    speed_factor: float
+    separation: float
+    protective_distance: float
+    margin: float
+    time_to_breach: float
+    reasons: tuple[str, ...]
+    skeleton_age: float
+    forecast_age: float
+    tf_age: float
+    people: int
+    pair: Pair | None
+    breakdown: Breakdown | None
+    predicted: Predicted | None
+
+    @property
+    def person_id(self) -> str:
+        return self.pair.person_id if self.pair else ""
+
+    @property
+    def human_limb(self) -> str:
+        return self.pair.limb if self.pair else ""
+
+    @property
+    def robot_frame(self) -> str:
+        return self.pair.frame if self.pair else ""
+
+
+class SeparationMonitor:
+    """Takes skeletons, forecasts and robot poses as they come, and assesses at any time.
+
+    All positions are in one world frame, all stamps on one clock. Whatever is missing, old, from
+    the future or impossible lowers the speed, most of it to a stop; the lowest limit wins.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    model : RobotModel
+    """
+
+    def __init__(self, config: SafetyConfig, model: RobotModel) -> None:
+        self.config = config
+        self.model = model
+        self.robot = RobotTracker(model)
+        self.tracks = PeopleTracks(config)
+        self.decision = Decision(config)
+        self._forecasts: list[ForecastCapsules] = []
+        self._forecast_ids: frozenset[str] = frozenset()
+        self._forecast_stamp: float | None = None
+        self._faults: dict[str, Limit] = {}
+        self._now = -math.inf
+
+    # Inputs ---------------------------------------------------------------------------------
+
+    def observe_skeletons(
+        self, stamp: float, skeletons: Sequence[Skeleton], now: float | None = None
+    ) -> None:
+        """Take everybody seen at `stamp` [s]; `now` (default: the stamp) exposes a wrong clock.
+
+        Raises
+        ------
+        InputError
+            If the stamp is ahead of `now`, or not after the last one.
+        """
+        self._refuse_future("skeletons", stamp, now)
+        self.tracks.observe(stamp, skeletons)
+        self._faults.pop("skeletons", None)
+
+    def observe_forecasts(
+        self, stamp: float, forecasts: Sequence[Forecast], now: float | None = None
+    ) -> None:
+        """Take the forecasts of everybody made from observations up to `stamp` [s].
+
+        Raises
+        ------
+        InputError
+            If the stamp is ahead of `now`, or before the last one.
+        """
+        self._refuse_future("forecasts", stamp, now)
+        if self._forecast_stamp is not None and stamp < self._forecast_stamp:
+            raise InputError(
+                f"forecasts stamped {stamp:.3f} s came after those of "
+                f"{self._forecast_stamp:.3f} s; out of order, not used"
+            )
+        self._forecasts = inflate(self.config, forecasts)
+        self._forecast_ids = frozenset(forecast.person_id for forecast in forecasts)
+        self._forecast_stamp = stamp
+        self._faults.pop("forecasts", None)
+
+    def observe_robot(self, stamp: float, poses: ArrayLike) -> None:
+        """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
+
+        Raises
+        ------
+        InputError
+            If the poses have another shape or are not finite; the robot counts as unknown then.
+        """
+        try:
+            self.robot.observe(stamp, poses)
+        except InputError as error:
+            self.fault("robot", f"tf unusable: {error}")
+            raise
+        self._faults.pop("robot", None)
+
+    def fault(self, source: str, reason: str) -> None:
+        """Stop for a fault of "skeletons", "forecasts" or "robot" until that comes well again."""
+        factor = self.config.forecast_lost_factor if source == "forecasts" else 0.0
+        self._faults[source] = Limit(factor, reason)
+
+    def reset(self) -> tuple[bool, str]:
+        """Release a latched stop, if its cause is gone; says whether and why (not)."""
+        return self.decision.reset()
+
+    def _refuse_future(self, what: str, stamp: float, now: float | None) -> None:
+        ahead = 0.0 if now is None else stamp - now
+        if not ahead <= self.config.future_tolerance:
+            reason = f"{what} from the future: stamped {ahead:.2f} s ahead of the clock"
+            self.fault(what, reason)
+            raise InputError(f"{reason}; synchronise the clocks (not used)")
+
+    # Answer ---------------------------------------------------------------------------------
+
+    def assess(self, now: float) -> Assessment:
+        """Judge the situation at `now` [s]. Call it at a fixed rate."""
+        limits = self._clock(now)
+        self.tracks.expire(now)
+        skeleton_age = _age(now, self.tracks.stamp)
+        forecast_age = _age(now, self._forecast_stamp)
+        robot = self.robot.state
+        tf_age = _age(now, robot.stamp if robot else None)
+        limits += [
+            *self._faults.values(),
+            *watch_people(self.config, self.tracks, now, skeleton_age),
+            *watch_robot(self.config, self.model, robot, tf_age),
+            *watch_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
+        ]
+        reactive = self._react(now, skeleton_age)
+        predicted = self._predict(now)
+        if reactive:
+            limits += reactive.limits
+        if predicted:
+            limits.append(limit(self.config, predicted, reaction_time(self.config, skeleton_age)))
+        verdict = self.decision.update(now, limits)
+
+        # with no trusted data of people or robot a distance would be a guess
+        known = max(skeleton_age, tf_age) < math.inf
+        nobody = math.inf if known else math.nan
+        separation = reactive.pair.distance if reactive else nobody
+        protective = reactive.protective_distance if reactive else math.nan
+        return Assessment(
+            stamp=now,
+            level=verdict.level,
+            speed_factor=verdict.factor,
+            separation=separation,
+            protective_distance=protective,
+            margin=separation - protective,
+            time_to_breach=predicted.time_to_breach if predicted else math.inf,
+            reasons=verdict.reasons,
+            skeleton_age=skeleton_age,
+            forecast_age=forecast_age,
+            tf_age=tf_age,
+            people=len(self.tracks.present) + len(self.tracks.lost),
+            pair=reactive.pair if reactive else None,
+            breakdown=reactive.breakdown if reactive else None,
+            predicted=predicted,
+        )
+
+    def _react(self, now: float, skeleton_age: float) -> Reactive | None:
+        people, robot, seen = self.tracks.people(), self.robot.state, self.tracks.stamp
+        if robot is None or seen is None or len(people.person) == 0:
+            return None
+        config = self.config
+        unseen = np.maximum(seen - people.last_seen, 0.0)  # until then; T_r reckons with the rest
+        growth = config.human_speed * unseen[people.person]
+        hysteresis = config.release_margin if self.decision.stopped else 0.0
+        t_r = reaction_time(config, skeleton_age)
+        kept = config.slowdown_margin + hysteresis
+        reactive = assess_now(config, people, growth, self.model, robot, now, t_r, kept)
+        self.tracks.note_distances(reactive.distances)
+        return reactive
+
+    def _predict(self, now: float) -> Predicted | None:
+        robot = self.robot.state
+        if robot is None:
+            return None
+        meetings = [
+            meet(self.config, group, self.model, robot, now)
+            for group in self._forecasts
+            if len(group.person_ids) > 0
+        ]
+        return min(
+            (meeting for meeting in meetings if meeting),
+            key=lambda meeting: meeting.time_to_breach,
+            default=None,
+        )
+
+    def _clock(self, now: float) -> list[Limit]:
+        """Start anew when the clock goes back: no stamp can be compared any more."""
+        back = self._now - now
+        self._now = now
+        if back <= 0.0:
+            return []
+        self.robot.forget()
+        self.tracks.forget()
+        self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
+        return [Limit(0.0, f"clock went back {back:.2f} s")]
+
+
+def _age(now: float, stamp: float | None) -> float:
+    return math.inf if stamp is None else now - stamp

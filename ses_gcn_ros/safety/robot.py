@@ -1,0 +1,264 @@
+"""The robot as capsules in frames: where they are, how they move, where they will be."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+from ses_gcn_ros.errors import ConfigError, InputError, RobotError
+from ses_gcn_ros.safety.urdf import Urdf
+
+Array = NDArray[np.float64]
+
+TWIST_WINDOW = 0.04  # s between the poses that a twist is taken from; less lets stamp jitter in
+
+
+@dataclass(frozen=True, eq=False)
+class RobotModel:
+    """M capsules whose ends are fixed in F frames.
+
+    Attributes
+    ----------
+    frames : tuple of str
+        Names of the F frames that have to be looked up.
+    names : tuple of str
+        Frame that each of the M capsules is reported under.
+    start_frame, end_frame : ndarray of int, shape (M,)
+        Index of the frame that the start and the end of each axis is fixed in.
+    start, end : ndarray, shape (M, 3)
+        The ends in those frames [m].
+    radius : ndarray, shape (M,)
+        Radii [m].
+    """
+
+    frames: tuple[str, ...]
+    names: tuple[str, ...]
+    start_frame: NDArray[np.int64]
+    end_frame: NDArray[np.int64]
+    start: Array
+    end: Array
+    radius: Array
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[str], radii: Sequence[float]) -> RobotModel:
+        """Join frames to a chain: capsule i leads from the origin of frame i to that of i + 1.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer than two frames, or not one radius per link.
+        """
+        links = len(frames) - 1
+        if links < 1:
+            raise ConfigError(
+                f"robot_frames is {list(frames)}; name at least two frames of the robot's chain, "
+                "or give robot_description"
+            )
+        if len(radii) not in (1, links) or not all(radius > 0 for radius in radii):
+            raise ConfigError(
+                f"robot_radii is {list(radii)}; {len(frames)} robot_frames take {links} radii "
+                "above 0, or one for all"
+            )
+        index = np.arange(links)
+        return cls(
+            frames=tuple(frames),
+            names=tuple(frames[1:]),
+            start_frame=index,
+            end_frame=index + 1,
+            start=np.zeros((links, 3)),
+            end=np.zeros((links, 3)),
+            radius=np.broadcast_to(np.asarray(radii, np.float64), (links,)).copy(),
+        )
+
+    @classmethod
+    def from_urdf(cls, urdf: Urdf, links: Sequence[str] = ()) -> RobotModel:
+        """Take the capsules of a description's links.
+
+        Parameters
+        ----------
+        urdf : Urdf
+        links : sequence of str
+            Links to watch; all that move against the root by default.
+
+        Raises
+        ------
+        RobotError
+            If a link is unknown, or none of them has a shape.
+        """
+        for link in links:
+            if link not in urdf.links:
+                raise RobotError(
+                    f"robot_frames names '{link}'; "
+                    f"the robot description has {', '.join(urdf.links)}"
+                )
+        watched = [link for link in links or urdf.moving_links() if urdf.capsules[link]]
+        if not watched:
+            raise RobotError("no watched link of the robot description has a collision shape")
+        shapes = [(i, s) for i, link in enumerate(watched) for s in urdf.capsules[link]]
+        index = np.array([i for i, _ in shapes])
+        return cls(
+            frames=tuple(watched),
+            names=tuple(watched[i] for i, _ in shapes),
+            start_frame=index,
+            end_frame=index,
+            start=np.array([shape.start for _, shape in shapes]),
+            end=np.array([shape.end for _, shape in shapes]),
+            radius=np.array([shape.radius for _, shape in shapes]),
+        )
+
+    def place(self, poses: Array) -> tuple[Array, Array]:
+        """Ends of the axes, each (M, 3) [m], from world_from_frame poses (F, 4, 4)."""
+        first, second = poses[self.start_frame], poses[self.end_frame]
+        start = np.einsum("mij,mj->mi", first[:, :3, :3], self.start) + first[:, :3, 3]
+        end = np.einsum("mij,mj->mi", second[:, :3, :3], self.end) + second[:, :3, 3]
+        return start, end
+
+
+@dataclass(frozen=True, eq=False)
+class RobotState:
+    """The robot's capsules at one instant and how they move.
+
+    Attributes
+    ----------
+    stamp : float
+        When the poses were measured [s].
+    start, end : ndarray, shape (M, 3)
+        Ends of the axes in the world [m].
+    start_velocity, end_velocity : ndarray, shape (M, 3)
+        Velocities of the ends [m/s]; NaN while unknown.
+    start_turn, end_turn : ndarray, shape (M, 3)
+        Angular velocities of the frames that the ends are fixed in [rad/s]; NaN while unknown.
+    """
+
+    stamp: float
+    start: Array
+    end: Array
+    start_velocity: Array
+    end_velocity: Array
+    start_turn: Array
+    end_turn: Array
+
+    def fastest(self) -> tuple[float, int]:
+        """Speed [m/s] of the fastest end, and the capsule it belongs to; (nan, 0) if unknown."""
+        speed = np.maximum(
+            np.linalg.norm(self.start_velocity, axis=1), np.linalg.norm(self.end_velocity, axis=1)
+        )
+        index = int(np.argmax(speed))
+        return float(speed[index]), index
+
+    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
+        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3), at constant twist.
+
+        A robot whose motion is unknown is left where it is.
+        """
+        if np.isnan(self.start_velocity).any() or np.isnan(self.end_velocity).any():
+            shape = (np.size(times), *self.start.shape)
+            return np.broadcast_to(self.start, shape), np.broadcast_to(self.end, shape)
+        return (
+            carry(self.start, self.start_velocity, self.start_turn, times),
+            carry(self.end, self.end_velocity, self.end_turn, times),
+        )
+
+
+class RobotTracker:
+    """Takes poses as they are measured and derives motion from them.
+
+    Parameters
+    ----------
+    model : RobotModel
+    """
+
+    def __init__(self, model: RobotModel) -> None:
+        self.model = model
+        self.state: RobotState | None = None
+        self._history: deque[tuple[float, Array]] = deque(maxlen=64)
+
+    def observe(self, stamp: float, poses: ArrayLike) -> None:
+        """Take the poses measured at `stamp`; one that is not newer than the last is ignored.
+
+        Parameters
+        ----------
+        stamp : float
+            [s]
+        poses : array_like, shape (F, 4, 4)
+            world_from_frame of each of the model's frames.
+
+        Raises
+        ------
+        InputError
+            If the poses have another shape or are not finite.
+        """
+        poses = np.asarray(poses, np.float64)
+        if poses.shape != (len(self.model.frames), 4, 4):
+            raise InputError(
+                f"poses are {poses.shape}; the robot takes {len(self.model.frames)} 4×4"
+            )
+        if not np.isfinite(poses).all():
+            bad = int(np.argmin(np.isfinite(poses).all(axis=(1, 2))))
+            raise InputError(f"the pose of {self.model.frames[bad]} is not finite")
+        if self._history and stamp <= self._history[-1][0]:
+            return
+        while len(self._history) > 1 and stamp - self._history[1][0] >= TWIST_WINDOW:
+            self._history.popleft()
+        self._history.append((stamp, poses))
+        self.state = self._derive()
+
+    def forget(self) -> None:
+        """Start anew, as after a jump of the clock."""
+        self._history.clear()
+        self.state = None
+
+    def _derive(self) -> RobotState:
+        model = self.model
+        (old_stamp, old), (stamp, new) = self._history[0], self._history[-1]
+        start, end = model.place(new)
+        if stamp - old_stamp < TWIST_WINDOW:
+            unknown = np.full_like(start, np.nan)
+            return RobotState(stamp, start, end, unknown, unknown, unknown, unknown)
+        # of a long silence only that something moved is known; a jump shows as speed all the same
+        span = stamp - old_stamp
+        old_start, old_end = model.place(old)
+        turn = Rotation.from_matrix(new[:, :3, :3] @ old[:, :3, :3].transpose(0, 2, 1))
+        turn_rate = turn.as_rotvec() / span
+        return RobotState(
+            stamp=stamp,
+            start=start,
+            end=end,
+            start_velocity=(start - old_start) / span,
+            end_velocity=(end - old_end) / span,
+            start_turn=turn_rate[model.start_frame],
+            end_turn=turn_rate[model.end_frame],
+        )
+
+
+def carry(points: Array, velocity: Array, turn: Array, times: ArrayLike) -> Array:
+    """Points fixed in frames that move on at constant twist: screws, so arcs stay arcs.
+
+    With angular velocity ω, p(t) = p + (t I + (1 − cos θt)/θ² W + (θt − sin θt)/θ³ W²) ṗ, W = [ω]×,
+    θ = |ω| (Murray, Li, Sastry: A Mathematical Introduction to Robotic Manipulation, eq. 2.36).
+
+    Parameters
+    ----------
+    points, velocity, turn : ndarray, shape (M, 3)
+        Positions [m], velocities [m/s] and angular velocities [rad/s].
+    times : array_like, shape (H,)
+        [s]
+
+    Returns
+    -------
+    ndarray, shape (H, M, 3)
+    """
+    t = np.asarray(times, np.float64).reshape(-1, 1, 1)
+    rate = np.linalg.norm(turn, axis=-1)[None, :, None]
+    angle = rate * t
+    safe = np.maximum(rate, 1e-9)
+    small = np.abs(angle) < 1e-4
+    second = np.where(small, 0.5 * t**2, (1.0 - np.cos(angle)) / safe**2)
+    third = np.where(small, t**3 / 6.0, (angle - np.sin(angle)) / safe**3)
+    bend = np.cross(turn, velocity)
+    return points + t * velocity + second * bend + third * np.cross(turn, bend)

@@ -1,0 +1,227 @@
+"""Who is there: the last skeletons of each person, their speeds, and people lost from sight."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.safety.people import (
+    LIMB_LENGTH,
+    LimbCapsules,
+    body,
+    joint_velocities,
+    limb_capsules,
+    path_lengths,
+)
+from ses_gcn_ros.skeleton import Skeleton
+
+Array = NDArray[np.float64]
+
+VELOCITY_WINDOW = 0.17  # s of skeletons that a speed is taken from: 5 at 30 Hz
+SAME_PERSON = 0.5  # m between a lost person's last place and that of a new one, both standing
+
+
+@dataclass(eq=False)
+class Track:
+    """One person as last seen."""
+
+    person_id: str
+    layout: str
+    first_seen: float  # s
+    edge_lengths: Array  # (E,) longest seen so far [m]; NaN before the first
+    history: deque[tuple[float, Array]] = field(default_factory=lambda: deque(maxlen=16))
+    blind: bool = False  # the last skeleton showed no joint at all
+    distance: float = np.inf  # m from the robot when last assessed
+
+    @property
+    def last_seen(self) -> float:
+        return self.history[-1][0]
+
+    @property
+    def centre(self) -> Array:
+        return np.asarray(np.nanmean(self.history[-1][1], axis=0))
+
+    def observe(self, stamp: float, positions: Array) -> None:
+        """Take a skeleton (J, 3) in the world."""
+        seen = np.isfinite(positions).all(axis=1)
+        self.blind = not seen.any()
+        if self.blind:
+            return
+        self.history.append((stamp, positions))
+        while len(self.history) > 2 and stamp - self.history[0][0] > VELOCITY_WINDOW:
+            self.history.popleft()
+        edges = body(self.layout).edges
+        lengths = np.linalg.norm(positions[edges[:, 0]] - positions[edges[:, 1]], axis=1)
+        self.edge_lengths = np.fmax(self.edge_lengths, np.minimum(lengths, LIMB_LENGTH))
+
+    def paths(self) -> Array | None:
+        """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
+        if np.isfinite(self.history[-1][1]).all():
+            return None
+        own = np.where(np.isnan(self.edge_lengths), LIMB_LENGTH, self.edge_lengths)
+        return path_lengths(self.layout, own)
+
+    def velocities(self) -> Array:
+        """Velocities of the joints, (J, 3) [m/s]; 0 where unknown."""
+        stamps = np.array([stamp for stamp, _ in self.history])
+        return joint_velocities(stamps, np.stack([positions for _, positions in self.history]))
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Capsules of everybody, limb after limb.
+
+    Attributes
+    ----------
+    limbs : LimbCapsules
+        N limbs of all people, in the world, when last seen.
+    start_velocity, end_velocity : ndarray, shape (N, 3)
+        Velocities of the limbs' ends [m/s]; 0 where unknown.
+    person : ndarray of int, shape (N,)
+        Index of each limb's person.
+    ids : tuple of str
+        The people.
+    last_seen : ndarray, shape (P,)
+        When each of them was last seen [s].
+    """
+
+    limbs: LimbCapsules
+    start_velocity: Array
+    end_velocity: Array
+    person: NDArray[np.int64]
+    ids: tuple[str, ...]
+    last_seen: Array
+
+
+class PeopleTracks:
+    """Keeps the people of the skeleton stream, and for a while those who vanish near the robot.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    """
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._config = config
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as after a jump of the clock."""
+        self.stamp: float | None = None
+        self.present: dict[str, Track] = {}
+        self.lost: dict[str, Track] = {}
+        self.same_since: float | None = None
+        self._last: bytes = b""
+        self._people: People | None = None
+
+    def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
+        """Take everybody seen at `stamp`, in the world frame.
+
+        Raises
+        ------
+        InputError
+            If the stamp is not after the last one.
+        """
+        if self.stamp is not None and stamp <= self.stamp:
+            raise InputError(
+                f"skeletons stamped {stamp:.3f} s came after those of {self.stamp:.3f} s; "
+                "repeated or out of order, not used"
+            )
+        self._watch_repetition(stamp, skeletons)
+        self.stamp = stamp
+        before, self.present = self.present, {}
+        for skeleton in skeletons:
+            name = skeleton.person_id
+            track = before.pop(name, None) or self.lost.pop(name, None)
+            if track is None or track.layout != skeleton.layout:
+                edges = len(body(skeleton.layout).edges)
+                track = Track(name, skeleton.layout, stamp, np.full(edges, np.nan))
+            track.observe(stamp, np.asarray(skeleton.positions, np.float64))
+            self.present[name] = track
+        near = self._config.vanish_distance
+        self.lost |= {name: t for name, t in before.items() if t.history and t.distance <= near}
+        self._recognise(stamp)
+        self._people = None
+
+    def expire(self, now: float) -> None:
+        """Let go of people who were lost longer ago than the timeout."""
+        keep = self._config.vanish_timeout
+        gone = [name for name, t in self.lost.items() if now - t.last_seen > keep]
+        for name in gone:
+            del self.lost[name]
+            self._people = None
+
+    def note_distances(self, distances: Mapping[str, float]) -> None:
+        """Remember how far from the robot each person is [m]."""
+        for name, distance in distances.items():
+            if name in self.present:
+                self.present[name].distance = distance
+
+    def people(self) -> People:
+        """Everybody present, and the lost where they were last seen."""
+        if self._people is None:
+            self._people = self._gather()
+        return self._people
+
+    def _gather(self) -> People:
+        tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.history]
+        limbs, velocities, person = [], [], []
+        for index, track in enumerate(tracks):
+            capsules = limb_capsules(
+                track.history[-1][1],
+                track.layout,
+                scale=self._config.body_scale,
+                hand_reach=self._config.hand_reach,
+                paths=track.paths(),
+            )
+            limbs.append(capsules)
+            velocities.append(track.velocities()[_limb_ends(track.layout)])
+            person.append(np.full(len(capsules.names), index))
+        return People(
+            limbs=join(limbs),
+            start_velocity=np.concatenate([v[0] for v in velocities] or [np.empty((0, 3))]),
+            end_velocity=np.concatenate([v[1] for v in velocities] or [np.empty((0, 3))]),
+            person=np.concatenate(person or [np.empty(0, np.int64)]),
+            ids=tuple(track.person_id for track in tracks),
+            last_seen=np.array([track.last_seen for track in tracks]),
+        )
+
+    def _watch_repetition(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
+        """Note since when the joints repeat to the bit, which no living person's do."""
+        now = b"".join(skeleton.positions.tobytes() for skeleton in skeletons)
+        if not now or now != self._last:
+            self.same_since = None
+        elif self.same_since is None:
+            self.same_since = self.stamp
+        self._last = now
+
+    def _recognise(self, stamp: float) -> None:
+        """Drop the lost who stand there again under another identity."""
+        new = [t for t in self.present.values() if t.first_seen == stamp and t.history]
+        for name, track in list(self.lost.items()):
+            reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
+            if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
+                del self.lost[name]
+
+
+def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
+    """Lay the limbs of several people one after the other, along the axis of limbs."""
+    if not parts:
+        return LimbCapsules(np.empty((0, 3)), np.empty((0, 3)), np.empty(0), ())
+    return LimbCapsules(
+        start=np.concatenate([part.start for part in parts], axis=-2),
+        end=np.concatenate([part.end for part in parts], axis=-2),
+        radius=np.concatenate([part.radius for part in parts], axis=-1),
+        names=tuple(name for part in parts for name in part.names),
+    )
+
+
+def _limb_ends(layout: str) -> NDArray[np.int64]:
+    shape = body(layout)
+    return np.stack([shape.starts, shape.ends])

@@ -1,0 +1,248 @@
+"""A robot's description: link tree, forward kinematics and the shapes of its links.
+
+Reads what safety needs of URDF (https://docs.ros.org/en/rolling/p/urdfdom/): joints of every kind
+but floating and planar, collision shapes (visual ones where a link has none) of spheres, boxes,
+cylinders, capsules and meshes.
+"""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from ses_gcn_ros.errors import RobotError
+from ses_gcn_ros.safety.shapes import LinkCapsule, capsule_around, capsule_of_cylinder, mesh_points
+
+Array = NDArray[np.float64]
+Element = ElementTree.Element
+
+TURNING = ("revolute", "continuous")
+KINDS = (*TURNING, "prismatic", "fixed")
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """A joint of the tree; `parent_from_joint` (4, 4) places its frame at angle 0."""
+
+    name: str
+    kind: str
+    parent: str
+    child: str
+    parent_from_joint: Array
+    axis: Array  # (3,), unit, in the joint's frame
+    lower: float  # rad or m; -inf and inf where unlimited
+    upper: float
+    velocity: float  # rad/s or m/s
+
+    def transform(self, value: float) -> Array:
+        """Return parent_from_child (4, 4) at a joint angle [rad] or displacement [m]."""
+        motion = np.eye(4)
+        if self.kind in TURNING:
+            motion[:3, :3] = Rotation.from_rotvec(value * self.axis).as_matrix()
+        elif self.kind == "prismatic":
+            motion[:3, 3] = value * self.axis
+        return self.parent_from_joint @ motion
+
+
+class Urdf:
+    """A parsed description.
+
+    Parameters
+    ----------
+    text : str
+        The XML.
+    folder : Path, optional
+        Where relative mesh files are looked for.
+
+    Attributes
+    ----------
+    root : str
+        The link that no joint moves.
+    joints : tuple of Joint
+        Parents come before their children.
+    movable : tuple of Joint
+        Those that are not fixed.
+    capsules : dict of str to tuple of LinkCapsule
+        Capsules around the shapes of each link, in the link's frame.
+
+    Raises
+    ------
+    RobotError
+        If the description can't be read or is not one tree.
+    """
+
+    def __init__(self, text: str, folder: Path | None = None) -> None:
+        try:
+            robot = ElementTree.fromstring(text)
+        except ElementTree.ParseError as error:
+            raise RobotError(f"the robot description is no XML: {error}") from error
+        if robot.tag != "robot":
+            raise RobotError(f"the robot description begins with <{robot.tag}>, not <robot>")
+        self.text = text
+        self.links = tuple(_name(link) for link in robot.findall("link"))
+        joints = [_joint(element, self.links) for element in robot.findall("joint")]
+        self.root, self.joints = _sort(self.links, joints)
+        self.movable = tuple(joint for joint in self.joints if joint.kind != "fixed")
+        self.capsules = {
+            _name(link): _link_capsules(link, folder) for link in robot.findall("link")
+        }
+
+    @classmethod
+    def load(cls, source: str) -> Urdf:
+        """Read a URDF file, or take its text as a robot_description parameter holds it.
+
+        Raises
+        ------
+        RobotError
+            If the file is missing or its content unusable.
+        """
+        if source.lstrip().startswith("<"):
+            return cls(source)
+        path = Path(source).expanduser()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RobotError(f"cannot read the robot description {path}: {error}") from error
+        return cls(text, path.parent)
+
+    def moving_links(self) -> tuple[str, ...]:
+        """Links that some joint moves against the root, parents first."""
+        moving: list[str] = []
+        for joint in self.joints:
+            if joint.kind != "fixed" or joint.parent in moving:
+                moving.append(joint.child)
+        return tuple(moving)
+
+    def forward(self, positions: Mapping[str, float]) -> dict[str, Array]:
+        """Poses of all links.
+
+        Parameters
+        ----------
+        positions : mapping of str to float
+            Angle [rad] or displacement [m] by joint name; 0 for a joint that is not named.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (4, 4)
+            root_from_link by link name.
+        """
+        poses = {self.root: np.eye(4)}
+        for joint in self.joints:
+            value = positions.get(joint.name, 0.0)
+            poses[joint.child] = poses[joint.parent] @ joint.transform(value)
+        return poses
+
+
+def _name(element: Element) -> str:
+    name = element.get("name")
+    if not name:
+        raise RobotError(f"a <{element.tag}> of the robot description has no name")
+    return name
+
+
+def _numbers(element: Element | None, key: str, default: str) -> Array:
+    text = default if element is None else element.get(key, default)
+    try:
+        numbers = np.array([float(part) for part in text.split()])
+    except ValueError as error:
+        raise RobotError(f"'{key}=\"{text}\"' of the robot description: {error}") from error
+    if numbers.shape != (len(default.split()),) or not np.isfinite(numbers).all():
+        raise RobotError(f"'{key}=\"{text}\"' takes {len(default.split())} finite numbers")
+    return numbers
+
+
+def _origin(element: Element) -> Array:
+    origin = element.find("origin")
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("xyz", _numbers(origin, "rpy", "0 0 0")).as_matrix()
+    pose[:3, 3] = _numbers(origin, "xyz", "0 0 0")
+    return pose
+
+
+def _joint(element: Element, links: tuple[str, ...]) -> Joint:
+    name, kind = _name(element), element.get("type", "")
+    if kind not in KINDS:
+        raise RobotError(f"joint '{name}' is of type '{kind}'; known are {', '.join(KINDS)}")
+    if element.find("mimic") is not None:
+        raise RobotError(f"joint '{name}' mimics another; list its links in robot_frames instead")
+    ends = []
+    for tag in ("parent", "child"):
+        end = element.find(tag)
+        link = "" if end is None else end.get("link", "")
+        if link not in links:
+            raise RobotError(f"joint '{name}' has the {tag} '{link}', which is no link")
+        ends.append(link)
+    axis = _numbers(element.find("axis"), "xyz", "1 0 0")
+    length = float(np.linalg.norm(axis))
+    if length < 1e-9:
+        raise RobotError(f"joint '{name}' has an axis without length")
+    limit = element.find("limit")
+    unlimited = kind == "continuous" or limit is None
+    return Joint(
+        name=name,
+        kind=kind,
+        parent=ends[0],
+        child=ends[1],
+        parent_from_joint=_origin(element),
+        axis=axis / length,
+        lower=-math.inf if unlimited else float(_numbers(limit, "lower", "0")[0]),
+        upper=math.inf if unlimited else float(_numbers(limit, "upper", "0")[0]),
+        velocity=math.inf if limit is None else float(_numbers(limit, "velocity", "0")[0]),
+    )
+
+
+def _sort(links: tuple[str, ...], joints: list[Joint]) -> tuple[str, tuple[Joint, ...]]:
+    """Order joints from the root outwards, and check that they make one tree."""
+    children = [joint.child for joint in joints]
+    twice = sorted({child for child in children if children.count(child) > 1})
+    if twice:
+        raise RobotError(f"link '{twice[0]}' is the child of two joints")
+    roots = [link for link in links if link not in children]
+    if len(roots) != 1:
+        raise RobotError(f"the robot description has {len(roots)} root links ({roots}); it takes 1")
+    ordered: list[Joint] = []
+    reached = {roots[0]}
+    while len(ordered) < len(joints):
+        ready = [joint for joint in joints if joint.parent in reached and joint not in ordered]
+        if not ready:
+            raise RobotError("the joints of the robot description make a loop")
+        ordered += ready
+        reached |= {joint.child for joint in ready}
+    return roots[0], tuple(ordered)
+
+
+def _link_capsules(link: Element, folder: Path | None) -> tuple[LinkCapsule, ...]:
+    shapes = link.findall("collision") or link.findall("visual")
+    return tuple(_capsule(shape, _name(link), folder) for shape in shapes)
+
+
+def _capsule(shape: Element, link: str, folder: Path | None) -> LinkCapsule:
+    geometry = shape.find("geometry")
+    kinds = [] if geometry is None else list(geometry)
+    if len(kinds) != 1:
+        raise RobotError(f"a shape of link '{link}' has {len(kinds)} geometries; it takes 1")
+    element = kinds[0]
+    if element.tag in ("cylinder", "capsule"):
+        radius = float(_numbers(element, "radius", "0")[0])
+        length = float(_numbers(element, "length", "0")[0])
+        capsule = capsule_of_cylinder(radius, length)
+    elif element.tag == "sphere":
+        capsule = capsule_of_cylinder(float(_numbers(element, "radius", "0")[0]), 0.0)
+    elif element.tag == "box":
+        signs = np.array(np.meshgrid(*[[-0.5, 0.5]] * 3)).reshape(3, 8).T
+        capsule = capsule_around(signs * _numbers(element, "size", "0 0 0"))
+    elif element.tag == "mesh":
+        scale = _numbers(element, "scale", "1 1 1")
+        capsule = capsule_around(scale * mesh_points(element.get("filename", ""), folder, link))
+    else:
+        raise RobotError(f"link '{link}' has a <{element.tag}>; take a box, cylinder or sphere")
+    if capsule.radius <= 0:
+        raise RobotError(f"the <{element.tag}> of link '{link}' has no size")
+    return capsule.moved(_origin(shape))
