@@ -1,0 +1,105 @@
+"""Real node processes over real DDS, on a ROS domain of the test process's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
+
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+
+from ses_gcn_ros.bringup import Value, ros_arguments  # noqa: E402
+from ses_gcn_ros.commands.domain import demo_environment  # noqa: E402
+
+
+class Cell:
+    """Node processes, and a node in this process that talks with them."""
+
+    def __init__(self) -> None:
+        rclpy.init()
+        self.node = rclpy.create_node("tester")
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(
+        self, executable: str, *, params_file: str | Path = "", **parameters: Value
+    ) -> subprocess.Popen[bytes]:
+        """Start a node process with parameters on top of the parameter file."""
+        arguments = ros_arguments(
+            parameters, params_file=str(params_file), namespace="", log_level="warn"
+        )
+        command = [sys.executable, "-m", f"ses_gcn_ros.nodes.{executable}", *arguments]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        self.processes[executable] = process
+        return process
+
+    def publisher(self, kind: Any, topic: str, qos: Any) -> Any:
+        """Publisher of the tester's."""
+        return self.node.create_publisher(kind, topic, qos)
+
+    def listen(self, kind: Any, topic: str, qos: Any) -> list[Any]:
+        """List that grows by every message on a topic."""
+        heard: list[Any] = []
+        self.node.create_subscription(kind, topic, heard.append, qos)
+        return heard
+
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+        """Spin until `condition` is true and return what it gave; fail after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not (result := condition()):
+            if time.monotonic() > deadline:
+                ended = {n: p.returncode for n, p in self.processes.items() if p.poll() is not None}
+                pytest.fail(f"waited {timeout} s for {what}; processes that ended: {ended}")
+            self.executor.spin_once(timeout_sec=0.02)
+        return result
+
+    def wait_for_listeners(self, *publishers: Any, count: int = 1) -> None:
+        """Wait until each publisher has `count` matched subscriptions."""
+        for publisher in publishers:
+            self.wait_for(
+                lambda publisher=publisher: publisher.get_subscription_count() >= count,
+                f"{count} listeners on {publisher.topic_name}",
+            )
+
+    def close(self) -> None:
+        """End the processes and the tester."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stderr:
+                process.stderr.close()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_domain() -> None:
+    """Keep this test process and its nodes to themselves."""
+    os.environ.pop("ROS_DOMAIN_ID", None)
+    os.environ.update(demo_environment())
+
+
+@pytest.fixture
+def cell(ros_domain: None) -> Iterator[Cell]:
+    """A fresh cell, closed after the test."""
+    cell = Cell()
+    yield cell
+    cell.close()
