@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+pytest.importorskip("tf2_ros")
+
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from hypothesis import assume, given

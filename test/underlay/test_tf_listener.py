@@ -5,6 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+pytest.importorskip("tf2_ros")
+
 import rclpy
 from rclpy.duration import Duration
 from rclpy.time import Time

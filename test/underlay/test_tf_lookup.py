@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+
+pytest.importorskip("tf2_ros")
+
+import numpy as np
 import yaml
 from rclpy.duration import Duration
 from rclpy.time import Time
@@ -145,8 +148,9 @@ class TestRefusal:
             assert not arm.can_transform("tool", "crater", time)
             with pytest.raises(ConnectivityException, match=r"crater|tool"):
                 arm.lookup_transform("tool", "crater", time)
-        with pytest.raises(TransformException):
+        with pytest.raises(TransformException) as refusal:
             arm.get_latest_common_time("tool", "crater")
+        assert refusal.type is TransformException
 
     def test_of_a_time_after_the_last_sample(self, arm: Buffer) -> None:
         assert not arm.can_transform("world", "tool", at(12.5))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
+
+pytest.importorskip("tf2_ros")
+
+import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 from tf2_ros import Buffer, LookupException

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 
-import numpy as np
 import pytest
+
+pytest.importorskip("tf_transformations")
+
+import numpy as np
+import tf_transformations as tf
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 from tf_frames import PROPERTY, quaternions, xyz
-
-tf = pytest.importorskip("tf_transformations")
 
 ANGLES = st.tuples(*[st.floats(-math.pi, math.pi)] * 3)
 # Three axes of which no two neighbours are equal, standing still (s) or turning along (r).

@@ -128,7 +128,10 @@ class BufferCore:
         """Give the last time for which every frame on the path has data; zero if all are static.
 
         Raises:
-            TransformException: as `lookup_transform_core`, extrapolation excepted.
+            LookupException: a frame is unknown.
+            InvalidArgumentException: a frame id is empty or starts with a slash.
+            TransformException: no path joins the frames, or they form a loop; tf2 has no child
+                class for these here.
 
         """
         with self._lock:
@@ -137,7 +140,10 @@ class BufferCore:
             if target_frame == source_frame:
                 stamp = self._latest_stamp(target_frame)
             else:
-                stamp = latest_common_stamp(self._caches, target_frame, source_frame)
+                try:
+                    stamp = latest_common_stamp(self._caches, target_frame, source_frame)
+                except TransformException as error:
+                    raise TransformException(str(error)) from error
         return Time(nanoseconds=stamp)
 
     def clear(self) -> None:
