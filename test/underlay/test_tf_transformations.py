@@ -13,6 +13,7 @@ import numpy as np
 import tf_transformations as tf
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation, Slerp
 from tf_frames import PROPERTY, quaternions, xyz
 
@@ -34,7 +35,7 @@ def rotation(angles: Three, axes: str) -> Rotation:
     return Rotation.from_euler(axes[1:].upper() if axes[0] == "r" else axes[1:], angles)
 
 
-def same_rotation(quaternion: Four, expected: Rotation) -> bool:
+def same_rotation(quaternion: ArrayLike, expected: Rotation) -> bool:
     return bool((Rotation.from_quat(quaternion) * expected.inv()).magnitude() < 1e-9)
 
 
