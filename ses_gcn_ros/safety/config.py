@@ -24,7 +24,9 @@ class SafetyConfig:
     # The robot
     world_frame: str = option("world", "frame that everything is compared in; not moving")
     robot_description: str = option(
-        "", "URDF file, or its text, whose collision shapes are taken; empty: robot_frames, radii"
+        "",
+        "URDF file or text whose collision shapes are taken, 'demo' for the demo cell's; "
+        "empty: robot_frames and robot_radii",
     )
     robot_frames: tuple[str, ...] = option(
         (), "with a URDF: its links to watch (empty: all that move); else frames joined to a chain"
@@ -133,12 +135,12 @@ class DemoRobotConfig:
     rate: float = option(
         100.0, "rate of joint states and transforms [Hz]", minimum=10, maximum=1000
     )
-    robot_description: str = option("", "URDF file; empty: the demo cell that comes with us")
+    robot_description: str = option("demo", "URDF file or text, or 'demo' for the demo cell's")
     pose_a: tuple[float, ...] = option(
-        (-0.49, 0.73, 0.0, -1.42, 0.0, 0.99, 0.0), "joint angles at one end [rad]"
+        (-0.5, 0.65, 0.0, 1.15, 0.0, 0.70, 0.0), "joint angles at one end [rad]"
     )
     pose_b: tuple[float, ...] = option(
-        (0.49, 0.73, 0.0, -1.42, 0.0, 0.99, 0.0), "joint angles at the other end [rad]"
+        (0.5, 0.55, 0.0, 1.05, 0.0, 0.75, 0.0), "joint angles at the other end [rad]"
     )
     period: float = option(
         4.0, "time from one end to the other and back at full speed [s]", minimum=0.5, maximum=600

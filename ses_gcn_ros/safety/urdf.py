@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import RobotError
+from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety.shapes import LinkCapsule, capsule_around, capsule_of_cylinder, mesh_points
 
 Array = NDArray[np.float64]
@@ -96,7 +97,7 @@ class Urdf:
 
     @classmethod
     def load(cls, source: str) -> Urdf:
-        """Read a URDF file, or take its text as a robot_description parameter holds it.
+        """Read a URDF file, the demo cell's for "demo", or text as robot_description holds it.
 
         Raises
         ------
@@ -106,6 +107,8 @@ class Urdf:
         if source.lstrip().startswith("<"):
             return cls(source)
         path = Path(source).expanduser()
+        if source == "demo":
+            path = share_path("config", "demo", "cell.urdf")
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
