@@ -1,0 +1,94 @@
+"""Everything that can be set about the pose node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ses_gcn_ros.config import option
+from ses_gcn_ros.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """Parameters of the pose node, with their units and limits."""
+
+    autostart: bool = option(True, "configure and activate on start")
+    source: str = option(
+        "image", "where images come from", choices=("image", "compressed", "video", "webcam")
+    )
+    video: str = option("", "path of the video file that source 'video' plays")
+    webcam: int = option(0, "index of the device that source 'webcam' reads", minimum=0)
+    realtime: bool = option(
+        True, "play a video at its own pace, dropping frames when late; false: every frame"
+    )
+    exit_at_end: bool = option(False, "end the process when the video has ended")
+    reliability: str = option(
+        "best_effort",
+        "reliability asked of the image topics",
+        choices=("best_effort", "reliable"),
+    )
+
+    model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
+    max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
+    # Measured on three people 100 px high: MediaPipe's own 0.5/0.5/0.5 finds two of them at once in
+    # 4 % of the frames, these in 95 %; with one person none is invented.
+    detection_confidence: float = option(
+        0.3, "least score of a person newly detected", minimum=0.0, maximum=1.0
+    )
+    presence_confidence: float = option(
+        0.5, "least score of landmarks to count as a person", minimum=0.0, maximum=1.0
+    )
+    tracking_confidence: float = option(
+        0.7, "landmark score below which a person is detected anew", minimum=0.0, maximum=1.0
+    )
+    min_visibility: float = option(
+        0.5, "joints less visible than this are unseen (NaN)", minimum=0.0, maximum=1.0
+    )
+
+    field_of_view: float = option(
+        60.0,
+        "horizontal angle of view [deg] assumed while no camera_info comes; "
+        "0: publish nothing without camera_info",
+        minimum=0.0,
+        maximum=170.0,
+    )
+    body_height: float = option(
+        0.0, "height of the people [m], where known; 0: as estimated", minimum=0.0, maximum=2.5
+    )
+    target_frame: str = option("", "frame of the skeletons; empty: the camera's optical frame")
+    camera_frame: str = option("camera_optical_frame", "optical frame of a video or webcam")
+    camera_pose: tuple[float, ...] = option(
+        (),
+        "x, y, z [m], roll, pitch, yaw [rad] of the camera in target_frame; angles 0 0 0: "
+        "looking along its x axis with z up; empty: from TF",
+    )
+    tf_timeout: float = option(
+        0.1, "longest wait for the transform at an image's stamp [s]", minimum=0.0, maximum=2.0
+    )
+
+    layout: str = option("chico15", "joints published", choices=("chico15", "mediapipe33"))
+    track_gate: float = option(
+        0.5, "distance from where a person is expected that is still that person [m]", minimum=0.05
+    )
+    track_memory: float = option(
+        1.0, "how long a person out of sight keeps the id [s]", minimum=0.0, maximum=10.0
+    )
+    smoothing_cutoff: float = option(
+        2.0, "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing", minimum=0.0
+    )
+    smoothing_beta: float = option(
+        3.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0
+    )
+
+    def __post_init__(self) -> None:
+        if self.source == "video" and not self.video:
+            raise ConfigError("source is 'video', but parameter 'video' names no file")
+        if len(self.camera_pose) not in (0, 6):
+            raise ConfigError(
+                f"parameter 'camera_pose' has {len(self.camera_pose)} values; it takes six "
+                "(x, y, z, roll, pitch, yaw) or none"
+            )
+        if self.camera_pose and not self.target_frame:
+            raise ConfigError(
+                "'camera_pose' is given, but 'target_frame' does not say in which frame"
+            )

@@ -1,0 +1,59 @@
+"""A person's size stays the same: what a single camera can't tell from distance."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.skeleton import get_layout
+
+# Shank, thigh and trunk (hip to shoulder) are 0.246, 0.245 and 0.288 of stature
+# (Drillis and Contini, Body segment parameters, 1966).
+_CHAIN_OF_STATURE = 0.246 + 0.245 + 0.288
+_REMEMBERED = 60  # frames that a person's size is taken from
+_JOINTS = {name: i for i, name in enumerate(get_layout("mediapipe33").joints)}
+
+
+def stature(positions: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Height of people standing upright [m], shape (...), from joints (..., 33, 3) of mediapipe33.
+
+    From the lengths of trunk, thighs and shanks; needs all of them, hidden ones as estimated.
+    """
+
+    def middle(name: str) -> NDArray[np.float64]:
+        return 0.5 * (
+            positions[..., _JOINTS[f"l_{name}"], :] + positions[..., _JOINTS[f"r_{name}"], :]
+        )
+
+    def length(a: str, b: str) -> NDArray[np.float64]:
+        sides = [
+            np.linalg.norm(
+                positions[..., _JOINTS[s + a], :] - positions[..., _JOINTS[s + b], :], axis=-1
+            )
+            for s in ("l_", "r_")
+        ]
+        return 0.5 * (sides[0] + sides[1])
+
+    trunk = np.linalg.norm(middle("shoulder") - middle("hip"), axis=-1)
+    return (trunk + length("hip", "knee") + length("knee", "ankle")) / _CHAIN_OF_STATURE
+
+
+class SizeKeeper:
+    """Scale one person to a steady size about the camera, which leaves the image as it is.
+
+    The size is the median of what was estimated lately, so that its noise does not become noise
+    of the distance.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def steady(
+        self, positions: NDArray[np.float64], camera: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Joints (33, 3) [m] at the person's steady size; `camera` (3,) is the camera's place."""
+        size = float(stature(positions))
+        self._sizes.append(size)
+        return camera + (positions - camera) * (float(np.median(self._sizes)) / size)
