@@ -36,7 +36,10 @@ def rotation(angles: Three, axes: str) -> Rotation:
 
 
 def same_rotation(quaternion: ArrayLike, expected: Rotation) -> bool:
-    return bool((Rotation.from_quat(quaternion) * expected.inv()).magnitude() < 1e-9)
+    return bool(
+        (Rotation.from_quat(np.asarray(quaternion, dtype=float)) * expected.inv()).magnitude()
+        < 1e-9
+    )
 
 
 def test_roll_pitch_and_yaw_are_about_axes_that_stand_still() -> None:
