@@ -72,16 +72,19 @@ def plan_workcell(
     plans = []
     if record:
         plans.append(NodePlan("bag_recorder", {"bag": record}))
-    plans += [NodePlan("forecaster_node"), NodePlan("safety_node")]
+    robot: dict[str, Value] = {}
     if demo_robot:
-        plans.append(NodePlan("demo_robot"))
+        robot = {"robot_description": str(share_path("config", "demo", "cell.urdf"))}
+        plans.append(NodePlan("demo_robot", robot))
+    plans += [NodePlan("forecaster_node"), NodePlan("safety_node", robot)]
     if bag:
         # forecaster, safety and perhaps the recorder must hear the first message.
         listeners = {"subscribers": 3 if record else 2}
         source = {"bag": "" if bag == "sample" else bag, "rate": rate}
         plans.append(NodePlan("bag_player", source | listeners, ends_run=True))
     elif video:
-        plans.append(NodePlan("pose_node", {"video": video, "exit_at_end": True}, ends_run=True))
+        source = {"source": "video", "video": video, "exit_at_end": True}
+        plans.append(NodePlan("pose_node", source, ends_run=True))
     else:
         plans.append(NodePlan("pose_node"))
     clock: Mapping[str, Value] = {"use_sim_time": bool(bag) or use_sim_time}

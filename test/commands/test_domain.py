@@ -1,0 +1,33 @@
+"""A demo runs in a ROS domain that nobody else on the machine uses."""
+
+import socket
+
+import pytest
+
+from ses_gcn_ros.commands.domain import demo_environment
+from ses_gcn_ros.errors import ConfigError
+
+
+def test_a_free_domain_is_chosen_on_this_machine_alone(monkeypatch):
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    environment = demo_environment()
+    assert 60 <= int(environment["ROS_DOMAIN_ID"]) < 100
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_a_domain_in_use_is_passed_over_or_refused(monkeypatch):
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    free = demo_environment()["ROS_DOMAIN_ID"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupant:
+        occupant.bind(("0.0.0.0", 7400 + 250 * int(free) + 10))
+        assert demo_environment()["ROS_DOMAIN_ID"] != free
+        monkeypatch.setenv("ROS_DOMAIN_ID", free)
+        with pytest.raises(ConfigError, match=f"ROS domain {free} is in use on this machine"):
+            demo_environment()
+
+
+@pytest.mark.parametrize("value", ["233", "-1", "seven"])
+def test_a_domain_that_does_not_exist_is_refused(monkeypatch, value):
+    monkeypatch.setenv("ROS_DOMAIN_ID", value)
+    with pytest.raises(ConfigError, match=f"ROS_DOMAIN_ID is '{value}'; it takes 0 to 232"):
+        demo_environment()
