@@ -79,9 +79,9 @@ def plan_workcell(
     plans += [NodePlan("forecaster_node"), NodePlan("safety_node", robot)]
     if bag:
         # forecaster, safety and perhaps the recorder must hear the first message.
-        listeners = {"subscribers": 3 if record else 2}
-        source = {"bag": "" if bag == "sample" else bag, "rate": rate}
-        plans.append(NodePlan("bag_player", source | listeners, ends_run=True))
+        source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}
+        source["subscribers"] = 3 if record else 2
+        plans.append(NodePlan("bag_player", source, ends_run=True))
     elif video:
         source = {"source": "video", "video": video, "exit_at_end": True}
         plans.append(NodePlan("pose_node", source, ends_run=True))
@@ -98,8 +98,8 @@ def _time(plan: NodePlan, clock: Mapping[str, Value]) -> Mapping[str, Value]:
 
 def plan_demo(record: Path, *, video: str = "", rate: float = 1.0) -> list[NodePlan]:
     """Nodes of the demo: the sample recording or a video, the demo robot, everything recorded."""
-    source = {"video": video} if video else {"bag": "sample"}
-    return plan_workcell(**source, rate=rate, demo_robot=True, record=str(record))
+    bag = "" if video else "sample"
+    return plan_workcell(bag=bag, video=video, rate=rate, demo_robot=True, record=str(record))
 
 
 def fresh_recording(out: Path) -> Path:

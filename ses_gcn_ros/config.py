@@ -85,8 +85,8 @@ def _check_scalar(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
         )
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     if kind in (int, float):
-        low = -math.inf if minimum is None else minimum
-        high = math.inf if maximum is None else maximum
+        low = -math.inf if minimum is None else float(minimum)
+        high = math.inf if maximum is None else float(maximum)
         if not (low <= value <= high):
             raise ConfigError(
                 f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]"

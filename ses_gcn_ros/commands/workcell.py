@@ -51,7 +51,7 @@ def up(
     if single_process:
         from ses_gcn_ros.nodes.compose import run_together
 
-        raise typer.Exit(run_together(plans, **options))
+        run_together(plans, **options)
     with ProcessGroup(Console(stderr=True)) as group:
         for plan in plans:
             group.start(plan, ros_arguments(plan.parameters, **options))

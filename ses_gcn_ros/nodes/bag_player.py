@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
@@ -68,9 +68,9 @@ class BagPlayer(ManagedNode):
         )
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_player``."""
-    return run(lambda: [BagPlayer()], args)
+    run(lambda: [BagPlayer()], args)
 
 
 if __name__ == "__main__":

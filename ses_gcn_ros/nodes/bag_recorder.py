@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NoReturn
 
 from rclpy.qos import QoSProfile
 
@@ -65,9 +66,9 @@ class BagRecorder(ManagedNode):
         )
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_recorder``."""
-    return run(lambda: [BagRecorder()], args)
+    run(lambda: [BagRecorder()], args)
 
 
 if __name__ == "__main__":

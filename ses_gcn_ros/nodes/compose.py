@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ses_gcn_ros.bringup import NodePlan, ros_arguments
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
@@ -11,8 +12,8 @@ from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 
 def run_together(
     plans: Sequence[NodePlan], *, params_file: str, namespace: str, log_level: str
-) -> int:
-    """Run the nodes of `plans` until a signal comes or one of them finishes."""
+) -> NoReturn:
+    """Run the nodes of `plans` until a signal comes or one finishes, and end the process."""
     parameters = {
         f"{plan.executable}:{name}": value
         for plan in plans
@@ -21,7 +22,7 @@ def run_together(
     arguments = ros_arguments(
         parameters, params_file=params_file, namespace=namespace, log_level=log_level
     )
-    return run(lambda: [_make(plan.executable) for plan in plans], arguments)
+    run(lambda: [_make(plan.executable) for plan in plans], arguments)
 
 
 def _make(executable: str) -> ManagedNode:

@@ -9,9 +9,11 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
 
-from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.msg import Forecast as ForecastMsg
+from ses_gcn_ros.msg import ForecastArray, SkeletonArray
+from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
 
 
@@ -39,7 +41,7 @@ def flat(values: NDArray[np.floating]) -> array[float]:
     return flattened
 
 
-def skeletons_from_msg(message: msg.SkeletonArray) -> list[Skeleton]:
+def skeletons_from_msg(message: SkeletonArray) -> list[Skeleton]:
     """People of a message; positions (J, 3) [m] in the frame of its header.
 
     Raises
@@ -56,7 +58,7 @@ def skeletons_from_msg(message: msg.SkeletonArray) -> list[Skeleton]:
     return people
 
 
-def _skeleton_from_msg(entry: msg.Skeleton) -> Skeleton:
+def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
     joints = len(get_layout(entry.layout).joints)
     if len(entry.positions) != 3 * joints or len(entry.confidence) != joints:
         raise InputError(
@@ -74,13 +76,13 @@ def _skeleton_from_msg(entry: msg.Skeleton) -> Skeleton:
     return skeleton
 
 
-def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> msg.SkeletonArray:
+def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> SkeletonArray:
     """Message of everybody seen at `stamp`, positions in `frame_id`."""
-    message = msg.SkeletonArray()
+    message = SkeletonArray()
     message.header.stamp = stamp
     message.header.frame_id = frame_id
     message.skeletons = [
-        msg.Skeleton(
+        SkeletonMsg(
             person_id=person.person_id,
             layout=person.layout,
             positions=flat(person.positions),
@@ -91,15 +93,13 @@ def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> 
     return message
 
 
-def forecasts_to_msg(
-    stamp: Time, frame_id: str, forecasts: Iterable[Forecast]
-) -> msg.ForecastArray:
+def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) -> ForecastArray:
     """Message of everybody's forecast, made from observations up to `stamp`."""
-    message = msg.ForecastArray()
+    message = ForecastArray()
     message.header.stamp = stamp
     message.header.frame_id = frame_id
     message.forecasts = [
-        msg.Forecast(
+        ForecastMsg(
             person_id=forecast.person_id,
             layout=forecast.layout,
             step=to_duration(forecast.step),
@@ -114,7 +114,7 @@ def forecasts_to_msg(
     return message
 
 
-def forecasts_from_msg(message: msg.ForecastArray) -> list[Forecast]:
+def forecasts_from_msg(message: ForecastArray) -> list[Forecast]:
     """Forecasts of a message; positions (H, J, 3), radii (H, J) [m] in the frame of its header.
 
     Raises
@@ -125,7 +125,7 @@ def forecasts_from_msg(message: msg.ForecastArray) -> list[Forecast]:
     return [_forecast_from_msg(message, entry) for entry in message.forecasts]
 
 
-def _forecast_from_msg(message: msg.ForecastArray, entry: msg.Forecast) -> Forecast:
+def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
     joints, steps = len(get_layout(entry.layout).joints), entry.steps
     if len(entry.positions) != 3 * joints * steps or len(entry.radius) != joints * steps:
         raise InputError(

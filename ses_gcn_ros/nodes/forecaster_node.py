@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from visualization_msgs.msg import MarkerArray
 
-from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import ForecastConfig, Forecaster, load
+from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
@@ -40,7 +41,7 @@ class ForecasterNode(ManagedNode):
         profile = qos.stream(self.config.reliability)
         self.boards = MarkerBoard(), MarkerBoard()
         self.forecasts = self.while_active(
-            self.create_publisher(msg.ForecastArray, "forecasts", qos.STREAM)
+            self.create_publisher(ForecastArray, "forecasts", qos.STREAM)
         )
         self.markers = tuple(
             self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.STREAM))
@@ -48,7 +49,7 @@ class ForecasterNode(ManagedNode):
         )
         self.while_active(
             self.create_subscription(
-                msg.SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
+                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
             )
         )
 
@@ -56,7 +57,7 @@ class ForecasterNode(ManagedNode):
         """Give the weights' memory back."""
         self.engine = self.forecaster = None
 
-    def on_skeletons(self, message: msg.SkeletonArray) -> None:
+    def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
         frame_id = message.header.frame_id
         if not frame_id:
@@ -93,9 +94,9 @@ class ForecasterNode(ManagedNode):
         return DiagnosticStatus.OK, "forecasting", values
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros forecaster_node``."""
-    return run(lambda: [ForecasterNode()], args)
+    run(lambda: [ForecasterNode()], args)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -190,21 +190,17 @@ class ManagedNode(LifecycleNode):
         self._diagnostics.publish(message)
 
 
-def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = None) -> int:
-    """Run nodes in this process until a signal comes or one of them finishes.
+def run(make_nodes: Callable[[], list[ManagedNode]], args: list[str] | None = None) -> NoReturn:
+    """Run nodes in this process until a signal comes or one finishes, and end the process.
+
+    The exit code is 0, or 1 with a sentence on the standard error output where a node can't start.
 
     Parameters
     ----------
-    node_types : callable
+    make_nodes : callable
         Makes the nodes, once the middleware is up.
     args : list of str, optional
         Command line with ``--ros-args``; that of the process by default.
-
-    Returns
-    -------
-    int
-        Does not return where all went well: the process ends with 0, or with 1 and a sentence on
-        the standard error output.
     """
     process.watch_signals()
     code = 0
@@ -213,7 +209,7 @@ def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = No
     try:
         executor = _start_middleware(args)
         signalled = process.when_signalled(executor.wake)
-        nodes = node_types()
+        nodes = make_nodes()
         for node in nodes:
             executor.add_node(node)
         for node in nodes:
@@ -233,7 +229,6 @@ def run(node_types: Callable[[], list[ManagedNode]], args: list[str] | None = No
             executor.shutdown()
         rclpy.try_shutdown()
     process.leave(code)
-    return code
 
 
 def _start_middleware(args: list[str] | None) -> Executor:

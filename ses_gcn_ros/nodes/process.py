@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 GRACE = 2.0  # s that an orderly end may take before the process leaves regardless
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -26,13 +27,14 @@ class _Watch:
     def wait(self) -> None:
         signal.sigwait(_SIGNALS)
         self.requested.set()
-        if self.wake is None:
+        wake = self.wake
+        if wake is None:
             leave(0)  # still importing: nothing is open that would have to be closed
         # A thread stuck in foreign code must not keep the process alive.
         timer = threading.Timer(GRACE, self._give_up)
         timer.daemon = True
         timer.start()
-        self.wake()
+        wake()
 
     def _give_up(self) -> None:
         print(f"no orderly end within {GRACE} s of the signal; leaving", file=sys.stderr)
@@ -66,7 +68,7 @@ def when_signalled(wake: Callable[[], None]) -> threading.Event:
     return _watch.requested
 
 
-def leave(code: int) -> None:
+def leave(code: int) -> NoReturn:
     """End the process now. Interpreter teardown with middleware threads about was seen to hang."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,112 @@
+"""The demo cell's robot: sweeps between two poses as fast as speed_scaling lets it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64, String
+from tf2_msgs.msg import TFMessage
+
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import to_time
+from ses_gcn_ros.nodes.frames import transform_msg
+from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.safety import DemoRobotConfig, Urdf
+from ses_gcn_ros.safety.motion import SweepMotion
+
+LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
+
+
+class DemoRobot(ManagedNode):
+    """Publish joint states and transforms of a robot that obeys."""
+
+    config: DemoRobotConfig
+
+    def __init__(self) -> None:
+        super().__init__("demo_robot", DemoRobotConfig)
+
+    def configure(self) -> None:
+        """Read the description and lay out the motion."""
+        self.urdf = Urdf.load(self.config.robot_description)
+        self.motion = SweepMotion(self.config, self.urdf)
+
+    def activate(self) -> None:
+        """Publish what doesn't change, then move."""
+        self.factor, self.heard = 0.0, float("-inf")
+        self.last = self.now()
+        self.descriptions = self.while_active(
+            self.create_publisher(String, "robot_description", qos.LATCHED)
+        )
+        self.descriptions.publish(String(data=self.urdf.text))
+        self.static_frames = self.while_active(
+            self.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+        )
+        self.static_frames.publish(self.transforms(moving=False))
+        self.moving_frames = self.while_active(self.create_publisher(TFMessage, "/tf", qos.STREAM))
+        self.states = self.while_active(
+            self.create_publisher(JointState, "joint_states", qos.STREAM)
+        )
+        self.while_active(
+            self.create_subscription(
+                Float64, "speed_scaling", self.guarded(self.on_factor), qos.LATCHED
+            )
+        )
+        self.while_active(self.create_timer(1.0 / self.config.rate, self.tick, clock=STEADY))
+
+    def on_factor(self, message: Float64) -> None:
+        """Take the speed factor."""
+        self.factor, self.heard = message.data, time.monotonic()
+
+    def allowed(self) -> float:
+        """Speed factor in force: none that is heard of is none that is given."""
+        silent = time.monotonic() - self.heard
+        return self.factor if silent <= self.config.heartbeat else 0.0
+
+    def tick(self) -> None:
+        """Move on by the time that has passed, and say where the robot is."""
+        now = self.now()
+        passed = now - self.last
+        self.last = now
+        if passed <= 0.0:  # a simulated clock that stands still or went back
+            return
+        self.motion.advance(min(passed, LONGEST_STEP), self.allowed())
+        state = JointState(name=list(self.motion.joints))
+        state.header.stamp = to_time(now)
+        state.position = self.motion.positions.tolist()
+        state.velocity = self.motion.velocities.tolist()
+        self.states.publish(state)
+        self.moving_frames.publish(self.transforms(moving=True))
+
+    def transforms(self, *, moving: bool) -> TFMessage:
+        """Transforms of all joints that move, or of all that don't."""
+        positions = dict(zip(self.motion.joints, self.motion.positions, strict=True))
+        message = TFMessage()
+        for joint in self.urdf.joints:
+            if (joint.kind != "fixed") != moving:
+                continue
+            pose = joint.transform(positions.get(joint.name, 0.0))
+            transform = transform_msg(joint.parent, joint.child, pose)
+            transform.header.stamp = to_time(self.last)
+            message.transforms.append(transform)
+        return message
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """Pace, and whether the speed factor is heard."""
+        if not hasattr(self, "heard"):
+            return DiagnosticStatus.WARN, "not active", {}
+        values = {"speed_factor": f"{self.factor:.3f}", "pace": f"{self.motion.pace:.3f}"}
+        if time.monotonic() - self.heard > self.config.heartbeat:
+            return DiagnosticStatus.WARN, "stopped: no speed_scaling is heard", values
+        return DiagnosticStatus.OK, "moving" if self.motion.pace > 0 else "standing", values
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``ros2 run ses_gcn_ros demo_robot``."""
+    return run(lambda: [DemoRobot()], args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Transforms between TF messages and 4×4 matrices, and looking them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from geometry_msgs.msg import TransformStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation
+from tf2_ros import Buffer, TransformException, TransformListener
+
+from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.nodes.conversions import to_seconds, to_time
+
+Array = NDArray[np.float64]
+
+LATEST = Time()
+
+
+class Frames:
+    """The transform tree as a node hears it.
+
+    Parameters
+    ----------
+    node : Node
+        Hears /tf and /tf_static.
+    world : str
+        Frame that everything is taken to.
+    """
+
+    def __init__(self, node: Node, world: str) -> None:
+        self.world = world
+        self._buffer = Buffer(node=node)
+        self._listener = TransformListener(self._buffer, node)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.unregister()
+
+    def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
+        """Points (..., 3) of a frame at `stamp` [s], taken to the world.
+
+        Raises
+        ------
+        InputError
+            If the frame is not named, or not known at that time.
+        """
+        if frame == self.world:
+            return np.asarray(positions, np.float64)
+        if not frame:
+            raise InputError("a message came without a frame_id; its positions can't be placed")
+        try:
+            when = Time.from_msg(to_time(stamp))
+            found = self._buffer.lookup_transform(self.world, frame, when)
+        except TransformException as error:
+            raise InputError(f"no transform from '{frame}' to '{self.world}': {error}") from error
+        world_from_frame = matrices([found])[0]
+        return positions @ world_from_frame[:3, :3].T + world_from_frame[:3, 3]
+
+    def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
+        """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
+
+        Frames that never move hold at any time; if all are so, the stamp is `now`.
+
+        Raises
+        ------
+        RobotError
+            If a frame is unknown or the frames have no time in common.
+        """
+        found = [self._lookup(frame, LATEST) for frame in frames]
+        stamps = [to_seconds(transform.header.stamp) for transform in found]
+        moving = [stamp for stamp in stamps if stamp > 0.0]
+        oldest = min(moving, default=now)
+        for index, stamp in enumerate(stamps):
+            if stamp > oldest:
+                when = Time.from_msg(found[stamps.index(oldest)].header.stamp)
+                found[index] = self._lookup(frames[index], when)
+        return oldest, matrices(found)
+
+    def _lookup(self, frame: str, when: Time) -> TransformStamped:
+        try:
+            return self._buffer.lookup_transform(self.world, frame, when)
+        except TransformException as error:
+            raise RobotError(f"tf of {frame} missing: {error}") from error
+
+
+def matrices(transforms: Sequence[TransformStamped]) -> Array:
+    """Matrices (N, 4, 4) of transforms."""
+    turns, shifts = [], []
+    for stamped in transforms:
+        turn, shift = stamped.transform.rotation, stamped.transform.translation
+        turns.append((turn.x, turn.y, turn.z, turn.w))
+        shifts.append((shift.x, shift.y, shift.z))
+    result = np.zeros((len(turns), 4, 4))
+    result[:, :3, :3] = Rotation.from_quat(turns).as_matrix()
+    result[:, :3, 3] = shifts
+    result[:, 3, 3] = 1.0
+    return result
+
+
+def transform_msg(parent: str, child: str, parent_from_child: Array) -> TransformStamped:
+    """Transform message of a matrix (4, 4), its stamp left open."""
+    message = TransformStamped()
+    message.header.frame_id, message.child_frame_id = parent, child
+    shift, turn = message.transform.translation, message.transform.rotation
+    shift.x, shift.y, shift.z = (float(value) for value in parent_from_child[:3, 3])
+    quaternion = Rotation.from_matrix(parent_from_child[:3, :3]).as_quat()
+    turn.x, turn.y, turn.z, turn.w = (float(value) for value in quaternion)
+    return message
