@@ -75,7 +75,7 @@ def tuple_item_type(field: dataclasses.Field[Any]) -> type:
     return {"float": float, "int": int, "str": str, "bool": bool}[inner]
 
 
-def _check_scalar(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
+def _check_scalar(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
@@ -87,7 +87,7 @@ def _check_scalar(field: dataclasses.Field[Any], kind: type, value: Any) -> Any:
     if kind in (int, float):
         low = -math.inf if minimum is None else float(minimum)
         high = math.inf if maximum is None else float(maximum)
-        if not (low <= value <= high):
+        if not low <= value <= high:
             raise ConfigError(
                 f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]"
             )
