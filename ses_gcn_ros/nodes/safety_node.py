@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Float64, Header
 from std_srvs.srv import Trigger
@@ -238,7 +239,7 @@ class SafetyNode(ManagedNode):
         if robot is not None:
             radius, colour = self.model.radius, LEVEL_COLOURS[level]
             markers += capsule_markers("robot", robot.start, robot.end, radius, colour)
-            top = robot.start.max(axis=0) + (0.0, 0.0, 0.5)
+            top = robot.start.max(axis=0) + np.array([0.0, 0.0, 0.5])
             text = f"{assessment.level.name} {assessment.speed_factor:.2f}"
             markers.append(text_marker("state", top, text, level))
         if assessment.pair is not None:

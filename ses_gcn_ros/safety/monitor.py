@@ -102,7 +102,7 @@ class SeparationMonitor:
         """
         self._refuse_future("skeletons", stamp, now)
         self.tracks.observe(stamp, skeletons)
-        self._faults.pop("skeletons", None)
+        self.well("skeletons")
 
     def observe_forecasts(
         self, stamp: float, forecasts: Sequence[Forecast], now: float | None = None
@@ -123,7 +123,7 @@ class SeparationMonitor:
         self._forecasts = inflate(self.config, forecasts)
         self._forecast_ids = frozenset(forecast.person_id for forecast in forecasts)
         self._forecast_stamp = stamp
-        self._faults.pop("forecasts", None)
+        self.well("forecasts")
 
     def observe_robot(self, stamp: float, poses: ArrayLike) -> None:
         """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
@@ -138,12 +138,25 @@ class SeparationMonitor:
         except InputError as error:
             self.fault("robot", f"tf unusable: {error}")
             raise
-        self._faults.pop("robot", None)
+        self.well("robot")
 
     def fault(self, source: str, reason: str) -> None:
-        """Stop for a fault of "skeletons", "forecasts" or "robot" until that comes well again."""
+        """Hold the robot for a fault of an input until that comes well again.
+
+        Parameters
+        ----------
+        source : str
+            "skeletons", "forecasts" and "robot" come well with their next good input, any other
+            name with `well`.
+        reason : str
+            What is wrong, with its numbers.
+        """
         factor = self.config.forecast_lost_factor if source == "forecasts" else 0.0
         self._faults[source] = Limit(factor, reason)
+
+    def well(self, source: str) -> None:
+        """Forget the fault of a source, if there is one."""
+        self._faults.pop(source, None)
 
     def reset(self) -> tuple[bool, str]:
         """Release a latched stop, if its cause is gone; says whether and why (not)."""
