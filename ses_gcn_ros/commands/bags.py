@@ -1,0 +1,53 @@
+"""``ses-gcn sample`` and ``ses-gcn report``: make and read recordings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def sample(
+    motion: Annotated[Path, typer.Argument(help="cmu.npz, with cmu.json beside it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bag to write.")] = Path("visitor"),
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing bag.")] = False,
+) -> None:
+    """Write the sample recording from the CMU motion data.
+
+    Example: ses-gcn sample cmu.npz -o visitor
+    """
+    from ses_gcn_ros.evaluation.sample import write_sample
+
+    facts = write_sample(motion, out, overwrite=overwrite)
+    console = Console(stderr=True)
+    for key, value in facts.items():
+        console.print(f"[dim]{key}[/dim] {value}")
+    console.print(f"wrote {out}")
+
+
+def report(
+    bag: Annotated[Path, typer.Argument(help="Recording of a run: folder, mcap or db3.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
+        "report"
+    ),
+    robot: Annotated[
+        str, typer.Option(help="URDF file of the recorded robot; 'demo' for the demo cell's.")
+    ] = "demo",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Read a recorded run: table, summary.json, pictures and report.html.
+
+    Example: ses-gcn report demo_out/bag -o demo_out
+    """
+    from ses_gcn_ros.evaluation.report import write_report
+    from ses_gcn_ros.evaluation.run_summary import summary_table
+
+    summary = write_report(bag, out, robot=robot)
+    if as_json:
+        print(json.dumps(summary.to_dict(), indent=2))
+    else:
+        Console().print(summary_table(summary))
+        Console(stderr=True).print(f"report: {out / 'report.html'}")

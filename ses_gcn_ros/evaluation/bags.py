@@ -1,0 +1,322 @@
+"""Read and write rosbag2 recordings without ROS: mcap and sqlite3, one message at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.resources import share_path
+
+PathLike = str | Path
+
+_LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
+_FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
+
+
+class RawMessage(NamedTuple):
+    """One message as it went over the network: topic, type, time of recording [ns], CDR bytes."""
+
+    topic: str
+    type: str
+    stamp: int
+    data: bytes
+
+
+class Message(NamedTuple):
+    """One message with its fields as attributes: topic, type, time of recording [ns], content."""
+
+    topic: str
+    type: str
+    stamp: int
+    content: Any
+
+
+class Topics(dict[str, str]):
+    """Type of each topic of a bag; a relative name finds the one topic that ends in it."""
+
+    def __missing__(self, name: str) -> str:
+        return self[self.resolve(name)]
+
+    def resolve(self, name: str) -> str:
+        """Full name of a topic.
+
+        Raises
+        ------
+        BagError
+            If no topic or more than one has this name; the message lists those there are.
+        """
+        for exact in (name, f"/{name}"):
+            if exact in self:
+                return exact
+        found = [topic for topic in self if topic.endswith(f"/{name.lstrip('/')}")]
+        if len(found) == 1 and not name.startswith("/"):
+            return found[0]
+        if len(found) > 1:
+            raise BagError(f"'{name}' may be any of {', '.join(found)}; give the full name")
+        there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(self.items()))
+        raise BagError(f"the bag has no topic '{name}'; it has {there or 'no topic at all'}")
+
+
+@cache
+def typestore() -> Typestore:
+    """Message definitions of ROS 2 Kilted and of this package."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    types = {}
+    for path in sorted(share_path("msg").glob("*.msg")):
+        types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
+    store.register(types)
+    return store
+
+
+def message(type_name: str, /, **fields: Any) -> Any:
+    """Make a message object that `BagWriter.write_message` takes.
+
+    Parameters
+    ----------
+    type_name : str
+        Such as ``std_msgs/msg/Float64``.
+    **fields
+        Every field of the type: numbers, strings, arrays and message objects.
+    """
+    return typestore().types[type_name](**fields)
+
+
+class BagWriter:
+    """Write a bag that appears under its name only when it is whole.
+
+    Until `close` it lies in ``<name>.incomplete``, where an interrupted recording stays. Storage
+    is mcap with zstd chunks; definitions, type hashes and QoS profiles go with it, so that
+    ``ros2 bag`` reads it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the bag.
+    overwrite : bool
+        Whether an existing bag is replaced, on `close`.
+
+    Raises
+    ------
+    BagError
+        If the bag exists and must not be overwritten, or its folder can't be made.
+    """
+
+    def __init__(self, path: PathLike, *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.overwrite = overwrite
+        if self.path.exists() and not overwrite:
+            raise BagError(f"'{self.path}' exists; choose another name or remove it first")
+        self._folder = _unused(self.path.with_name(f"{self.path.name}.incomplete"))
+        self._writer = Writer(
+            self._folder / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP
+        )
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        try:
+            self._writer.open()
+        except OSError as error:
+            raise BagError(f"bag '{self.path}' can't be made: {error}") from error
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._closed = False
+
+    def note(self, key: str, value: str) -> None:
+        """Add a line to the bag's metadata (``custom_data``)."""
+        self._writer.set_custom_data(key, value)
+
+    def write(self, topic: str, type_name: str, stamp: int, data: bytes) -> None:
+        """Append one serialised message.
+
+        Parameters
+        ----------
+        topic, type_name : str
+            Such as ``/tf`` and ``tf2_msgs/msg/TFMessage``.
+        stamp : int
+            Time of recording [ns].
+        data : bytes
+            CDR with its four bytes of header, as DDS and rmw hand it over.
+
+        Raises
+        ------
+        BagError
+            If the type is not known to ROS 2 Kilted or this package.
+        """
+        connection = self._connections.get((topic, type_name))
+        if connection is None:
+            connection = self._connections[topic, type_name] = self._connect(topic, type_name)
+        self._writer.write(connection, stamp, data)
+
+    def write_message(self, topic: str, stamp: int, content: Any) -> None:
+        """Append one message object made by `message`."""
+        kind = content.__msgtype__
+        self.write(topic, kind, stamp, bytes(typestore().serialize_cdr(content, kind)))
+
+    def close(self) -> None:
+        """Finish the bag and give it its name; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.close()
+        if self.overwrite and self.path.exists():
+            old = _unused(self.path.with_name(f"{self.path.name}.old"))
+            self.path.replace(old)
+            (self._folder / self.path.name).replace(self.path)
+            shutil.rmtree(old)
+        else:
+            (self._folder / self.path.name).replace(self.path)
+        self._folder.rmdir()
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif not self._closed:
+            self._closed = True
+            self._writer.abort()
+
+    def _connect(self, topic: str, type_name: str) -> Connection:
+        if type_name not in typestore().fielddefs:
+            raise BagError(
+                f"topic '{topic}' has the type '{type_name}', whose definition is unknown"
+            )
+        return self._writer.add_connection(
+            topic, type_name, typestore=typestore(), offered_qos_profiles=[_qos(topic)]
+        )
+
+
+def topics_of(path: PathLike) -> Topics:
+    """Topics of a bag and their types.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, truncated or no bag.
+    """
+    with _opened(path) as reader:
+        return _topics(reader)
+
+
+def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
+    """Messages of a bag in the order of their recording, not decoded.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of a bag, or an mcap or db3 file.
+    topics : sequence of str
+        Topics wanted, all by default. A relative name finds the topic that ends in it, and the
+        messages carry the name that was asked for.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, truncated or no bag, or lacks a topic.
+    """
+    with _opened(path) as reader:
+        for topic, connection, stamp, data in _select(reader, topics):
+            yield RawMessage(topic, connection.msgtype, stamp, bytes(data))
+
+
+def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Message]:
+    """Messages of a bag as `read_raw`, decoded with the definitions the bag carries.
+
+    Raises
+    ------
+    BagError
+        As `read_raw`, and for bytes that are no message of their type.
+    """
+    with _opened(path) as reader:
+        for topic, connection, stamp, data in _select(reader, topics):
+            content = reader.deserialize(data, connection.msgtype)
+            yield Message(topic, connection.msgtype, stamp, content)
+
+
+def _select(
+    reader: AnyReader, topics: Iterable[str]
+) -> Iterator[tuple[str, Connection, int, bytes]]:
+    known = _topics(reader)
+    names = {known.resolve(topic): topic for topic in topics} or {topic: topic for topic in known}
+    wanted = [connection for connection in reader.connections if connection.topic in names]
+    if wanted:  # an empty selection would mean all of them
+        for connection, stamp, data in reader.messages(wanted):
+            yield names[connection.topic], connection, stamp, data
+
+
+def _topics(reader: AnyReader) -> Topics:
+    return Topics({connection.topic: connection.msgtype for connection in reader.connections})
+
+
+@contextlib.contextmanager
+def _opened(path: PathLike) -> Iterator[AnyReader]:
+    path = Path(path)
+    if not path.exists():
+        incomplete = path.with_name(f"{path.name}.incomplete")
+        hint = f"; an interrupted recording lies in '{incomplete}'" if incomplete.exists() else ""
+        raise BagError(f"bag '{path}' does not exist{hint}")
+    try:
+        with AnyReader([_storage(path)], default_typestore=typestore()) as reader:
+            yield reader
+    except BagError:
+        raise
+    except Exception as error:  # the library meets damaged files with whatever breaks first
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}") from error
+
+
+def _storage(path: Path) -> Path:
+    """Return the path itself, or the one recording in a folder that lacks its metadata."""
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
+        if len(files) != 1:
+            raise BagError(
+                f"'{path}' is no bag: it has no metadata.yaml and {len(files)} mcap or db3 files"
+            )
+        return files[0]
+    if path.is_file() and path.suffix not in (".mcap", ".db3"):
+        raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
+    return path
+
+
+def _unused(path: Path) -> Path:
+    candidates = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in range(1, 10_000))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _qos(topic: str) -> Qos:
+    latched = topic.rsplit("/", 1)[-1] in _LATCHED
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
