@@ -38,15 +38,16 @@ class Clip:
     offset: tuple[float, float]
 
 
-# He walks up to a climbing frame, reaches for its bars with the left and then the right hand,
+# A person walks up to a climbing frame, reaches for its bars with the left and then the right hand,
 # steps up on it, steps down, and walks on. Turned so that the bars are in front of the robot.
 VISITOR = Clip("cmu_01_02", 262, 634, np.pi / 2, (-1.17, -0.65))
 
 README = """# A visitor at the demo cell
 
-A rosbag2 recording (mcap): `/skeletons`, one real person, {count} frames at 25 Hz, layout `chico15`,
-frame `world` (z up, floor at 0, robot base at the origin). He walks up from the side, reaches in
-front of the robot with one hand, then with both, steps up and leans over, steps down, and leaves.
+A rosbag2 recording (mcap): `/skeletons`, one real person, {count} frames at 25 Hz, layout
+`chico15`, frame `world` (z up, floor at 0, robot base at the origin). The person walks up from the
+side, reaches in front of the robot with one hand, then with both, steps up and leans over, steps
+down, and leaves.
 
 | | |
 |---|---|
@@ -57,8 +58,8 @@ front of the robot with one hand, then with both, steps up and leans over, steps
 
 {acknowledgement}
 
-The bars he holds on to, and the step, are those of the climbing frame in the recording; the cell
-shows neither. His wrists are where they were, a hand reaches about 0.18 m further.
+The bars that are held, and the step, belong to the climbing frame of the recording; the cell shows
+neither. The last joint of an arm is the wrist; a hand reaches about 0.18 m further.
 
 Made with `ses-gcn sample cmu.npz`.
 """
