@@ -21,6 +21,9 @@ class PoseConfig:
     realtime: bool = option(
         True, "play a video at its own pace, dropping frames when late; false: every frame"
     )
+    subscribers: int = option(
+        0, "listeners that skeletons must have before a video begins", minimum=0
+    )
     exit_at_end: bool = option(False, "end the process when the video has ended")
     reliability: str = option(
         "best_effort",
@@ -83,6 +86,11 @@ class PoseConfig:
     def __post_init__(self) -> None:
         if self.source == "video" and not self.video:
             raise ConfigError("source is 'video', but parameter 'video' names no file")
+        if self.source in ("video", "webcam") and not self.field_of_view:
+            raise ConfigError(
+                f"source '{self.source}' has no camera_info; set 'field_of_view' to the camera's "
+                "horizontal angle of view in degrees"
+            )
         if len(self.camera_pose) not in (0, 6):
             raise ConfigError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} values; it takes six "

@@ -85,6 +85,11 @@ class PoseEstimator:
         transform = np.eye(4) if target_from_camera is None else target_from_camera
         return self._skeletons(stamp, landmarks, camera, transform)
 
+    def restart(self) -> None:
+        """Start over with the next image, whatever its stamp: everybody is new."""
+        self._tracker.forget()
+        self._stamp = None
+
     def close(self) -> None:
         """Release the model and end its threads."""
         self._landmarker.close()
@@ -94,7 +99,8 @@ class PoseEstimator:
         if last is None:
             return 0.0
         if stamp <= last - _RESTART:
-            self._tracker.forget()
+            self.restart()
+            self._stamp = stamp
             return 0.0
         if stamp <= last:
             self._stamp = last
@@ -120,7 +126,7 @@ class PoseEstimator:
         weights = np.where(seen & inside, landmarks.visibility, 0.0)
         placed = place(world, rays, weights, size_known=config.body_height > 0.0)
 
-        known = np.atleast_1d(np.isfinite(placed.ray_sigma))
+        known = placed.ray_sigma > 0.0  # not NaN
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = target_from_camera[:3, :3], target_from_camera[:3, 3]
         people = placed.positions[known] @ rotation.T + origin

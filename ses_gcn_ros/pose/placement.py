@@ -140,7 +140,7 @@ def _ray_sigma(
     variance = (trust[..., None] * residuals**2).sum(axis=(1, 2)) / freedom
     ray = translation / np.linalg.norm(translation, axis=1, keepdims=True)
     along: NDArray[np.float64] = variance * np.einsum("na,na->n", ray, _solve(normal, ray))
-    return np.asarray(np.sqrt(along))
+    return along**0.5
 
 
 def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,8 +70,8 @@ class VideoFile:
     realtime : bool
         Play at the file's own pace and drop frames when the taker is late; otherwise give every
         frame as fast as it is taken.
-    begin : float
-        Stamp of the first frame [s]; the file's own times count from it.
+    clock : callable
+        Gives, when the first frame is taken, the stamp [s] that the file's times count from.
 
     Raises
     ------
@@ -79,7 +79,9 @@ class VideoFile:
         If the file is missing or holds no video.
     """
 
-    def __init__(self, path: str, realtime: bool = False, begin: float = 0.0) -> None:
+    def __init__(
+        self, path: str, realtime: bool = False, clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
         if not Path(path).is_file():
             raise InputError(f"video '{path}' does not exist")
         self._capture = cv2.VideoCapture(path)
@@ -90,7 +92,7 @@ class VideoFile:
         if not self._capture.isOpened() or self.width < 1 or not 0.0 < self.fps <= 1000.0:
             self._capture.release()
             raise InputError(f"video '{path}' can't be read; is it a video that OpenCV knows?")
-        self.begin = begin
+        self._clock = clock
         self._realtime = realtime
         self._stop = threading.Event()
         self.dropped = 0
@@ -101,7 +103,7 @@ class VideoFile:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames to the end of the file; can be gone through once."""
-        started = time.monotonic()
+        started, begin = time.monotonic(), self._clock()
         index, last = 0, -1.0
         try:
             while not self._stop.is_set() and self._capture.grab():
@@ -118,7 +120,7 @@ class VideoFile:
                         return
                 good, bgr = self._capture.retrieve()
                 if good:
-                    yield Frame(self.begin + at, rgb_from_bgr(bgr))
+                    yield Frame(begin + at, rgb_from_bgr(bgr))
         finally:
             self._capture.release()
 
