@@ -1,0 +1,125 @@
+"""Forecaster, safety node and robot as processes: what flows, and what happens when it doesn't."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float64
+from stream import FRAME_TIME, PersonStream
+
+from ses_gcn_ros.msg import ForecastArray, SafetyState
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.resources import share_path
+
+REACTION = 0.5  # s within which a loss must be answered
+URDF = str(share_path("config", "demo", "cell.urdf"))
+
+
+class Chain:
+    """The running cell and what it says."""
+
+    def __init__(self, cell) -> None:
+        self.cell = cell
+        self.forecasts = cell.listen(ForecastArray, "forecasts", qos.STREAM)
+        self.states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+        self.factors = cell.listen(Float64, "speed_scaling", qos.LATCHED)
+        self.robot = cell.start("demo_robot", robot_description=URDF)
+        self.forecaster = cell.start("forecaster_node")
+        self.safety = cell.start("safety_node", robot_description=URDF)
+        self.person = PersonStream(cell.node)
+        cell.wait_for_listeners(self.person.publisher, count=2)
+        self.person.start()
+
+    def run(self) -> None:
+        """Wait until the robot is allowed to move."""
+        self.cell.wait_for(lambda: self.moving, f"a robot allowed to move; {self.last}", timeout=60)
+
+    @property
+    def last(self) -> SafetyState | None:
+        return self.states[-1] if self.states else None
+
+    @property
+    def moving(self) -> bool:
+        return self.last is not None and self.last.level != SafetyState.STOP
+
+    def reaction(self, reason: str) -> float:
+        """Seconds until a state other than CLEAR names `reason`."""
+        started, seen = time.monotonic(), len(self.states)
+
+        def answered() -> bool:
+            return any(
+                state.level != SafetyState.CLEAR and any(reason in text for text in state.reasons)
+                for state in self.states[seen:]
+            )
+
+        self.cell.wait_for(answered, f"a state whose reason has '{reason}'; last {self.last}", 5)
+        return time.monotonic() - started
+
+
+@pytest.fixture
+def chain(cell) -> Chain:
+    chain = Chain(cell)
+    chain.run()
+    return chain
+
+
+def test_every_skeleton_is_forecast_and_every_state_has_its_numbers(chain):
+    seen = len(chain.forecasts)
+    chain.cell.wait_for(lambda: len(chain.forecasts) >= seen + 25, "25 forecasts")
+    message = chain.forecasts[-1]
+    assert message.header.frame_id == "world"
+    forecast = message.forecasts[0]
+    assert forecast.layout == "chico15"
+    assert not forecast.model.startswith("constant_velocity"), "the history is long enough by now"
+    positions = np.asarray(forecast.positions).reshape(forecast.steps, 15, 3)
+    radius = np.asarray(forecast.radius).reshape(forecast.steps, 15)
+    assert np.isfinite(positions).all()
+    assert (radius > 0).all()
+    assert (np.diff(radius.mean(axis=1)) > 0).all(), "the farther ahead, the less is certain"
+    step = forecast.step.sec + forecast.step.nanosec * 1e-9
+    assert step == pytest.approx(FRAME_TIME)
+
+    state = chain.last
+    assert state.margin == pytest.approx(state.separation - state.protective_distance, abs=1e-4)
+    assert 0.0 <= state.speed_factor <= 1.0
+    assert state.skeleton_age < 0.2
+    assert state.forecast_age < 0.3
+    assert state.tf_age < 0.2
+
+
+def test_the_robot_is_stopped_with_a_reason_when_the_skeletons_cease(chain):
+    chain.person.stop()
+    assert chain.reaction("skeleton") < REACTION
+    chain.cell.wait_for(lambda: chain.last.level == SafetyState.STOP, "STOP", 1)
+    assert chain.last.speed_factor == 0.0
+    assert chain.factors[-1].data == 0.0
+
+
+def test_killing_the_forecaster_is_answered_and_its_return_releases(chain):
+    chain.forecaster.send_signal(signal.SIGKILL)
+    assert chain.reaction("forecast") < REACTION
+    chain.cell.start("forecaster_node")
+    chain.run()
+
+
+def test_killing_the_robots_publisher_stops(chain):
+    chain.robot.send_signal(signal.SIGKILL)
+    assert chain.reaction("tf") < REACTION or chain.reaction("robot") < REACTION
+    assert chain.last.level == SafetyState.STOP
+
+
+def test_a_person_who_reaches_into_the_sweep_slows_or_stops_the_robot(chain):
+    start = len(chain.states)
+    clip = len(chain.person.messages) * FRAME_TIME
+    deadline = time.monotonic() + clip + 1.0
+    chain.cell.wait_for(lambda: time.monotonic() > deadline, "the clip to pass", clip + 5)
+    nearest = min(chain.states[start:], key=lambda state: state.separation)
+    assert math.isfinite(nearest.separation)
+    assert nearest.level == SafetyState.STOP
+    assert nearest.person_id
+    assert nearest.human_limb
+    assert nearest.robot_frame

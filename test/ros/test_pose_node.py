@@ -1,0 +1,213 @@
+"""pose_node as a process of its own, over real DDS: people as messages, and what bad images do."""
+
+from __future__ import annotations
+
+import signal
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
+pytest.importorskip("mediapipe", reason="these tests need mediapipe")
+
+from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+
+from ses_gcn_ros import msg  # noqa: E402
+from ses_gcn_ros.nodes import qos  # noqa: E402
+from ses_gcn_ros.nodes.conversions import skeletons_from_msg, to_seconds  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def media(shared_data: Path) -> Path:
+    return shared_data / "media"
+
+
+@pytest.fixture(scope="module")
+def model(media: Path) -> str:
+    return str(media / "pose_landmarker_lite.task")
+
+
+@pytest.fixture(scope="module")
+def pictures(media: Path) -> list[np.ndarray]:
+    """The first frames of a person in all of them, BGR."""
+    capture = cv2.VideoCapture(str(media / "one_person.mp4"))
+    return [capture.read()[1] for _ in range(6)]
+
+
+def play(cell, video: Path, model: str) -> list[msg.SkeletonArray]:
+    heard = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
+    process = cell.start(
+        "pose_node",
+        source="video",
+        video=str(video),
+        model=model,
+        realtime=False,
+        exit_at_end=True,
+        subscribers=1,
+    )
+    cell.wait_for(lambda: process.poll() is not None, "the video to end", timeout=120.0)
+    assert process.returncode == 0
+    return heard
+
+
+def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media, model):
+    heard = play(cell, media / "one_person.mp4", model)
+
+    assert len(heard) == 149  # every frame is answered, in the order of the file
+    assert all(b > a for a, b in pairwise(to_seconds(m.header.stamp) for m in heard))
+    seen = [message for message in heard if message.skeletons]
+    assert len(seen) >= 0.95 * 149
+    assert {person.person_id for message in seen for person in message.skeletons} == {"p1"}
+    for message in seen:
+        [person] = skeletons_from_msg(message)
+        assert person.layout == "chico15"
+        assert message.header.frame_id == "world"  # from the camera's pose in workcell.yaml
+        assert (np.isnan(person.positions).any(axis=1) == (person.confidence == 0.0)).all()
+
+
+def test_two_people_at_once_keep_their_names(cell, media, model):
+    heard = play(cell, media / "exercise.avi", model)
+
+    assert len(heard) == 393
+    together = [{p.person_id for p in message.skeletons} for message in heard]
+    together = [names for names in together if len(names) >= 2]
+    assert len(together) >= 0.8 * 393
+    assert sum({"p1", "p2"} <= names for names in together) >= 0.95 * len(together)
+
+
+def image_of(picture: np.ndarray, stamp: float, frame_id: str = "world") -> Image:
+    height, width = picture.shape[:2]
+    message = Image(height=height, width=width, encoding="bgr8", step=3 * width)
+    message.header.stamp = Time(sec=int(stamp), nanosec=round((stamp % 1) * 1e9))
+    message.header.frame_id = frame_id
+    message.data = picture.tobytes()
+    return message
+
+
+def calibration(width: int = 640, height: int = 360) -> CameraInfo:
+    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
+    info.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
+    info.d = [0.0] * 5
+    return info
+
+
+class Camera:
+    """A camera in the test's hands."""
+
+    def __init__(self, cell, kind=Image, topic: str = "image") -> None:
+        self.cell = cell
+        self.images = cell.publisher(kind, topic, qos.STREAM)
+        self.infos = cell.publisher(CameraInfo, "camera_info", qos.STREAM)
+        self.skeletons = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
+        self.reports = cell.listen(DiagnosticArray, "/diagnostics", 10)
+
+    def connect(self) -> None:
+        self.cell.wait_for_listeners(self.images, self.infos)
+
+    def show(self, message) -> msg.SkeletonArray:
+        """The answer to an image."""
+        before = len(self.skeletons)
+        self.images.publish(message)
+        self.cell.wait_for(lambda: len(self.skeletons) > before, "an answer to an image")
+        return self.skeletons[-1]
+
+    def reported(self, key: str, wanted: str = "") -> str:
+        """A value of the node's diagnostics, once it is there (and is `wanted`)."""
+
+        def find() -> str:
+            values = [v for r in self.reports for s in r.status for v in s.values if v.key == key]
+            return values[-1].value if values and wanted in ("", values[-1].value) else ""
+
+        return self.cell.wait_for(find, f"{key} {wanted} in the diagnostics")
+
+
+def test_images_are_answered_at_their_stamp_in_their_frame(cell, model, pictures):
+    camera = Camera(cell)
+    process = cell.start("pose_node", model=model, target_frame="", camera_pose=[])
+    camera.connect()
+    camera.infos.publish(calibration())
+    camera.reported("camera", "calibrated")
+
+    for index, picture in enumerate(pictures):
+        answer = camera.show(image_of(picture, 100.0 + index / 25, "eye_optical_frame"))
+        assert to_seconds(answer.header.stamp) == pytest.approx(100.0 + index / 25, abs=1e-9)
+        assert answer.header.frame_id == "eye_optical_frame"
+    assert len(answer.skeletons) == 1
+    nobody = camera.show(image_of(np.zeros_like(pictures[0]), 110.0, "eye_optical_frame"))
+    assert nobody.skeletons == []  # nobody there is said, not kept quiet
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(3.0) == 0
+
+
+def test_bad_images_are_counted_and_survived(cell, model, pictures):
+    camera = Camera(cell)
+    cell.start("pose_node", model=model)
+    camera.connect()
+
+    camera.show(image_of(pictures[0], 100.0))
+    odd = image_of(pictures[1], 100.1)
+    odd.encoding = "bayer_rggb8"
+    short = image_of(pictures[1], 100.2)
+    short.data = short.data[:1000]
+    for number, bad in enumerate((odd, short, image_of(pictures[1], 99.9)), start=1):
+        camera.images.publish(bad)
+        camera.reported("problem InputError", str(number))
+    answer = camera.show(image_of(pictures[1], 100.3))
+
+    assert to_seconds(answer.header.stamp) == pytest.approx(100.3)
+    assert len(camera.skeletons) == 2  # nothing was said about the bad ones
+    assert camera.reported("camera").startswith("assumed, 60°")
+
+
+def test_without_calibration_or_transform_nothing_is_published(cell, model, pictures):
+    camera = Camera(cell)
+    cell.start(
+        "pose_node", model=model, field_of_view=0.0, target_frame="elsewhere", camera_pose=[]
+    )
+    camera.connect()
+
+    camera.images.publish(image_of(pictures[0], 100.0, "eye"))
+    camera.reported("problem InputError", "1")  # no camera_info
+    camera.infos.publish(calibration(320, 240))
+    camera.reported("camera", "calibrated")
+    camera.images.publish(image_of(pictures[0], 100.1, "eye"))
+    camera.reported("problem InputError", "2")  # no transform
+    assert camera.skeletons == []
+
+
+def test_compressed_images_work_and_truncated_ones_are_counted(cell, model, pictures):
+    camera = Camera(cell, CompressedImage, "image/compressed")
+    cell.start("pose_node", source="compressed", model=model)
+    camera.connect()
+    jpeg = cv2.imencode(".jpg", pictures[0])[1].tobytes()
+
+    message = CompressedImage(format="jpeg", data=jpeg[: len(jpeg) // 2])
+    message.header.stamp = Time(sec=100)
+    camera.images.publish(message)
+    camera.reported("problem InputError", "1")
+    message.data = jpeg
+    assert len(camera.show(message).skeletons) == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"model": "huge"}, "pose model 'huge' is neither a file nor one of lite, full, heavy"),
+        ({"source": "video", "video": "none.mp4"}, "video 'none.mp4' does not exist"),
+        ({"source": "video"}, "source is 'video', but parameter 'video' names no file"),
+        ({"source": "webcam", "webcam": 99}, "webcam 99 can't be opened"),
+        ({"camera_pose": [1.0]}, "parameter 'camera_pose' has 1 values; it takes six"),
+    ],
+)
+def test_what_cannot_start_says_why(cell, model, parameters, sentence):
+    process = cell.start("pose_node", **({"model": model} | parameters))
+    cell.wait_for(lambda: process.poll() is not None, "the node to end")
+    assert process.returncode == 1
+    complaint = process.stderr.read().decode()
+    assert sentence in complaint
+    assert "Traceback" not in complaint
