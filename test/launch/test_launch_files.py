@@ -1,0 +1,69 @@
+"""The launch files bring up what ``ses-gcn up`` and ``ses-gcn demo`` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+pytest.importorskip("launch_ros", reason="launch and launch_ros are not installed")
+if shutil.which("ros2") is None:
+    pytest.skip("the command ros2 is not installed", allow_module_level=True)
+
+from ses_gcn_ros.commands.domain import demo_environment  # noqa: E402
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
+    return {**inherited, **demo_environment()}
+
+
+@pytest.mark.parametrize("name", ["workcell", "demo"])
+def test_arguments_are_documented(name):
+    command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "--show-args"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "'params_file':" in shown
+    assert "no description given" not in shown
+
+
+def test_the_demo_reports_and_ends(tmp_path, environment):
+    command = ["ros2", "launch", "ses_gcn_ros", "demo.launch.py", f"out:={tmp_path}"]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["forecasts"] > 0
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_the_workcell_ends_when_one_of_its_nodes_does(tmp_path, environment):
+    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
+    command += ["demo_robot:=true", f"params_file:={tmp_path / 'missing.yaml'}"]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode != 0
+    assert "missing.yaml' does not exist" in run.stdout + run.stderr
+
+
+def test_ctrl_c_ends_every_process(environment):
+    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
+    command += ["demo_robot:=true"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "forecaster_node" in line and "frames in" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "failed to terminate" not in rest
+    assert rest.count("process has finished cleanly") >= 3

@@ -1,0 +1,53 @@
+"""Every node ends within 3 s of SIGINT or SIGTERM, whenever it comes, with exit code 0."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from ses_gcn_ros.resources import share_path
+
+URDF = str(share_path("config", "demo", "cell.urdf"))
+LONGEST_END = 3.0  # s
+NODES = {
+    "pose_node": {"source": "image"},
+    "forecaster_node": {},
+    "safety_node": {"robot_description": URDF},
+    "demo_robot": {"robot_description": URDF},
+    "bag_player": {"subscribers": 1},
+}
+
+
+def end(process: subprocess.Popen, number: signal.Signals) -> float:
+    started = time.monotonic()
+    process.send_signal(number)
+    process.wait(LONGEST_END)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("executable", NODES)
+def test_a_node_ends_clean_at_random_moments_of_its_start_and_run(cell, executable, shared_data):
+    parameters = dict(NODES[executable])
+    if executable == "pose_node":
+        parameters["model"] = str(shared_data / "media" / "pose_landmarker_lite.task")
+    moments = random.Random(executable)
+    for number in (signal.SIGINT, signal.SIGTERM) * 2:
+        process = cell.start(executable, **parameters)
+        # The moment is what is tested: any time from the first imports to well into running.
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0.5, 3.0))
+        end(process, number)
+        assert process.returncode == 0, process.stderr.read().decode()
+
+
+def test_a_node_that_waits_for_its_configuration_ends_clean_too(cell):
+    process = cell.start("forecaster_node", autostart=False)
+    cell.wait_for(
+        lambda: "forecaster_node" in cell.node.get_node_names(), "the unconfigured forecaster"
+    )
+    end(process, signal.SIGTERM)
+    assert process.returncode == 0
