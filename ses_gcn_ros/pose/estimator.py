@@ -120,7 +120,7 @@ class PoseEstimator:
         world, pixels = landmarks.world, landmarks.pixels
         if config.body_height:
             world = world * (config.body_height / stature(world))[:, None, None]
-        inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=-1)
+        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
         seen = landmarks.visibility >= config.min_visibility
         rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
         weights = np.where(seen & inside, landmarks.visibility, 0.0)

@@ -140,7 +140,7 @@ def _ray_sigma(
     variance = (trust[..., None] * residuals**2).sum(axis=(1, 2)) / freedom
     ray = translation / np.linalg.norm(translation, axis=1, keepdims=True)
     along: NDArray[np.float64] = variance * np.einsum("na,na->n", ray, _solve(normal, ray))
-    return along**0.5
+    return np.sqrt(along)
 
 
 def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,4 +151,4 @@ def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[n
         + 1e-15 * np.eye(3)
     )
     damped = np.where(np.isfinite(damped), damped, np.eye(3))
-    return np.linalg.solve(damped, right[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(damped, right[..., None])[..., 0], dtype=np.float64)

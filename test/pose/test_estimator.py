@@ -1,0 +1,206 @@
+"""Skeletons from real video: found, placed, named, and every wrong input answered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mediapipe", reason="these tests need mediapipe")
+
+from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import PoseEstimator
+from ses_gcn_ros.pose.landmarker import distinct
+from ses_gcn_ros.pose.overlay import draw_skeletons
+from ses_gcn_ros.pose.sources import Frame, VideoFile
+from ses_gcn_ros.pose.stature import SizeKeeper, stature
+from ses_gcn_ros.skeleton import check_skeleton, get_layout
+
+CAMERA = camera_from_view(640, 360, 60.0)
+EYE = np.eye(4)
+
+
+@pytest.fixture(scope="module")
+def model(shared_data: Path) -> str:
+    return str(shared_data / "media" / "pose_landmarker_lite.task")
+
+
+@pytest.fixture(scope="module")
+def frames(shared_data: Path) -> list[Frame]:
+    source = iter(VideoFile(str(shared_data / "media" / "one_person.mp4")))
+    return [next(source) for _ in range(40)]
+
+
+def watch(frames, **settings):
+    """Skeletons of each frame."""
+    transform = settings.pop("transform", None)
+    estimator = PoseEstimator(PoseConfig(**settings))
+    try:
+        return [estimator.process(f.stamp, f.rgb, CAMERA, transform) for f in frames]
+    finally:
+        estimator.close()
+
+
+@pytest.fixture(scope="module")
+def seen(frames, model):
+    return watch(frames, model=model, layout="mediapipe33", max_people=1)
+
+
+def test_one_person_is_one_valid_skeleton_in_every_frame(seen):
+    assert [[person.person_id for person in people] for people in seen] == [["p1"]] * 40
+    for [person] in seen:
+        check_skeleton(person)
+        assert person.positions.dtype == person.confidence.dtype == np.float32
+        unseen = np.isnan(person.positions).any(axis=1)
+        assert (person.confidence[unseen] == 0.0).all()
+        assert (person.confidence[~unseen] >= 0.5).all()
+
+
+def test_the_skeleton_is_of_human_size_ahead_of_the_camera_and_upright(seen):
+    joints = get_layout("mediapipe33").joints
+    for [person] in seen:
+        nose, hip = (person.positions[joints.index(name)] for name in ("nose", "l_hip"))
+        assert 1.0 < hip[2] < 6.0
+        assert 0.4 < np.linalg.norm(nose - hip) < 0.9
+        assert nose[1] < hip[1]  # optical frame: y down
+    assert np.nanmedian([stature(person.positions) for [person] in seen]) == pytest.approx(
+        1.7, abs=0.35
+    )
+
+
+def test_skeletons_project_onto_the_landmarks(seen, frames, model):
+    estimator = PoseEstimator(PoseConfig(model=model, max_people=1))
+    landmarks = [estimator._landmarker.detect(0.04, frame.rgb) for frame in frames]
+    estimator.close()
+    errors = [
+        np.linalg.norm(CAMERA.project(person.positions) - found.pixels[0], axis=-1)
+        for [person], found in zip(seen, landmarks, strict=True)
+    ]
+    assert np.nanmedian(errors) < 8.0  # px, of a person some 300 px high
+
+
+def test_a_known_height_sets_the_scale(frames, model, seen):
+    size = {
+        height: np.nanmedian(
+            [
+                p[0].positions[24, 2]
+                for p in watch(
+                    frames[:10],
+                    model=model,
+                    body_height=height,
+                    layout="mediapipe33",
+                    max_people=1,
+                    smoothing_cutoff=0.0,
+                )
+            ]
+        )
+        for height in (1.5, 2.0)
+    }
+    assert size[2.0] / size[1.5] == pytest.approx(2.0 / 1.5, rel=1e-3)
+
+
+def test_the_target_frame_is_where_the_camera_pose_says(frames, model):
+    pose = target_from_optical((3.0, 0.0, 1.5, 0.0, 0.0, np.pi))
+    here = watch(frames[:5], model=model, max_people=1)
+    there = watch(frames[:5], model=model, max_people=1, transform=pose)
+    for [own], [cell] in zip(here, there, strict=True):
+        moved = own.positions @ pose[:3, :3].T + pose[:3, 3]
+        np.testing.assert_allclose(cell.positions, moved, atol=1e-5)
+        assert own.layout == cell.layout == "chico15"
+
+
+def test_an_empty_picture_has_nobody_and_whoever_comes_after_is_new_or_known(frames, model):
+    blank = [Frame(10.0 + 0.1 * i, np.zeros_like(frames[0].rgb)) for i in range(3)]
+    after = [Frame(12.0 + 0.04 * i, frame.rgb) for i, frame in enumerate(frames[:3])]
+    people = watch([*frames[:3], *blank, *after], model=model)
+    assert people[3:6] == [[], [], []]
+    assert people[0][0].person_id == "p1"
+    assert people[-1][0].person_id == "p2"  # out of sight for longer than track_memory
+
+
+def test_stamps_that_go_back_a_little_are_refused_and_a_lot_start_over(frames, model):
+    estimator = PoseEstimator(PoseConfig(model=model))
+    process = lambda stamp, index: estimator.process(stamp, frames[index].rgb, CAMERA)  # noqa: E731
+    assert process(100.0, 0)[0].person_id == "p1"
+    for stamp in (100.0, 99.9):
+        with pytest.raises(InputError, match=r"is not after the last one, 100.000000 s"):
+            process(stamp, 1)
+    assert process(100.04, 1)[0].person_id == "p1"
+    assert process(50.0, 2)[0].person_id == "p2"  # a recording that began again
+    assert process(50.04, 3)[0].person_id == "p2"
+    estimator.close()
+
+
+def test_an_image_of_another_size_than_calibrated_is_refused(frames, model):
+    estimator = PoseEstimator(PoseConfig(model=model))
+    with pytest.raises(InputError, match="image is 320×180 px, but camera_info says 640×360"):
+        estimator.process(0.0, frames[0].rgb[::2, ::2], CAMERA)
+    estimator.close()
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / "model.task").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="is no pose landmarker"):
+        PoseEstimator(PoseConfig(model=str(tmp_path / "model.task")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"source": "video"}, "names no file"),
+        ({"source": "webcam", "field_of_view": 0.0}, "has no camera_info; set 'field_of_view'"),
+        ({"camera_pose": (1.0, 2.0)}, "has 2 values; it takes six"),
+        ({"camera_pose": (0.0,) * 6}, "'target_frame' does not say in which frame"),
+    ],
+)
+def test_settings_that_contradict_are_refused(settings, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        PoseConfig(**settings)
+
+
+def test_of_two_findings_on_one_body_the_more_visible_stays():
+    rng = np.random.default_rng(0)
+    body = rng.uniform((100, 50), (160, 250), (33, 2))
+    body[[11, 12]], body[[23, 24]] = ((120, 90), (140, 90)), ((122, 160), (138, 160))
+    pixels = body + np.array([(0.0, 0.0), (4.0, 2.0), (90.0, 0.0)])[:, None]
+    visibility = np.array([[0.7], [0.9], [0.8]]) * np.ones(33)
+    assert distinct(pixels, visibility).tolist() == [1, 2]
+    assert distinct(pixels[:0], visibility[:0]).tolist() == []
+
+
+def test_a_steady_size_leaves_the_image_as_it_is(seen):
+    keeper = SizeKeeper()
+    rng = np.random.default_rng(0)
+    body = np.nan_to_num(seen[0][0].positions.astype(float), nan=1.0)
+    origin = np.zeros(3)
+    sizes = []
+    for scale in rng.uniform(0.8, 1.2, 60):
+        steady = keeper.steady(body * scale, origin)
+        sizes.append(stature(steady))
+        np.testing.assert_allclose(CAMERA.project(steady), CAMERA.project(body), atol=1e-6)
+    assert np.std(sizes[20:]) < 0.25 * np.std(rng.uniform(0.8, 1.2, 40) * stature(body))
+
+
+def test_the_overlay_draws_on_the_person(frames, seen):
+    drawn = draw_skeletons(frames[20].rgb, seen[20], CAMERA, EYE)
+    changed = (drawn != frames[20].rgb).any(axis=-1)
+    pixels = CAMERA.project(seen[20][0].positions)
+    for u, v in pixels[np.isfinite(pixels).all(-1)].round().astype(int):
+        if 0 <= u < 640 and 0 <= v < 360:
+            assert changed[v, u]
+    assert changed.mean() < 0.3
+    np.testing.assert_array_equal(draw_skeletons(frames[0].rgb, [], CAMERA), frames[0].rgb)
+
+
+def test_a_process_that_used_the_model_ends_by_itself(model):
+    program = (
+        "from ses_gcn_ros.pose.config import PoseConfig as C\n"
+        "from ses_gcn_ros.pose.estimator import PoseEstimator as E\n"
+        f"E(C(model={model!r})).close()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

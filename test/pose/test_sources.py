@@ -1,0 +1,91 @@
+"""Frames from files and slots, and the worker that takes them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.pose.sources import NewestFrame, VideoFile, Webcam
+from ses_gcn_ros.pose.worker import Worker
+
+
+@pytest.fixture(scope="module")
+def video(shared_data: Path) -> str:
+    return str(shared_data / "media" / "one_person.mp4")
+
+
+def test_every_frame_of_a_file_is_given_with_its_time(video):
+    source = VideoFile(video, clock=lambda: 1000.0)
+    frames = list(source)
+    stamps = [frame.stamp for frame in frames]
+    assert len(frames) == source.frames == 149
+    assert stamps[0] == 1000.0
+    assert sorted(set(stamps)) == stamps
+    assert stamps[-1] - stamps[0] == pytest.approx(148 / source.fps, abs=0.2)
+    assert {frame.rgb.shape for frame in frames} == {(360, 640, 3)}
+    assert source.dropped == 0
+
+
+def test_a_slow_taker_of_a_live_video_loses_frames_not_time(video):
+    source = VideoFile(video, realtime=True)
+    frames = iter(source)
+    taken = [next(frames)]
+    source._stop.wait(0.5)  # the taker is busy
+    taken.append(next(frames))
+    assert source.dropped > 5
+    assert taken[1].stamp >= 0.4
+    source.close()
+    assert list(frames) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("none.mp4", "'none.mp4' does not exist"), ("text.mp4", "can't be read; is it a video")],
+)
+def test_what_is_no_video_is_refused(tmp_path, monkeypatch, name, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("text.mp4").write_text("not a video at all")
+    with pytest.raises(InputError, match=sentence):
+        VideoFile(name)
+
+
+def test_a_webcam_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="webcam 97 can't be opened"):
+        Webcam(97)
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted():
+    slot: NewestFrame[int] = NewestFrame()
+    for number in range(5):
+        slot.put(number)
+    frames = iter(slot)
+    assert next(frames) == 4
+    assert slot.dropped == 4
+    slot.close()
+    assert list(frames) == []
+
+
+def test_a_worker_answers_frame_by_frame_and_outlives_errors():
+    slot: NewestFrame[int] = NewestFrame()
+    told = threading.Semaphore(0)
+    worker = Worker(slot, lambda number: 12 // number, told.release)
+    worker.start()
+    outcomes = []
+    for number in (3, 0, 4):
+        slot.put(number)
+        assert told.acquire(timeout=10.0)
+        outcomes += list(worker.take())
+    worker.close()
+    assert [outcome.result for outcome in outcomes] == [4, None, 3]
+    assert isinstance(outcomes[1].error, ZeroDivisionError)
+    assert told.acquire(timeout=10.0)  # told of the end too
+    assert worker.ended
+
+
+def test_a_worker_that_never_began_can_be_closed(video):
+    worker = Worker(VideoFile(video), lambda frame: frame, lambda: None)
+    worker.close()
+    assert not worker.ended

@@ -1,0 +1,119 @@
+"""Identities over frames: real CMU people who cross, hide, leave and come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.tracking import Tracker
+
+EYE = np.array([0.0, -3.0, 1.5])
+ASIDE = np.array([1.0, 0.0, 0.0])
+STEP = 0.04
+
+
+@pytest.fixture(scope="module")
+def walker(shared_data: Path) -> np.ndarray:
+    """A CMU walk of 3 s at 25 fps, hips over the origin, shape (75, 15, 3) [m]."""
+    motion = np.load(shared_data / "motion" / "cmu.npz")
+    starts = np.concatenate(([0], np.cumsum(motion["lengths"])[:-1]))
+    index = list(motion["ids"]).index("cmu_06_01")
+    clip = motion["positions_mm"][starts[index] : starts[index] + 75] * 1e-3
+    clip = clip - clip[:, :1] * (1.0, 1.0, 0.0)
+    return clip
+
+
+def crossing(walker: np.ndarray, rng: np.random.Generator, gap: float) -> np.ndarray:
+    """Two people who pass one another at `gap` metres, shape (75, 2, 15, 3)."""
+    along = np.linspace(-2.0, 2.0, 75)
+    speed = rng.uniform(0.8, 1.2)
+    offset = rng.uniform(-0.5, 0.5)
+    heading = rng.uniform(0.0, 2.0 * np.pi)
+    right = np.array([np.cos(heading), np.sin(heading), 0.0])
+    forth = np.array([-right[1], right[0], 0.0])
+    first = along[:, None] * right + 0.5 * gap * forth
+    second = (-speed * along + offset)[:, None] * right - 0.5 * gap * forth
+    late = np.roll(walker, 10, axis=0)
+    return np.stack((walker + first[:, None], late + second[:, None]), axis=1)
+
+
+def follow(tracker: Tracker, frames, sigma: float = 0.05) -> list[list[str]]:
+    """Names in the order of the people of each frame."""
+    names = []
+    for number, people in enumerate(frames):
+        people = np.asarray(people).reshape(-1, 15, 3)
+        tracks = tracker.assign(number * STEP, people, EYE, np.full(len(people), sigma))
+        names.append([track.person_id for track in tracks])
+    return names
+
+
+def test_people_who_cross_keep_their_names(walker):
+    rng = np.random.default_rng(0)
+    kept = 0
+    for _ in range(100):
+        scene = crossing(walker, rng, gap=0.5)
+        scene = scene + rng.normal(0.0, 0.03, scene.shape)
+        order = rng.permuted(np.tile([0, 1], (75, 1)), axis=1)  # found in any order
+        names = follow(
+            Tracker(PoseConfig(), dict), [s[o] for s, o in zip(scene, order, strict=True)]
+        )
+        first = [row[list(o).index(0)] for row, o in zip(names, order, strict=True)]
+        second = [row[list(o).index(1)] for row, o in zip(names, order, strict=True)]
+        kept += len(set(first)) == len(set(second)) == 1 and first[0] != second[0]
+    assert kept >= 95
+
+
+def test_who_is_hidden_for_a_moment_gets_the_name_back(walker):
+    scene = crossing(walker, np.random.default_rng(1), gap=0.6)
+    frames = [people[:1] if 30 <= number < 45 else people for number, people in enumerate(scene)]
+    names = follow(Tracker(PoseConfig(), dict), frames)
+    assert names[0] == names[-1] == ["p1", "p2"]
+    assert all(row == ["p1"] for row in names[30:45])
+
+
+def test_who_was_away_longer_is_somebody_new(walker):
+    config = PoseConfig(track_memory=0.5)
+    empty = np.zeros((0, 15, 3))
+    frames = [walker[:1]] * 10 + [empty] * 20 + [walker[:1]] * 5
+    names = follow(Tracker(config, dict), frames)
+    assert [row for row in names if row] == [["p1"]] * 10 + [["p2"]] * 5
+
+
+def test_a_leap_beyond_the_gate_is_another_person(walker):
+    frames = [walker[:1]] * 10 + [walker[:1] + 3.0 * ASIDE]
+    assert follow(Tracker(PoseConfig(), dict), frames)[-1] == ["p2"]
+
+
+def test_names_are_never_given_twice(walker):
+    tracker = Tracker(PoseConfig(), dict)
+    follow(tracker, [walker[:1]])
+    tracker.forget()
+    assert follow(tracker, [np.stack((walker[0], walker[0] + ASIDE))]) == [["p2", "p3"]]
+
+
+def test_doubt_about_the_distance_widens_the_gate_along_the_ray_alone(walker):
+    away = walker[0] - EYE
+    away = away / np.linalg.norm(away, axis=1, keepdims=True)
+    further = [walker[:1]] * 10 + [walker[:1] + 0.8 * away]
+    aside = [walker[:1]] * 10 + [walker[:1] + 0.8 * ASIDE]
+    assert follow(Tracker(PoseConfig(), dict), further, sigma=0.05)[-1] == ["p2"]
+    assert follow(Tracker(PoseConfig(), dict), further, sigma=0.3)[-1] == ["p1"]
+    assert follow(Tracker(PoseConfig(), dict), aside, sigma=0.3)[-1] == ["p2"]
+
+
+def test_a_phantom_does_not_take_over_a_settled_name(walker):
+    body = walker[0]
+    frames = [body[None]] * 10 + [np.stack((body, body + 0.15 * ASIDE))] * 2
+    frames += [(body + 0.1 * ASIDE)[None]] * 3  # nearer to the phantom, but one person is left
+    names = follow(Tracker(PoseConfig(), dict), frames)
+    assert names[11] == ["p1", "p2"]
+    assert names[-1] == ["p1"]
+
+
+def test_unseen_joints_are_no_reason_to_lose_a_person(walker):
+    rng = np.random.default_rng(4)
+    frames = np.where(rng.random((75, 1, 15, 1)) < 0.4, np.nan, walker[:, None])
+    assert {name for row in follow(Tracker(PoseConfig(), dict), frames) for name in row} == {"p1"}
