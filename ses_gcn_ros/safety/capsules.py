@@ -63,12 +63,11 @@ class CapsuleDistances:
     def normal(self) -> Array:
         between = self.b_axis - self.a_axis
         length = np.linalg.norm(between, axis=-1, keepdims=True)
-        apart = length > 1e-9
-        if apart.all():
+        meet = length <= 1e-9  # false for NaN: a normal must not hide an unknown position
+        if not meet.any():
             return between / length
         crossing = _common_normal(self._a[1] - self._a[0], self._b[1] - self._b[0])
-        # `NaN > 1e-9` is false, but a normal must not hide an unknown position
-        return np.where(apart | np.isnan(length), between / np.where(apart, length, 1.0), crossing)
+        return np.where(meet, crossing, between / np.where(meet, 1.0, length))
 
     @property
     def a_point(self) -> Array:
@@ -155,7 +154,8 @@ def _common_normal(d1: Array, d2: Array) -> Array:
     """Return unit vectors at right angles to both directions, for segments that cross."""
     normal = np.cross(d1, d2)
     # parallel or without length: any vector at right angles to the longer one
-    longer = np.where((d1 * d1).sum(-1) >= (d2 * d2).sum(-1), d1.T, d2.T).T
+    first_longer = (d1 * d1).sum(-1, keepdims=True) >= (d2 * d2).sum(-1, keepdims=True)
+    longer = np.where(first_longer, d1, d2)
     smallest = np.eye(3)[np.argmin(np.abs(longer), axis=-1)]
     lost = np.linalg.norm(normal, axis=-1, keepdims=True) < 1e-12
     normal = np.where(lost, np.cross(longer, smallest), normal)
@@ -172,8 +172,7 @@ def _solve_numpy(a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
     bb, cc, ff = _dot(u, v), _dot(u, r), _dot(v, r)
     area = aa * ee
     sine = area - bb * bb
-    sine[~(sine > PARALLEL * area)] = np.inf
-    s = _unit((bb * ff - cc * ee) / sine)
+    s = _unit((bb * ff - cc * ee) / np.where(sine > PARALLEL * area, sine, np.inf))
     t = _unit((bb * s + ff) / (ee + TINY))
     s = _unit((bb * t - cc) / (aa + TINY))
     gap = [r[k] + s * u[k] - t * v[k] for k in range(3)]
@@ -200,12 +199,12 @@ def _solve_compiled(
     shape = np.broadcast_shapes(a_shape, b_shape)
     a_shape = (1,) * (len(shape) - len(a_shape)) + a_shape
     b_shape = (1,) * (len(shape) - len(b_shape)) + b_shape
-    a_lead = b_lead = shape
+    a_lead = b_lead = groups = shape
     limbs = links = 1
     if len(shape) >= 2 and a_shape[-1] == 1 and b_shape[-2] == 1:
         limbs, links = shape[-2:]
-        a_lead, b_lead = (*shape[:-1], 1), (*shape[:-2], 1, links)
-    size = math.prod(shape) // max(limbs * links, 1)
+        a_lead, b_lead, groups = (*shape[:-1], 1), (*shape[:-2], 1, links), shape[:-2]
+    size = math.prod(groups)
     out = np.empty((3, size, limbs, links))
     a_flat, b_flat = _flatten(a, a_lead, (size, limbs)), _flatten(b, b_lead, (size, links))
     kernel(*a_flat, *b_flat, out[0], out[1], out[2])

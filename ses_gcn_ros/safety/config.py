@@ -93,7 +93,7 @@ class SafetyConfig:
     recovery_rate: float = option(
         1.0, "how fast the speed factor may rise [1/s]; it falls at once", minimum=0.01, maximum=100
     )
-    latch_stops: bool = option(False, "a stop holds until the service ~/reset is called")
+    latch_stops: bool = option(False, "a stop, also that at start, holds until ~/reset is called")
 
     # Prediction
     prediction_horizon: float = option(

@@ -57,10 +57,11 @@ class Decision:
 
     def update(self, now: float, limits: Sequence[Limit]) -> Verdict:
         """Decide at `now` [s] under all limits in force; the lowest wins."""
-        active = sorted((limit for limit in limits if limit.factor < 1.0), key=lambda x: x.factor)
+        # an unknown factor (NaN) fails every comparison; these are put so that it stops the robot
+        active = sorted((limit for limit in limits if not limit.factor >= 1.0), key=_strictness)
         reasons = [limit.reason for limit in active]
         self._wanted = active[0].factor if active else 1.0
-        if not self._wanted >= self._config.stop_factor:  # a NaN stops as well
+        if not self._wanted >= self._config.stop_factor:
             self._wanted = 0.0
         step = 0.0 if self._last is None else min(max(now - self._last, 0.0), LONGEST_STEP)
         self._last = now
@@ -98,3 +99,7 @@ class Decision:
             return f"stop held: clear for {clear:.2f} s of {self._config.release_time:.2f} s"
         self.stopped = False
         return "stop released"
+
+
+def _strictness(limit: Limit) -> float:
+    return limit.factor if limit.factor >= 0.0 else -1.0

@@ -156,13 +156,15 @@ class RobotState:
 
         A robot whose motion is unknown is left where it is.
         """
-        if np.isnan(self.start_velocity).any() or np.isnan(self.end_velocity).any():
-            shape = (np.size(times), *self.start.shape)
-            return np.broadcast_to(self.start, shape), np.broadcast_to(self.end, shape)
-        return (
-            carry(self.start, self.start_velocity, self.start_turn, times),
-            carry(self.end, self.end_velocity, self.end_turn, times),
-        )
+        times = np.asarray(times, np.float64).reshape(-1)
+        points = np.concatenate([self.start, self.end])
+        velocity = np.concatenate([self.start_velocity, self.end_velocity])
+        if np.isnan(velocity).any():
+            moved = np.broadcast_to(points, (len(times), *points.shape))
+        else:
+            turn = np.concatenate([self.start_turn, self.end_turn])
+            moved = carry(points, velocity, turn, times)
+        return moved[:, : len(self.start)], moved[:, len(self.start) :]
 
 
 class RobotTracker:
@@ -260,5 +262,10 @@ def carry(points: Array, velocity: Array, turn: Array, times: ArrayLike) -> Arra
     small = np.abs(angle) < 1e-4
     second = np.where(small, 0.5 * t**2, (1.0 - np.cos(angle)) / safe**2)
     third = np.where(small, t**3 / 6.0, (angle - np.sin(angle)) / safe**3)
-    bend = np.cross(turn, velocity)
-    return points + t * velocity + second * bend + third * np.cross(turn, bend)
+    bend = _cross(turn, velocity)
+    return points + t * velocity + second * bend + third * _cross(turn, bend)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """Cross products of rows; NumPy's own takes five times as long for a few."""
+    return a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]

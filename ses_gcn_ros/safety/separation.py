@@ -170,7 +170,7 @@ def allowed_speed(
     room = np.asarray(distance, np.float64) - kept - v_h * (t_r + t_s)
     room = np.maximum(room, 0.0)
     if braking_rate is None:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):  # no time to react or stop at all: any speed
             return np.where(room > 0, room / (t_r + 0.5 * t_s), room)
     linear = v_h + braking_rate * t_r
     # conjugate of √(linear² + 2a room) − linear, which would cancel for little room

@@ -1,0 +1,303 @@
+"""What the monitor answers while everything works: slow in time, stop in time, let go in time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safety_scenes import TICK, Scene, column, column_at, forecast_of, person, settled
+
+from ses_gcn_ros.safety import Decision, Level, Limit, SafetyConfig, SeparationMonitor
+from ses_gcn_ros.safety.prediction import Predicted, limit
+from ses_gcn_ros.safety.reactive import assess_now
+
+
+def approach(speed: float, **changes) -> list:
+    """Assessments while a person walks from 5 m up to the standing robot."""
+    scene = settled(5.0, **changes)
+    scene.speed = -speed
+    assessments = []
+    while scene.x > 0.3:
+        assessments.append(scene.tick())
+    return assessments
+
+
+class TestReactiveLayer:
+    def test_the_speed_falls_steadily_to_a_stop_as_a_person_comes(self):
+        factors = np.array([a.speed_factor for a in approach(1.0)])
+        assert factors[0] == 1.0
+        assert factors[-1] == 0.0
+        assert (np.diff(factors) <= 1e-9).all()
+        assert np.abs(np.diff(factors)).max() < 0.12  # smooth on the way down
+
+    def test_the_levels_come_in_order_and_each_has_its_reason(self):
+        assessments = approach(1.0)
+        levels = [a.level for a in assessments]
+        assert levels == sorted(levels)
+        assert set(levels) == set(Level)
+        for a in assessments:
+            assert bool(a.reasons) == (a.level is not Level.CLEAR)
+
+    def test_the_breakdown_adds_up_to_the_protective_distance(self):
+        for a in approach(1.0)[::20]:
+            assert a.breakdown.total == pytest.approx(a.protective_distance)
+            assert a.margin == pytest.approx(a.separation - a.protective_distance)
+
+    def test_a_standing_robot_needs_the_distance_of_the_reaction_alone(self):
+        a = settled(3.0).tick()
+        config = SafetyConfig()
+        fixed = config.intrusion + config.human_uncertainty + config.robot_uncertainty
+        expected = config.human_speed * config.reaction_time + fixed
+        assert a.protective_distance == pytest.approx(expected)
+
+    def test_a_fast_approach_counts_with_its_own_speed(self):
+        a = approach(2.4)[50]
+        assert a.breakdown.human_speed == pytest.approx(2.4, rel=0.02)
+
+    def test_a_slow_approach_counts_with_the_floor(self):
+        assert approach(0.4)[50].breakdown.human_speed == pytest.approx(1.6)
+
+    def test_a_person_moving_away_does_not_hold_the_robot_down(self):
+        leaving, coming = Scene(1.2), Scene(1.2)
+        leaving.speed, coming.speed = 1.0, -1.0
+        leaving.run(0.3)
+        leaving.x = coming.x = 1.2
+        coming.run(0.3)
+        coming.x = leaving.x = 1.2
+        away, near = leaving.tick(), coming.tick()
+        assert away.breakdown.human_speed < 0.8
+        assert away.protective_distance < near.protective_distance - 0.1
+
+    def test_a_link_moving_away_needs_no_distance(self):
+        scene = Scene(0.8)
+        scene.robot_speed = -0.5
+        scene.robot_x = 0.2
+        a = scene.run(0.3)
+        assert a.protective_distance == 0.0
+        assert a.margin == a.separation
+
+    def test_a_link_moving_towards_needs_more_than_a_standing_one(self):
+        scene, standing = Scene(3.0), Scene(3.0)
+        scene.robot_speed = 0.8
+        moving, still = scene.run(0.3), standing.run(0.3)
+        assert moving.breakdown.robot_speed == pytest.approx(0.8, rel=0.05)
+        assert moving.protective_distance > still.protective_distance + 0.3
+
+    def test_a_robot_that_obeys_is_never_in_breach(self):
+        """At the allowed speed, straight at the person, the margin is that of the slow-down."""
+        scene = settled(4.0)
+        for _ in range(400):
+            a = scene.tick()
+            scene.robot_speed = a.speed_factor * scene.config.robot_speed_max
+            assert a.margin > 0
+        assert a.level is Level.STOP
+        assert scene.x - scene.robot_x > 0.5
+
+    def test_a_person_inside_the_robot_is_a_stop(self):
+        a = Scene(0.1).tick()
+        assert a.separation < 0
+        assert a.level is Level.STOP
+
+    def test_the_nearer_of_two_people_decides(self):
+        monitor = SeparationMonitor(SafetyConfig(), column())
+        monitor.observe_robot(1.0, column_at(0.0))
+        monitor.observe_skeletons(1.0, [person(4.0, "far"), person(1.0, "near")])
+        a = monitor.assess(1.0)
+        assert a.person_id == "near"
+        assert a.people == 2
+
+    def test_the_closest_points_lie_on_the_surfaces_that_the_distance_is_between(self):
+        a = settled(2.0).tick()
+        gap = np.linalg.norm(a.pair.human_point - a.pair.robot_point)
+        assert gap == pytest.approx(a.separation, abs=1e-6)
+
+    def test_a_robot_speed_that_is_still_unknown_counts_as_the_highest(self):
+        monitor = SeparationMonitor(SafetyConfig(), column())
+        monitor.observe_robot(1.0, column_at(0.0))
+        monitor.observe_skeletons(1.0, [person(2.0)])
+        assert monitor.assess(1.0).breakdown.robot_speed == SafetyConfig().robot_speed_max
+
+
+limbs_unit = st.floats(-1, 1)
+
+
+class TestPredictiveLayer:
+    def test_a_forecast_meeting_stops_the_robot_before_the_person_is_near(self):
+        """The person stands, but is forecast to dart at the robot."""
+        config = SafetyConfig(human_speed=0.0)  # the reactive layer alone would see no danger
+        scene = settled(1.2, config=config)
+        calm = scene.tick()
+        assert calm.predicted is None
+        dart = forecast_of(person(1.2), scene.now, (-5.0, 0, 0))
+        scene.monitor.observe_forecasts(scene.now, [dart])
+        a = scene.monitor.assess(scene.now)
+        assert a.time_to_breach < 0.3
+        assert a.speed_factor < calm.speed_factor
+        assert any("forecast: p1" in r and "meets high in 0." in r for r in a.reasons)
+
+    def test_time_to_breach_is_that_of_the_capsules(self):
+        scene = settled(2.0)
+        walker = forecast_of(person(2.0), scene.now, (-2.0, 0, 0), radius=0.1)
+        scene.monitor.observe_forecasts(scene.now, [walker])
+        a = scene.monitor.assess(scene.now)
+        # surface to surface now, less the forecast's radius, at 2 m/s
+        assert a.time_to_breach == pytest.approx((a.separation - 0.1) / 2.0, abs=0.02)
+
+    def test_the_robot_is_carried_along_its_own_motion(self):
+        standing, coming, going = settled(2.0), settled(2.0), settled(2.0)
+        coming.robot_speed, going.robot_speed = 0.5, -0.5
+        breach = []
+        for scene in (standing, coming, going):
+            scene.run(0.2)
+            scene.robot_x = 0.0
+            walker = forecast_of(person(2.0), scene.now, (-1.8, 0, 0))
+            scene.monitor.observe_forecasts(scene.now, [walker])
+            breach.append(scene.monitor.assess(scene.now).time_to_breach)
+        assert breach[1] < breach[0] < breach[2]
+
+    def test_a_meeting_beyond_the_horizon_is_none(self):
+        scene = settled(2.0, prediction_horizon=0.2)
+        scene.monitor.observe_forecasts(
+            scene.now, [forecast_of(person(2.0), scene.now, (-2.0, 0, 0))]
+        )
+        assert scene.monitor.assess(scene.now).time_to_breach == np.inf
+
+    def test_the_limit_lets_the_robot_come_to_rest_before_the_meeting(self):
+        config = SafetyConfig(deceleration=2.0, robot_speed_max=1.0)
+        pair = settled(1.0).tick().pair
+        for meeting in np.linspace(0.0, 2.0, 41):
+            factor = limit(config, Predicted(meeting, pair), 0.2).factor
+            speed = factor * config.robot_speed_max
+            assert speed == 0.0 or 0.2 + speed / config.deceleration <= meeting + 1e-9
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.floats(0.3, 4.0),
+        st.tuples(limbs_unit, limbs_unit, limbs_unit),
+        st.floats(0.0, 1.0),
+        st.floats(-0.5, 0.5),
+    )
+    def test_adding_a_forecast_never_loosens(self, x, velocity, radius, robot_speed):
+        with_one, without = Scene(x, forecast_lost_factor=1.0), Scene(x, forecast_lost_factor=1.0)
+        for scene in (with_one, without):
+            scene.forecasts_on = False
+            scene.robot_speed = robot_speed
+            scene.run(0.2)
+        ahead = forecast_of(person(x), with_one.now, 4.0 * np.array(velocity), radius)
+        with_one.monitor.observe_forecasts(with_one.now, [ahead])
+        for _ in range(5):
+            a, b = with_one.tick(), without.tick()
+            assert a.speed_factor <= b.speed_factor
+            assert a.level >= b.level
+            assert a.protective_distance == b.protective_distance
+
+    def test_a_wider_radius_never_breaches_later(self):
+        breaches = []
+        for radius in (0.0, 0.1, 0.2, 0.4):
+            scene = settled(2.0)
+            ahead = forecast_of(person(2.0), scene.now, (-2.0, 0, 0), radius)
+            scene.monitor.observe_forecasts(scene.now, [ahead])
+            breaches.append(scene.monitor.assess(scene.now).time_to_breach)
+        assert breaches == sorted(breaches, reverse=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.3, 3.0),
+    st.sampled_from(
+        [
+            "human_speed",
+            "intrusion",
+            "human_uncertainty",
+            "robot_uncertainty",
+            "reaction_time",
+            "body_scale",
+            "hand_reach",
+        ]
+    ),
+    st.floats(0.01, 0.5),
+)
+def test_a_stricter_parameter_never_lets_the_robot_go_faster(x, name, by):
+    mild = SafetyConfig()
+    strict = dataclasses.replace(mild, **{name: getattr(mild, name) + by})
+    factors = []
+    for config in (mild, strict):
+        scene = Scene(x, config=config)
+        scene.run(0.1)
+        people, robot = scene.monitor.tracks.people(), scene.monitor.robot.state
+        growth = np.zeros(len(people.person))
+        t_r = config.reaction_time
+        answer = assess_now(config, people, growth, column(), robot, scene.now, t_r, 0.0)
+        factors.append(min([held.factor for held in answer.limits], default=1.0))
+    assert factors[1] <= factors[0]
+
+
+class TestDecision:
+    def test_it_begins_stopped(self):
+        assert Decision(SafetyConfig()).update(0.0, []).level is Level.STOP
+
+    def test_it_tightens_at_once(self):
+        decision = running()
+        assert decision.update(10.02, [Limit(0.3, "near")]).factor == 0.3
+        assert decision.update(10.04, [Limit(0.0, "breach")]).level is Level.STOP
+
+    def test_a_stop_is_released_only_after_its_cause_was_gone_for_a_while(self):
+        decision = running()
+        decision.update(10.0, [Limit(0.0, "breach")])
+        for step in range(1, 25):
+            held = decision.update(10.0 + step * TICK, [])
+            assert held.level is Level.STOP
+            assert "stop held" in held.reasons[0]
+        decision.update(10.5, [Limit(0.0, "breach again")])  # the wait begins anew
+        assert decision.update(10.9, []).level is Level.STOP
+        assert decision.update(11.2, []).level is Level.STOP
+        assert decision.update(11.41, []).level is not Level.STOP
+
+    def test_the_factor_rises_no_faster_than_its_rate(self):
+        decision = running()
+        decision.update(10.0, [Limit(0.0, "breach")])
+        verdicts = [decision.update(10.0 + step * TICK, []) for step in range(1, 120)]
+        factors = np.array([v.factor for v in verdicts])
+        assert np.diff(factors).max() == pytest.approx(SafetyConfig().recovery_rate * TICK)
+        assert factors[-1] == 1.0
+        assert verdicts[-1].reasons == ()
+
+    def test_a_stalled_loop_does_not_leap(self):
+        decision = running()
+        decision.update(10.0, [Limit(0.2, "near")])
+        assert decision.update(20.0, []).factor <= 0.2 + 0.1 * SafetyConfig().recovery_rate
+
+    def test_the_worst_reason_comes_first(self):
+        verdict = running().update(
+            10.0, [Limit(0.5, "half"), Limit(0.0, "stop"), Limit(0.9, "most"), Limit(1.0, "none")]
+        )
+        assert verdict.reasons == ("stop", "half", "most")
+
+    def test_a_factor_too_small_to_move_is_a_stop(self):
+        assert running().update(10.0, [Limit(0.04, "near")]).level is Level.STOP
+
+    def test_an_unknown_factor_is_a_stop(self):
+        assert running().update(10.0, [Limit(float("nan"), "?")]).factor == 0.0
+
+    def test_a_latched_stop_waits_for_its_reset(self):
+        decision = running(latch_stops=True)
+        assert decision.reset() == (False, "no stop is latched")
+        decision.update(10.0, [Limit(0.0, "breach")])
+        assert decision.reset() == (False, "the cause of the stop is still there")
+        decision.update(10.02, [])
+        held = decision.update(20.0, [])
+        assert held.level is Level.STOP
+        assert held.reasons == ("stop latched: call ~/reset",)
+        assert decision.reset() == (True, "released")
+        assert decision.update(20.02, []).level is not Level.STOP
+
+
+def running(**changes) -> Decision:
+    """A decision that has come to CLEAR at 10 s."""
+    decision = Decision(SafetyConfig(**changes))
+    for step in range(500):
+        decision.update(step * TICK, [])
+    return decision
