@@ -1,0 +1,1 @@
+"""Networks that forecast human motion: one file per published model, plain torch modules."""

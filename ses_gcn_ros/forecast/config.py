@@ -1,0 +1,53 @@
+"""Everything that can be set about the forecaster node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ses_gcn_ros.config import option
+
+ENGINES = ("auto", "eager")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class ForecastConfig:
+    """Parameters of the forecaster node, with their units and limits.
+
+    Skeletons may come in any frame that does not move and whose z points up: where its origin
+    lies and where its x points does not matter.
+    """
+
+    autostart: bool = option(True, "configure and activate at start, without a lifecycle manager")
+    weights: str = option("", "path of a .safetensors file; empty: the weights that ship")
+    engine: str = option("auto", "what runs the network; auto: the fastest there", choices=ENGINES)
+    device: str = option(
+        "auto", "processor; cuda without a GPU is an error, not a fallback", choices=DEVICES
+    )
+    reliability: str = option(
+        "reliable",
+        "of the skeletons; reliable never hears a best-effort publisher",
+        choices=("reliable", "best_effort"),
+    )
+    gap: float = option(
+        0.2, "longest gap between observations that is interpolated [s]", minimum=0.02, maximum=2
+    )
+    joint_gap: float = option(
+        0.2,
+        "longest time a joint may be unseen and still be interpolated [s]",
+        minimum=0,
+        maximum=2,
+    )
+    forget_after: float = option(
+        1.0, "time after which a person out of sight is forgotten [s]", minimum=0.1, maximum=60
+    )
+    interpolation: str = option("linear", "between observations", choices=("linear", "cubic"))
+    fallback_radius: float = option(
+        0.05,
+        "radius around constant-velocity forecasts at the first step [m]",
+        minimum=0,
+        maximum=1,
+    )
+    fallback_growth: float = option(
+        1.6, "by which that radius grows [m/s]; 1.6 m/s is a walk begun", minimum=0, maximum=10
+    )

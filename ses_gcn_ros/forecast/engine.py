@@ -1,0 +1,149 @@
+"""Weights made ready to answer: metres in, metres out, whatever the network itself takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.forecast.config import DEVICES, ENGINES
+from ses_gcn_ros.forecast.engines.eager import EagerRunner
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.models.framing import frame, unframe
+
+_UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
+
+
+class Runner(Protocol):
+    """Part of an engine that depends on the library that runs the network."""
+
+    kind: str
+    device: str
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
+        ...
+
+
+_RUNNERS: dict[str, Callable[[Weights, str], Runner]] = {"eager": EagerRunner}
+
+
+class Engine:
+    """A forecaster of histories that lie on the model's own time grid.
+
+    Attributes
+    ----------
+    layout : str
+        Joint layout of histories and forecasts.
+    observed, horizon : int
+        Frames in, T, and out, H.
+    fps : float
+        Frame rate of both [Hz].
+    name : str
+        Name of the weights.
+    radius : NDArray, shape (H, J), float32, or None
+        Calibrated radius per step and joint [m].
+    coverage : float
+        Probability that a joint is within it; 0 without one.
+    unseen_joints : bool
+        Whether joints that are NaN throughout are allowed.
+    kind, device : str
+        What runs the network, and where.
+    """
+
+    def __init__(self, weights: Weights, runner: Runner) -> None:
+        self._config = config = weights.config
+        self._runner = runner
+        self.layout, self.observed, self.horizon = config.layout, config.observed, config.horizon
+        self.fps, self.name = config.fps, weights.name
+        self.radius, self.coverage = weights.radius, weights.coverage
+        self.unseen_joints = config.visibility
+        self.kind, self.device = runner.kind, runner.device
+
+    def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Forecast a batch of histories.
+
+        Parameters
+        ----------
+        history : NDArray, shape (N, T, J, 3), float32
+            Positions [m], oldest first, `fps` frames a second, in a frame with z up. Where
+            `unseen_joints`, joints that were never seen may be NaN in all frames.
+
+        Returns
+        -------
+        NDArray, shape (N, H, J, 3), float32
+            Positions [m] in the same frame, at 1/fps, 2/fps, … after the last of the history;
+            NaN for joints that were never seen.
+
+        Raises
+        ------
+        InputError
+            For another shape, infinite positions or NaN where it is not allowed.
+        """
+        config = self._config
+        history = np.asarray(history, dtype=np.float32)
+        wanted = (config.observed, config.joints, 3)
+        if history.ndim != 4 or history.shape[1:] != wanted:
+            raise InputError(
+                f"history has shape {history.shape}; '{self.name}' takes (N, *{wanted})"
+            )
+        if len(history) == 0:
+            return np.zeros((0, config.horizon, config.joints, 3), np.float32)
+        self._check_values(history)
+        scale = np.float32(_UNITS_PER_METRE[config.unit])
+        framed = frame(history * scale, config)
+        return unframe(self._runner(framed.features), framed, config) / scale
+
+    def _check_values(self, history: NDArray[np.float32]) -> None:
+        finite = np.all(np.isfinite(history), axis=-1)  # (N, T, J)
+        if finite.all():
+            return
+        if np.isinf(history).any():
+            raise InputError("history holds infinite positions; unseen joints are NaN")
+        never_seen = np.all(np.isnan(history), axis=(1, 3))
+        partly = ~finite & ~never_seen[:, None]
+        if partly.any() or not self.unseen_joints:
+            person, step, joint = np.argwhere(~finite if not self.unseen_joints else partly)[0]
+            raise InputError(
+                f"history {person} is NaN at frame {step}, joint {joint}; '{self.name}' takes "
+                + ("NaN only for joints unseen in all frames" if self.unseen_joints else "no NaN")
+            )
+        if np.all(never_seen, axis=1).any():
+            raise InputError("a history holds no joint at all; leave such a person out")
+
+
+def load(
+    path: str | os.PathLike[str] | None = None, engine: str = "auto", device: str = "auto"
+) -> Engine:
+    """Load weights and make them ready to forecast.
+
+    Parameters
+    ----------
+    path : path, optional
+        A weights file; the weights that ship if None.
+    engine : str
+        'auto' or the name of an engine.
+    device : str
+        'auto', 'cpu' or 'cuda'.
+
+    Raises
+    ------
+    ModelError
+        If the weights are missing or damaged, or the engine or device is not there.
+    """
+    if engine not in ENGINES:
+        raise ModelError(f"there is no engine '{engine}'; choose one of {', '.join(ENGINES)}")
+    if device not in DEVICES:
+        raise ModelError(f"there is no device '{device}'; choose one of {', '.join(DEVICES)}")
+    weights = read_weights(DEFAULT_WEIGHTS if path is None else path)
+    return build_engine(weights, engine, device)
+
+
+def build_engine(weights: Weights, engine: str = "auto", device: str = "auto") -> Engine:
+    """Engine for weights that are in memory already; see `load`."""
+    runner = _RUNNERS["eager" if engine == "auto" else engine]
+    return Engine(weights, runner(weights, device))

@@ -1,0 +1,1 @@
+"""What runs a network: each engine takes features and gives the network's answer."""

@@ -1,0 +1,249 @@
+"""From skeletons as they arrive to forecasts of everybody in sight, in one forward pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.config import ForecastConfig
+from ses_gcn_ros.forecast.engine import Engine
+from ses_gcn_ros.forecast.history import History
+from ses_gcn_ros.forecast.resample import Resampled, resample
+from ses_gcn_ros.skeleton import Skeleton, check_skeleton, convert, get_layout
+
+_CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
+_VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Where one person is expected to be.
+
+    Attributes
+    ----------
+    person_id : str
+        As in the skeletons.
+    layout : str
+        Joint layout of `positions`: the model's.
+    stamp : float
+        Time of the last observation used [s].
+    step : float
+        Time between steps [s]; row k is `(k + 1) * step` after `stamp`.
+    positions : NDArray, shape (H, J, 3), float32
+        Expected positions [m] in the frame of the observations; NaN for unseen joints.
+    radius : NDArray, shape (H, J), float32
+        Radius around each position [m].
+    coverage : float
+        Probability that a joint is within its radius; 0 if the radius is not calibrated.
+    model : str
+        What made it: the name of the weights, or ``constant_velocity (<reason>)``.
+    """
+
+    person_id: str
+    layout: str
+    stamp: float
+    step: float
+    positions: NDArray[np.float32]
+    radius: NDArray[np.float32]
+    coverage: float
+    model: str
+
+
+@dataclass
+class Counts:
+    """What a forecaster has done: people in sight, forecasts made, fallbacks by reason."""
+
+    people: int = 0
+    forecasts: int = 0
+    fallbacks: Counter[str] = field(default_factory=Counter)
+
+
+class Forecaster:
+    """Histories of all people, and forecasts from them.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `forecast.load`.
+    config : ForecastConfig
+        Limits and the fallback's radius.
+
+    Attributes
+    ----------
+    counts : Counts
+        For diagnostics.
+    """
+
+    def __init__(self, engine: Engine, config: ForecastConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._joints = get_layout(engine.layout).joints
+        self._histories: dict[str, History] = {}
+        self._present: list[str] = []
+        self._stamp = -np.inf
+        self.counts = Counts()
+        seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
+        growing = config.fallback_radius + config.fallback_growth * seconds
+        self._fallback_radius = np.repeat(
+            growing[:, None].astype(np.float32), len(self._joints), axis=1
+        )
+
+    def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
+        """Take in what was seen at one instant.
+
+        A skeleton without a single seen joint counts as nobody. A stamp that lies further back
+        than `forget_after` means that the clock was set back (a bag started over): everybody is
+        forgotten and observing starts anew.
+
+        Parameters
+        ----------
+        stamp : float
+            When the image was taken [s].
+        skeletons : sequence of Skeleton
+            Everybody seen, in any layout.
+
+        Raises
+        ------
+        InputError
+            For a stamp not after the last one, the same person twice or a skeleton that
+            `check_skeleton` refuses. Nothing is taken in then.
+        """
+        for skeleton in skeletons:
+            check_skeleton(skeleton)
+        names = [skeleton.person_id for skeleton in skeletons]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"person '{twice}' is there twice in the skeletons of one instant")
+        if not np.isfinite(stamp):
+            raise InputError(f"the stamp of the skeletons is {stamp}")
+        if stamp <= self._stamp:
+            if self._stamp - stamp <= self._config.forget_after:
+                raise InputError(
+                    f"skeletons of {stamp:.3f} s came after those of {self._stamp:.3f} s; stamps "
+                    "must rise"
+                )
+            self._histories.clear()
+        self._stamp = stamp
+        self._present = []
+        for name, positions in self._converted(skeletons):
+            if name not in self._histories:
+                self._histories[name] = History(len(self._joints), _CAPACITY)
+            self._histories[name].append(stamp, positions)
+            self._present.append(name)
+        oldest = stamp - self._config.forget_after
+        self._histories = {
+            name: history
+            for name, history in self._histories.items()
+            if history.stamps[-1] >= oldest
+        }
+        self.counts.people = len(self._present)
+
+    def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, NDArray[np.float32]]]:
+        """Names and positions in the model's layout of everybody with a joint to show."""
+        converted = []
+        for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
+            group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
+            positions = np.stack([skeleton.positions for skeleton in group])
+            if layout != self._engine.layout:
+                confidence = np.stack([skeleton.confidence for skeleton in group])
+                positions, _ = convert(positions, confidence, layout, self._engine.layout)
+            somebody = np.any(np.all(np.isfinite(positions), axis=-1), axis=-1)
+            converted += [
+                (skeleton.person_id, person)
+                for skeleton, person, seen in zip(group, positions, somebody, strict=True)
+                if seen
+            ]
+        return converted
+
+    def forecast(self) -> list[Forecast]:
+        """Forecast everybody present at the last observation."""
+        resampled = {name: self._resample(self._histories[name]) for name in self._present}
+        ready = [name for name, result in resampled.items() if result.history is not None]
+        histories = [result.history for result in resampled.values() if result.history is not None]
+        answers = (
+            dict(zip(ready, self._engine.predict(np.stack(histories)), strict=True))
+            if ready
+            else {}
+        )
+        forecasts = []
+        for name in self._present:
+            if name in answers:
+                forecasts.append(self._by_model(name, answers[name]))
+            else:
+                forecasts.append(self._by_velocity(name, resampled[name].reason))
+        self.counts.forecasts += len(forecasts)
+        return forecasts
+
+    def _resample(self, history: History) -> Resampled:
+        engine, config = self._engine, self._config
+        result = resample(
+            history.stamps,
+            history.positions,
+            engine.observed,
+            engine.fps,
+            gap=config.gap,
+            joint_gap=config.joint_gap,
+            kind=config.interpolation,
+        )
+        if result.history is not None and result.unseen.any() and not engine.unseen_joints:
+            joint = self._joints[int(np.argmax(result.unseen))]
+            return Resampled(None, result.unseen, f"joint unseen: {joint}")
+        return result
+
+    def _by_model(self, name: str, positions: NDArray[np.float32]) -> Forecast:
+        engine = self._engine
+        radius = self._fallback_radius if engine.radius is None else engine.radius
+        return Forecast(
+            person_id=name,
+            layout=engine.layout,
+            stamp=self._stamp,
+            step=1 / engine.fps,
+            positions=positions,
+            radius=radius,
+            coverage=engine.coverage,
+            model=engine.name,
+        )
+
+    def _by_velocity(self, name: str, reason: str) -> Forecast:
+        self.counts.fallbacks[reason.partition(":")[0]] += 1
+        engine, history = self._engine, self._histories[name]
+        seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
+        recent = history.stamps >= self._stamp - max(_VELOCITY_WINDOW, self._config.joint_gap)
+        last, velocity = _motion(history.stamps[recent], history.positions[recent])
+        return Forecast(
+            person_id=name,
+            layout=engine.layout,
+            stamp=self._stamp,
+            step=1 / engine.fps,
+            positions=last + seconds[:, None, None] * velocity,
+            radius=self._fallback_radius,
+            coverage=0.0,
+            model=f"constant_velocity ({reason})",
+        )
+
+
+def _motion(
+    stamps: NDArray[np.float64], positions: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Latest position and least-squares velocity of each joint, (J, 3) [m], [m/s].
+
+    NaN for joints that were not seen; velocity 0 for joints that were seen once.
+    """
+    seen = np.all(np.isfinite(positions), axis=-1)[..., None]  # (M, J, 1)
+    points = np.where(seen, positions, 0).astype(np.float64)
+    times = (stamps - stamps[-1])[:, None, None] * seen
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean_time, mean_point = times.sum(axis=0) / count, points.sum(axis=0) / count
+    away = (times - mean_time) * seen
+    spread = (away**2).sum(axis=0)
+    velocity = (away * (points - mean_point)).sum(axis=0) / np.where(spread > 0, spread, 1)
+    newest = len(stamps) - 1 - np.argmax(seen[::-1, :, 0], axis=0)
+    columns = np.arange(positions.shape[1])
+    last = positions[newest, columns] - velocity * times[newest, columns]  # carried on to now
+    last = np.where(seen.any(axis=0), last, np.nan)
+    return last.astype(np.float32), velocity.astype(np.float32)

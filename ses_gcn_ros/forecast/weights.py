@@ -1,0 +1,177 @@
+"""Weights files: safetensors whose header says what the network is. No pickles.
+
+The header's metadata holds one JSON object under ``ses_gcn_ros``: the `ModelConfig`, the name, the
+coverage of the calibrated radius and where the weights come from. The radius is a tensor beside
+the network's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ses_gcn_ros.config import build
+from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.skeleton import get_layout
+
+FORMAT = 1
+_KEY = "ses_gcn_ros"
+_RADIUS = "calibration.radius"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "sesgcn_workcell.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A trained network.
+
+    Attributes
+    ----------
+    config : ModelConfig
+        What the network is.
+    tensors : dict of str to NDArray
+        Its tensors, as `tensor_shapes` names them.
+    name : str
+        Short name, given with every forecast.
+    radius : NDArray, shape (H, J), float32, or None
+        Radius around each forecast joint [m] that holds the joint with probability `coverage`.
+    coverage : float
+        That probability; 0 without a radius.
+    about : dict of str to str
+        Data, licence, acknowledgement, command: what a person wants to know of a file.
+    """
+
+    config: ModelConfig
+    tensors: dict[str, NDArray[np.generic]]
+    name: str
+    radius: NDArray[np.float32] | None = None
+    coverage: float = 0.0
+    about: dict[str, str] = field(default_factory=dict)
+
+
+def read_weights(path: str | os.PathLike[str]) -> Weights:
+    """Read a weights file and check that everything in it fits together.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, it is damaged, was not written by this package, or a tensor has
+        another shape than its own configuration says.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"there are no weights at '{path}'")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
+    if _KEY not in metadata:
+        raise ModelError(
+            f"'{path}' does not say what network it holds; make it with 'ses-gcn train', or turn "
+            "the authors' weights into it with 'ses-gcn import-official'"
+        )
+    try:
+        header = json.loads(metadata[_KEY])
+        version = header["format"]
+        config = build(ModelConfig, header["config"])
+        name, coverage = str(header["name"]), float(header["coverage"])
+        about = {str(key): str(value) for key, value in header["about"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise ModelError(f"the header of '{path}' is damaged: {error}") from error
+    if version != FORMAT:
+        raise ModelError(f"'{path}' has format {version}; this version reads format {FORMAT}")
+    radius = tensors.pop(_RADIUS, None)
+    weights = Weights(config, tensors, name, radius, coverage, about)
+    check_weights(weights, str(path))
+    return weights
+
+
+def check_weights(weights: Weights, where: str) -> None:
+    """Check that tensors, radius and layout are what the configuration says.
+
+    Raises
+    ------
+    ModelError
+        Naming the first thing that is not.
+    """
+    config = weights.config
+    config.check()
+    try:
+        joints = len(get_layout(config.layout).joints)
+    except InputError as error:
+        raise ModelError(f"weights of '{where}': {error}") from error
+    if joints != config.joints:
+        raise ModelError(
+            f"weights of '{where}' are for {config.joints} joints; layout {config.layout} has "
+            f"{joints}"
+        )
+    expected = tensor_shapes(config)
+    for name, shape in expected.items():
+        if name not in weights.tensors:
+            raise ModelError(f"weights of '{where}' lack the tensor '{name}' {shape}")
+        tensor = weights.tensors[name]
+        if tensor.shape != shape:
+            raise ModelError(
+                f"tensor '{name}' of '{where}' has shape {tensor.shape}; its configuration says "
+                f"{shape}"
+            )
+        if not np.isfinite(tensor).all():
+            raise ModelError(f"tensor '{name}' of '{where}' holds values that are not finite")
+    surplus = sorted(set(weights.tensors) - set(expected))
+    if surplus:
+        raise ModelError(f"weights of '{where}' hold an unknown tensor '{surplus[0]}'")
+    if weights.radius is not None:
+        shape = (config.horizon, config.joints)
+        if weights.radius.shape != shape or not (weights.radius >= 0).all():
+            raise ModelError(
+                f"the radius of '{where}' has shape {weights.radius.shape} and must be {shape}, "
+                "none of it negative"
+            )
+        if not 0 < weights.coverage < 1:
+            raise ModelError(f"the coverage of '{where}' is {weights.coverage}, not in (0, 1)")
+
+
+def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
+    """Write a weights file in one piece: an interrupted write leaves the old file as it was.
+
+    Raises
+    ------
+    ModelError
+        If the weights don't fit their configuration.
+    """
+    path = Path(path)
+    check_weights(weights, str(path))
+    header = {
+        "format": FORMAT,
+        "name": weights.name,
+        "coverage": weights.coverage,
+        "config": asdict(weights.config),
+        "about": weights.about,
+    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.tensors.items()}
+    if weights.radius is not None:
+        tensors[_RADIUS] = np.ascontiguousarray(weights.radius, dtype=np.float32)
+    write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there when it is whole and on disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

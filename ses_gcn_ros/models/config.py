@@ -1,0 +1,60 @@
+"""What a forecasting network is: everything needed to rebuild it around its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ses_gcn_ros.config import option
+from ses_gcn_ros.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Network and the way motion is put to it; stored in the header of a weights file.
+
+    The defaults are SeS-GCN as published: absolute positions in, absolute positions out. `origin`,
+    `heading`, `offset`, `motion` and `visibility` are what this project adds (see `framing`).
+    """
+
+    layout: str = option("chico15", "joint layout of input and output")
+    joints: int = option(15, "number of joints J", minimum=1)
+    observed: int = option(10, "frames in, T", minimum=2)
+    horizon: int = option(25, "frames out, H", minimum=1)
+    fps: float = option(25.0, "frame rate of both [Hz]", minimum=1)
+    unit: str = option("m", "unit that the network was trained in", choices=("m", "mm"))
+    widths: tuple[int, ...] = option(
+        (66, 66, 66, 66, 3), "features after each space-time layer", minimum=1
+    )
+    head: str = option(
+        "temporal",
+        "decoder: the published temporal convolutions, or one linear map per joint",
+        choices=("temporal", "linear"),
+    )
+    origin: bool = option(False, "positions relative to the last root joint")
+    heading: bool = option(False, "positions turned so that the person faces one way")
+    offset: bool = option(False, "predict the offset from the damped constant-velocity path")
+    motion: bool = option(False, "displacements from the last frame as further inputs")
+    visibility: bool = option(False, "a flag per joint as further input; unseen joints may be NaN")
+
+    @property
+    def features(self) -> int:
+        """Number of input features per joint and frame."""
+        return 3 + 3 * self.motion + self.visibility
+
+    def check(self) -> None:
+        """Check what ranges alone can't.
+
+        Raises
+        ------
+        ModelError
+            If the decoder can't take what the last layer gives, or options contradict each other.
+        """
+        if not self.widths:
+            raise ModelError("a SeS-GCN needs at least one layer; widths is empty")
+        if self.head == "temporal" and self.widths[-1] != 3:
+            raise ModelError(
+                f"the temporal decoder takes 3 features per joint, not {self.widths[-1]}; "
+                "end widths with 3 or take head 'linear'"
+            )
+        if self.unit != "m" and (self.origin or self.offset or self.motion):
+            raise ModelError(f"framed motion is scaled in metres; unit is '{self.unit}'")

@@ -1,0 +1,167 @@
+"""How motion is put to a network, and how its answer becomes positions again.
+
+Measured from another origin or heading, the published network, which takes absolute positions,
+forecasts something else. Framed, it sees every person at the origin, facing the same way, and
+answers the offset from where constant, slowly fading velocity would take each joint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.skeleton import get_layout
+
+DAMPING = 0.9  # of velocity per frame, of the path that the offset is predicted from
+
+# Orders of magnitude [m] that bring the network's inputs and outputs near one.
+_POSITION_SCALE = 0.5
+_MOTION_SCALE = 0.2
+_OFFSET_SCALE = 0.3
+
+# Pairs of canonical joints whose line from right to left shows where the body faces.
+_ACROSS = ("hip", "shoulder", "knee", "ankle")
+
+
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """Motion as a network takes it.
+
+    Attributes
+    ----------
+    features : NDArray, shape (N, T, J, C), float32
+        Input of the network.
+    base : NDArray, shape (N, H, J, 3), float32, or float 0
+        Path that the network's answer is added to, in the person's frame.
+    origin : NDArray, shape (N, 1, 1, 3), float32
+        Origin of the person's frame in the world.
+    world_from_person : NDArray, shape (N, 3, 3), float32
+        Rotation.
+    seen : NDArray, shape (N, J), bool
+        Joints that the history holds.
+    """
+
+    features: NDArray[np.float32]
+    base: NDArray[np.float32]
+    origin: NDArray[np.float32]
+    world_from_person: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+
+
+def damped_velocity(
+    history: NDArray[np.float32], horizon: int, damping: float = DAMPING
+) -> NDArray[np.float32]:
+    """Path of joints whose last velocity fades by a factor per frame.
+
+    Parameters
+    ----------
+    history : NDArray, shape (..., T, J, 3)
+        Observed positions, oldest first.
+    horizon : int
+        Frames H to continue for.
+    damping : float
+        Factor per frame; 1 keeps the velocity, 0 keeps the pose.
+
+    Returns
+    -------
+    NDArray, shape (..., H, J, 3), in the unit of the input
+    """
+    last = history[..., -1:, :, :]
+    velocity = last - history[..., -2:-1, :, :]
+    reach = np.cumsum(damping ** np.arange(1, horizon + 1)).astype(np.float32)
+    return last + reach[:, None, None] * velocity
+
+
+def offset_scale(horizon: int, fps: float) -> NDArray[np.float32]:
+    """How far the path may be from the base [m], per step, shape (H, 1, 1).
+
+    It grows with time as the error of constant velocity does, so that the first steps stay close
+    to that path whatever the network says.
+    """
+    seconds = np.arange(1, horizon + 1) / fps
+    return (_OFFSET_SCALE * seconds**1.2).astype(np.float32)[:, None, None]
+
+
+def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
+    """Put histories to a network.
+
+    Parameters
+    ----------
+    history : NDArray, shape (N, T, J, 3)
+        Positions in the network's unit, z up where `config.heading` is set. A joint that is NaN
+        in any frame counts as unseen: it is put at the centroid of the others and flagged.
+    config : ModelConfig
+        How the network wants it.
+    """
+    seen = np.all(np.isfinite(history), axis=(1, 3))
+    if not seen.all():
+        weights = seen[:, None, :, None].astype(np.float32)
+        total = np.where(weights > 0, history, 0).sum(axis=2, keepdims=True)
+        centroid = total / np.maximum(weights.sum(axis=2, keepdims=True), 1)
+        history = np.where(weights > 0, history, centroid)
+
+    count = len(history)
+    origin = np.zeros((count, 1, 1, 3), np.float32)
+    rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
+    local = history
+    if config.origin:
+        root = get_layout(config.layout).root
+        origin = history[:, -1:, root : root + 1]
+        local = history - origin
+    if config.heading:
+        rotation = _facing(local[:, -1], seen, config.layout)
+        local = local @ rotation[:, None]
+    base = np.zeros((count, config.horizon, config.joints, 3), np.float32)
+    if config.offset:
+        base = damped_velocity(local, config.horizon)
+
+    parts = [local / np.float32(_POSITION_SCALE) if config.origin else local]
+    if config.motion:
+        parts.append((local - local[:, -1:]) / np.float32(_MOTION_SCALE))
+    if config.visibility:
+        parts.append(
+            np.broadcast_to(seen[:, None, :, None], (*local.shape[:3], 1)).astype(np.float32)
+        )
+    features = np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+    return Framed(features, base, origin, rotation, seen)
+
+
+def unframe(
+    answer: NDArray[np.float32], framed: Framed, config: ModelConfig
+) -> NDArray[np.float32]:
+    """Positions in the world from a network's answer, shape (N, H, J, 3); NaN for unseen joints."""
+    path = answer
+    if config.offset:
+        path = framed.base + answer * offset_scale(config.horizon, config.fps)
+    if config.heading:
+        path = path @ framed.world_from_person.transpose(0, 2, 1)[:, None]
+    if config.origin:
+        path = path + framed.origin
+    if not framed.seen.all():
+        path = np.where(framed.seen[:, None, :, None], path, np.float32(np.nan))
+    return path
+
+
+def _facing(pose: NDArray[np.float32], seen: NDArray[np.bool_], layout: str) -> NDArray[np.float32]:
+    """Rotation about z, (N, 3, 3), that turns row vectors so that right to left is along x."""
+    canonical = get_layout(layout).canonical
+    across = np.zeros((len(pose), 2), np.float32)
+    for joint in _ACROSS:
+        if f"r_{joint}" in canonical and f"l_{joint}" in canonical:
+            right, left = canonical.index(f"r_{joint}"), canonical.index(f"l_{joint}")
+            both = seen[:, right] & seen[:, left]
+            # Legs swing to and fro: they count only where hips and shoulders are unseen.
+            weight = 1.0 if joint in ("hip", "shoulder") else 1e-3
+            across += weight * both[:, None] * (pose[:, left, :2] - pose[:, right, :2])
+    length = np.linalg.norm(across, axis=1)
+    known = length > 1e-6
+    cosine = np.where(known, across[:, 0] / np.where(known, length, 1), 1)
+    sine = np.where(known, across[:, 1] / np.where(known, length, 1), 0)
+    rotation = np.zeros((len(pose), 3, 3), np.float32)
+    rotation[:, 0, 0], rotation[:, 0, 1] = cosine, -sine
+    rotation[:, 1, 0], rotation[:, 1, 1] = sine, cosine
+    rotation[:, 2, 2] = 1
+    return rotation
