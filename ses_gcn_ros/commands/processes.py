@@ -45,7 +45,7 @@ class ProcessGroup:
         self, plan: NodePlan, arguments: list[str], environment: Mapping[str, str] | None = None
     ) -> None:
         """Start the node of a plan with its ROS arguments."""
-        command = [sys.executable, "-m", f"ses_gcn_ros.nodes.{plan.executable}", *arguments]
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", plan.executable, *arguments]
         self._children[plan.executable] = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},

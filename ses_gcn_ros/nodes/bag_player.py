@@ -71,7 +71,3 @@ class BagPlayer(ManagedNode):
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_player``."""
     run(lambda: [BagPlayer()], args)
-
-
-if __name__ == "__main__":
-    main()

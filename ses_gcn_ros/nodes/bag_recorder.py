@@ -69,7 +69,3 @@ class BagRecorder(ManagedNode):
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_recorder``."""
     run(lambda: [BagRecorder()], args)
-
-
-if __name__ == "__main__":
-    main()

@@ -106,7 +106,3 @@ class DemoRobot(ManagedNode):
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros demo_robot``."""
     return run(lambda: [DemoRobot()], args)
-
-
-if __name__ == "__main__":
-    main()

@@ -97,7 +97,3 @@ class ForecasterNode(ManagedNode):
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros forecaster_node``."""
     run(lambda: [ForecasterNode()], args)
-
-
-if __name__ == "__main__":
-    main()

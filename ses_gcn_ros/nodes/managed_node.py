@@ -43,6 +43,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._config_type = config_type
         self._open: list[tuple[Callable[[Any], Any], Any]] = []
+        self._bringing_up = False
         self.exit_code: int | None = None
         self.monitor = StreamMonitor()
         try:
@@ -122,9 +123,7 @@ class ManagedNode(LifecycleNode):
             self.config = read(self, self._config_type)
             self.configure()
         except SesGcnError as error:
-            self._failure = error
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
+            return self._fail(error)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -132,10 +131,8 @@ class ManagedNode(LifecycleNode):
         try:
             self.activate()
         except SesGcnError as error:
-            self._failure = error
-            self.get_logger().error(str(error))
             self._close_streams()
-            return TransitionCallbackReturn.FAILURE
+            return self._fail(error)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -159,9 +156,17 @@ class ManagedNode(LifecycleNode):
 
     def bring_up(self) -> None:
         """Configure and activate; raises the SesGcnError that stopped it."""
+        self._bringing_up = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise self._failure
+        self._bringing_up = False
+
+    def _fail(self, error: SesGcnError) -> TransitionCallbackReturn:
+        self._failure = error
+        if not self._bringing_up:  # else whoever brings the node up says it
+            self.get_logger().error(str(error))
+        return TransitionCallbackReturn.FAILURE
 
     def _close_streams(self) -> None:
         while self._open:

@@ -251,7 +251,3 @@ def _decode(message: Image | CompressedImage) -> NDArray[np.uint8]:
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros pose_node``."""
     return run(lambda: [PoseNode()], args)
-
-
-if __name__ == "__main__":
-    main()

@@ -277,7 +277,3 @@ class SafetyNode(ManagedNode):
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros safety_node``."""
     return run(lambda: [SafetyNode()], args)
-
-
-if __name__ == "__main__":
-    main()

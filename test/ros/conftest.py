@@ -38,7 +38,7 @@ class Cell:
         arguments = ros_arguments(
             parameters, params_file=str(params_file), namespace="", log_level="warn"
         )
-        command = [sys.executable, "-m", f"ses_gcn_ros.nodes.{executable}", *arguments]
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", executable, *arguments]
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
         self.processes[executable] = process
         return process

@@ -1,0 +1,11 @@
+"""Run a node: ``python -m ses_gcn_ros.nodes forecaster_node --ros-args …``."""
+
+import importlib
+import sys
+
+from ses_gcn_ros.nodes import process
+
+if __name__ == "__main__":
+    process.watch_signals()  # first of all: threads that the slow imports start inherit the mask
+    executable = sys.argv.pop(1)
+    importlib.import_module(f"ses_gcn_ros.nodes.{executable}").main()
