@@ -34,8 +34,8 @@ def report(
         "report"
     ),
     robot: Annotated[
-        str, typer.Option(help="URDF file of the recorded robot; 'demo' for the demo cell's.")
-    ] = "demo",
+        str, typer.Option(help="URDF of the robot; by default the one that was recorded.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Read a recorded run: table, summary.json, pictures and report.html.

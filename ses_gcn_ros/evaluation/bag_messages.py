@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.bags import BagWriter, PathLike, message, read_messages
+from ses_gcn_ros.evaluation.bag_types import message
+from ses_gcn_ros.evaluation.bags import BagWriter, PathLike, read_messages
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
 

@@ -5,32 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.evaluation.bag_types import offered_qos, typestore
 
 PathLike = str | Path
-
-_LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
-_FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
 
 
 class RawMessage(NamedTuple):
@@ -75,30 +61,6 @@ class Topics(dict[str, str]):
             raise BagError(f"'{name}' may be any of {', '.join(found)}; give the full name")
         there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(self.items()))
         raise BagError(f"the bag has no topic '{name}'; it has {there or 'no topic at all'}")
-
-
-@cache
-def typestore() -> Typestore:
-    """Message definitions of ROS 2 Kilted and of this package."""
-    store = get_typestore(Stores.ROS2_KILTED)
-    types = {}
-    for path in sorted(share_path("msg").glob("*.msg")):
-        types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
-    store.register(types)
-    return store
-
-
-def message(type_name: str, /, **fields: Any) -> Any:
-    """Make a message object that `BagWriter.write_message` takes.
-
-    Parameters
-    ----------
-    type_name : str
-        Such as ``std_msgs/msg/Float64``.
-    **fields
-        Every field of the type: numbers, strings, arrays and message objects.
-    """
-    return typestore().types[type_name](**fields)
 
 
 class BagWriter:
@@ -165,7 +127,7 @@ class BagWriter:
         self._writer.write(connection, stamp, data)
 
     def write_message(self, topic: str, stamp: int, content: Any) -> None:
-        """Append one message object made by `message`."""
+        """Append one message object made by `bag_types.message`."""
         kind = content.__msgtype__
         self.write(topic, kind, stamp, bytes(typestore().serialize_cdr(content, kind)))
 
@@ -205,7 +167,7 @@ class BagWriter:
                 f"topic '{topic}' has the type '{type_name}', whose definition is unknown"
             )
         return self._writer.add_connection(
-            topic, type_name, typestore=typestore(), offered_qos_profiles=[_qos(topic)]
+            topic, type_name, typestore=typestore(), offered_qos_profiles=[offered_qos(topic)]
         )
 
 
@@ -305,18 +267,3 @@ def _storage(path: Path) -> Path:
 def _unused(path: Path) -> Path:
     candidates = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in range(1, 10_000))
     return next(candidate for candidate in candidates if not candidate.exists())
-
-
-def _qos(topic: str) -> Qos:
-    latched = topic.rsplit("/", 1)[-1] in _LATCHED
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=_FOREVER,
-        lifespan=_FOREVER,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=_FOREVER,
-        avoid_ros_namespace_conventions=False,
-    )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.bag_messages import NANO, Observation, write_skeletons
-from ses_gcn_ros.evaluation.bags import BagWriter, message
+from ses_gcn_ros.evaluation.bag_types import message
+from ses_gcn_ros.evaluation.bags import BagWriter
 from ses_gcn_ros.skeleton import Skeleton
 
 

@@ -1,0 +1,62 @@
+"""What bags say about their topics: message definitions and quality of service."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from ses_gcn_ros.resources import share_path
+
+_LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
+_FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
+
+
+@cache
+def typestore() -> Typestore:
+    """Message definitions of ROS 2 Kilted and of this package."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    types = {}
+    for path in sorted(share_path("msg").glob("*.msg")):
+        types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
+    store.register(types)
+    return store
+
+
+def message(type_name: str, /, **fields: Any) -> Any:
+    """Make a message object that `BagWriter.write_message` takes.
+
+    Parameters
+    ----------
+    type_name : str
+        Such as ``std_msgs/msg/Float64``.
+    **fields
+        Every field of the type: numbers, strings, arrays and message objects.
+    """
+    return typestore().types[type_name](**fields)
+
+
+def offered_qos(topic: str) -> Qos:
+    """Quality of service that a topic of a workcell is published with."""
+    latched = topic.rsplit("/", 1)[-1] in _LATCHED
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_FOREVER,
+        lifespan=_FOREVER,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=_FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
