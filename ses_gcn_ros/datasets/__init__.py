@@ -1,0 +1,1 @@
+"""Recorded motion: readers that turn files into sequences, and windows over them."""

@@ -1,0 +1,1 @@
+"""Training: recipes, augmentation, the loop, calibration and evaluation on windows."""

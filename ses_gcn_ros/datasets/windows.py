@@ -1,0 +1,144 @@
+"""Windows over sequences: in order on a regular grid to evaluate, at random to train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Sequences
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.datasets.sequences import Sequence
+from ses_gcn_ros.errors import InputError
+
+
+def at_rate(sequence: Sequence, fps: float) -> NDArray[np.float32]:
+    """Positions [m] of a sequence on a grid of `fps` frames a second, shape (T', J, 3).
+
+    Linear between the recorded frames; the sequence as it is if that is its own rate.
+    """
+    positions = sequence.positions
+    if sequence.fps == fps or len(positions) < 2:
+        return positions
+    count = int((len(positions) - 1) * fps / sequence.fps + 1e-9) + 1
+    place = np.arange(count) * (sequence.fps / fps)
+    low = np.minimum(place.astype(int), len(positions) - 2)
+    share = (place - low).astype(np.float32)[:, None, None]
+    return positions[low] + share * (positions[low + 1] - positions[low])
+
+
+def window_starts(frames: int, length: int, stride: int) -> NDArray[np.int64]:
+    """First frames of the windows of `length` frames in a sequence of `frames`."""
+    return np.arange(0, frames - length + 1, stride)
+
+
+def windows(
+    sequences: Sequences[Sequence], length: int, fps: float, stride: int
+) -> Iterator[tuple[Sequence, NDArray[np.float32]]]:
+    """Every window of every sequence, one sequence at a time.
+
+    Parameters
+    ----------
+    sequences : sequence of Sequence
+        Those shorter than a window are passed over.
+    length : int
+        Frames per window.
+    fps : float
+        Frame rate of the windows [Hz].
+    stride : int
+        Frames from one window to the next.
+
+    Yields
+    ------
+    sequence : Sequence
+    windows : NDArray, shape (W, length, J, 3), float32 [m]
+        A view: the frames are not copied.
+
+    Raises
+    ------
+    InputError
+        If no sequence is as long as a window.
+    """
+    anything = False
+    for sequence in sequences:
+        positions = at_rate(sequence, fps)
+        if len(positions) >= length:
+            anything = True
+            views = np.lib.stride_tricks.sliding_window_view(positions, length, axis=0)
+            yield sequence, np.moveaxis(views[::stride], -1, 1)
+    if not anything:
+        raise InputError(
+            f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
+            f"{fps:g} Hz"
+        )
+
+
+class RandomWindows:
+    """Windows that start anywhere, between recorded frames too, at a randomly changed tempo.
+
+    Parameters
+    ----------
+    sequences : sequence of Sequence
+        What to draw from; every second of it is as likely as any other.
+    length : int
+        Frames per window.
+    fps : float
+        Frame rate of the windows [Hz].
+
+    Raises
+    ------
+    InputError
+        If no sequence is as long as a window, or their layouts differ.
+    """
+
+    def __init__(self, sequences: Sequences[Sequence], length: int, fps: float) -> None:
+        layouts = {sequence.layout for sequence in sequences}
+        if len(layouts) > 1:
+            raise InputError(f"sequences of different layouts: {', '.join(sorted(layouts))}")
+        seconds = (length - 1) / fps
+        usable = [s for s in sequences if (len(s) - 1) / s.fps >= seconds]
+        if not usable:
+            raise InputError(
+                f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
+                f"{fps:g} Hz"
+            )
+        self._stored = np.concatenate([s.stored for s in usable])
+        self._lengths = np.array([len(s) for s in usable])
+        self._firsts = np.cumsum(self._lengths) - self._lengths
+        self._rates = np.array([s.fps for s in usable])
+        self._window = seconds
+        self._steps = np.linspace(0, 1, length)
+        # Seconds of choice for the start, and a little for the windows that just fit.
+        room = (self._lengths - 1) / self._rates - seconds + 1 / fps
+        self._probability = room / room.sum()
+
+    def sample(
+        self, rng: np.random.Generator, count: int, tempo: float = 0.0
+    ) -> NDArray[np.float32]:
+        """Draw windows.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of chance.
+        count : int
+            Number N of windows.
+        tempo : float
+            The tempo is changed by a factor within exp(±tempo).
+
+        Returns
+        -------
+        NDArray, shape (N, length, J, 3), float32 [m]
+        """
+        chosen = rng.choice(len(self._lengths), size=count, p=self._probability)
+        frames = self._lengths[chosen] - 1
+        span = self._window * np.exp(rng.uniform(-tempo, tempo, count)) * self._rates[chosen]
+        span = np.minimum(span, frames)
+        start = rng.uniform(0, 1, count) * (frames - span)
+        place = start[:, None] + span[:, None] * self._steps
+        low = np.minimum(place.astype(np.int64), frames[:, None] - 1)
+        share = (place - low).astype(np.float32)[..., None, None]
+        rows = self._firsts[chosen][:, None] + low
+        before = self._stored[rows].astype(np.float32)
+        after = self._stored[rows + 1].astype(np.float32)
+        return (before + share * (after - before)) / np.float32(1000)

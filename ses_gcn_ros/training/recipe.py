@@ -1,0 +1,158 @@
+"""Recipes: everything that decides what a training run gives, as a YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ses_gcn_ros.config import build, option
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.resources import share_path
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which sequences train, which calibrate and which test."""
+
+    held_out_subjects: tuple[str, ...] = option(
+        (), "subjects kept from training; their recordings in turn calibrate and test"
+    )
+    held_out_every: int = option(
+        0, "keep every n-th recording from training instead; 0: by subject", minimum=0
+    )
+    stride: int = option(2, "frames between windows in evaluation", minimum=1)
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """How the network is trained."""
+
+    seed: int = option(0, "of everything drawn at random", minimum=0)
+    steps: int = option(1000, "optimiser steps", minimum=1)
+    batch: int = option(64, "windows per step", minimum=2)
+    learning_rate: float = option(3e-3, "highest rate, of AdamW", minimum=0)
+    warm_up: int = option(200, "steps until it is reached; then it falls as a cosine", minimum=1)
+    weight_decay: float = option(1e-2, "of matrices, not of biases and scales", minimum=0)
+    dropout: float = option(0.0, "share of features dropped in each layer", minimum=0, maximum=0.9)
+    clip: float = option(1.0, "longest gradient", minimum=0)
+    average: float = option(0.998, "decay of the moving average of weights", minimum=0, maximum=1)
+    horizon_weight: float = option(
+        0.0, "frame k of the loss counts k^-w: above 0 stresses near frames", minimum=0, maximum=2
+    )
+    checkpoint_every: int = option(250, "steps between checkpoints and log lines", minimum=1)
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """What is done to recorded windows before the network sees them."""
+
+    mirror: bool = option(True, "swap left and right in half of the windows")
+    tempo: float = option(0.0, "change of tempo, within exp(±tempo)", minimum=0, maximum=1)
+    size: float = option(0.0, "change of body size, within exp(±size)", minimum=0, maximum=1)
+    proportions: float = option(0.0, "change of each bone, within exp(±p)", minimum=0, maximum=1)
+    turn: float = option(0.0, "random turn about the vertical, ± radians", minimum=0, maximum=3.2)
+    noise: float = option(0.0, "largest deviation of camera noise [m]", minimum=0, maximum=0.2)
+    noise_share: float = option(0.5, "share of windows with noise", minimum=0, maximum=1)
+    unseen_share: float = option(0.0, "share of windows with unseen joints", minimum=0, maximum=1)
+
+
+@dataclass(frozen=True)
+class CalibrationRecipe:
+    """The radius around forecasts."""
+
+    coverage: float = option(0.95, "share of joints within it", minimum=0.5, maximum=0.999)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training run but its data's place.
+
+    Attributes
+    ----------
+    name : str
+        Name of the recipe and of the weights it gives.
+    model, data, training, augment, calibration
+        See each.
+    """
+
+    name: str
+    model: ModelConfig
+    data: DataRecipe
+    training: TrainingRecipe
+    augment: AugmentRecipe
+    calibration: CalibrationRecipe
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "model": ModelConfig,
+    "data": DataRecipe,
+    "training": TrainingRecipe,
+    "augment": AugmentRecipe,
+    "calibration": CalibrationRecipe,
+}
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a recipe by the name of one that ships, or by the path of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such recipe, or a section, name, type or value in it is wrong.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        folder = share_path("config", "training")
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            raise ConfigError(
+                f"there is no recipe '{name}'; known are {known}, or give a .yaml file"
+            )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"recipe '{path}' can't be read: {error}") from error
+    return make_recipe(path.stem, content)
+
+
+def make_recipe(name: str, content: Any) -> Recipe:
+    """Recipe from plain values; see `load_recipe`."""
+    if not isinstance(content, dict):
+        raise ConfigError(f"recipe '{name}' is no mapping of sections {', '.join(_SECTIONS)}")
+    unknown = sorted(set(content) - set(_SECTIONS))
+    if unknown:
+        raise ConfigError(
+            f"recipe '{name}' has an unknown section '{unknown[0]}'; known are "
+            f"{', '.join(_SECTIONS)}"
+        )
+    parts = {}
+    for section, kind in _SECTIONS.items():
+        values = content.get(section) or {}
+        if not isinstance(values, dict):
+            raise ConfigError(f"section '{section}' of recipe '{name}' is no mapping")
+        try:
+            parts[section] = build(kind, values)
+        except ConfigError as error:
+            raise ConfigError(f"recipe '{name}', section '{section}': {error}") from error
+    recipe = Recipe(name=name, **parts)
+    recipe.model.check()
+    if not recipe.data.held_out_subjects and not recipe.data.held_out_every:
+        raise ConfigError(
+            f"recipe '{name}' keeps nothing from training; give data.held_out_subjects or "
+            "data.held_out_every"
+        )
+    return recipe
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """Every value of a recipe by 'section.name', to tell two recipes apart."""
+    return {
+        f"{section}.{field.name}": getattr(getattr(recipe, section), field.name)
+        for section, kind in _SECTIONS.items()
+        for field in fields(kind)
+    }

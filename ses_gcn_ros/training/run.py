@@ -1,0 +1,67 @@
+"""From a recipe and a recording to a weights file: train, calibrate, write."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ses_gcn_ros.datasets.sequences import Recording
+from ses_gcn_ros.forecast.engine import build_engine
+from ses_gcn_ros.forecast.weights import Weights, write_weights
+from ses_gcn_ros.training.loop import Progress, Trainer
+from ses_gcn_ros.training.recipe import Recipe
+from ses_gcn_ros.training.scores import conformal_radius, measure
+from ses_gcn_ros.training.split import Split, split
+
+
+def train(
+    recipe: Recipe,
+    recording: Recording,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: Progress = lambda step, loss: None,
+) -> Weights:
+    """Train a recipe and write calibrated weights.
+
+    A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made and gives
+    the same weights as if it had never been interrupted. The checkpoint goes when the weights are
+    written; the log, ``OUT.csv``, stays.
+
+    Raises
+    ------
+    InputError
+        If the recipe's split leaves a part empty, or sequences are shorter than a window.
+    ConfigError
+        If there is a checkpoint of another run.
+    ModelError
+        If the loss is no longer a number.
+    """
+    parts = split(recording.sequences, recipe.data)
+    trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), device)
+    trainer.run(progress)
+    weights = calibrated(trainer.weights(), recipe, parts)
+    about = {
+        "data": f"{recording.name}, without {_held_out(recipe)}",
+        "recipe": recipe.name,
+        "seed": str(recipe.training.seed),
+        "steps": str(recipe.training.steps),
+        **recording.about,
+    }
+    weights = dataclasses.replace(weights, about=about)
+    write_weights(out, weights)
+    trainer.checkpoint.unlink()
+    return weights
+
+
+def calibrated(weights: Weights, recipe: Recipe, parts: Split) -> Weights:
+    """The same weights with a radius from the calibration sequences."""
+    errors = measure(build_engine(weights), parts.calibrate, recipe.data.stride)
+    radius = conformal_radius(errors.distance[weights.name], recipe.calibration.coverage)
+    return dataclasses.replace(weights, radius=radius, coverage=recipe.calibration.coverage)
+
+
+def _held_out(recipe: Recipe) -> str:
+    if recipe.data.held_out_subjects:
+        return f"subjects {', '.join(recipe.data.held_out_subjects)}"
+    return f"every {recipe.data.held_out_every}th recording"
