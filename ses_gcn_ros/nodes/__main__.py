@@ -6,6 +6,6 @@ import sys
 from ses_gcn_ros.nodes import process
 
 if __name__ == "__main__":
-    process.watch_signals()  # first of all: threads that the slow imports start inherit the mask
+    process.prepare()
     executable = sys.argv.pop(1)
     importlib.import_module(f"ses_gcn_ros.nodes.{executable}").main()

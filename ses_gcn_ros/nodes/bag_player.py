@@ -38,7 +38,7 @@ class BagPlayer(ManagedNode):
         self.clock = self.while_active(self.create_publisher(Clock, "/clock", qos.STREAM))
         types = topics_of(self.bag)
         self.outputs: dict[str, Any] = {
-            types.resolve(topic): self.while_active(
+            topic: self.while_active(
                 self.create_publisher(message_type(types[topic]), topic, qos.STREAM)
             )
             for topic in self.config.topics

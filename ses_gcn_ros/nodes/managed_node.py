@@ -207,7 +207,7 @@ def run(make_nodes: Callable[[], list[ManagedNode]], args: list[str] | None = No
     args : list of str, optional
         Command line with ``--ros-args``; that of the process by default.
     """
-    process.watch_signals()
+    process.prepare()
     code = 0
     executor: Executor | None = None
     nodes: list[ManagedNode] = []

@@ -44,11 +44,17 @@ class _Watch:
 _watch: _Watch | None = None
 
 
-def watch_signals() -> None:
-    """Obey SIGINT and SIGTERM from now on. Call it once, first thing in the main thread."""
+def prepare() -> None:
+    """Obey SIGINT and SIGTERM from now on, and compute in one thread.
+
+    Call it before anything is imported: threads inherit the signal mask, and arithmetic libraries
+    read their number of threads, when they start. The arrays of a node are small; the threads of
+    several nodes on one machine would only wait for each other (measured: 10 times slower).
+    """
     global _watch
     if _watch is not None:
         return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     _watch = _Watch()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     threading.Thread(target=_watch.wait, name="signals", daemon=True).start()
@@ -62,7 +68,7 @@ def when_signalled(wake: Callable[[], None]) -> threading.Event:
     threading.Event
         Set once a signal came.
     """
-    watch_signals()
+    prepare()
     assert _watch is not None
     _watch.wake = wake
     return _watch.requested
