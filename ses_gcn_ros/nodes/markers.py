@@ -8,7 +8,6 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -96,7 +95,7 @@ def capsule_markers(
     colour: tuple[float, float, float],
     alpha: float = 0.35,
 ) -> list[Marker]:
-    """Capsules as cylinders with balls at their ends.
+    """Capsules as cylinders with balls at their ends; two markers each.
 
     Parameters
     ----------
@@ -114,18 +113,18 @@ def capsule_markers(
     markers = []
     axes = ends - starts
     lengths = np.linalg.norm(axes, axis=1)
-    for index in np.flatnonzero(np.isfinite(lengths)):
+    turns, centres = _turns_along(axes), (starts + ends) / 2.0
+    paint = _colour(colour, alpha)
+    for index in np.flatnonzero(np.isfinite(lengths)).tolist():
         diameter = 2.0 * float(radii[index])
-        body = _marker(ns, 3 * int(index), Marker.CYLINDER, diameter, _colour(colour, alpha))
+        body = _marker(ns, 2 * index, Marker.CYLINDER, diameter, paint)
         body.scale.z = float(lengths[index])
-        body.pose = _pose_along((starts[index] + ends[index]) / 2.0, axes[index])
-        markers.append(body)
-        for end, position in enumerate((starts[index], ends[index])):
-            ball = _marker(
-                ns, 3 * int(index) + 1 + end, Marker.SPHERE, diameter, _colour(colour, alpha)
-            )
-            ball.pose.position = _point(position)
-            markers.append(ball)
+        x, y, z, w = turns[index].tolist()
+        body.pose = Pose(
+            position=_point(centres[index]), orientation=Quaternion(x=x, y=y, z=z, w=w)
+        )
+        caps = _points(np.stack([starts[index], ends[index]]))
+        markers += [body, _marker(ns, 2 * index + 1, Marker.SPHERE_LIST, diameter, paint, caps)]
     return markers
 
 
@@ -189,12 +188,11 @@ def _point(position: NDArray[np.floating]) -> Point:
     return Point(x=x, y=y, z=z)
 
 
-def _pose_along(centre: NDArray[np.floating], axis: NDArray[np.floating]) -> Pose:
-    """Pose whose z axis points along `axis`."""
-    pose = Pose(position=_point(centre), orientation=Quaternion(w=1.0))
-    length = np.linalg.norm(axis)
-    if length > 1e-9:
-        rotation, _ = Rotation.align_vectors(axis[None] / length, np.array([[0.0, 0.0, 1.0]]))
-        x, y, z, w = (float(value) for value in rotation.as_quat())
-        pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
-    return pose
+def _turns_along(axes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Quaternions (L, 4), x y z w, that turn the z axis into the direction of each axis (L, 3)."""
+    lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+    x, y, z = (axes / np.maximum(lengths, 1e-9)).T
+    # half-way between z and the axis; straight down, where there is none, about x
+    quaternions = np.stack([-y, x, np.zeros_like(x), 1.0 + z], axis=1)
+    quaternions[z < -1.0 + 1e-9] = (1.0, 0.0, 0.0, 0.0)
+    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)

@@ -41,7 +41,7 @@ from ses_gcn_ros.safety import (
     capsule_distances,
 )
 
-MARKER_PERIOD = 0.1  # s
+MARKER_PERIOD = 0.2  # s; a drawing takes longer than a decision
 CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 OVERRUN = 3.0  # periods between two states, beyond which the node's own loop is late
 
@@ -223,8 +223,11 @@ class SafetyNode(ManagedNode):
         if before is not None and before.level == after.level:
             return
         why = "; ".join(after.reasons) or "nothing holds the robot"
-        log = self.get_logger().warning if after.level == Level.STOP else self.get_logger().info
-        log(f"{after.level.name}, factor {after.speed_factor:.2f}: {why}")
+        line = f"{after.level.name}, factor {after.speed_factor:.2f}: {why}"
+        if after.level == Level.STOP:
+            self.get_logger().warning(line)
+        else:
+            self.get_logger().info(line)
 
     def draw(self, assessment: Assessment) -> None:
         """Publish the markers, less often than the state."""

@@ -66,7 +66,7 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
     for (stamp, step, steps), members in together.items():
         parts = [
             limb_capsules(
-                member.positions,
+                np.asarray(member.positions, np.float64),
                 member.layout,
                 scale=config.body_scale,
                 hand_reach=config.hand_reach,
