@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,6 +109,15 @@ def fresh_recording(out: Path) -> Path:
     if bag.exists():
         shutil.rmtree(bag)
     return bag
+
+
+def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
+    """Parameters of several nodes in one process, each name with its node's before it."""
+    return {
+        f"{plan.executable}:{name}": value
+        for plan in plans
+        for name, value in plan.parameters.items()
+    }
 
 
 def params_path(params_file: str) -> Path:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -42,18 +42,23 @@ class ProcessGroup:
         self.end()
 
     def start(
-        self, plan: NodePlan, arguments: list[str], environment: Mapping[str, str] | None = None
+        self,
+        plans: Sequence[NodePlan],
+        arguments: list[str],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start the node of a plan with its ROS arguments."""
-        command = [sys.executable, "-m", "ses_gcn_ros.nodes", plan.executable, *arguments]
-        self._children[plan.executable] = subprocess.Popen(
+        """Start one process for the nodes of `plans`, with its ROS arguments."""
+        executables = [plan.executable for plan in plans]
+        name = ", ".join(executables)
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", *executables, *arguments]
+        self._children[name] = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
             start_new_session=True,  # Ctrl-C reaches this process alone, which ends them in order
             preexec_fn=self._prepare_child,
         )
-        if plan.ends_run:
-            self._ending.add(plan.executable)
+        if any(plan.ends_run for plan in plans):
+            self._ending.add(name)
 
     def wait(self) -> int:
         """Wait for the end: of a run that ends by itself, by a signal, or by a death.

@@ -11,7 +11,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell, ros_arguments
+from ses_gcn_ros.bringup import (
+    fresh_recording,
+    plan_demo,
+    plan_workcell,
+    ros_arguments,
+    targeted_parameters,
+)
 from ses_gcn_ros.commands.domain import demo_environment
 from ses_gcn_ros.commands.processes import ProcessGroup
 
@@ -48,13 +54,12 @@ def up(
         use_sim_time=use_sim_time,
     )
     options = {"params_file": params_file, "namespace": namespace, "log_level": log_level}
-    if single_process:
-        from ses_gcn_ros.nodes.compose import run_together
-
-        run_together(plans, **options)
     with ProcessGroup(Console(stderr=True)) as group:
-        for plan in plans:
-            group.start(plan, ros_arguments(plan.parameters, **options))
+        if single_process:
+            group.start(plans, ros_arguments(targeted_parameters(plans), **options))
+        else:
+            for plan in plans:
+                group.start([plan], ros_arguments(plan.parameters, **options))
         code = group.wait()
     raise typer.Exit(code)
 
@@ -86,7 +91,7 @@ def demo(
             arguments = ros_arguments(
                 plan.parameters, params_file=params_file, namespace="", log_level=log_level
             )
-            group.start(plan, arguments, environment)
+            group.start([plan], arguments, environment)
         with _spinner(console) as progress:
             progress.add_task(f"{len(plans)} processes, ROS domain {environment['ROS_DOMAIN_ID']}")
             code = group.wait()

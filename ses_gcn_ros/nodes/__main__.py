@@ -1,11 +1,29 @@
-"""Run a node: ``python -m ses_gcn_ros.nodes forecaster_node --ros-args …``."""
+"""Run one node or several in a process: ``python -m ses_gcn_ros.nodes NODE… --ros-args …``."""
+
+from __future__ import annotations
 
 import importlib
 import sys
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from ses_gcn_ros.nodes import process
 
+if TYPE_CHECKING:
+    from ses_gcn_ros.nodes.managed_node import ManagedNode
+
+
+def make_node(executable: str) -> ManagedNode:
+    """Node of an executable's name: ``safety_node`` makes a ``SafetyNode``."""
+    module = importlib.import_module(f"ses_gcn_ros.nodes.{executable}")
+    class_name = "".join(word.capitalize() for word in executable.split("_"))
+    node: ManagedNode = getattr(module, class_name)()
+    return node
+
+
 if __name__ == "__main__":
     process.prepare()
-    executable = sys.argv.pop(1)
-    importlib.import_module(f"ses_gcn_ros.nodes.{executable}").main()
+    from ses_gcn_ros.nodes.managed_node import run
+
+    executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
+    run(lambda: [make_node(executable) for executable in executables])
