@@ -37,7 +37,9 @@ class TrainingRecipe:
     learning_rate: float = option(3e-3, "highest rate, of AdamW", minimum=0)
     warm_up: int = option(200, "steps until it is reached; then it falls as a cosine", minimum=1)
     weight_decay: float = option(1e-2, "of matrices, not of biases and scales", minimum=0)
-    dropout: float = option(0.0, "share of features dropped in each layer", minimum=0, maximum=0.9)
+    dropout: float = option(
+        0.0, "share of features a window goes without, per layer", minimum=0, maximum=0.9
+    )
     clip: float = option(1.0, "longest gradient", minimum=0)
     average: float = option(0.998, "decay of the moving average of weights", minimum=0, maximum=1)
     horizon_weight: float = option(
