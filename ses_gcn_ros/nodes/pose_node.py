@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import tf2_ros
@@ -13,38 +12,27 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.duration import Duration
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time as RosTime
-from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.frames import matrices
+from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.pose.camera import (
     Camera,
-    camera_from_calibration,
     camera_from_view,
     target_from_optical,
 )
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.images import decode_compressed, decode_image
-from ses_gcn_ros.pose.sources import Frame, NewestFrame, VideoFile, Webcam
+from ses_gcn_ros.pose.sources import Frame, VideoFile, Webcam
 from ses_gcn_ros.pose.worker import Outcome, Source, Worker
 
 _SILENCE = 1.0  # s without an image after which it is diagnosed
 _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
-
-
-@dataclass(frozen=True, eq=False)
-class _Arrival:
-    """An image message and when it came in [ns, system clock]."""
-
-    message: Image | CompressedImage
-    nanoseconds: int
 
 
 class PoseNode(ManagedNode):
@@ -61,7 +49,6 @@ class PoseNode(ManagedNode):
         """Load the landmark model."""
         self.estimator = PoseEstimator(self.config)
         self.people = 0
-        self.camera: Camera | None = None
 
     def activate(self) -> None:
         """Open the source and publish."""
@@ -72,11 +59,10 @@ class PoseNode(ManagedNode):
         self.skeletons = self.while_active(
             self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
         )
-        self.tf_buffer = tf2_ros.Buffer()
+        self.tf_buffer = tf2_ros.Buffer(node=self)
         self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
         self.deliver = self.guarded(self.on_outcome)
-        self.wake = self.create_guard_condition(self.on_wake)
-        self.worker = Worker(source, self._estimate, self.wake.trigger)
+        self.worker = Worker(source, self._estimate, self._wake)
         self.begin = self.while_active(self.create_timer(0.02, self.on_begin, clock=STEADY))
 
     def deactivate(self) -> None:
@@ -84,7 +70,6 @@ class PoseNode(ManagedNode):
         if self.worker is not None:
             self.worker.close()
             self.worker = None
-        self.destroy_guard_condition(self.wake)
         self.tf_listener.unregister()
 
     def release(self) -> None:
@@ -99,20 +84,7 @@ class PoseNode(ManagedNode):
             return VideoFile(config.video, config.realtime, self.now)
         if config.source == "webcam":
             return Webcam(config.webcam, self.now)
-        newest: NewestFrame[_Arrival] = NewestFrame()
-        profile = QoSProfile(depth=5, reliability=ReliabilityPolicy[config.reliability.upper()])
-        kind, topic = Image, "image"
-        if config.source == "compressed":
-            kind, topic = CompressedImage, "image/compressed"
-
-        def on_image(message: Image | CompressedImage, info: dict[str, int]) -> None:
-            newest.put(_Arrival(message, info["received_timestamp"]))
-
-        self.while_active(self.create_subscription(kind, topic, on_image, profile))
-        self.while_active(
-            self.create_subscription(CameraInfo, "camera_info", self.on_camera_info, profile)
-        )
-        return newest
+        return ImageTopics(self, config.source == "compressed", config.reliability)
 
     # In the executor's thread -----------------------------------------------------------------
 
@@ -123,16 +95,6 @@ class PoseNode(ManagedNode):
             self.heard = time.monotonic()
             assert self.worker is not None
             self.worker.start()
-
-    def on_camera_info(self, message: CameraInfo) -> None:
-        """Take the calibration over, if it is one."""
-        try:
-            self.camera = camera_from_calibration(
-                message.width, message.height, message.k, message.d, message.distortion_model
-            )
-        except InputError as error:
-            self.monitor.fail("camera_info")
-            self.get_logger().warning(str(error), throttle_duration_sec=2.0)
 
     def on_wake(self) -> None:
         """Publish what the worker has ready; see to the end of a video."""
@@ -160,22 +122,32 @@ class PoseNode(ManagedNode):
 
     # In the worker's thread -------------------------------------------------------------------
 
-    def _estimate(self, frame: Frame | _Arrival) -> msg.SkeletonArray:
+    def _wake(self) -> None:
+        executor = self.executor
+        if executor is not None:
+            executor.create_task(self.on_wake)
+
+    def _estimate(self, frame: Frame | Arrival) -> msg.SkeletonArray:
         assert self.estimator is not None
         if isinstance(frame, Frame):
             stamp, frame_id, rgb = to_time(frame.stamp), "", frame.rgb
         else:
             stamp, frame_id = frame.message.header.stamp, frame.message.header.frame_id
-            rgb = _decode(frame.message)
+            rgb = frame.decode()
         frame_id = frame_id or self.config.camera_frame
         people = self.estimator.process(
             to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id)
         )
         return skeletons_to_msg(stamp, self.config.target_frame or frame_id, people)
 
+    def _calibration(self) -> Camera | None:
+        worker = self.worker
+        return getattr(worker.source, "camera", None) if worker is not None else None
+
     def _camera_of(self, rgb: NDArray[np.uint8]) -> Camera:
-        if self.camera is not None:
-            return self.camera
+        camera = self._calibration()
+        if camera is not None:
+            return camera
         if not self.config.field_of_view:
             raise InputError(
                 "no camera_info has come yet; publish it beside the images, or set 'field_of_view' "
@@ -189,21 +161,15 @@ class PoseNode(ManagedNode):
             return None
         if self.config.camera_pose:
             return target_from_optical(self.config.camera_pose)
-        timeout = Duration(seconds=self.config.tf_timeout)
+        when, timeout = RosTime.from_msg(stamp), Duration(seconds=self.config.tf_timeout)
         try:
-            found = self.tf_buffer.lookup_transform(
-                target, frame_id, RosTime.from_msg(stamp), timeout
-            ).transform
+            found = self.tf_buffer.lookup_transform(target, frame_id, when, timeout)
         except tf2_ros.TransformException as error:
             raise InputError(
                 f"no transform from '{frame_id}' to target_frame '{target}' ({error}); "
                 "publish it, or set 'camera_pose'"
             ) from error
-        transform = np.eye(4)
-        turn, move = found.rotation, found.translation
-        transform[:3, :3] = Rotation.from_quat([turn.x, turn.y, turn.z, turn.w]).as_matrix()
-        transform[:3, 3] = move.x, move.y, move.z
-        return transform
+        return matrices([found])[0]
 
     # Diagnostics ------------------------------------------------------------------------------
 
@@ -213,12 +179,13 @@ class PoseNode(ManagedNode):
             return DiagnosticStatus.WARN, "not configured", {}
         if self.worker is None:
             return DiagnosticStatus.OK, "not active", {}
+        camera = self._calibration()
         view = f"assumed, {self.config.field_of_view:g}° wide"
         values = {
             "people": self.people,
             "dropped": self.worker.source.dropped,
             "distance_sigma_m": " ".join(f"{sigma:.2f}" for sigma in self.estimator.ray_sigma),
-            "camera": "calibrated" if self.camera else view,
+            "camera": "calibrated" if camera else view,
             "model": self.config.model,
         }
         silent = time.monotonic() - self.heard
@@ -230,24 +197,11 @@ class PoseNode(ManagedNode):
             return DiagnosticStatus.ERROR, f"no image for {silent:.1f} s", values
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some images could not be used", values
-        if self.camera is None:
+        if camera is None:
             return DiagnosticStatus.WARN, f"no camera_info: camera {view}", values
         return DiagnosticStatus.OK, "watching", values
 
 
-def _decode(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data)
-    return decode_image(
-        message.data,
-        message.height,
-        message.width,
-        message.encoding,
-        message.step,
-        bool(message.is_bigendian),
-    )
-
-
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros pose_node``."""
-    return run(lambda: [PoseNode()], args)
+    run(lambda: [PoseNode()], args)

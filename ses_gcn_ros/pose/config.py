@@ -26,9 +26,9 @@ class PoseConfig:
     )
     exit_at_end: bool = option(False, "end the process when the video has ended")
     reliability: str = option(
-        "best_effort",
-        "reliability asked of the image topics",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "reliability asked of the images' publisher; auto: as it offers",
+        choices=("auto", "best_effort", "reliable"),
     )
 
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
