@@ -132,8 +132,8 @@ def verdict(summary: RunSummary) -> list[str]:
     if math.isfinite(early):
         when = f"{abs(early):.1f} s {'before' if early >= 0 else 'after'}"
         sentences.append(
-            f"The robot was stopped {when} the closest approach, "
-            f"{summary.lowest_separation_m:.2f} m from {summary.closest_pair[0]}."
+            f"The robot was stopped {when} the closest approach "
+            f"({summary.lowest_separation_m:.2f} m, {' to '.join(summary.closest_pair)})."
         )
     elif math.isfinite(summary.lowest_separation_m):
         sentences.append(
