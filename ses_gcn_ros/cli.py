@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.commands import workcell
+from ses_gcn_ros.commands import bags, forecast, workcell
 from ses_gcn_ros.errors import SesGcnError
 
 app = typer.Typer(
@@ -18,7 +18,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (workcell.up, workcell.demo):
+for command in (
+    workcell.up,
+    workcell.demo,
+    bags.report,
+    bags.sample,
+    forecast.import_official,
+    forecast.train,
+    forecast.evaluate_windows,
+):
     app.command()(command)
 
 
