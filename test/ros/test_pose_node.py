@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def pictures(media: Path) -> list[np.ndarray]:
     return [capture.read()[1] for _ in range(6)]
 
 
-def play(cell, video: Path, model: str) -> list[msg.SkeletonArray]:
+def play(cell, video: Path, model: str) -> tuple[list[msg.SkeletonArray], subprocess.Popen]:
+    """Skeletons heard, growing while the node works through every frame of a file."""
     heard = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
     process = cell.start(
         "pose_node",
@@ -50,14 +52,14 @@ def play(cell, video: Path, model: str) -> list[msg.SkeletonArray]:
         exit_at_end=True,
         subscribers=1,
     )
-    cell.wait_for(lambda: process.poll() is not None, "the video to end", timeout=120.0)
-    assert process.returncode == 0
-    return heard
+    return heard, process
 
 
 def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media, model):
-    heard = play(cell, media / "one_person.mp4", model)
+    heard, process = play(cell, media / "one_person.mp4", model)
+    cell.wait_for(lambda: process.poll() is not None, "the video to end", timeout=120.0)
 
+    assert process.returncode == 0
     assert len(heard) == 149  # every frame is answered, in the order of the file
     assert all(b > a for a, b in pairwise(to_seconds(m.header.stamp) for m in heard))
     seen = [message for message in heard if message.skeletons]
@@ -70,13 +72,15 @@ def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media
         assert (np.isnan(person.positions).any(axis=1) == (person.confidence == 0.0)).all()
 
 
-def test_two_people_at_once_keep_their_names(cell, media, model):
-    heard = play(cell, media / "exercise.avi", model)
+def test_people_seen_at_once_keep_their_names(cell, media, model):
+    heard, process = play(cell, media / "exercise.avi", model)
+    cell.wait_for(lambda: len(heard) >= 120, "12 s of the video", timeout=120.0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(3.0) == 0
 
-    assert len(heard) == 393
-    together = [{p.person_id for p in message.skeletons} for message in heard]
+    together = [{person.person_id for person in message.skeletons} for message in heard]
     together = [names for names in together if len(names) >= 2]
-    assert len(together) >= 0.8 * 393
+    assert len(together) >= 0.8 * len(heard)
     assert sum({"p1", "p2"} <= names for names in together) >= 0.95 * len(together)
 
 
