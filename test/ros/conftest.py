@@ -103,3 +103,11 @@ def cell(ros_domain: None) -> Iterator[Cell]:
     cell = Cell()
     yield cell
     cell.close()
+
+
+@pytest.fixture(scope="module")
+def shared_cell(ros_domain: None) -> Iterator[Cell]:
+    """A cell for all tests of a module, which leave it as they found it."""
+    cell = Cell()
+    yield cell
+    cell.close()
