@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Camera
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
@@ -19,7 +22,7 @@ def draw_skeletons(
     rgb: NDArray[np.uint8],
     people: Sequence[Skeleton],
     camera: Camera,
-    camera_from_target: NDArray[np.float64] | None = None,
+    target_from_camera: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
     """Copy of the image (H, W, 3) with limbs, joints and the name and distance of everybody.
 
@@ -31,11 +34,11 @@ def draw_skeletons(
         Whom to draw, by their metric positions: what is off here is off in space.
     camera : Camera
         Intrinsics of the image.
-    camera_from_target : NDArray, shape (4, 4), optional
-        Frame of the skeletons in the camera's optical frame; by default that frame itself.
+    target_from_camera : NDArray, shape (4, 4), optional
+        Camera's optical frame in the frame of the skeletons; by default that frame itself.
     """
     picture = rgb.copy()
-    transform = np.eye(4) if camera_from_target is None else camera_from_target
+    transform = np.eye(4) if target_from_camera is None else np.linalg.inv(target_from_camera)
     width = max(1, round(camera.height / 240))
     for person in people:
         points = person.positions @ transform[:3, :3].T + transform[:3, 3]
@@ -60,3 +63,48 @@ def draw_skeletons(
             picture, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, colour, width, cv2.LINE_AA
         )
     return picture
+
+
+class OverlayVideo:
+    """Write pictures to an MP4 file, which appears under its name when it is whole.
+
+    Use it as a context manager; leaving it with an error leaves no file.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; an existing one is replaced.
+    width, height : int
+        Size of the pictures [px].
+    fps : float
+        Pictures per second.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.stem}.incomplete.mp4")
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(self._part), code, fps, (width, height))
+        if not self._writer.isOpened():
+            raise InputError(
+                f"overlay '{path}' can't be written; name an .mp4 in a folder that exists"
+            )
+
+    def write(self, rgb: NDArray[np.uint8]) -> None:
+        """Append a picture (height, width, 3)."""
+        self._writer.write(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+
+    def __enter__(self) -> OverlayVideo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.release()
+        if kind is None:
+            os.replace(self._part, self._path)
+        else:
+            self._part.unlink(missing_ok=True)

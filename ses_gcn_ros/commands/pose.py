@@ -1,0 +1,128 @@
+"""``ses-gcn pose``: a video to a bag of skeletons, and to a video with them drawn in."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ses_gcn_ros.config import build
+from ses_gcn_ros.errors import ConfigError
+
+_BEGIN = 1.0  # s, stamp of the first frame: in ROS, 0 means that there is no time
+_PLACES = "X Y Z ROLL PITCH YAW"
+
+
+def pose(
+    video: Annotated[Path, typer.Argument(help="Video file of people.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Bag to write.")],
+    overlay: Annotated[
+        Path | None, typer.Option(help="MP4 to write, the video with the skeletons drawn in.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="lite, full, heavy, or the path of a .task file.")
+    ] = "lite",
+    max_people: Annotated[int, typer.Option(help="People looked for at once.")] = 4,
+    field_of_view: Annotated[
+        float, typer.Option(help="Horizontal angle of view of the camera [deg].")
+    ] = 60.0,
+    body_height: Annotated[
+        float, typer.Option(help="Height of the people [m]; 0: as estimated.")
+    ] = 0.0,
+    target_frame: Annotated[
+        str, typer.Option(help="Frame of the skeletons; empty: the camera's optical frame.")
+    ] = "",
+    camera_pose: Annotated[
+        str, typer.Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
+    ] = "",
+    layout: Annotated[str, typer.Option(help="chico15 or mediapipe33.")] = "chico15",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bag.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Turn a video into a bag of skeletons.
+
+    Example: ses-gcn pose cell.mp4 -o cell_bag --target-frame world
+    --camera-pose '3 0 1.5 0 0.1 3.14' --overlay cell_skeletons.mp4
+    """
+    from ses_gcn_ros.evaluation.bag_messages import NANO, Observation, skeletons_message
+    from ses_gcn_ros.evaluation.bags import BagWriter
+    from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
+    from ses_gcn_ros.pose.config import PoseConfig
+    from ses_gcn_ros.pose.estimator import PoseEstimator
+    from ses_gcn_ros.pose.overlay import OverlayVideo, draw_skeletons
+    from ses_gcn_ros.pose.sources import VideoFile
+
+    settings = {
+        "source": "video",
+        "video": str(video),
+        "model": model,
+        "max_people": max_people,
+        "field_of_view": field_of_view,
+        "body_height": body_height,
+        "target_frame": target_frame,
+        "camera_pose": _numbers(camera_pose),
+        "layout": layout,
+    }
+    config = build(PoseConfig, settings)
+    if target_frame and not camera_pose:
+        raise ConfigError(f"--target-frame is '{target_frame}'; say with --camera-pose where from")
+    target_from_camera = target_from_optical(config.camera_pose) if camera_pose else None
+    frame_id = config.target_frame or config.camera_frame
+    frames = VideoFile(str(video), clock=lambda: _BEGIN)
+    camera = camera_from_view(frames.width, frames.height, config.field_of_view)
+    seen: Counter[str] = Counter()
+    counts: Counter[int] = Counter()
+    with ExitStack() as stack:
+        estimator = PoseEstimator(config)
+        stack.callback(estimator.close)
+        drawing = overlay and OverlayVideo(overlay, camera.width, camera.height, frames.fps)
+        if drawing:
+            stack.enter_context(drawing)
+        writer = stack.enter_context(BagWriter(out, overwrite=overwrite))
+        progress = stack.enter_context(_progress(quiet=as_json))
+        for frame in progress.track(frames, total=frames.frames or None, description=video.name):
+            people = estimator.process(frame.stamp, frame.rgb, camera, target_from_camera)
+            observation = Observation(frame.stamp, frame_id, people)
+            writer.write_message(
+                "/skeletons", round(frame.stamp * NANO), skeletons_message(observation)
+            )
+            if drawing:
+                drawing.write(draw_skeletons(frame.rgb, people, camera, target_from_camera))
+            counts[len(people)] += 1
+            seen.update(person.person_id for person in people)
+    summary = {
+        "out": str(out),
+        "frames": counts.total(),
+        "frames_by_people": {str(n): counts[n] for n in sorted(counts)},
+        "frames_by_person": dict(seen.most_common()),
+        "frame_id": frame_id,
+    }
+    if as_json:
+        print(json.dumps(summary))
+        return
+    people_text = ", ".join(f"{name} in {n}" for name, n in seen.most_common()) or "nobody"
+    print(f"{out}: {counts.total()} frames in {frame_id}; {people_text}")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ConfigError(f"--camera-pose is '{text}'; it takes six numbers, {_PLACES}") from error
+
+
+def _progress(quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )

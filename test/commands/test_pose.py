@@ -1,0 +1,92 @@
+"""``ses-gcn pose``: a video becomes a bag of skeletons and a video that shows them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+pytest.importorskip("mediapipe", reason="these tests need mediapipe")
+
+from ses_gcn_ros.commands.pose import pose
+from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
+from ses_gcn_ros.evaluation.bag_messages import observation_from_message
+from ses_gcn_ros.evaluation.bags import read_messages
+
+app = typer.Typer()
+app.command()(pose)
+
+
+@pytest.fixture(scope="module")
+def clip(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 12 frames of a person."""
+    capture = cv2.VideoCapture(str(shared_data / "media" / "one_person.mp4"))
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (640, 360))
+    for _ in range(12):
+        writer.write(capture.read()[1])
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(shared_data: Path) -> str:
+    return str(shared_data / "media" / "pose_landmarker_lite.task")
+
+
+def run(*arguments: object):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, SesGcnError):
+        raise result.exception
+    return result
+
+
+def test_every_frame_becomes_a_message_and_a_picture(clip, model, tmp_path):
+    bag, overlay = tmp_path / "bag", tmp_path / "drawn.mp4"
+    pose_in_cell = ("--target-frame", "world", "--camera-pose", "3 0 1.5 0 0.1 3.14")
+    result = run(clip, "-o", bag, "--overlay", overlay, "--model", model, *pose_in_cell, "--json")
+    assert result.exit_code == 0
+    summary = json.loads(result.stdout)
+    assert summary["frames"] == 12
+    assert summary["frames_by_person"] == {"p1": 12}
+
+    seen = [observation_from_message(m.content) for m in read_messages(bag, ["/skeletons"])]
+    assert len(seen) == 12
+    np.testing.assert_allclose(np.diff([frame.stamp for frame in seen]), 0.04, atol=1e-6)
+    assert {frame.frame_id for frame in seen} == {"world"}
+    nose, hip = seen[5].people[0].positions[[7, 0]]
+    assert nose[2] > hip[2]  # z is up in the world
+
+    drawn = cv2.VideoCapture(str(overlay))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    original = cv2.VideoCapture(str(clip))
+    difference = np.abs(drawn.read()[1].astype(int) - original.read()[1])
+    assert (difference.max(axis=-1) > 60).sum() > 200
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "drawn.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["none.mp4", "-o", "bag"], InputError, "video 'none.mp4' does not exist"),
+        (["CLIP", "-o", "bag", "--layout", "coco17"], ConfigError, "takes one of chico15"),
+        (["CLIP", "-o", "bag", "--camera-pose", "a b"], ConfigError, "it takes six numbers"),
+        (["CLIP", "-o", "bag", "--target-frame", "world"], ConfigError, "say with --camera-pose"),
+        (["CLIP", "-o", "taken"], BagError, "'taken' exists"),
+        (["CLIP", "-o", "bag", "--overlay", "no/where.mp4"], InputError, "can't be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_leaves_nothing(
+    clip, model, tmp_path, monkeypatch, arguments, error, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    Path("taken").mkdir()
+    arguments = [str(clip) if argument == "CLIP" else argument for argument in arguments]
+    with pytest.raises(error, match=sentence):
+        run(*arguments, "--model", model)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
