@@ -63,8 +63,8 @@ def timeline_figure(recording: Recording, summary: RunSummary, theme: Theme) -> 
 
 def _timeline_line(summary: RunSummary) -> str:
     text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
-    if np.isfinite(summary.stop_before_closest_s):
-        text += f"  ·  first STOP {summary.stop_before_closest_s:.1f} s before the closest approach"
+    if np.isfinite(summary.stopped_at_closest_s):
+        text += f"  ·  stopped {summary.stopped_at_closest_s:.1f} s before the closest approach"
     return text
 
 
@@ -83,7 +83,7 @@ def spans(time: Array, level: NDArray[np.int_]) -> list[tuple[float, float, str]
 
 def _band_label(axes: Axes, first: float, last: float, level: str, theme: Theme) -> None:
     width = axes.get_xlim()[1]
-    if last - first > 0.0085 * len(level) * width:  # otherwise the word is wider than its band
+    if last - first > 0.011 * len(level) * width:  # otherwise the word is wider than its band
         axes.text(
             (first + last) / 2, 0.97, level, transform=axes.get_xaxis_transform(), ha="center",
             va="top", size=8, weight="bold", color=theme.level(level),

@@ -128,14 +128,13 @@ def _draw(axes: Axes, moment: Moment, view: View, box: Box, theme: Theme) -> Non
         if view.from_above:
             trail = view.project(person.trail)
             axes.plot(*trail[:, :2].T, color=theme.quiet, lw=1.0, ls=(0, (1, 2.5)), zorder=1)
-        _ghosts(axes, person, view, theme)
-    for person in moment.people:
         limbs = person.limbs
         shape = (limbs.start, limbs.end, limbs.radius)
-        _capsules(axes, shape, view, theme.person_fill, theme.person_fill, zorder=3)
-        _bones(axes, person.positions, person.layout, view, theme.person, 2.0, zorder=4)
+        _capsules(axes, shape, view, theme.person_fill, theme.person_fill, zorder=2)
+        _ghosts(axes, person, view, theme)
+        _bones(axes, person.positions, person.layout, view, theme.person, 2.4, zorder=4.5)
     if moment.robot is not None:
-        _capsules(axes, moment.robot, view, theme.robot_fill, theme.robot, zorder=3.5)
+        _capsules(axes, moment.robot, view, theme.robot_fill, theme.robot, zorder=5)
     _closest(axes, moment, view, theme)
     _labels(axes, moment, view, theme)
     axes.text(
@@ -173,9 +172,9 @@ def _ghosts(axes: Axes, person: Person, view: View, theme: Theme) -> None:
     stride = max(round(GHOST_STEP / forecast.step), 1)
     for step in range(steps - 1, -1, -stride):
         share = (step + 1) / steps
-        colour = _mix(theme.person, theme.paper, 0.2 + 0.5 * share)
+        colour = _mix(theme.forecast, theme.paper, 0.1 + 0.5 * share)
         joints = forecast.positions[step]
-        _bones(axes, joints, forecast.layout, view, colour, 1.4, zorder=3 - 0.9 * share)
+        _bones(axes, joints, forecast.layout, view, colour, 1.4, zorder=4 - 0.9 * share)
 
 
 def _bones(
@@ -268,7 +267,7 @@ def _label_horizon(axes: Axes, person: Person, view: View, theme: Theme) -> None
     if way[joint] > 0.3:
         at = ahead[joint] + 0.13 * (ahead[joint] - now[joint]) / way[joint]
         text = f"in {forecast.step * len(forecast.positions):.1f} s"
-        _label(axes, at, text, _mix(theme.person, theme.paper, 0.3), theme)
+        _label(axes, at, text, theme.forecast, theme)
 
 
 def _label(

@@ -29,6 +29,7 @@ class Theme:
     grid: str
     person: str
     person_fill: str
+    forecast: str
     robot: str
     robot_fill: str
     alarm: str
@@ -51,7 +52,8 @@ LIGHT = Theme(
     quiet="#6b7684",
     grid="#e8ebef",
     person="#0b5c94",
-    person_fill="#c5dff0",
+    person_fill="#d3e6f3",
+    forecast="#a3337d",
     robot="#3d4550",
     robot_fill="#d3d7dc",
     alarm="#c2410c",
@@ -67,7 +69,8 @@ DARK = Theme(
     quiet="#93a0ae",
     grid="#262d36",
     person="#7cc4f2",
-    person_fill="#1f4a68",
+    person_fill="#1b3d55",
+    forecast="#ea86c4",
     robot="#c3cad3",
     robot_fill="#454e59",
     alarm="#ff8a5c",

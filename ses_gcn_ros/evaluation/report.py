@@ -28,8 +28,9 @@ from ses_gcn_ros.safety import RobotModel, Urdf
 MOST_POINTS = 1500  # of a curve on the page; more can't be seen
 
 _CAPTIONS = {
-    "scene_stop": "When the robot was first stopped. Blue is the person, paler the forecast the "
-    "further ahead; grey the robot; the line joins the nearest points of their surfaces.",
+    "scene_stop": "When the robot was stopped, ahead of the closest approach. Blue is the person "
+    "with the volume that is kept clear, purple the forecast, paler the further ahead, grey the "
+    "robot; the line joins the nearest points of their surfaces, the dots are the way walked.",
     "scene_closest": "The closest approach.",
     "timeline": "Separation of person and robot over time.",
     "horizon": "Mean error per joint over the horizon, against two baselines.",
@@ -85,9 +86,14 @@ def _figures(
 ) -> dict[str, Callable[[Theme], Figure]]:
     """Pictures by file name; those that there is no data for are left out."""
     figures: dict[str, Callable[[Theme], Figure]] = {}
+    closest = summary.lowest_separation_at_s
+    stop = closest - summary.stopped_at_closest_s
     moments = {
-        "scene_stop": ("The first STOP", summary.first_stop_at_s),
-        "scene_closest": ("The closest approach", summary.lowest_separation_at_s),
+        "scene_stop": (
+            "The robot is stopped",
+            summary.first_stop_at_s if math.isnan(stop) else stop,
+        ),
+        "scene_closest": ("The closest approach", closest),
     }
     for name, (title, at) in moments.items():
         if math.isfinite(at):
@@ -128,17 +134,12 @@ def _page(recording: Recording, summary: RunSummary, pictures: dict[str, dict[st
 def verdict(summary: RunSummary) -> list[str]:
     """Sentences that say what matters most."""
     sentences = []
-    early = summary.stop_before_closest_s
-    if math.isfinite(early):
-        when = f"{abs(early):.1f} s {'before' if early >= 0 else 'after'}"
+    if math.isfinite(summary.lowest_separation_m):
+        stopped = summary.stopped_at_closest_s
+        state = f"stopped {stopped:.1f} s before" if math.isfinite(stopped) else "not stopped at"
         sentences.append(
-            f"The robot was stopped {when} the closest approach "
+            f"The robot was {state} the closest approach "
             f"({summary.lowest_separation_m:.2f} m, {' to '.join(summary.closest_pair)})."
-        )
-    elif math.isfinite(summary.lowest_separation_m):
-        sentences.append(
-            f"The robot was never stopped; the person stayed {summary.lowest_separation_m:.2f} m "
-            "or more away."
         )
     if summary.errors:
         last = summary.errors[-1]

@@ -17,6 +17,8 @@ from rich.table import Table
 from ses_gcn_ros.evaluation.metrics import Comparison, mean_up_to
 from ses_gcn_ros.evaluation.recording import LEVELS, Recording
 
+Array = NDArray[np.float64]
+
 HORIZONS = (0.08, 0.4, 1.0)  # s ahead, of the table
 _FALLBACK = re.compile(r"constant_velocity \(([^:)]*)")
 
@@ -79,6 +81,9 @@ class RunSummary:
     first_stop_reasons : tuple of str
     stop_before_closest_s : float
         How long before the closest approach that was; NaN without a stop.
+    stopped_at_closest_s : float
+        How long the robot had been stopped without a break at the closest approach; NaN if it
+        was not.
     latencies : list of Latency
     """
 
@@ -101,6 +106,7 @@ class RunSummary:
     first_stop_at_s: float
     first_stop_reasons: tuple[str, ...]
     stop_before_closest_s: float
+    stopped_at_closest_s: float
     latencies: list[Latency]
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,6 +181,7 @@ def _separation(recording: Recording) -> dict[str, Any]:
         "first_stop_at_s": stopped_at,
         "first_stop_reasons": () if stop is None else states.reasons[stop],
         "stop_before_closest_s": at - stopped_at,
+        "stopped_at_closest_s": _stopped_for(stamps, level, closest),
     }
 
 
@@ -185,6 +192,14 @@ def _first_stop(level: NDArray[np.int_]) -> int | None:
         return None
     stops = np.flatnonzero(level[moving[0] :] == 2)
     return int(moving[0] + stops[0]) if len(stops) else None
+
+
+def _stopped_for(stamps: Array, level: NDArray[np.int_], closest: int | None) -> float:
+    """Length of the stop without a break that led up to a state."""
+    if closest is None or level[closest] != 2:
+        return math.nan
+    moving = np.flatnonzero(level[:closest] != 2)
+    return float(stamps[closest] - stamps[moving[-1] + 1 if len(moving) else 0])
 
 
 def _latencies(recording: Recording) -> list[Latency]:
@@ -207,7 +222,7 @@ def _latencies(recording: Recording) -> list[Latency]:
     return rows
 
 
-def _latency(node: str, measure: str, seconds: Sequence[float] | NDArray[np.float64]) -> Latency:
+def _latency(node: str, measure: str, seconds: Sequence[float] | Array) -> Latency:
     median, p99 = np.percentile(np.asarray(seconds), (50, 99)) * 1e3
     return Latency(node, measure, float(median), float(p99))
 
@@ -255,6 +270,9 @@ def summary_lines(summary: RunSummary) -> list[tuple[str, str]]:
         pair = " to ".join(summary.closest_pair)
         text = f"{summary.lowest_separation_m:.2f} m at {summary.lowest_separation_at_s:.2f} s"
         lines.append(("lowest separation", f"{text}, {pair}"))
+        stopped = summary.stopped_at_closest_s
+        text = f"stopped for {stopped:.2f} s" if math.isfinite(stopped) else "not stopped"
+        lines.append(("  robot then", text))
         times = ", ".join(f"{name} {time:.1f} s" for name, time in summary.seconds.items())
         lines.append(("states", f"{times}; full speed {summary.full_speed_share:.0%}"))
         lines.append(("first STOP", _stop_text(summary)))

@@ -41,7 +41,7 @@ class Clip:
 
 # A person walks up to a climbing frame, reaches for its bars with the left and then the right hand,
 # steps up on it, steps down, and walks on. Turned so that the bars are in front of the robot.
-VISITOR = Clip("cmu_01_02", 262, 634, np.pi / 2, (-1.17, -0.65))
+VISITOR = Clip("cmu_01_02", 262, 634, np.pi / 2, (-1.07, -0.65))
 
 README = """# A visitor at the demo cell
 

@@ -60,7 +60,17 @@ def test_the_first_stop_is_the_first_after_the_robot_was_allowed_to_move():
     assert summary.lowest_separation_m == 0.25
     assert summary.lowest_separation_at_s == pytest.approx(8.0)
     assert summary.stop_before_closest_s == pytest.approx(4.0)
+    assert summary.stopped_at_closest_s == pytest.approx(4.0)
     assert summary.closest_pair == ("r_elbow-r_wrist", "tool")
+
+
+def test_a_stop_that_was_released_does_not_count_for_the_closest_approach():
+    separation = [2.0] * 110
+    separation[90] = 0.25
+    levels = [CLEAR] * 30 + [STOP] * 20 + [CLEAR] * 20 + [STOP] * 40
+    summary = summarise(recording(levels, separation), NOTHING)
+    assert summary.stop_before_closest_s == pytest.approx(6.0)
+    assert summary.stopped_at_closest_s == pytest.approx(2.0)
 
 
 def test_a_stop_that_comes_late_is_called_late():
@@ -68,6 +78,7 @@ def test_a_stop_that_comes_late_is_called_late():
     separation[30] = 0.1
     summary = summarise(recording([CLEAR] * 50 + [STOP] * 60, separation), NOTHING)
     assert summary.stop_before_closest_s == pytest.approx(-2.0)
+    assert math.isnan(summary.stopped_at_closest_s)
     assert "2.00 s after the closest approach" in dict(summary_lines(summary))["first STOP"]
 
 
