@@ -24,6 +24,9 @@ class DataRecipe:
     held_out_every: int = option(
         0, "keep every n-th recording from training instead; 0: by subject", minimum=0
     )
+    left_out: tuple[str, ...] = option(
+        (), "sequences used for nothing, by the beginning of their names"
+    )
     stride: int = option(2, "frames between windows in evaluation", minimum=1)
 
 
