@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, String
@@ -12,7 +13,7 @@ from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
-from ses_gcn_ros.nodes.frames import transform_msg
+from ses_gcn_ros.nodes.frames import TransformSender
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
@@ -32,10 +33,17 @@ class DemoRobot(ManagedNode):
         """Read the description and lay out the motion."""
         self.urdf = Urdf.load(self.config.robot_description)
         self.motion = SweepMotion(self.config, self.urdf)
+        self.senders = {
+            moving: TransformSender(
+                [(j.parent, j.child) for j in self.urdf.joints if (j.kind != "fixed") == moving]
+            )
+            for moving in (False, True)
+        }
 
     def activate(self) -> None:
         """Publish what doesn't change, then move."""
         self.factor, self.heard = 0.0, float("-inf")
+        self.state = JointState(name=list(self.motion.joints))
         self.last = self.now()
         self.descriptions = self.while_active(
             self.create_publisher(String, "robot_description", qos.LATCHED)
@@ -73,25 +81,18 @@ class DemoRobot(ManagedNode):
         if passed <= 0.0:  # a simulated clock that stands still or went back
             return
         self.motion.advance(min(passed, LONGEST_STEP), self.allowed())
-        state = JointState(name=list(self.motion.joints))
-        state.header.stamp = to_time(now)
-        state.position = self.motion.positions.tolist()
-        state.velocity = self.motion.velocities.tolist()
-        self.states.publish(state)
+        self.state.header.stamp = to_time(now)
+        self.state.position = self.motion.positions.tolist()
+        self.state.velocity = self.motion.velocities.tolist()
+        self.states.publish(self.state)
         self.moving_frames.publish(self.transforms(moving=True))
 
     def transforms(self, *, moving: bool) -> TFMessage:
         """Transforms of all joints that move, or of all that don't."""
-        positions = dict(zip(self.motion.joints, self.motion.positions, strict=True))
-        message = TFMessage()
-        for joint in self.urdf.joints:
-            if (joint.kind != "fixed") != moving:
-                continue
-            pose = joint.transform(positions.get(joint.name, 0.0))
-            transform = transform_msg(joint.parent, joint.child, pose)
-            transform.header.stamp = to_time(self.last)
-            message.transforms.append(transform)
-        return message
+        positions = dict(zip(self.motion.joints, self.motion.positions.tolist(), strict=True))
+        joints = [joint for joint in self.urdf.joints if (joint.kind != "fixed") == moving]
+        poses = [joint.transform(positions.get(joint.name, 0.0)) for joint in joints]
+        return self.senders[moving].fill(self.last, np.stack(poses))
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """Pace, and whether the speed factor is heard."""

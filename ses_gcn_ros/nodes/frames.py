@@ -8,8 +8,10 @@ import numpy as np
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
+from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from ses_gcn_ros.errors import InputError, RobotError
@@ -34,7 +36,8 @@ class Frames:
     def __init__(self, node: Node, world: str) -> None:
         self.world = world
         self._buffer = Buffer(node=node)
-        self._listener = TransformListener(self._buffer, node)
+        # a short queue: a node that falls behind is to skip poses, not to lag behind them
+        self._listener = TransformListener(self._buffer, node, qos=QoSProfile(depth=10))
 
     def close(self) -> None:
         """Stop listening."""
@@ -101,12 +104,30 @@ def matrices(transforms: Sequence[TransformStamped]) -> Array:
     return result
 
 
-def transform_msg(parent: str, child: str, parent_from_child: Array) -> TransformStamped:
-    """Transform message of a matrix (4, 4), its stamp left open."""
-    message = TransformStamped()
-    message.header.frame_id, message.child_frame_id = parent, child
-    shift, turn = message.transform.translation, message.transform.rotation
-    shift.x, shift.y, shift.z = (float(value) for value in parent_from_child[:3, 3])
-    quaternion = Rotation.from_matrix(parent_from_child[:3, :3]).as_quat()
-    turn.x, turn.y, turn.z, turn.w = (float(value) for value in quaternion)
-    return message
+class TransformSender:
+    """A message of transforms whose frames stay the same, filled anew each time.
+
+    Making a message object costs more than filling one.
+
+    Parameters
+    ----------
+    frames : sequence of (str, str)
+        Parent and child of each of the N transforms.
+    """
+
+    def __init__(self, frames: Sequence[tuple[str, str]]) -> None:
+        self.message = TFMessage(transforms=[TransformStamped() for _ in frames])
+        for transform, (parent, child) in zip(self.message.transforms, frames, strict=True):
+            transform.header.frame_id, transform.child_frame_id = parent, child
+
+    def fill(self, stamp: float, parent_from_child: Array) -> TFMessage:
+        """Message of the matrices (N, 4, 4) at a stamp [s]."""
+        turns = Rotation.from_matrix(parent_from_child[:, :3, :3]).as_quat().tolist()
+        shifts, when = parent_from_child[:, :3, 3].tolist(), to_time(stamp)
+        for message, turn, shift in zip(self.message.transforms, turns, shifts, strict=True):
+            message.header.stamp = when
+            place = message.transform
+            place.translation.x, place.translation.y, place.translation.z = shift
+            rotation = place.rotation
+            rotation.x, rotation.y, rotation.z, rotation.w = turn
+        return self.message

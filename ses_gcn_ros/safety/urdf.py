@@ -45,8 +45,10 @@ class Joint:
     def transform(self, value: float) -> Array:
         """Return parent_from_child (4, 4) at a joint angle [rad] or displacement [m]."""
         motion = np.eye(4)
-        if self.kind in TURNING:
-            motion[:3, :3] = Rotation.from_rotvec(value * self.axis).as_matrix()
+        if self.kind in TURNING:  # Rodrigues' formula
+            x, y, z = self.axis.tolist()
+            cross = np.array([(0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)])
+            motion[:3, :3] += math.sin(value) * cross + (1.0 - math.cos(value)) * (cross @ cross)
         elif self.kind == "prismatic":
             motion[:3, 3] = value * self.axis
         return self.parent_from_joint @ motion
