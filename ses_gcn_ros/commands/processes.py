@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import signal
 import subprocess
@@ -14,10 +15,27 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from ses_gcn_ros.bringup import NodePlan
+from ses_gcn_ros.errors import ConfigError
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _PATIENCE = 4.0  # s for a child to end after a signal before it is killed
 _PR_SET_PDEATHSIG = 1
+
+
+def check_ros() -> None:
+    """Make sure that nodes can run here.
+
+    Raises
+    ------
+    ConfigError
+        If ROS 2 or the built messages are not there.
+    """
+    for module in ("rclpy", "ses_gcn_ros.msg"):
+        if importlib.util.find_spec(module) is None:
+            raise ConfigError(
+                f"nodes need ROS 2, but the module {module} is not installed; run `make setup` in a "
+                "checkout, or build the package with colcon in a ROS 2 distribution"
+            )
 
 
 class ProcessGroup:
@@ -34,6 +52,7 @@ class ProcessGroup:
         self._libc = ctypes.CDLL(None)
 
     def __enter__(self) -> ProcessGroup:
+        check_ros()
         for number in _SIGNALS:
             signal.signal(number, lambda *_: self._signalled.set())
         return self

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ses_gcn_ros.bringup import (
     fresh_recording,
@@ -92,8 +91,9 @@ def demo(
                 plan.parameters, params_file=params_file, namespace="", log_level=log_level
             )
             group.start([plan], arguments, environment)
-        with _spinner(console) as progress:
-            progress.add_task(f"{len(plans)} processes, ROS domain {environment['ROS_DOMAIN_ID']}")
+        with console.status(
+            f"{len(plans)} processes on ROS domain {environment['ROS_DOMAIN_ID']}; Ctrl-C ends them"
+        ):
             code = group.wait()
     if code:
         raise typer.Exit(code)
@@ -104,9 +104,3 @@ def demo(
     else:
         Console().print(summary_table(summary))
         console.print(f"report: {out / 'report.html'}")
-
-
-def _spinner(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console
-    )

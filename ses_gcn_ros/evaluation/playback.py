@@ -44,6 +44,7 @@ class RecorderConfig:
             "safety_state",
             "speed_scaling",
             "joint_states",
+            "robot_description",
             "/tf",
             "/tf_static",
             "/diagnostics",
