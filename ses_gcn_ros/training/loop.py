@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import math
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,7 +176,7 @@ class Trainer:
         try:
             state: Any = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
             theirs = state["identity"]
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        except Exception as error:  # the unpickler of a damaged file may raise anything
             raise ConfigError(
                 f"'{self.checkpoint}' is no checkpoint ({type(error).__name__}); remove it to "
                 "start anew"

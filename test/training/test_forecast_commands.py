@@ -1,0 +1,80 @@
+"""The commands of forecasting from a shell's side."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ses_gcn_ros import forecast
+from ses_gcn_ros.commands import forecast as commands
+from ses_gcn_ros.errors import ConfigError, ModelError
+
+app = typer.Typer()
+for command in (commands.import_official, commands.train, commands.evaluate_windows):
+    app.command()(command)
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_official_weights_are_imported_with_a_summary(shared_data, tmp_path):
+    official, out = shared_data / "official", tmp_path / "o.safetensors"
+    result = run(
+        "import-official",
+        official / "chico_3d_25frames_Student.pth",
+        "--mask-a",
+        official / "maskA_25fps.npy",
+        "--mask-t",
+        official / "maskT_25fps.npy",
+        "-o",
+        out,
+        "--json",
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["horizon"] == 25
+    assert summary["layout"] == "chico15"
+    assert forecast.load(out, device="cpu").horizon == 25
+
+
+def test_one_mask_alone_is_a_sentence(shared_data, tmp_path):
+    official = shared_data / "official"
+    result = run(
+        "import-official",
+        official / "chico_3d_25frames_Student.pth",
+        "--mask-a",
+        official / "maskA_25fps.npy",
+        "-o",
+        tmp_path / "o.safetensors",
+    )
+    assert isinstance(result.exception, ModelError)
+    assert "needs both masks" in str(result.exception)
+
+
+def test_windows_are_evaluated_as_text_json_and_csv(shared_data, tmp_path):
+    table = tmp_path / "table.csv"
+    data = shared_data / "motion" / "cmu.npz"
+    result = run(
+        "evaluate-windows", "--data", data, "--part", "test", "--stride", 40, "--csv", table
+    )
+    assert result.exit_code == 0, result.output
+    assert "averaged up to the frame" in result.stdout
+    assert table.read_text().startswith("method,frame,")
+    result = run("evaluate-windows", "--data", data, "--part", "test", "--stride", 40, "--json")
+    assert json.loads(result.stdout)["frames"] == [1, 2, 4, 10, 14, 25]
+
+
+def test_an_unknown_part_is_a_sentence(shared_data):
+    data = shared_data / "motion" / "cmu.npz"
+    result = run("evaluate-windows", "--data", data, "--part", "half")
+    assert isinstance(result.exception, ConfigError)
+    assert "it takes one of all, held_out" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["import-official", "train", "evaluate-windows"])
+def test_every_command_shows_an_example(name):
+    assert "Example: ses-gcn" in run(name, "--help").stdout

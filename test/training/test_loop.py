@@ -1,0 +1,155 @@
+"""Training is seeded, survives being killed, and stops with a sentence when it goes wrong."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from ses_gcn_ros import forecast
+from ses_gcn_ros.datasets.sequences import Recording, read_recording
+from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.training.loop import Trainer
+from ses_gcn_ros.training.recipe import Recipe, make_recipe
+from ses_gcn_ros.training.run import train
+from ses_gcn_ros.training.split import split
+
+torch.set_num_threads(1)
+
+
+def tiny(**training) -> Recipe:
+    """A recipe that is done in a second."""
+    plan = {"steps": 12, "batch": 4, "warm_up": 2, "dropout": 0.2, "checkpoint_every": 3}
+    return make_recipe(
+        "tiny",
+        {
+            "model": {
+                "widths": [8, 4],
+                "head": "linear",
+                "origin": True,
+                "heading": True,
+                "offset": True,
+                "motion": True,
+                "visibility": True,
+            },
+            "data": {"held_out_every": 3, "stride": 8},
+            "training": {**plan, **training},
+            "augment": {"tempo": 0.2, "size": 0.1, "noise": 0.005, "unseen_share": 0.3},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def recording(shared_data) -> Recording:
+    whole = read_recording(shared_data / "motion" / "cmu.npz")
+    return Recording(whole.name, whole.sequences[:9], whole.about)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing in the package catches it."""
+
+
+def kill_at(step: int):
+    def progress(now: int, loss: float) -> None:
+        if now >= step:
+            raise Killed
+
+    return progress
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(recording, tmp_path):
+    first, again, other = (
+        train(tiny(seed=seed), recording, tmp_path / f"{run}.safetensors")
+        for run, seed in enumerate((1, 1, 2))
+    )
+    for name, tensor in first.tensors.items():
+        np.testing.assert_array_equal(tensor, again.tensors[name])
+    assert any(not np.array_equal(t, other.tensors[n]) for n, t in first.tensors.items())
+
+
+def test_a_run_killed_again_and_again_gives_the_weights_of_one_left_alone(recording, tmp_path):
+    alone, killed = tmp_path / "alone.safetensors", tmp_path / "killed.safetensors"
+    train(tiny(), recording, alone)
+    for step in (3, 6, 9):
+        with pytest.raises(Killed):
+            train(tiny(), recording, killed, progress=kill_at(step))
+        assert not killed.exists()
+    train(tiny(), recording, killed)
+    assert killed.read_bytes() == alone.read_bytes()
+    assert not killed.with_suffix(".checkpoint").exists()
+    logs = [path.with_suffix(".csv").read_text() for path in (alone, killed)]
+    assert logs[0] == logs[1]
+    assert [line.split(",")[0] for line in logs[0].splitlines()] == ["step", "3", "6", "9", "12"]
+
+
+def test_the_weights_carry_radius_licence_and_origin(recording, tmp_path):
+    path = tmp_path / "w.safetensors"
+    train(tiny(), recording, path)
+    weights = forecast.read_weights(path)
+    assert weights.name == "tiny"
+    assert weights.coverage == 0.95
+    assert weights.radius.shape == (25, 15)
+    assert (np.diff(weights.radius.mean(axis=1)) > 0).all()
+    assert "mocap.cs.cmu.edu" in weights.about["acknowledgement"]
+    assert weights.about["data"] == "cmu.npz, without every 3th recording"
+    answer = forecast.load(path, device="cpu").predict(np.zeros((1, 10, 15, 3), np.float32))
+    assert np.isfinite(answer).all()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(recording, tmp_path):
+    trainer = Trainer(tiny(), split(recording.sequences, tiny().data), tmp_path / "c.checkpoint")
+    with pytest.raises(Killed):
+        trainer.run(kill_at(6))
+    kept = trainer.checkpoint.read_bytes()
+    with torch.no_grad():
+        trainer.network.layers[0].pointwise.weight.fill_(float("nan"))
+    saved = []
+    trainer.save = lambda: saved.append(trainer.step)
+    with pytest.raises(ModelError, match=r"the loss is nan between steps 6 and 9; lower training"):
+        trainer.run()
+    assert saved == [6]
+    assert trainer.checkpoint.read_bytes() == kept
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(recording, tmp_path, monkeypatch):
+    parts, path = split(recording.sequences, tiny().data), tmp_path / "c.checkpoint"
+    with pytest.raises(Killed):
+        Trainer(tiny(), parts, path).run(kill_at(6))
+    trainer = Trainer(tiny(), parts, path)
+    assert trainer.step == 6
+    before = path.read_bytes()
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save()
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.checkpoint", "c.csv"]
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_kept(recording, tmp_path):
+    out = tmp_path / "w.safetensors"
+    with pytest.raises(Killed):
+        train(tiny(), recording, out, progress=kill_at(3))
+    checkpoint = out.with_suffix(".checkpoint")
+    before = checkpoint.read_bytes()
+    with pytest.raises(ConfigError, match=r"was made with training.seed = 0, now it is 5; remove"):
+        train(tiny(seed=5), recording, out)
+    fewer = Recording(recording.name, recording.sequences[:6], recording.about)
+    with pytest.raises(ConfigError, match="was made with data = "):
+        train(tiny(), fewer, out)
+    assert checkpoint.read_bytes() == before
+    checkpoint.write_bytes(b"something else")
+    with pytest.raises(ConfigError, match="is no checkpoint"):
+        train(tiny(), recording, out)
+
+
+def test_training_learns(recording, tmp_path):
+    recipe = tiny(steps=120, checkpoint_every=20, dropout=0.0, batch=8, learning_rate=0.01)
+    losses = []
+    train(recipe, recording, tmp_path / "w.safetensors", progress=lambda _, x: losses.append(x))
+    assert losses[-1] < 0.9 * losses[0]

@@ -1,0 +1,77 @@
+"""Recipes decide everything, and mistakes in them are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.models.shapes import parameter_count
+from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.training.recipe import DataRecipe, load_recipe, make_recipe
+from ses_gcn_ros.training.split import split
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in share_path("config", "training").glob("*.yaml"))
+)
+def test_recipes_that_ship_load(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert parameter_count(recipe.model) <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"modle": {}}, "unknown section 'modle'"),
+        ({"training": {"stpes": 3}}, "section 'training': unknown parameter 'stpes'"),
+        ({"training": {"steps": "many"}}, "parameter 'steps' is 'many'"),
+        ({"augment": {"noise": -1.0}}, r"'noise' is -1.0; it must lie in \[0.0, 0.2\]"),
+        ({"model": []}, "keeps nothing from training"),
+        ({"model": [1]}, "section 'model' of recipe 'r' is no mapping"),
+        ({"model": {}, "data": {}}, "keeps nothing from training"),
+        ("text", "is no mapping of sections"),
+    ],
+)
+def test_mistakes_are_named(content, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        make_recipe("r", content)
+
+
+def test_unknown_recipes_are_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(ConfigError, match=r"no recipe 'nonsense'; known are .*sesgcn_workcell"):
+        load_recipe("nonsense")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match=r"bad.yaml' can't be read"):
+        load_recipe(str(tmp_path / "bad.yaml"))
+
+
+def test_nobody_is_in_two_parts(shared_data):
+    sequences = read_recording(shared_data / "motion" / "cmu.npz").sequences
+    recipe = load_recipe("sesgcn_workcell").data
+    parts = split(sequences, recipe)
+    names = [{s.name for s in part} for part in (parts.train, parts.calibrate, parts.test)]
+    assert not names[0] & names[1]
+    assert not names[0] & names[2]
+    assert not names[1] & names[2]
+    assert {s.name for s in parts.held_out} == names[1] | names[2]
+    assert {s.subject for s in parts.held_out} == set(recipe.held_out_subjects)
+    assert not {s.subject for s in parts.train} & set(recipe.held_out_subjects)
+
+
+def test_two_people_of_a_recording_stay_together(shared_data):
+    sequences = read_recording(shared_data / "motion" / "handover_dev.npz").sequences
+    parts = split(sequences, DataRecipe(held_out_every=10))
+    assert {s.index % 10 for s in parts.held_out} == {9}
+    assert 9 not in {s.index % 10 for s in parts.train}
+    assert len(parts.held_out) == 2 * 77
+    assert not {s.index for s in parts.calibrate} & {s.index for s in parts.test}
+
+
+def test_an_empty_part_is_refused(shared_data):
+    sequences = read_recording(shared_data / "motion" / "cmu.npz").sequences
+    with pytest.raises(InputError, match=r"holding out subjects 99 of 209 .* none for calibration"):
+        split(sequences, DataRecipe(held_out_subjects=("99",)))
+    with pytest.raises(InputError, match="none for training"):
+        split(sequences, DataRecipe(held_out_every=1))
