@@ -33,8 +33,8 @@ def check_ros() -> None:
     for module in ("rclpy", "ses_gcn_ros.msg"):
         if importlib.util.find_spec(module) is None:
             raise ConfigError(
-                f"nodes need ROS 2, but the module {module} is not installed; run `make setup` in a "
-                "checkout, or build the package with colcon in a ROS 2 distribution"
+                f"nodes need ROS 2, but the module {module} is not installed; run `make setup` in "
+                "a checkout, or build the package with colcon in a ROS 2 distribution"
             )
 
 
