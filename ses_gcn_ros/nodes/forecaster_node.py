@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import ForecastConfig, Forecaster, load
+from ses_gcn_ros.forecast import Engine, ForecastConfig, Forecaster, load
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
@@ -24,12 +24,13 @@ class ForecasterNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("forecaster_node", ForecastConfig)
+        self.engine: Engine | None = None
+        self.forecaster: Forecaster | None = None
 
     def configure(self) -> None:
         """Load the weights and build the engine."""
         config = self.config
         self.engine = load(config.weights or None, engine=config.engine, device=config.device)
-        self.forecaster = Forecaster(self.engine, config)
         self.frame_id = ""
         self.get_logger().info(
             f"{self.engine.name}: {self.engine.observed} frames in, {self.engine.horizon} out "
@@ -62,7 +63,8 @@ class ForecasterNode(ManagedNode):
         frame_id = message.header.frame_id
         if not frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
-        if frame_id != self.frame_id:
+        assert self.engine is not None  # listening begins after configuring
+        if self.forecaster is None or frame_id != self.frame_id:
             # Histories in another frame would look like a jump of everybody.
             self.forecaster = Forecaster(self.engine, self.config)
             self.frame_id = frame_id
@@ -80,8 +82,10 @@ class ForecasterNode(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, forecasts and fallbacks."""
-        if getattr(self, "forecaster", None) is None:
+        if self.engine is None:
             return DiagnosticStatus.WARN, "not configured", {}
+        if self.forecaster is None:
+            return DiagnosticStatus.OK, "no skeletons yet", {"engine": self.engine.name}
         counts = self.forecaster.counts
         values = {
             "people": counts.people,
