@@ -49,7 +49,7 @@ def motions(path, key: str, count: int, travel: float, rng):
         meeting = int(far.argmax())
         if far[meeting] > travel and np.isfinite(motion).all():
             turn = rng.uniform(-0.6, 0.6)  # about the robot's front, from which people come
-            chosen.append(placed(motion[: meeting + 1], turn))
+            chosen.append(placed(motion[max(meeting - 150, 0) : meeting + 1], turn))  # 5 to 6 s
         if len(chosen) == count:
             break
     return chosen
@@ -73,7 +73,7 @@ def walk_up(motion: np.ndarray, fps: float, phase: float) -> Outcome:
     robot.advance(phase, 1.0)
     monitor = SeparationMonitor(CONFIG, model)
     outcome, stopped_since, factor, sent = Outcome(), None, 0.0, -1
-    lead = 2.0  # s that the person waits at the start, so that the robot gets going
+    lead = 1.8  # s that the person waits at the start, so that the robot gets going
     for tick in range(int((lead + len(motion) / fps) / TICK)):
         now = 100.0 + tick * TICK
         robot.advance(TICK, factor)
@@ -123,10 +123,10 @@ def test_the_robot_is_at_rest_before_anybody_touches_it(shared_data, file, key, 
     rng = np.random.default_rng(2)
     outcomes = [
         walk_up(motion, fps, phase=rng.uniform(0, 4))
-        for motion in motions(shared_data / "motion" / file, key, 8, travel, rng)
+        for motion in motions(shared_data / "motion" / file, key, 6, travel, rng)
     ]
     touching = [outcome for outcome in outcomes if outcome.touched]
-    assert len(touching) >= 4  # else nothing was tested
+    assert len(touching) >= 3  # else nothing was tested
     assert any(outcome.ran_free for outcome in outcomes)
     for outcome in touching:
         assert outcome.level_at_touch is Level.STOP

@@ -1,0 +1,133 @@
+"""Capsules around people: every limb inside, seen or not, in every layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safety_scenes import STANDING
+
+from ses_gcn_ros.safety import limb_capsules
+from ses_gcn_ros.safety.people import LIMB_LENGTH, approach_floor, body, joint_velocities
+from ses_gcn_ros.skeleton import convert, get_layout, layout_names
+
+
+def holds(capsules, limb: int, point) -> bool:
+    start, end = capsules.start[limb], capsules.end[limb]
+    axis = end - start
+    t = np.clip((point - start) @ axis / max(axis @ axis, 1e-12), 0, 1)
+    return np.linalg.norm(point - start - t * axis) <= capsules.radius[limb] + 1e-9
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(0, 14), max_size=14), st.integers(0, 10**6))
+def test_a_limb_is_inside_its_capsule_whichever_joints_are_unseen(hidden, seed):
+    """As long as no limb is longer than a tall adult's, wherever the unseen joints are."""
+    rng = np.random.default_rng(seed)
+    layout = get_layout("chico15")
+    true = np.zeros((15, 3))
+    order = sorted(range(15), key=lambda j: len(path_to_root(layout, j)))
+    for joint in order:
+        parent = layout.parents[joint]
+        if parent >= 0:
+            direction = rng.normal(size=3)
+            length = rng.uniform(0.05, 0.45)
+            true[joint] = true[parent] + length * direction / np.linalg.norm(direction)
+    seen = true.copy()
+    seen[list(hidden)] = np.nan
+    capsules = limb_capsules(seen, "chico15")
+    for limb, (a, b) in enumerate(layout.limbs):
+        for share in (0.0, 0.3, 1.0):
+            assert holds(capsules, limb, true[a] + share * (true[b] - true[a]))
+
+
+def path_to_root(layout, joint):
+    path = [joint]
+    while layout.parents[path[-1]] >= 0:
+        path.append(layout.parents[path[-1]])
+    return path
+
+
+def test_a_person_of_whom_nothing_is_seen_has_no_capsules_to_rely_on():
+    capsules = limb_capsules(np.full((15, 3), np.nan), "chico15")
+    assert np.isnan(capsules.start).all()
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_layout_has_a_body(name):
+    ones = np.ones(15, np.float32)
+    positions, _ = convert(STANDING.astype(np.float32), ones, "chico15", name)
+    if np.isnan(positions).all():
+        pytest.fail(f"nothing of {name} can be made from chico15")
+    capsules = limb_capsules(positions.astype(np.float64), name, hand_reach=0.18)
+    assert capsules.start.shape == (len(get_layout(name).limbs), 3)
+    assert np.isfinite(capsules.start).all()
+    assert (capsules.radius >= body(name).radii).all()
+
+
+def test_hands_are_added_only_where_the_layout_ends_at_the_wrist():
+    assert body("chico15").hands.sum() == 2
+    assert body("mediapipe33").hands.sum() == 0
+    bare = limb_capsules(STANDING, "chico15")
+    with_hand = limb_capsules(STANDING, "chico15", hand_reach=0.18)
+    forearm = get_layout("chico15").limb_names().index("r_elbow-r_wrist")
+    longer = np.linalg.norm(with_hand.end[forearm] - bare.end[forearm])
+    assert longer == pytest.approx(0.18)
+    np.testing.assert_array_equal(with_hand.start, bare.start)
+
+
+def test_a_hand_is_kept_also_where_the_wrist_is_unseen():
+    hidden = STANDING.copy()
+    hidden[11] = np.nan
+    forearm = get_layout("chico15").limb_names().index("r_elbow-r_wrist")
+    capsules = limb_capsules(hidden, "chico15", hand_reach=0.18)
+    radius = body("chico15").radii[forearm]
+    assert capsules.radius[forearm] == pytest.approx(radius + LIMB_LENGTH + 0.18)
+
+
+def test_capsules_grow_by_the_radius_of_a_forecast():
+    radius = np.linspace(0.0, 0.3, 25)[:, None] * np.ones(15)
+    steps = np.tile(STANDING, (25, 1, 1))
+    capsules = limb_capsules(steps, "chico15", growth=radius)
+    assert capsules.radius.shape == (25, 14)
+    np.testing.assert_allclose(capsules.radius - body("chico15").radii, radius[:, :14], atol=1e-12)
+
+
+def test_a_radius_that_is_unknown_counts_as_unseen():
+    radius = np.zeros(15)
+    radius[11] = np.nan
+    forearm = get_layout("chico15").limb_names().index("r_elbow-r_wrist")
+    capsules = limb_capsules(STANDING, "chico15", growth=radius)
+    assert capsules.radius[forearm] > LIMB_LENGTH
+
+
+class TestSpeed:
+    def test_a_steady_walk_is_measured_exactly(self):
+        stamps = np.arange(5) / 30.0
+        path = stamps[:, None, None] * np.array([1.2, -0.3, 0.0]) + np.ones((5, 15, 3))
+        np.testing.assert_allclose(joint_velocities(stamps, path)[7], (1.2, -0.3, 0.0))
+
+    def test_one_bad_frame_does_not_move_it(self):
+        stamps = np.arange(6) / 30.0
+        path = stamps[:, None, None] * np.array([1.0, 0.0, 0.0]) + np.zeros((6, 15, 3))
+        path[3] += 0.5
+        assert np.abs(joint_velocities(stamps, path) - (1.0, 0.0, 0.0)).max() < 0.01
+
+    def test_what_was_hardly_seen_has_no_speed(self):
+        path = np.full((4, 2, 3), np.nan)
+        path[0, 0] = 1.0
+        np.testing.assert_array_equal(joint_velocities(np.arange(4) / 30, path), 0.0)
+
+    @given(st.floats(-5, 5), st.floats(0, 3), st.floats(0, 1), st.floats(0, 3))
+    def test_the_speed_to_reckon_with_never_falls_as_the_approach_rises(
+        self, approach, floor, credit, more
+    ):
+        now = approach_floor(np.array(approach), floor, credit)
+        assert approach_floor(np.array(approach + more), floor, credit) >= now
+        assert now >= max(approach, 0.0)
+        if approach >= 0:
+            assert now >= floor
+
+    def test_without_credit_the_floor_holds_always(self):
+        assert approach_floor(np.array(-3.0), 1.6, 0.0) == 1.6
