@@ -12,7 +12,7 @@ from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
 from ses_gcn_ros.pose.model_files import locate_model
 from ses_gcn_ros.pose.placement import place
 from ses_gcn_ros.pose.smoothing import OneEuroFilter
-from ses_gcn_ros.pose.stature import SizeKeeper, stature
+from ses_gcn_ros.pose.stature import SizeKeeper
 from ses_gcn_ros.pose.tracking import Tracker
 from ses_gcn_ros.skeleton import Skeleton, convert
 
@@ -40,7 +40,9 @@ class PoseEstimator:
         self._camera: Camera | None = None
 
         def make_memory() -> tuple[SizeKeeper, OneEuroFilter]:
-            return SizeKeeper(), OneEuroFilter(config.smoothing_cutoff, config.smoothing_beta)
+            return SizeKeeper(config.body_height), OneEuroFilter(
+                config.smoothing_cutoff, config.smoothing_beta
+            )
 
         self._tracker = Tracker(config, make_memory)
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
@@ -118,15 +120,13 @@ class PoseEstimator:
     ) -> list[Skeleton]:
         config = self._config
         world, pixels = landmarks.world, landmarks.pixels
-        if config.body_height:
-            world = world * (config.body_height / stature(world))[:, None, None]
         inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
         seen = landmarks.visibility >= config.min_visibility
         rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
         weights = np.where(seen & inside, landmarks.visibility, 0.0)
         placed = place(world, rays, weights, size_known=config.body_height > 0.0)
 
-        known = placed.ray_sigma > 0.0  # not NaN
+        known = np.isfinite(placed.ray_sigma)
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = target_from_camera[:3, :3], target_from_camera[:3, 3]
         people = placed.positions[known] @ rotation.T + origin
@@ -136,8 +136,8 @@ class PoseEstimator:
             tracks, people, landmarks.visibility[known], seen[known], strict=True
         ):
             size, smoother = track.memory
-            steady = size.steady(joints, origin)
-            smooth = smoother.smooth(stamp, np.where(sight[:, None], steady, np.nan))
+            sized = size.fit(joints, origin)
+            smooth = smoother.smooth(stamp, np.where(sight[:, None], sized, np.nan))
             positions, trust = convert(
                 smooth, np.where(sight, confidence, 0.0), "mediapipe33", config.layout
             )

@@ -1,4 +1,4 @@
-"""A person's size stays the same: what a single camera can't tell from distance."""
+"""A person's size, which a single camera can't tell from the distance."""
 
 from __future__ import annotations
 
@@ -41,19 +41,27 @@ def stature(positions: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 class SizeKeeper:
-    """Scale one person to a steady size about the camera, which leaves the image as it is.
+    """Scale one person to a known height about the camera, which leaves the image as it is.
 
-    The size is the median of what was estimated lately, so that its noise does not become noise
-    of the distance.
+    The factor comes from the median of the heights estimated lately. Scaling every frame by its own
+    estimate would be worse than none: where limbs point at the camera they are estimated too short,
+    and somebody who squats would seem to step back.
+
+    Parameters
+    ----------
+    height : float
+        The person's height [m]; 0 leaves everything as estimated.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, height: float) -> None:
+        self._height = height
         self._sizes: deque[float] = deque(maxlen=_REMEMBERED)
 
-    def steady(
+    def fit(
         self, positions: NDArray[np.float64], camera: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Joints (33, 3) [m] at the person's steady size; `camera` (3,) is the camera's place."""
-        size = float(stature(positions))
-        self._sizes.append(size)
-        return camera + (positions - camera) * (float(np.median(self._sizes)) / size)
+        """Joints (33, 3) [m] at the person's height; `camera` (3,) is the camera's place."""
+        if self._height == 0.0:
+            return positions
+        self._sizes.append(float(stature(positions)))
+        return camera + (positions - camera) * (self._height / float(np.median(self._sizes)))

@@ -173,17 +173,17 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
     assert distinct(pixels[:0], visibility[:0]).tolist() == []
 
 
-def test_a_steady_size_leaves_the_image_as_it_is(seen):
-    keeper = SizeKeeper()
-    rng = np.random.default_rng(0)
+def test_a_known_height_scales_by_one_factor_and_leaves_the_image_as_it_is(seen):
+    keeper = SizeKeeper(1.8)
     body = np.nan_to_num(seen[0][0].positions.astype(float), nan=1.0)
-    origin = np.zeros(3)
     sizes = []
-    for scale in rng.uniform(0.8, 1.2, 60):
-        steady = keeper.steady(body * scale, origin)
-        sizes.append(stature(steady))
-        np.testing.assert_allclose(CAMERA.project(steady), CAMERA.project(body), atol=1e-6)
-    assert np.std(sizes[20:]) < 0.25 * np.std(rng.uniform(0.8, 1.2, 40) * stature(body))
+    for scale in np.random.default_rng(0).uniform(0.9, 1.1, 60):
+        sized = keeper.fit(body * scale, np.zeros(3))
+        sizes.append(stature(sized) / scale)
+        np.testing.assert_allclose(CAMERA.project(sized), CAMERA.project(body), atol=1e-6)
+    assert np.median(sizes) == pytest.approx(1.8, rel=0.03)
+    assert np.std(sizes[20:]) < 0.03  # the noise of one frame is no noise of the factor
+    assert SizeKeeper(0.0).fit(body, np.zeros(3)) is body
 
 
 def test_the_overlay_draws_on_the_person(frames, seen):
