@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ses_gcn_ros.config import option
 
-ENGINES = ("auto", "eager")
+ENGINES = ("auto", "onnx", "eager")
 DEVICES = ("auto", "cpu", "cuda")
 
 

@@ -1,0 +1,126 @@
+"""The folded network is the network: exact for any weights of the family."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from untrained import make_weights
+
+from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.forecast import build_engine, write_weights
+from ses_gcn_ros.forecast.engine import Engine
+from ses_gcn_ros.forecast.engines.eager import EagerRunner
+from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
+from ses_gcn_ros.forecast.official import import_official
+from ses_gcn_ros.forecast.weights import Weights
+from ses_gcn_ros.models.config import ModelConfig
+
+FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
+CONFIGS = {
+    "published": ModelConfig(widths=(66, 66, 66, 66, 3)),
+    "ours": ModelConfig(widths=(32, 32, 8), head="linear", **FRAMED),
+    "22 joints": ModelConfig(layout="h36m22", joints=22, horizon=10),
+    "other lengths": ModelConfig(observed=6, horizon=4, widths=(12, 3)),
+}
+
+
+def trained(config: ModelConfig, seed: int = 0) -> Weights:
+    """Weights whose every tensor has been somewhere, as after training."""
+    rng = np.random.default_rng(seed)
+    weights = make_weights(config, seed)
+    for name, tensor in weights.tensors.items():
+        if name.endswith("running_var"):
+            tensor[...] = rng.uniform(0.1, 4, tensor.shape)
+        elif "norm" in name or "residual.1" in name or "depthwise" in name:
+            tensor[...] = rng.normal(0, 1, tensor.shape)
+        elif "activation" in name:
+            tensor[...] = rng.uniform(-0.5, 1.5)
+    return weights
+
+
+def answers(weights: Weights, people: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    config = weights.config
+    shape = (people, config.observed, config.joints, config.features)
+    features = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    return EagerRunner(weights, "cpu")(features), OnnxRunner(weights, "cpu")(features)
+
+
+@pytest.mark.parametrize("people", [1, 5])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_folded_answers_as_eager(config, people):
+    eager, folded = answers(trained(config), people)
+    assert eager.shape == folded.shape
+    np.testing.assert_allclose(folded, eager, rtol=1e-4, atol=1e-4 * np.abs(eager).max())
+
+
+def test_masks_are_folded_in():
+    weights = trained(CONFIGS["published"])
+    rng = np.random.default_rng(2)
+    for name, tensor in weights.tensors.items():
+        if ".mask_" in name:
+            tensor[...] = rng.integers(0, 2, tensor.shape)
+    weights.tensors["layers.0.graph.mask_space"][...] = 0  # as in the official weights for CHICO
+    eager, folded = answers(weights)
+    np.testing.assert_allclose(folded, eager, rtol=1e-4, atol=1e-4 * np.abs(eager).max())
+
+
+@pytest.mark.parametrize("dead", [0.0, 1e-38, 1e-31], ids=str)
+def test_channels_that_died_are_constants(dead):
+    weights = trained(CONFIGS["published"])
+    weights.tensors["layers.2.norm.weight"][[0, 5, 65]] = dead
+    weights.tensors["layers.2.norm.bias"][[0, 5, 65]] = [2.0, -1.0, 9.0]
+    weights.tensors["layers.3.norm.weight"][...] = dead
+    eager, folded = answers(weights)
+    assert np.isfinite(folded).all()
+    np.testing.assert_allclose(folded, eager, rtol=1e-4, atol=1e-4 * np.abs(eager).max())
+
+
+@pytest.mark.parametrize("horizon", [10, 25])
+def test_official_students_answer_the_golden_inputs_when_folded(shared_data, tmp_path, horizon):
+    official = shared_data / "official"
+    weights = import_official(
+        official / f"chico_3d_{horizon}frames_Student.pth",
+        tmp_path / "s.safetensors",
+        official / f"maskA_{horizon}fps.npy",
+        official / f"maskT_{horizon}fps.npy",
+    )
+    engine = build_engine(weights, engine="onnx")
+    golden = np.load(official / f"golden_chico_{horizon}.npz")
+    for kind in ("", "_noise"):
+        metres = golden["x" + kind].transpose(0, 2, 3, 1) / np.float32(1000)
+        answer = 1000.0 * engine.predict(metres).transpose(0, 1, 3, 2).astype(np.float64)
+        assert np.abs(answer - golden["y" + kind]).max() < 5e-3
+
+
+def test_auto_takes_the_fastest_and_says_why_it_can_not(weights, monkeypatch, caplog):
+    assert build_engine(weights).kind == "onnx"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with caplog.at_level(logging.WARNING):
+        engine: Engine = build_engine(weights)
+    assert engine.kind == "eager"
+    assert "engine 'onnx' is not used: engine 'onnx' needs onnxruntime" in caplog.text
+    with pytest.raises(ModelError, match="needs onnxruntime"):
+        build_engine(weights, engine="onnx")
+
+
+def test_a_gpu_is_not_for_the_folded_engine(weights):
+    with pytest.raises(ModelError, match="runs on the CPU"):
+        build_engine(weights, engine="onnx", device="cuda")
+
+
+def test_forecasting_does_not_load_torch(weights, tmp_path):
+    path = tmp_path / "w.safetensors"
+    write_weights(path, dataclasses.replace(weights, name="light"))
+    program = (
+        "import sys, numpy as np; from ses_gcn_ros import forecast; "
+        f"engine = forecast.load({str(path)!r}); "
+        "engine.predict(np.zeros((1, 10, 15, 3), np.float32)); "
+        "forecast.Forecaster(engine, forecast.ForecastConfig()); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
