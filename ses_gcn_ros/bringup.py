@@ -13,6 +13,13 @@ from ses_gcn_ros.resources import share_path
 
 Value = bool | int | float | str
 
+# What the demo robot does at full speed, for the node that watches it [m/s, m/s²].
+DEMO_ROBOT: Mapping[str, Value] = {
+    "robot_description": "demo",
+    "robot_speed_max": 0.6,
+    "deceleration": 1.8,
+}
+
 
 @dataclass(frozen=True)
 class NodePlan:
@@ -72,18 +79,19 @@ def plan_workcell(
     plans = []
     if record:
         plans.append(NodePlan("bag_recorder", {"bag": record}))
-    robot: dict[str, Value] = {}
+    robot: Mapping[str, Value] = {}
     if demo_robot:
-        robot = {"robot_description": str(share_path("config", "demo", "cell.urdf"))}
-        plans.append(NodePlan("demo_robot", robot))
+        robot = DEMO_ROBOT
+        plans.append(NodePlan("demo_robot"))
     plans += [NodePlan("forecaster_node"), NodePlan("safety_node", robot)]
     if bag:
-        # forecaster, safety and perhaps the recorder must hear the first message.
+        # The forecaster, the safety node and perhaps the recorder must hear the first message.
         source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}
         source["subscribers"] = 3 if record else 2
         plans.append(NodePlan("bag_player", source, ends_run=True))
     elif video:
         source = {"source": "video", "video": video, "exit_at_end": True}
+        source["subscribers"] = 3 if record else 2
         plans.append(NodePlan("pose_node", source, ends_run=True))
     else:
         plans.append(NodePlan("pose_node"))

@@ -27,7 +27,7 @@ def test_a_bag_takes_the_place_of_the_camera_and_its_clock_that_of_the_machine()
 def test_the_demo_records_what_a_simulated_robot_and_the_nodes_publish(tmp_path):
     plans = {plan.executable: plan for plan in plan_demo(tmp_path / "bag")}
     assert {"demo_robot", "bag_recorder", "bag_player"} <= set(plans)
-    assert plans["safety_node"].parameters["robot_description"].endswith("cell.urdf")
+    assert plans["safety_node"].parameters["robot_description"] == "demo"
 
 
 def test_an_earlier_recording_makes_room_for_the_new_one_and_other_files_stay(tmp_path):
