@@ -21,7 +21,7 @@ class PlayerConfig:
         1.0, "Recorded seconds played per second of real time.", minimum=0.01, maximum=100.0
     )
     clock_frequency: float = option(
-        200.0, "How often /clock is published [Hz of real time].", minimum=10.0, maximum=1000.0
+        100.0, "How often /clock is published [Hz of real time].", minimum=10.0, maximum=1000.0
     )
     lead_in: float = option(
         1.0, "Time on /clock before the first message [s], for nodes to settle.", minimum=0.0
