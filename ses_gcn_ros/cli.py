@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.commands import bags, forecast, pose, workcell
+from ses_gcn_ros.commands import bags, forecast, parameters, pose, workcell
 from ses_gcn_ros.errors import SesGcnError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 for command in (
     workcell.up,
     workcell.demo,
+    parameters.params,
     pose.pose,
     bags.report,
     bags.sample,

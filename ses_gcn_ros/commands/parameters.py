@@ -1,0 +1,89 @@
+"""``ses-gcn params``: every parameter of every node, with unit, range and default."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from ses_gcn_ros.errors import ConfigError
+
+
+def configs() -> dict[str, type[Any]]:
+    """Configuration of each node, by the node's name."""
+    # Here, because the command line is to answer before all of the package is imported.
+    from ses_gcn_ros.evaluation.playback import PlayerConfig, RecorderConfig
+    from ses_gcn_ros.forecast.config import ForecastConfig
+    from ses_gcn_ros.pose.config import PoseConfig
+    from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
+
+    return {
+        "pose_node": PoseConfig,
+        "forecaster_node": ForecastConfig,
+        "safety_node": SafetyConfig,
+        "demo_robot": DemoRobotConfig,
+        "bag_player": PlayerConfig,
+        "bag_recorder": RecorderConfig,
+    }
+
+
+def params(
+    node: Annotated[
+        str, typer.Argument(help="Node, such as safety_node; all of them if left out.")
+    ] = "",
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a parameter file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the parameters of the nodes, or print a parameter file with their defaults.
+
+    Example: ses-gcn params safety_node --yaml > my_cell.yaml
+    """
+    known = configs()
+    if node and node not in known:
+        raise ConfigError(f"there is no node '{node}'; there are {', '.join(known)}")
+    chosen = {name: kind for name, kind in known.items() if node in ("", name)}
+    if as_yaml:
+        print(yaml.safe_dump(_parameter_file(chosen), sort_keys=False), end="")
+    elif as_json:
+        print(json.dumps({name: _rows(kind) for name, kind in chosen.items()}, indent=2))
+    else:
+        for name, kind in chosen.items():
+            Console().print(_table(name, kind))
+
+
+def _parameter_file(chosen: dict[str, type[Any]]) -> dict[str, Any]:
+    # ROS can't tell the type of an empty list: those parameters stay out.
+    return {
+        f"/**/{name}": {
+            "ros__parameters": {
+                row["name"]: row["default"] for row in _rows(kind) if row["default"] != []
+            }
+        }
+        for name, kind in chosen.items()
+    }
+
+
+def _rows(kind: type[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": field.name,
+            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
+            **{key: value for key, value in field.metadata.items() if value is not None},
+        }
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def _table(name: str, kind: type[Any]) -> Table:
+    table = Table("parameter", "default", "allowed", "what", title=name, title_justify="left")
+    for row in _rows(kind):
+        allowed = ", ".join(row.get("choices", ()))
+        if "minimum" in row or "maximum" in row:
+            allowed = f"{row.get('minimum', '')} … {row.get('maximum', '')}".strip()
+        table.add_row(row["name"], json.dumps(row["default"]), allowed, row["description"])
+    return table

@@ -1,0 +1,42 @@
+"""``ses-gcn params`` lists what the nodes declare, and its file is one that they take."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ses_gcn_ros.cli import app
+from ses_gcn_ros.commands.parameters import configs
+from ses_gcn_ros.config import build
+from ses_gcn_ros.errors import ConfigError
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["params", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("node", configs())
+def test_the_printed_file_holds_the_defaults(node):
+    sections = yaml.safe_load(run(node, "--yaml"))
+    values = sections[f"/**/{node}"]["ros__parameters"]
+    assert build(configs()[node], values) == configs()[node]()
+
+
+def test_every_parameter_is_described():
+    listed = json.loads(run("--json"))
+    assert set(listed) == set(configs())
+    assert all(row["description"] for rows in listed.values() for row in rows)
+
+
+def test_the_table_names_range_and_default():
+    table = run("safety_node")
+    assert "human_speed" in table
+    assert "1.6" in table
+
+
+def test_an_unknown_node_is_named_with_those_there_are():
+    with pytest.raises(ConfigError, match="there is no node 'camera'; there are pose_node"):
+        CliRunner().invoke(app, ["params", "camera"], catch_exceptions=False)
