@@ -33,7 +33,8 @@ class Split:
 def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
     """Split recordings as a recipe says.
 
-    Held-out recordings calibrate and test in turn, so that both hold every subject.
+    Held-out recordings calibrate and test in turn, ordered by subject, kind and length, so that
+    both parts hold much the same.
 
     Raises
     ------
@@ -48,7 +49,8 @@ def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
         every = recipe.held_out_every
         held = {s.index for s in sequences if s.index % every == every - 1}
         rule = f"every {every}th recording"
-    order = {index: place for place, index in enumerate(sorted(held))}
+    likeness = {s.index: (s.subject, sorted(s.tags), len(s)) for s in sequences if s.index in held}
+    order = {index: place for place, index in enumerate(sorted(held, key=likeness.__getitem__))}
     train = [s for s in sequences if s.index not in held]
     held_out = [s for s in sequences if s.index in held]
     calibrate = [s for s in held_out if order[s.index] % 2 == 0]
