@@ -61,6 +61,9 @@ def train(
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
     ] = "sesgcn_workcell",
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to go on from, such as a pruned teacher's.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     as_json: AsJson = False,
@@ -72,6 +75,7 @@ def train(
     import torch
 
     from ses_gcn_ros.datasets.sequences import read_recording
+    from ses_gcn_ros.forecast import read_weights
     from ses_gcn_ros.training.recipe import load_recipe
     from ses_gcn_ros.training.run import train as run
 
@@ -80,7 +84,8 @@ def train(
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
     torch.set_num_threads(threads)
-    chosen = load_recipe(recipe)
+    chosen, recording = load_recipe(recipe), read_recording(data)
+    first = None if start is None else read_weights(start)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(chosen.name, total=chosen.training.steps)
@@ -89,7 +94,7 @@ def train(
             description = f"{chosen.name}: loss {1000 * loss:.1f} mm"
             bar.update(task, completed=step, description=description)
 
-        weights = run(chosen, read_recording(data), out, device=device, progress=show)
+        weights = run(chosen, recording, out, device=device, start=first, progress=show)
     assert weights.radius is not None  # training always calibrates
     if as_json:
         print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
@@ -98,6 +103,31 @@ def train(
             f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
             f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
         )
+
+
+def prune(
+    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    keep: Annotated[float, typer.Option(help="Share of adjacency entries a student keeps.")] = 0.5,
+    as_json: AsJson = False,
+) -> None:
+    """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
+
+    Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
+    """
+    from ses_gcn_ros.forecast import read_weights, write_weights
+    from ses_gcn_ros.training.student import density
+    from ses_gcn_ros.training.student import prune as mask
+
+    student = mask(read_weights(weights), keep)
+    write_weights(out, student)
+    kept = density(student)
+    if as_json:
+        print(json.dumps({"out": str(out), "density": kept}))
+        return
+    print(f"{out}: share of entries kept, layer by layer")
+    for kind, shares in kept.items():
+        print(f"{kind:8}" + "".join(f"{share:8.3f}" for share in shares))
 
 
 def evaluate_windows(

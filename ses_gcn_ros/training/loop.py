@@ -41,20 +41,38 @@ class Trainer:
         File that the state is kept in; a log in CSV is kept beside it.
     device : str
         'cpu' or 'cuda'.
+    start : Weights, optional
+        Weights to go on from, masks included: a pruned teacher makes a student.
 
     Raises
     ------
     ConfigError
-        If the checkpoint that is there was made by another recipe or from other data.
+        If the checkpoint that is there was made by another recipe, from other data or another
+        start, or `start` is another network than the recipe's.
     """
 
-    def __init__(self, recipe: Recipe, split: Split, checkpoint: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        split: Split,
+        checkpoint: Path,
+        device: str = "cpu",
+        start: Weights | None = None,
+    ) -> None:
         self.recipe, self.checkpoint, self.device = recipe, checkpoint, device
         config, plan = recipe.model, recipe.training
         self._source = RandomWindows(split.train, config.observed + config.horizon, config.fps)
-        self._identity = _identity(recipe, split)
+        self._identity = _identity(recipe, split, start)
         torch.manual_seed(plan.seed)
         self.network = SeSGCN(config, plan.dropout).to(device)
+        if start is not None:
+            if start.config != config:
+                raise ConfigError(
+                    f"weights '{start.name}' to start from are another network than recipe "
+                    f"'{recipe.name}' describes"
+                )
+            tensors = {name: torch.from_numpy(tensor) for name, tensor in start.tensors.items()}
+            self.network.load_state_dict(tensors, strict=False)  # they lack the batch counters
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         parameters = list(self.network.parameters())
         groups: list[dict[str, Any]] = [
@@ -196,11 +214,14 @@ class Trainer:
         self.step, self.log = state["step"], [tuple(row) for row in state["log"]]
 
 
-def _identity(recipe: Recipe, split: Split) -> dict[str, str]:
-    """What must be the same for a run to be continued: every value of the recipe, the data."""
+def _identity(recipe: Recipe, split: Split, start: Weights | None) -> dict[str, str]:
+    """What must be the same for a run to be continued: the recipe's values, the data, the start."""
     digest = hashlib.sha256()
     for sequence in split.train:
         digest.update(f"{sequence.name} {sequence.fps}".encode())
         digest.update(np.ascontiguousarray(sequence.stored).data)
     values = {name: str(value) for name, value in flat(recipe).items()}
-    return {**values, "data": digest.hexdigest()[:16]}
+    origin = hashlib.sha256()
+    for name, tensor in sorted(start.tensors.items()) if start else ():
+        origin.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
+    return {**values, "data": digest.hexdigest()[:16], "start": origin.hexdigest()[:16]}

@@ -20,13 +20,15 @@ def train(
     out: Path,
     *,
     device: str = "cpu",
+    start: Weights | None = None,
     progress: Progress = lambda step, loss: None,
 ) -> Weights:
     """Train a recipe and write calibrated weights.
 
     A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made and gives
     the same weights as if it had never been interrupted. The checkpoint goes when the weights are
-    written; the log, ``OUT.csv``, stays.
+    written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
+    pruned teacher's it gives a student.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def train(
         If the loss is no longer a number.
     """
     parts = split(recording.sequences, recipe.data)
-    trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), device)
+    trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), device, start)
     trainer.run(progress)
     weights = calibrated(trainer.weights(), recipe, parts)
     about = {
