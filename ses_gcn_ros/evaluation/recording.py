@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.bag_messages import (
-    NANO,
     forecasts_from_message,
     observation_from_message,
     to_seconds,
@@ -90,8 +89,6 @@ class Recording:
         Frame of the skeletons.
     stamps : list of float
         Stamp of every observation [s], of empty ones as well.
-    seen, forecast_seen : dict
-        Time at which the recorder got the skeletons, the forecasts of a stamp [s].
     tracks : dict
         Track of each person.
     forecasts : list of Forecast
@@ -106,8 +103,6 @@ class Recording:
     name: str
     frame_id: str = ""
     stamps: list[float] = field(default_factory=list)
-    seen: dict[float, float] = field(default_factory=dict)
-    forecast_seen: dict[float, float] = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
     forecasts: list[Forecast] = field(default_factory=list)
     states: States = field(default_factory=States)
@@ -162,7 +157,6 @@ def _take_skeletons(recording: Recording, entry: Message) -> None:
         return  # repeated or out of order: the nodes refuse it as well
     recording.frame_id = observation.frame_id
     recording.stamps.append(observation.stamp)
-    recording.seen[observation.stamp] = entry.stamp / NANO
     for person in observation.people:
         track = recording.tracks.setdefault(person.person_id, Track(person.layout))
         if person.layout == track.layout:
@@ -171,8 +165,6 @@ def _take_skeletons(recording: Recording, entry: Message) -> None:
 
 
 def _take_forecasts(recording: Recording, entry: Message) -> None:
-    stamp = to_seconds(entry.content.header.stamp)
-    recording.forecast_seen[stamp] = entry.stamp / NANO
     recording.forecasts += forecasts_from_message(entry.content)
 
 

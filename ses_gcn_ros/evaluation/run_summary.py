@@ -6,7 +6,6 @@ import dataclasses
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,28 +202,20 @@ def _stopped_for(stamps: Array, level: NDArray[np.int_], closest: int | None) ->
 
 
 def _latencies(recording: Recording) -> list[Latency]:
-    delays = [
-        received - recording.seen[stamp]
-        for stamp, received in recording.forecast_seen.items()
-        if stamp in recording.seen
-    ]
-    ages = np.array(recording.states.skeleton_age)
-    measured = [
-        ("forecaster_node", "skeletons recorded → their forecasts recorded", delays),
-        ("safety_node", "age of the skeletons when a state was made", ages[np.isfinite(ages)]),
-    ]
-    rows = [_latency(node, measure, values) for node, measure, values in measured if len(values)]
+    rows = []
+    ages = np.array(recording.states.skeleton_age) * 1e3
+    ages = ages[np.isfinite(ages)]
+    if len(ages):
+        median, p99 = (float(np.quantile(ages, share)) for share in (0.5, 0.99))
+        rows.append(
+            Latency("safety_node", "age of the skeletons when a state was made", median, p99)
+        )
     for node, values in sorted(recording.diagnostics.items()):
         if {"latency_median_ms", "latency_p99_ms"} <= values.keys():
             median, p99 = float(values["latency_median_ms"]), float(values["latency_p99_ms"])
             if math.isfinite(median):
                 rows.append(Latency(node, "message in → result out, its own measure", median, p99))
     return rows
-
-
-def _latency(node: str, measure: str, seconds: Sequence[float] | Array) -> Latency:
-    median, p99 = np.percentile(np.asarray(seconds), (50, 99)) * 1e3
-    return Latency(node, measure, float(median), float(p99))
 
 
 def _plain(value: Any) -> Any:

@@ -130,21 +130,17 @@ def test_horizons_that_were_not_forecast_are_left_out():
 
 def test_latencies_have_a_measure_each():
     run = recording([CLEAR] * 110)
-    run.seen = {stamp: stamp + 0.001 for stamp in run.stamps}
-    run.forecast_seen = {stamp: stamp + 0.001 + 0.004 for stamp in run.stamps}
     run.diagnostics = {
         "forecaster_node": {"latency_median_ms": "1.5", "latency_p99_ms": "9.0"},
         "demo_robot": {"latency_median_ms": "nan", "latency_p99_ms": "nan"},
         "camera": {"rate": "30"},
     }
     found = {(row.node, row.measure): row for row in summarise(run, NOTHING).latencies}
-    by_node = {node: row for (node, measure), row in found.items() if "recorded" in measure}
-    assert by_node["forecaster_node"].median_ms == pytest.approx(4, abs=0.01)
     own = next(row for (_, measure), row in found.items() if "own" in measure)
     assert (own.node, own.median_ms, own.p99_ms) == ("forecaster_node", 1.5, 9.0)
     age = next(row for (node, _), row in found.items() if node == "safety_node")
     assert age.median_ms == pytest.approx(20)
-    assert len(found) == 3
+    assert len(found) == 2
 
 
 def test_json_has_null_where_nothing_is_known():
