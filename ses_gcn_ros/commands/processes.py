@@ -79,6 +79,11 @@ class ProcessGroup:
         if any(plan.ends_run for plan in plans):
             self._ending.add(name)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal came."""
+        return self._signalled.is_set()
+
     def wait(self) -> int:
         """Wait for the end: of a run that ends by itself, by a signal, or by a death.
 

@@ -95,6 +95,9 @@ def demo(
             f"{len(plans)} processes on ROS domain {environment['ROS_DOMAIN_ID']}; Ctrl-C ends them"
         ):
             code = group.wait()
+    if group.interrupted:
+        console.print(f"interrupted; what was recorded lies in {bag}")
+        raise typer.Exit(130)
     if code:
         raise typer.Exit(code)
     console.print(f"played in {time.monotonic() - started:.1f} s; drawing the report")

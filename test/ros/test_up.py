@@ -72,6 +72,20 @@ def test_nodes_do_not_outlive_a_command_that_is_killed(up):
         time.sleep(0.05)
 
 
+def test_an_interrupted_demo_keeps_its_recording_and_draws_no_report(cell, tmp_path):
+    command = [sys.executable, "-m", "ses_gcn_ros.cli", "demo", "-o", str(tmp_path)]
+    # The demo would refuse the tester's domain, which is in use, and chooses its own.
+    environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    cell.processes["demo"] = process
+    cell.wait_for(lambda: list(tmp_path.glob("bag*")), "the recording to begin", timeout=60)
+    nodes = children_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert not any(alive(pid) for pid in nodes.values())
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_all_nodes_run_in_one_process_too(cell):
     states = cell.listen(SafetyState, "safety_state", qos.STREAM)
     process = subprocess.Popen([*COMMAND, "--single-process"], stderr=subprocess.PIPE)
