@@ -1,7 +1,7 @@
 """A trained network as the few matrices that inference needs.
 
-Exact, not approximate: time and joint adjacency become one matrix, the depthwise convolution and
-its normalisation move through the ReLU6 into the pointwise map, and normalisations into the
+Exact, not approximate: masks go into the adjacencies, the depthwise convolution and its
+normalisation move through the ReLU6 into the pointwise map, and other normalisations into the
 convolutions before them. For a channel with scale a and shift b,
 
     clip(a·z + b, 0, 6) = a·clip(z, lo, hi) + b,   lo, hi = sorted(-b/a, (6 - b)/a),
@@ -28,16 +28,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FoldedLayer:
-    """x → leaky(clip(mix @ x, low, high) @ weight + residual(x) + bias), x of shape (J·T, C).
+    """x → leaky(clip(mixed x, low, high) @ weight + residual(x) + bias).
 
     Attributes
     ----------
-    mix : NDArray, shape (J·T, J·T), or None
-        Both adjacencies in one; None where the masks leave nothing.
+    time : NDArray, shape (J, T, T)
+        Per joint, what each frame (row) takes from the frames (columns).
+    space : NDArray, shape (T, J, J)
+        Then per frame, what each joint (row) takes from the joints (columns).
     low, high : NDArray, shape (K,)
         Limits of the channels that live.
     living : NDArray, shape (K,), int
-        Which channels those are.
+        Which channels those are; none where the masks leave nothing to mix.
     dead : int
         Number of the others.
     weight : NDArray, shape (K, C')
@@ -48,7 +50,8 @@ class FoldedLayer:
         Of the activation below zero.
     """
 
-    mix: Array | None
+    time: Array
+    space: Array
     low: Array
     high: Array
     living: NDArray[np.intp]
@@ -103,10 +106,14 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
     shift = tensors[f"{name}.depthwise.bias"] * scale + shift
     scale = tensors[f"{name}.depthwise.weight"] * scale
     pointwise = tensors[f"{name}.pointwise.weight"].T
-    mix = _mix(tensors, f"{name}.graph")
+    graph = f"{name}.graph"
+    time, space = (
+        np.swapaxes(tensors[f"{graph}.mask_{kind}"] * tensors[f"{graph}.{kind}"], 1, 2)
+        for kind in ("time", "space")
+    )
 
     alive = np.abs(scale) > _DEAD
-    if mix is None:
+    if not (time.any() and space.any()):
         alive[:] = False
     bias = tensors[f"{name}.pointwise.bias"] + np.clip(shift, 0, 6) @ (pointwise * ~alive[:, None])
     living = np.flatnonzero(alive)
@@ -122,7 +129,8 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
         residual = tensors[f"{name}.residual.0.weight"].T * gain
         bias = bias + tensors[f"{name}.residual.0.bias"] * gain + offset
     return FoldedLayer(
-        mix=mix,
+        time=time,
+        space=space,
         low=limits[0],
         high=limits[1],
         living=living,
@@ -132,15 +140,6 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
         residual=residual,
         slope=float(tensors[f"{name}.activation.weight"][0]),
     )
-
-
-def _mix(tensors: dict[str, Array], name: str) -> Array | None:
-    """Matrix (J·T, J·T) that does what mixing frames and then joints does; None if it is zero."""
-    time = tensors[f"{name}.mask_time"] * tensors[f"{name}.time"]  # (J, from T, to T)
-    space = tensors[f"{name}.mask_space"] * tensors[f"{name}.space"]  # (T, from J, to J)
-    joints, frames = time.shape[:2]
-    both = np.einsum("vtq,qvw->wqvt", time, space).reshape(joints * frames, joints * frames)
-    return both if both.any() else None
 
 
 def _normalisation(tensors: dict[str, Array], name: str) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engines.folding import FoldedLayer, FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import Weights
 
+_BLOCK = 8  # people at once: their features fit the processor's cache
 _OPSET = 17
 _IR_VERSION = 9  # of ONNX files, known to every ONNX Runtime since 1.15
 
@@ -55,9 +56,13 @@ class OnnxRunner:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
-        inputs = {"features": np.ascontiguousarray(features)}
-        answer: NDArray[np.float32] = self._session.run(None, inputs)[0]
-        return answer
+        blocks = [
+            self._session.run(
+                None, {"features": np.ascontiguousarray(features[start : start + _BLOCK])}
+            )[0]
+            for start in range(0, len(features), _BLOCK)
+        ]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 class _Graph:
@@ -93,7 +98,7 @@ def build_graph(weights: Weights) -> bytes:
     """ONNX model of the folded network: features (N, T, J, C) → answer (N, H, J, 3)."""
     config, network, graph = weights.config, fold(weights), _Graph()
     joints, frames = config.joints, config.observed
-    # Rows are (joint, frame, person): mixing is then one product over all people.
+    # Rows are (joint, frame, person): mixing is then one product per joint or frame for everybody.
     x = graph.add("Transpose", "features", perm=[2, 1, 0, 3])
     x = graph.reshape(x, -1, config.features)
     for layer in network.layers:
@@ -130,13 +135,16 @@ def _add_layer(graph: _Graph, layer: FoldedLayer, x: str) -> str:
         residual = x
     else:
         residual = graph.add("Gemm", x, graph.constant(layer.residual), bias)
-    if layer.mix is None or not len(layer.living):
+    if not len(layer.living):
         total = residual if layer.residual is not None else graph.add("Add", residual, bias)
         return graph.add("LeakyRelu", total, alpha=layer.slope)
     if layer.dead:
         x = graph.add("Gather", x, graph.constant(layer.living), axis=1)
-    x = graph.reshape(x, len(layer.mix), -1)
-    x = graph.add("MatMul", graph.constant(layer.mix), x)
+    x = graph.reshape(x, *layer.time.shape[:2], -1)
+    x = graph.add("MatMul", graph.constant(layer.time), x)
+    x = graph.add("Transpose", x, perm=[1, 0, 2])
+    x = graph.add("MatMul", graph.constant(layer.space), x)
+    x = graph.add("Transpose", x, perm=[1, 0, 2])
     x = graph.reshape(x, -1, len(layer.living))
     x = graph.add("Max", x, graph.constant(layer.low))
     x = graph.add("Min", x, graph.constant(layer.high))
