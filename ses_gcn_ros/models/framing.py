@@ -8,6 +8,7 @@ answers the offset from where constant, slowly fading velocity would take each j
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ _POSITION_SCALE = 0.5
 _MOTION_SCALE = 0.2
 _OFFSET_SCALE = 0.3
 
-# Pairs of canonical joints whose line from right to left shows where the body faces.
-_ACROSS = ("hip", "shoulder", "knee", "ankle")
+# Canonical joints whose line from right to left shows where the body faces. Legs swing to and fro:
+# they count only where hips and shoulders are unseen.
+_ACROSS = {"hip": 1.0, "shoulder": 1.0, "knee": 1e-3, "ankle": 1e-3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +36,8 @@ class Framed:
     ----------
     features : NDArray, shape (N, T, J, C), float32
         Input of the network.
-    base : NDArray, shape (N, H, J, 3), float32, or float 0
-        Path that the network's answer is added to, in the person's frame.
+    base : NDArray, shape (N, H, J, 3), float32, or None
+        Path that the network's answer is an offset from, in the person's frame.
     origin : NDArray, shape (N, 1, 1, 3), float32
         Origin of the person's frame in the world.
     world_from_person : NDArray, shape (N, 3, 3), float32
@@ -45,7 +47,7 @@ class Framed:
     """
 
     features: NDArray[np.float32]
-    base: NDArray[np.float32]
+    base: NDArray[np.float32] | None
     origin: NDArray[np.float32]
     world_from_person: NDArray[np.float32]
     seen: NDArray[np.bool_]
@@ -71,15 +73,22 @@ def damped_velocity(
     """
     last = history[..., -1:, :, :]
     velocity = last - history[..., -2:-1, :, :]
-    reach = np.cumsum(damping ** np.arange(1, horizon + 1)).astype(np.float32)
-    return last + reach[:, None, None] * velocity
+    return last + _reach(horizon, damping) * velocity
 
 
+@cache
+def _reach(horizon: int, damping: float) -> NDArray[np.float32]:
+    """Frames' worth of the last velocity that are covered by each step, shape (H, 1, 1)."""
+    covered = np.cumsum(damping ** np.arange(1, horizon + 1))
+    return covered.astype(np.float32)[:, None, None]
+
+
+@cache
 def offset_scale(horizon: int, fps: float) -> NDArray[np.float32]:
     """How far the path may be from the base [m], per step, shape (H, 1, 1).
 
     It grows with time as the error of constant velocity does, so that the first steps stay close
-    to that path whatever the network says.
+    to that path whatever the network says. Not to be written to.
     """
     seconds = np.arange(1, horizon + 1) / fps
     return (_OFFSET_SCALE * seconds**1.2).astype(np.float32)[:, None, None]
@@ -114,9 +123,7 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     if config.heading:
         rotation = _facing(local[:, -1], seen, config.layout)
         local = local @ rotation[:, None]
-    base = np.zeros((count, config.horizon, config.joints, 3), np.float32)
-    if config.offset:
-        base = damped_velocity(local, config.horizon)
+    base = damped_velocity(local, config.horizon) if config.offset else None
 
     parts = [local / np.float32(_POSITION_SCALE) if config.origin else local]
     if config.motion:
@@ -134,7 +141,7 @@ def unframe(
 ) -> NDArray[np.float32]:
     """Positions in the world from a network's answer, shape (N, H, J, 3); NaN for unseen joints."""
     path = answer
-    if config.offset:
+    if framed.base is not None:
         path = framed.base + answer * offset_scale(config.horizon, config.fps)
     if config.heading:
         path = path @ framed.world_from_person.transpose(0, 2, 1)[:, None]
@@ -145,23 +152,30 @@ def unframe(
     return path
 
 
+@cache
+def _across(layout: str) -> tuple[list[int], list[int], NDArray[np.float32]]:
+    """Right joints, their left counterparts, and how much their line says of where a body faces."""
+    canonical = get_layout(layout).canonical
+    pairs = [
+        (canonical.index(f"r_{joint}"), canonical.index(f"l_{joint}"), weight)
+        for joint, weight in _ACROSS.items()
+        if f"r_{joint}" in canonical and f"l_{joint}" in canonical
+    ]
+    right, left = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return right, left, np.array([pair[2] for pair in pairs], np.float32)
+
+
 def _facing(pose: NDArray[np.float32], seen: NDArray[np.bool_], layout: str) -> NDArray[np.float32]:
     """Rotation about z, (N, 3, 3), that turns row vectors so that right to left is along x."""
-    canonical = get_layout(layout).canonical
-    across = np.zeros((len(pose), 2), np.float32)
-    for joint in _ACROSS:
-        if f"r_{joint}" in canonical and f"l_{joint}" in canonical:
-            right, left = canonical.index(f"r_{joint}"), canonical.index(f"l_{joint}")
-            both = seen[:, right] & seen[:, left]
-            # Legs swing to and fro: they count only where hips and shoulders are unseen.
-            weight = 1.0 if joint in ("hip", "shoulder") else 1e-3
-            across += weight * both[:, None] * (pose[:, left, :2] - pose[:, right, :2])
-    length = np.linalg.norm(across, axis=1)
-    known = length > 1e-6
-    cosine = np.where(known, across[:, 0] / np.where(known, length, 1), 1)
-    sine = np.where(known, across[:, 1] / np.where(known, length, 1), 0)
+    right, left, weight = _across(layout)
+    share = weight * (seen[:, right] & seen[:, left])
+    lines = pose[:, left, :2] - pose[:, right, :2]
+    across = (share[:, :, None] * lines).sum(axis=1)
+    length = np.sqrt((across**2).sum(axis=1))
+    known = length > 1e-6  # else the body faces along the frame's own x
+    direction = np.where(known, across.T / np.where(known, length, 1), [[1], [0]])
     rotation = np.zeros((len(pose), 3, 3), np.float32)
-    rotation[:, 0, 0], rotation[:, 0, 1] = cosine, -sine
-    rotation[:, 1, 0], rotation[:, 1, 1] = sine, cosine
+    rotation[:, 0, 0] = rotation[:, 1, 1] = direction[0]
+    rotation[:, 0, 1], rotation[:, 1, 0] = -direction[1], direction[1]
     rotation[:, 2, 2] = 1
     return rotation

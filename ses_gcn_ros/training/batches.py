@@ -71,7 +71,7 @@ def framed_batch(
     target = future * units - framed.origin
     if config.heading:
         target = target @ framed.world_from_person[:, None]
-    if config.offset:
+    if framed.base is not None:
         target = (target - framed.base) / answer_scale(config)
     weight = framed.seen[:, None, :].astype(np.float32)
     return Batch(framed.features, target.astype(np.float32), weight)
