@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.commands import bags, forecast, parameters, pose, workcell
+from ses_gcn_ros.commands import bags, bench, forecast, parameters, pose, workcell
 from ses_gcn_ros.errors import SesGcnError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     forecast.import_official,
     forecast.train,
     forecast.evaluate_windows,
+    bench.bench,
 ):
     app.command()(command)
 

@@ -18,7 +18,7 @@ from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.framing import frame, unframe
 
 _LOGGER = logging.getLogger(__name__)
-_UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
+UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
 
 
 class Runner(Protocol):
@@ -97,7 +97,7 @@ class Engine:
         if len(history) == 0:
             return np.zeros((0, config.horizon, config.joints, 3), np.float32)
         self._check_values(history)
-        scale = np.float32(_UNITS_PER_METRE[config.unit])
+        scale = np.float32(UNITS_PER_METRE[config.unit])
         framed = frame(history * scale, config)
         return unframe(self._runner(framed.features), framed, config) / scale
 
