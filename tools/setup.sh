@@ -5,8 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
-log=$PWD/build/setup.log
-mkdir -p build
+log=$venv/setup.log
+mkdir -p "$venv"
+touch "$venv/COLCON_IGNORE" # a ROS prefix is in there, which is not to be built again
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 fail() {
@@ -79,18 +80,18 @@ build() {
   local source=$1 name stamp wanted
   name=$(basename "$(cd "$source" && pwd)")
   [ "$source" = . ] && name=ses_gcn_ros
-  stamp=build/$name/.built
+  stamp=$venv/build/$name/.built
   # shellcheck disable=SC2046 # no blank is in these names
   wanted=$(hash_of "$venv/.requirements" $(find "$source"/{CMakeLists.txt,package.xml,msg,resource} -type f 2>/dev/null | sort))
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     run "Building $name" bash -c "
-      '$venv/bin/cmake' -S '$source' -B 'build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
+      '$venv/bin/cmake' -S '$source' -B '$venv/build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
         -DCMAKE_PREFIX_PATH='$venv' -DPython3_EXECUTABLE='$venv/bin/python' -DPython3_FIND_VIRTUALENV=ONLY \
         -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release &&
-      '$venv/bin/cmake' --build 'build/$name' --parallel"
+      '$venv/bin/cmake' --build '$venv/build/$name' --parallel"
   fi
   # From its folder: a symlinked install leaves its manifest where it is run.
-  (cd "build/$name" && "$venv/bin/cmake" --install . >"$log" 2>&1) || fail "installing $name failed; see $log"
+  (cd "$venv/build/$name" && "$venv/bin/cmake" --install . >"$log" 2>&1) || fail "installing $name failed; see $log"
   echo "$wanted" >"$stamp"
 }
 
@@ -99,7 +100,7 @@ python_packages
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   # A real one, from a sourced distribution, is left to serve.
-  [ -d "build/$package" ] || ! imports $package || continue
+  [ -d "$venv/build/$package" ] || ! imports $package || continue
   build underlay/$package
 done
 build .
