@@ -140,6 +140,6 @@ def limit(config: SafetyConfig, predicted: Predicted, t_r: float) -> Limit:
     pair = predicted.pair
     return Limit(
         factor,
-        f"forecast: {pair.person_id} {pair.limb} meets {pair.frame} "
+        f"forecast: person {pair.person_id}: {pair.limb} meets {pair.frame} "
         f"in {predicted.time_to_breach:.2f} s",
     )

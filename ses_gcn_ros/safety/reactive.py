@@ -33,7 +33,7 @@ class Pair:
     robot_point: Array
 
     def __str__(self) -> str:
-        return f"{self.person_id} {self.limb} at {self.distance:.2f} m from {self.frame}"
+        return f"person {self.person_id}: {self.limb} at {self.distance:.2f} m from {self.frame}"
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ def watch_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: fl
     if 0.0 < config.frozen_time < same:
         limits.append(Limit(0.0, f"skeletons frozen: unchanged for {same:.2f} s"))
     limits += [
-        Limit(0.0, f"{track.person_id}: no joint seen")
+        Limit(0.0, f"person {track.person_id}: no joint seen")
         for track in tracks.present.values()
         if track.blind
     ]
     limits += [
         Limit(
             NOTED,
-            f"{track.person_id} lost at {track.distance:.2f} m, "
+            f"person {track.person_id} lost at {track.distance:.2f} m, "
             f"held for {now - track.last_seen:.2f} s",
         )
         for track in tracks.lost.values()
@@ -65,7 +65,7 @@ def watch_forecasts(
     factor = config.forecast_lost_factor
     stale = _too_old("forecasts", age, config.forecast_age_max, factor)
     return stale or [
-        Limit(factor, f"{track.person_id} has no forecast")
+        Limit(factor, f"person {track.person_id} has no forecast")
         for track in tracks.present.values()
         if track.person_id not in ids and now - track.first_seen > config.forecast_age_max
     ]

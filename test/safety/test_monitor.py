@@ -136,7 +136,7 @@ class TestPredictiveLayer:
         a = scene.monitor.assess(scene.now)
         assert a.time_to_breach < 0.3
         assert a.speed_factor < calm.speed_factor
-        assert any("forecast: p1" in r and "meets high in 0." in r for r in a.reasons)
+        assert any("forecast: person p1" in r and "meets high in 0." in r for r in a.reasons)
 
     def test_time_to_breach_is_that_of_the_capsules(self):
         scene = settled(2.0)
