@@ -6,8 +6,11 @@ convolutions before them. For a channel with scale a and shift b,
 
     clip(a·z + b, 0, 6) = a·clip(z, lo, hi) + b,   lo, hi = sorted(-b/a, (6 - b)/a),
 
-so that a and b are absorbed by the map that follows. Channels whose a is zero are constant and end
-up in its bias.
+so that a and b are absorbed by the map that follows. Channels whose a is zero are constant. They
+stay where they are: picking the others out of every row would cost more than they do.
+
+The published decoder's convolutions run over (coordinate, joint), frames as channels. With frames
+and coordinates as channels they run over joints alone, for all people at once.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from ses_gcn_ros.models.shapes import DECODER_LAYERS
 
 _EPSILON = 1e-5  # of torch's batch normalisation
 _DEAD = 1e-30  # a channel's scale below which lo and hi would overflow
+_FAR = 1e30
 
 Array = NDArray[np.float64]
 
@@ -36,14 +40,13 @@ class FoldedLayer:
         Per joint, what each frame (row) takes from the frames (columns).
     space : NDArray, shape (T, J, J)
         Then per frame, what each joint (row) takes from the joints (columns).
-    low, high : NDArray, shape (K,)
-        Limits of the channels that live.
-    living : NDArray, shape (K,), int
-        Which channels those are; none where the masks leave nothing to mix.
-    dead : int
-        Number of the others.
-    weight : NDArray, shape (K, C')
-    bias : NDArray, shape (C',)
+    constant : bool
+        Whether all channels are constant: then the first term is left out.
+    low, high : NDArray, shape (C,)
+        Limits; equal for channels that are constant.
+    weight : NDArray, shape (C, C')
+    bias : NDArray, shape (C',), or None
+        None where a constant channel carries it.
     residual : NDArray, shape (C, C'), or None
         None for the identity.
     slope : float
@@ -52,19 +55,26 @@ class FoldedLayer:
 
     time: Array
     space: Array
+    constant: bool
     low: Array
     high: Array
-    living: NDArray[np.intp]
-    dead: int
     weight: Array
-    bias: Array
+    bias: Array | None
     residual: Array | None
     slope: float
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedConvolution:
-    """3×3 convolution with its normalisation in it, weight (H, T or H, 3, 3), then leaky ReLU."""
+    """Convolution over joints with its normalisation in it, then leaky ReLU.
+
+    Attributes
+    ----------
+    weight : NDArray, shape (3·H, 3·T or 3·H, 3)
+        Channels are (coordinate, frame); the last axis is the joint before, itself, the one after.
+    bias : NDArray, shape (3·H,)
+    slope : float
+    """
 
     weight: Array
     bias: Array
@@ -93,8 +103,8 @@ def fold(weights: Weights) -> FoldedNetwork:
         name = f"decoder.convolutions.{index}"
         convolutions.append(
             FoldedConvolution(
-                weight=tensors[f"{name}.weight"] * scale[:, None, None, None],
-                bias=tensors[f"{name}.bias"] * scale + shift,
+                weight=_along_joints(tensors[f"{name}.weight"] * scale[:, None, None, None]),
+                bias=np.tile(tensors[f"{name}.bias"] * scale + shift, 3),
                 slope=float(tensors[f"decoder.activations.{index}.weight"][0]),
             )
         )
@@ -115,31 +125,45 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
     alive = np.abs(scale) > _DEAD
     if not (time.any() and space.any()):
         alive[:] = False
-    bias = tensors[f"{name}.pointwise.bias"] + np.clip(shift, 0, 6) @ (pointwise * ~alive[:, None])
-    living = np.flatnonzero(alive)
-    a, b = scale[living], shift[living]
-    limits = np.sort(np.stack([-b / a, (6 - b) / a]), axis=0)
+    held = np.where(alive, shift, np.clip(shift, 0, 6))
+    bias: Array = tensors[f"{name}.pointwise.bias"] + held @ pointwise
+    a = np.where(alive, scale, 1.0)
     # Limits beyond float32 never bind, but would become infinite times zero.
-    limits = np.clip(limits, -1e30, 1e30)
-    bias = bias + b @ pointwise[living]
+    limits = np.clip([-shift / a, (6 - shift) / a], -_FAR, _FAR)
+    low, high = np.where(alive, np.sort(limits, axis=0), 0.0)
+    weight = np.where(alive, scale, 0.0)[:, None] * pointwise
 
     residual = None
     if f"{name}.residual.0.weight" in tensors:
         gain, offset = _normalisation(tensors, f"{name}.residual.1")
         residual = tensors[f"{name}.residual.0.weight"].T * gain
         bias = bias + tensors[f"{name}.residual.0.bias"] * gain + offset
+    carried = residual is None and alive.any() and not alive.all()
+    if carried:
+        carrier = int(np.argmin(alive))
+        low[carrier] = high[carrier] = 1.0
+        weight[carrier] = bias
     return FoldedLayer(
         time=time,
         space=space,
-        low=limits[0],
-        high=limits[1],
-        living=living,
-        dead=int(np.sum(~alive)),
-        weight=a[:, None] * pointwise[living],
-        bias=bias,
+        constant=not alive.any(),
+        low=low,
+        high=high,
+        weight=weight,
+        bias=None if carried else bias,
         residual=residual,
         slope=float(tensors[f"{name}.activation.weight"][0]),
     )
+
+
+def _along_joints(weight: Array) -> Array:
+    """Kernel (H, T, coordinate, joint) as one over joints, between (coordinate, frame) channels."""
+    outputs, inputs = weight.shape[:2]
+    kernel = np.zeros((3, outputs, 3, inputs, 3))
+    for coordinate in range(3):
+        for other in range(max(coordinate - 1, 0), min(coordinate + 2, 3)):
+            kernel[coordinate, :, other] = weight[:, :, other - coordinate + 1]
+    return kernel.reshape(3 * outputs, 3 * inputs, 3)
 
 
 def _normalisation(tensors: dict[str, Array], name: str) -> tuple[Array, Array]:

@@ -107,7 +107,7 @@ def build_graph(weights: Weights) -> bytes:
     if network.linear is not None:
         x = _add_linear(graph, network, x, joints, config.horizon)
     else:
-        x = _add_convolutions(graph, network, x)
+        x = _add_convolutions(graph, network, x, joints, frames)
     graph.add("Identity", x)
     helper, kind = graph.onnx.helper, graph.onnx.TensorProto.FLOAT
     graph.nodes[-1].output[0] = "answer"  # type: ignore[attr-defined]
@@ -130,30 +130,24 @@ def build_graph(weights: Weights) -> bytes:
 
 def _add_layer(graph: _Graph, layer: FoldedLayer, x: str) -> str:
     """Rows x of shape (J·T·N, C) → (J·T·N, C')."""
-    bias = graph.constant(layer.bias)
-    if layer.residual is None:
-        residual = x
-    else:
+    bias = "" if layer.bias is None else graph.constant(layer.bias)
+    if layer.residual is not None:
         residual = graph.add("Gemm", x, graph.constant(layer.residual), bias)
-    if not len(layer.living):
-        total = residual if layer.residual is not None else graph.add("Add", residual, bias)
-        return graph.add("LeakyRelu", total, alpha=layer.slope)
-    if layer.dead:
-        x = graph.add("Gather", x, graph.constant(layer.living), axis=1)
+    else:
+        residual = graph.add("Add", x, bias) if bias else x
+    if layer.constant:
+        return graph.add("LeakyRelu", residual, alpha=layer.slope)
     x = graph.reshape(x, *layer.time.shape[:2], -1)
     x = graph.add("MatMul", graph.constant(layer.time), x)
     x = graph.add("Transpose", x, perm=[1, 0, 2])
     x = graph.add("MatMul", graph.constant(layer.space), x)
     x = graph.add("Transpose", x, perm=[1, 0, 2])
-    x = graph.reshape(x, -1, len(layer.living))
+    x = graph.reshape(x, -1, len(layer.low))
     x = graph.add("Max", x, graph.constant(layer.low))
     x = graph.add("Min", x, graph.constant(layer.high))
-    weight = graph.constant(layer.weight)
-    if layer.residual is None:
-        x = graph.add("Gemm", x, weight, bias)
-    else:
-        x = graph.add("MatMul", x, weight)
-    return graph.add("LeakyRelu", graph.add("Add", x, residual), alpha=layer.slope)
+    # One operation once ONNX Runtime has fused it.
+    x = graph.add("Gemm", x, graph.constant(layer.weight), residual)
+    return graph.add("LeakyRelu", x, alpha=layer.slope)
 
 
 def _add_linear(graph: _Graph, network: FoldedNetwork, x: str, joints: int, horizon: int) -> str:
@@ -167,12 +161,17 @@ def _add_linear(graph: _Graph, network: FoldedNetwork, x: str, joints: int, hori
     return graph.add("Transpose", x, perm=[0, 2, 1, 3])
 
 
-def _add_convolutions(graph: _Graph, network: FoldedNetwork, x: str) -> str:
+def _add_convolutions(
+    graph: _Graph, network: FoldedNetwork, x: str, joints: int, frames: int
+) -> str:
     """x of shape (J, T, N, 3)."""
-    x = graph.add("Transpose", x, perm=[2, 1, 3, 0])
+    x = graph.add("Transpose", x, perm=[3, 1, 0, 2])
+    x = graph.reshape(x, 1, 3 * frames, joints, -1)  # people side by side, as in one picture
     for index, convolution in enumerate(network.convolutions):
-        weight, bias = graph.constant(convolution.weight), graph.constant(convolution.bias)
-        y = graph.add("Conv", x, weight, bias, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        weight = graph.constant(convolution.weight[..., None])
+        bias = graph.constant(convolution.bias)
+        y = graph.add("Conv", x, weight, bias, kernel_shape=[3, 1], pads=[1, 0, 1, 0])
         y = graph.add("LeakyRelu", y, alpha=convolution.slope)
         x = y if index == 0 else graph.add("Add", y, x)
-    return graph.add("Transpose", x, perm=[0, 1, 3, 2])
+    x = graph.reshape(x, 3, len(network.convolutions[-1].bias) // 3, joints, -1)
+    return graph.add("Transpose", x, perm=[3, 1, 2, 0])
