@@ -1,7 +1,8 @@
-"""Where the package's configuration, launch files and samples lie, in a checkout or installed."""
+"""Where the package's configuration, launch files and samples lie, and where its cache is."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -31,3 +32,12 @@ def share_path(*parts: str) -> Path:
         f"'{'/'.join(parts)}' is not part of this installation; "
         f"looked in {', '.join(str(root) for root in dict.fromkeys(roots))}"
     )
+
+
+def cache_folder() -> Path:
+    """Folder of what can be fetched or built again: $SES_GCN_CACHE, else in the user's cache."""
+    chosen = os.environ.get("SES_GCN_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "ses_gcn_ros"

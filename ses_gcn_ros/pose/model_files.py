@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.resources import cache_folder
 
 _BASE = "https://storage.googleapis.com/mediapipe-models/pose_landmarker"
 # SHA-256 of version 1 of each file; "latest" may change under us.
@@ -19,15 +20,6 @@ CHECKSUMS = {
     "heavy": "64437af838a65d18e5ba7a0d39b465540069bc8aae8308de3e318aad31fcbc7b",
 }
 _TIMEOUT = 10.0  # s without a byte
-
-
-def cache_folder() -> Path:
-    """Folder of downloaded models: $SES_GCN_CACHE, else ses_gcn_ros in the user's cache."""
-    chosen = os.environ.get("SES_GCN_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "ses_gcn_ros"
 
 
 def model_url(name: str) -> str:

@@ -9,16 +9,21 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from untrained import make_weights
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast import build_engine, write_weights
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.engines.eager import EagerRunner
+from ses_gcn_ros.forecast.engines.folding import FoldedConvolution, FoldedLayer, fold
 from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.sesgcn import SeSGCN
 
 FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 CONFIGS = {
@@ -48,6 +53,71 @@ def answers(weights: Weights, people: int = 3) -> tuple[np.ndarray, np.ndarray]:
     shape = (people, config.observed, config.joints, config.features)
     features = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
     return EagerRunner(weights, "cpu")(features), OnnxRunner(weights, "cpu")(features)
+
+
+def leaky(x: np.ndarray, slope: float) -> np.ndarray:
+    return np.where(x > 0, x, slope * x)
+
+
+def run_layer(layer: FoldedLayer, x: np.ndarray) -> np.ndarray:
+    """A folded layer as its formula says; x of shape (J, T, N, C)."""
+    total = x if layer.residual is None else x @ layer.residual
+    if layer.bias is not None:
+        total = total + layer.bias
+    if not layer.constant:
+        mixed = np.einsum("vqt,vtnc->vqnc", layer.time, x)
+        mixed = np.einsum("qwv,vqnc->wqnc", layer.space, mixed)
+        total = total + np.clip(mixed, layer.low, layer.high) @ layer.weight
+    return leaky(total, layer.slope)
+
+
+def run_convolution(convolution: FoldedConvolution, x: np.ndarray) -> np.ndarray:
+    """A folded convolution; x of shape (N, frames, coordinate, J)."""
+    people, frames, _, joints = x.shape
+    x = x.transpose(0, 2, 1, 3).reshape(people, 3 * frames, joints)
+    x = np.pad(x, ((0, 0), (0, 0), (1, 1)))
+    shifted = np.stack([x[..., k : k + joints] for k in range(3)])
+    y = np.einsum("oik,knij->noj", convolution.weight, shifted) + convolution.bias[:, None]
+    y = leaky(y, convolution.slope)
+    return y.reshape(people, 3, -1, joints).transpose(0, 2, 1, 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    joints=st.integers(1, 22),
+    observed=st.integers(2, 12),
+    horizon=st.integers(1, 25),
+    widths=st.lists(st.integers(1, 9), max_size=4),
+    dead=st.sampled_from([0.0, 0.3, 1.0]),
+    kept=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_each_part_is_exact_for_any_weights(seed, joints, observed, horizon, widths, dead, kept):
+    config = ModelConfig(joints=joints, observed=observed, horizon=horizon, widths=(*widths, 3))
+    weights = trained(config, seed)
+    rng = np.random.default_rng(seed)
+    for name, tensor in weights.tensors.items():
+        if ".mask_" in name:
+            tensor[...] = rng.random(tensor.shape) < kept
+        elif name.endswith((".norm.weight", ".depthwise.weight")):
+            tensor[rng.random(tensor.shape) < dead] = rng.choice([0.0, 1e-38, 1e-31])
+    network = SeSGCN(config).double().eval()
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in weights.tensors.items()}
+    network.load_state_dict(tensors, strict=False)
+    folded = fold(weights)
+    with torch.no_grad():
+        for layer, ours in zip(network.layers, folded.layers, strict=True):
+            x = rng.normal(0, 10, (joints, observed, 2, layer.depthwise["weight"].numel()))
+            np.testing.assert_allclose(
+                run_layer(ours, x), layer(torch.from_numpy(x)).numpy(), rtol=1e-9, atol=1e-9
+            )
+        decoder = network.decoder
+        stages = zip(decoder.convolutions, decoder.norms, decoder.activations, strict=True)
+        for stage, ours in zip(stages, folded.convolutions, strict=True):
+            convolution, norm, activation = stage
+            x = rng.normal(0, 10, (2, convolution.in_channels, 3, joints))
+            theirs = activation(norm(convolution(torch.from_numpy(x)))).numpy()
+            np.testing.assert_allclose(run_convolution(ours, x), theirs, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("people", [1, 5])

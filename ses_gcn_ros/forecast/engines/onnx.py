@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.forecast.engines import folding
+from ses_gcn_ros.forecast.engines.cache import cached, content_key
 from ses_gcn_ros.forecast.engines.folding import FoldedLayer, FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import Weights
 
@@ -49,8 +53,15 @@ class OnnxRunner:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                build_graph(weights), options, providers=["CPUExecutionProvider"]
+                _graph_of(weights, onnxruntime.__version__),
+                options,
+                providers=["CPUExecutionProvider"],
             )
+            config = weights.config
+            still = (1, config.observed, config.joints, config.features)
+            self(np.zeros(still, np.float32))  # the first run is slow: it plans its memory
+        except ModelError:
+            raise
         except Exception as error:  # the library has no common base for its exceptions
             raise ModelError(f"ONNX Runtime can't run '{weights.name}': {error}") from error
 
@@ -63,6 +74,13 @@ class OnnxRunner:
             for start in range(0, len(features), _BLOCK)
         ]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _graph_of(weights: Weights, runtime: str) -> bytes:
+    """Graph from the cache or built; any other version of anything involved builds it anew."""
+    sources = [Path(__file__).read_bytes(), Path(folding.__file__).read_bytes()]
+    key = content_key(weights, [__version__, runtime, np.__version__, *sources])
+    return cached(f"{key}.onnx", lambda: build_graph(weights))
 
 
 class _Graph:
