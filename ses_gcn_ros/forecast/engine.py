@@ -102,9 +102,10 @@ class Engine:
         return unframe(self._runner(framed.features), framed, config) / scale
 
     def _check_values(self, history: NDArray[np.float32]) -> None:
-        finite = np.all(np.isfinite(history), axis=-1)  # (N, T, J)
+        finite = np.isfinite(history)
         if finite.all():
             return
+        finite = np.all(finite, axis=-1)  # (N, T, J)
         if np.isinf(history).any():
             raise InputError("history holds infinite positions; unseen joints are NaN")
         never_seen = np.all(np.isnan(history), axis=(1, 3))

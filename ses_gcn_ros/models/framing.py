@@ -105,34 +105,40 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     config : ModelConfig
         How the network wants it.
     """
-    seen = np.all(np.isfinite(history), axis=(1, 3))
-    if not seen.all():
+    finite = np.isfinite(history)
+    if finite.all():  # much cheaper to find out than for which joints
+        seen = np.ones((len(history), history.shape[2]), np.bool_)
+    else:
+        seen = np.all(finite, axis=(1, 3))
         weights = seen[:, None, :, None].astype(np.float32)
         total = np.where(weights > 0, history, 0).sum(axis=2, keepdims=True)
         centroid = total / np.maximum(weights.sum(axis=2, keepdims=True), 1)
         history = np.where(weights > 0, history, centroid)
 
     count = len(history)
-    origin = np.zeros((count, 1, 1, 3), np.float32)
-    rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
     local = history
     if config.origin:
         root = get_layout(config.layout).root
         origin = history[:, -1:, root : root + 1]
         local = history - origin
+    else:
+        origin = np.zeros((count, 1, 1, 3), np.float32)
     if config.heading:
         rotation = _facing(local[:, -1], seen, config.layout)
-        local = local @ rotation[:, None]
+        local = _turned(local, rotation)
+    else:
+        rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
     base = damped_velocity(local, config.horizon) if config.offset else None
 
-    parts = [local / np.float32(_POSITION_SCALE) if config.origin else local]
+    if not (config.origin or config.motion or config.visibility):
+        return Framed(local, base, origin, rotation, seen)
+    features = np.empty((*local.shape[:3], config.features), np.float32)
+    np.divide(local, _POSITION_SCALE if config.origin else 1.0, out=features[..., :3])
     if config.motion:
-        parts.append((local - local[:, -1:]) / np.float32(_MOTION_SCALE))
+        moved = local - local[:, -1:]
+        np.divide(moved, _MOTION_SCALE, out=features[..., 3:6])
     if config.visibility:
-        parts.append(
-            np.broadcast_to(seen[:, None, :, None], (*local.shape[:3], 1)).astype(np.float32)
-        )
-    features = np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+        features[..., -1] = seen[:, None]
     return Framed(features, base, origin, rotation, seen)
 
 
@@ -144,12 +150,18 @@ def unframe(
     if framed.base is not None:
         path = framed.base + answer * offset_scale(config.horizon, config.fps)
     if config.heading:
-        path = path @ framed.world_from_person.transpose(0, 2, 1)[:, None]
+        path = _turned(path, framed.world_from_person.transpose(0, 2, 1))
     if config.origin:
         path = path + framed.origin
     if not framed.seen.all():
         path = np.where(framed.seen[:, None, :, None], path, np.float32(np.nan))
     return path
+
+
+def _turned(positions: NDArray[np.float32], rotation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row vectors (N, frames, J, 3) times a matrix per person: one product for all its frames."""
+    turned: NDArray[np.float32] = positions.reshape(len(positions), -1, 3) @ rotation
+    return turned.reshape(positions.shape)
 
 
 @cache
