@@ -183,13 +183,21 @@ def _add_convolutions(
     graph: _Graph, network: FoldedNetwork, x: str, joints: int, frames: int
 ) -> str:
     """x of shape (J, T, N, 3)."""
-    x = graph.add("Transpose", x, perm=[3, 1, 0, 2])
-    x = graph.reshape(x, 1, 3 * frames, joints, -1)  # people side by side, as in one picture
+    x = graph.add("Transpose", x, perm=[2, 0, 3, 1])
+    x = graph.reshape(x, -1, joints, 3 * frames)
+    before_and_after = graph.constant(np.array([0, 1, 0, 0, 1, 0]))
+    neighbours = graph.constant(np.arange(joints)[:, None] + np.arange(3))
     for index, convolution in enumerate(network.convolutions):
-        weight = graph.constant(convolution.weight[..., None])
-        bias = graph.constant(convolution.bias)
-        y = graph.add("Conv", x, weight, bias, kernel_shape=[3, 1], pads=[1, 0, 1, 0])
+        outputs, inputs, _ = convolution.weight.shape
+        # Every joint between its neighbours as one row: a product with constant weights, which
+        # ONNX Runtime lays out once and for all.
+        y = graph.add("Pad", x, before_and_after)
+        y = graph.add("Gather", y, neighbours, axis=1)
+        y = graph.reshape(y, -1, 3 * inputs)
+        weight = convolution.weight.transpose(2, 1, 0).reshape(3 * inputs, outputs)
+        y = graph.add("Gemm", y, graph.constant(weight), graph.constant(convolution.bias))
         y = graph.add("LeakyRelu", y, alpha=convolution.slope)
+        y = graph.reshape(y, -1, joints, outputs)
         x = y if index == 0 else graph.add("Add", y, x)
-    x = graph.reshape(x, 3, len(network.convolutions[-1].bias) // 3, joints, -1)
-    return graph.add("Transpose", x, perm=[3, 1, 2, 0])
+    x = graph.reshape(x, -1, joints, 3, len(network.convolutions[-1].bias) // 3)
+    return graph.add("Transpose", x, perm=[0, 3, 1, 2])
