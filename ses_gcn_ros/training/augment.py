@@ -85,9 +85,36 @@ def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, sha
     return windows + strength.astype(np.float32) * noise
 
 
+def misplace_joints(windows: Array, rng: np.random.Generator, offset: float, share: float) -> Array:
+    """Put joints beside where they are, as a pose estimator does with legs behind a table.
+
+    Parameters
+    ----------
+    windows : NDArray, shape (N, T, J, 3)
+        Positions [m], what is to be forecast included: such joints stay wrong.
+    rng : numpy.random.Generator
+        Source of chance.
+    offset : float
+        Largest displacement along each axis [m]; constant throughout a window.
+    share : float
+        Share of the windows concerned, with up to a third of the joints in each.
+    """
+    count, _, joints, _ = windows.shape
+    wrong = _some_joints(rng, count, joints, share)
+    offsets = rng.uniform(-offset, offset, (count, 1, joints, 3)).astype(np.float32)
+    return windows + offsets * wrong[:, None, :, None]
+
+
 def drop_joints(windows: Array, rng: np.random.Generator, share: float) -> Array:
     """Hide joints throughout (NaN) in a share of the windows: up to a third of the joints each."""
     count, _, joints, _ = windows.shape
-    affected = rng.random((count, 1)) < share
-    hidden = affected & (rng.random((count, joints)) < rng.uniform(0, 1 / 3, (count, 1)))
+    hidden = _some_joints(rng, count, joints, share)
     return np.where(hidden[:, None, :, None], np.float32(np.nan), windows)
+
+
+def _some_joints(
+    rng: np.random.Generator, count: int, joints: int, share: float
+) -> NDArray[np.bool_]:
+    """Mask (N, J) of up to a third of the joints, in a share of the windows."""
+    chosen = rng.random((count, joints)) < rng.uniform(0, 1 / 3, (count, 1))
+    return chosen & (rng.random((count, 1)) < share)

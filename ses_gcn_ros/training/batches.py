@@ -53,6 +53,8 @@ def draw_batch(
         windows = augment.mirror(windows, rng, config.layout)
     if recipe.size or recipe.proportions:
         windows = augment.resize(windows, rng, config.layout, recipe.size, recipe.proportions)
+    if recipe.misplaced_share:
+        windows = augment.misplace_joints(windows, rng, recipe.misplaced, recipe.misplaced_share)
     history, future = windows[:, : config.observed], windows[:, config.observed :]
     if recipe.noise:
         history = augment.camera_noise(history, rng, recipe.noise, recipe.noise_share)

@@ -62,6 +62,8 @@ class AugmentRecipe:
     turn: float = option(0.0, "random turn about the vertical, ± radians", minimum=0, maximum=3.2)
     noise: float = option(0.0, "largest deviation of camera noise [m]", minimum=0, maximum=0.2)
     noise_share: float = option(0.5, "share of windows with noise", minimum=0, maximum=1)
+    misplaced: float = option(0.0, "largest offset of wrong joints [m]", minimum=0, maximum=1)
+    misplaced_share: float = option(0.0, "share of windows with any", minimum=0, maximum=1)
     unseen_share: float = option(0.0, "share of windows with unseen joints", minimum=0, maximum=1)
 
 

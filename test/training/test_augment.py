@@ -64,6 +64,15 @@ def test_noise_has_the_strength_and_share_asked_for(drawn):
     assert strength.max() < 0.021
 
 
+def test_misplaced_joints_stay_beside_where_they_are(drawn):
+    moved = augment.misplace_joints(drawn, np.random.default_rng(0), 0.3, 0.5) - drawn
+    np.testing.assert_allclose(moved, moved[:, :1].repeat(35, axis=1), atol=1e-5)
+    wrong = (np.abs(moved[:, 0]) > 1e-4).any(axis=-1)
+    assert 0.3 < wrong.any(axis=1).mean() < 0.55
+    assert wrong.mean() < 0.12
+    assert 0.25 < np.abs(moved).max() <= 0.3 + 1e-5
+
+
 def test_hidden_joints_are_hidden_throughout(drawn):
     hidden = np.isnan(augment.drop_joints(drawn, np.random.default_rng(0), 0.5))
     assert (hidden.all(axis=(1, 3)) == hidden.any(axis=(1, 3))).all()
@@ -91,7 +100,14 @@ def test_turning_a_batch_is_turning_the_motion(drawn):
 def test_a_batch_is_decided_by_its_seed(source):
     config = ModelConfig(origin=True, heading=True, offset=True, motion=True, visibility=True)
     recipe = AugmentRecipe(
-        tempo=0.2, size=0.1, proportions=0.1, turn=0.5, noise=0.01, unseen_share=0.5
+        tempo=0.2,
+        size=0.1,
+        proportions=0.1,
+        turn=0.5,
+        noise=0.01,
+        misplaced=0.2,
+        misplaced_share=0.5,
+        unseen_share=0.5,
     )
     first, again, other = (
         draw_batch(source, np.random.default_rng(seed), 16, config, recipe) for seed in (1, 1, 2)
