@@ -95,8 +95,18 @@ build() {
   echo "$wanted" >"$stamp"
 }
 
+# The environment as an underlay for colcon, as /opt/ros/<distribution>/setup.bash is.
+write_setup_file() {
+  cat >"$venv/setup.bash" <<EOF
+source "$venv/bin/activate"
+export AMENT_PREFIX_PATH="$venv\${AMENT_PREFIX_PATH:+:\$AMENT_PREFIX_PATH}"
+export CMAKE_PREFIX_PATH="$venv\${CMAKE_PREFIX_PATH:+:\$CMAKE_PREFIX_PATH}"
+EOF
+}
+
 system_packages
 python_packages
+write_setup_file
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   # A real one, from a sourced distribution, is left to serve.
