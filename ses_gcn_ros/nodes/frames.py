@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import tf_transformations
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -60,7 +61,7 @@ class Frames:
             found = self._buffer.lookup_transform(self.world, frame, when)
         except TransformException as error:
             raise InputError(f"no transform from '{frame}' to '{self.world}': {error}") from error
-        world_from_frame = matrices([found])[0]
+        world_from_frame = matrix(found)
         return positions @ world_from_frame[:3, :3].T + world_from_frame[:3, 3]
 
     def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
@@ -90,8 +91,18 @@ class Frames:
             raise RobotError(f"tf of {frame} missing: {error}") from error
 
 
+def matrix(stamped: TransformStamped) -> Array:
+    """Matrix (4, 4) of a transform."""
+    turn, shift = stamped.transform.rotation, stamped.transform.translation
+    result: Array = tf_transformations.concatenate_matrices(
+        tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
+        tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
+    )
+    return result
+
+
 def matrices(transforms: Sequence[TransformStamped]) -> Array:
-    """Matrices (N, 4, 4) of transforms."""
+    """Matrices (N, 4, 4) of transforms, all at once."""
     turns, shifts = [], []
     for stamped in transforms:
         turn, shift = stamped.transform.rotation, stamped.transform.translation

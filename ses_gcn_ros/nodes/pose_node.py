@@ -18,7 +18,7 @@ from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.frames import matrices
+from ses_gcn_ros.nodes.frames import matrix
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.pose.camera import (
@@ -169,7 +169,7 @@ class PoseNode(ManagedNode):
                 f"no transform from '{frame_id}' to target_frame '{target}' ({error}); "
                 "publish it, or set 'camera_pose'"
             ) from error
-        return matrices([found])[0]
+        return matrix(found)
 
     # Diagnostics ------------------------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""Drawings for RViz have stable ids, end by themselves, and are deleted when their subject goes."""
+
+from __future__ import annotations
+
+import numpy as np
+from std_msgs.msg import Header
+from test_conversions import some_forecast, some_skeleton
+from visualization_msgs.msg import Marker
+
+from ses_gcn_ros.nodes.markers import (
+    LIFETIME,
+    MarkerBoard,
+    capsule_markers,
+    closest_pair_markers,
+    forecast_markers,
+    skeleton_markers,
+)
+
+HEADER = Header(frame_id="world")
+
+
+def keys(message, action):
+    return {(marker.ns, marker.id) for marker in message.markers if marker.action == action}
+
+
+def test_a_person_keeps_the_same_markers_from_frame_to_frame():
+    board = MarkerBoard()
+    first = board.show(HEADER, skeleton_markers([some_skeleton(1)]))
+    second = board.show(HEADER, skeleton_markers([some_skeleton(2)]))
+    assert keys(first, Marker.ADD) == keys(second, Marker.ADD)
+    assert not keys(second, Marker.DELETE)
+    assert all(marker.lifetime == LIFETIME for marker in second.markers)
+    assert all(marker.header.frame_id == "world" for marker in second.markers)
+
+
+def test_a_person_who_is_gone_is_deleted_once():
+    board = MarkerBoard()
+    shown = keys(board.show(HEADER, skeleton_markers([some_skeleton(1)])), Marker.ADD)
+    assert keys(board.show(HEADER, []), Marker.DELETE) == shown
+    assert not board.show(HEADER, []).markers
+
+
+def test_unseen_joints_are_not_drawn():
+    points = [p for marker in skeleton_markers([some_skeleton(1)]) for p in marker.points]
+    assert points
+    assert np.isfinite([(p.x, p.y, p.z) for p in points]).all()
+
+
+def test_a_forecast_fades_with_the_horizon():
+    lines = [m for m in forecast_markers([some_forecast(1)]) if m.type == Marker.LINE_LIST]
+    alphas = [marker.color.a for marker in lines]
+    assert len(lines) > 2
+    assert alphas == sorted(alphas, reverse=True)
+    assert alphas[-1] < 0.5 * alphas[0]
+
+
+def test_a_capsule_is_a_cylinder_along_its_axis():
+    starts, ends = np.array([[0.0, 0.0, 1.0]]), np.array([[0.3, 0.0, 1.4]])
+    markers = capsule_markers("robot", starts, ends, np.array([0.1]), (0.5, 0.5, 0.5))
+    (body,) = (marker for marker in markers if marker.type == Marker.CYLINDER)
+    assert np.isclose(body.scale.z, 0.5)
+    assert np.isclose(body.scale.x, 0.2)
+    centre = (body.pose.position.x, body.pose.position.y, body.pose.position.z)
+    np.testing.assert_allclose(centre, (0.15, 0.0, 1.2))
+
+
+def test_the_closest_pair_is_drawn_with_its_distance():
+    line, text = closest_pair_markers(np.zeros(3), np.array([0.0, 0.4, 0.3]), 0.5, 2)
+    assert len(line.points) == 2
+    assert text.text == "0.50 m"
