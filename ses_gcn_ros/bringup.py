@@ -11,7 +11,7 @@ from pathlib import Path
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import share_path
 
-Value = bool | int | float | str
+Value = bool | int | float | str | list[str]
 
 # What the demo robot does at full speed, for the node that watches it [m/s, m/s²].
 DEMO_ROBOT: Mapping[str, Value] = {
@@ -88,6 +88,8 @@ def plan_workcell(
         # The forecaster, the safety node and perhaps the recorder must hear the first message.
         source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}
         source["subscribers"] = 3 if record else 2
+        if demo_robot:
+            source["topics"] = ["skeletons"]  # the robot of the recording would be a second one
         plans.append(NodePlan("bag_player", source, ends_run=True))
     elif video:
         source = {"source": "video", "video": video, "exit_at_end": True}

@@ -16,7 +16,9 @@ class PlayerConfig:
     """Parameters of the bag player."""
 
     bag: str = option("", "Bag folder or file to play; the sample recording when empty.")
-    topics: tuple[str, ...] = option(("skeletons",), "Topics of the bag to play, by name.")
+    topics: tuple[str, ...] = option(
+        (), "Topics of the bag to play; skeletons, and TF where recorded, when empty."
+    )
     rate: float = option(
         1.0, "Recorded seconds played per second of real time.", minimum=0.01, maximum=100.0
     )
@@ -27,7 +29,7 @@ class PlayerConfig:
         1.0, "Time on /clock before the first message [s], for nodes to settle.", minimum=0.0
     )
     subscribers: int = option(
-        1, "Listeners that each topic must have before the playing begins.", minimum=0
+        1, "Listeners that each topic but TF must have before the playing begins.", minimum=0
     )
     autostart: bool = option(True, "Configure and activate without being asked to.")
 

@@ -16,6 +16,8 @@ from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.resources import share_path
 
+TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}
+
 
 class BagPlayer(ManagedNode):
     """Play a recording once its listeners are there, and end with it."""
@@ -28,20 +30,24 @@ class BagPlayer(ManagedNode):
     def configure(self) -> None:
         """Open the bag."""
         self.bag = self.config.bag or share_path("config", "demo", "visitor")
-        messages = read_raw(self.bag, self.config.topics)
+        self.types = topics_of(self.bag)
+        transforms = [topic for topic in TRANSFORMS if topic in self.types]
+        self.topics = self.config.topics or ("skeletons", *transforms)
+        messages = read_raw(self.bag, self.topics)
         self.playback: Playback[RawMessage] = Playback((m.stamp, m) for m in messages)
         if self.playback.ended:
-            raise BagError(f"bag '{self.bag}' has no message on {', '.join(self.config.topics)}")
+            raise BagError(f"bag '{self.bag}' has no message on {', '.join(self.topics)}")
 
     def activate(self) -> None:
         """Start the clock, which waits for the listeners."""
         self.clock = self.while_active(self.create_publisher(Clock, "/clock", qos.STREAM))
-        types = topics_of(self.bag)
         self.outputs: dict[str, Any] = {
             topic: self.while_active(
-                self.create_publisher(message_type(types[topic]), topic, qos.STREAM)
+                self.create_publisher(
+                    message_type(self.types[topic]), topic, TRANSFORMS.get(topic, qos.STREAM)
+                )
             )
-            for topic in self.config.topics
+            for topic in self.topics
         }
         self.started: float | None = None
         period = 1.0 / self.config.clock_frequency
@@ -64,7 +70,8 @@ class BagPlayer(ManagedNode):
     def _heard(self) -> bool:
         return all(
             publisher.get_subscription_count() >= self.config.subscribers
-            for publisher in self.outputs.values()
+            for topic, publisher in self.outputs.items()
+            if topic not in TRANSFORMS
         )
 
 

@@ -20,6 +20,14 @@ LATCHED = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
 )
 
+# As tf2's broadcasters offer them; every static transform is kept for whoever comes late.
+TRANSFORMS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+STATIC_TRANSFORMS = QoSProfile(
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
 
 def stream(reliability: str = "reliable", deadline: float | None = None) -> QoSProfile:
     """Profile of skeletons, forecasts and states.
