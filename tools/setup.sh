@@ -108,9 +108,19 @@ system_packages
 python_packages
 write_setup_file
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
+# served PACKAGE: whether a sourced distribution brings it, so that no stand-in is wanted
+served() {
+  "$venv/bin/python" - "$1" "$venv" <<'EOF'
+import importlib.util
+import sys
+
+package, environment = sys.argv[1:]
+spec = importlib.util.find_spec(package)
+sys.exit(not (spec and spec.origin and not spec.origin.startswith(environment)))
+EOF
+}
+
 for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
-  # A real one, from a sourced distribution, is left to serve.
-  [ -d "$venv/build/$package" ] || ! imports $package || continue
-  build underlay/$package
+  served $package || build underlay/$package
 done
 build .
