@@ -95,6 +95,18 @@ build() {
   echo "$wanted" >"$stamp"
 }
 
+# served PACKAGE: whether a sourced distribution brings it, so that no stand-in is wanted
+served() {
+  "$venv/bin/python" - "$1" "$venv" <<'EOF'
+import importlib.util
+import sys
+
+package, environment = sys.argv[1:]
+spec = importlib.util.find_spec(package)
+sys.exit(not (spec and spec.origin and not spec.origin.startswith(environment)))
+EOF
+}
+
 # The environment as an underlay for colcon, as /opt/ros/<distribution>/setup.bash is.
 write_setup_file() {
   cat >"$venv/setup.bash" <<EOF
@@ -108,18 +120,6 @@ system_packages
 python_packages
 write_setup_file
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
-# served PACKAGE: whether a sourced distribution brings it, so that no stand-in is wanted
-served() {
-  "$venv/bin/python" - "$1" "$venv" <<'EOF'
-import importlib.util
-import sys
-
-package, environment = sys.argv[1:]
-spec = importlib.util.find_spec(package)
-sys.exit(not (spec and spec.origin and not spec.origin.startswith(environment)))
-EOF
-}
-
 for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   served $package || build underlay/$package
 done
