@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Sequences
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +81,13 @@ class RandomWindows:
     Parameters
     ----------
     sequences : sequence of Sequence
-        What to draw from; every second of it is as likely as any other.
+        What to draw from; a second of one is as likely as of another, but for `weights`.
     length : int
         Frames per window.
     fps : float
         Frame rate of the windows [Hz].
+    weights : dict of str to float, optional
+        How much likelier a second is in sequences with a tag than in others.
 
     Raises
     ------
@@ -91,7 +95,13 @@ class RandomWindows:
         If no sequence is as long as a window, or their layouts differ.
     """
 
-    def __init__(self, sequences: Sequences[Sequence], length: int, fps: float) -> None:
+    def __init__(
+        self,
+        sequences: Sequences[Sequence],
+        length: int,
+        fps: float,
+        weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         layouts = {sequence.layout for sequence in sequences}
         if len(layouts) > 1:
             raise InputError(f"sequences of different layouts: {', '.join(sorted(layouts))}")
@@ -110,7 +120,9 @@ class RandomWindows:
         self._steps = np.linspace(0, 1, length)
         # Seconds of choice for the start, and a little for the windows that just fit.
         room = (self._lengths - 1) / self._rates - seconds + 1 / fps
-        self._probability = room / room.sum()
+        factors = [math.prod(weights.get(tag, 1.0) for tag in s.tags) for s in usable]
+        likely = room * np.array(factors)
+        self._probability = likely / likely.sum()
 
     def sample(
         self, rng: np.random.Generator, count: int, tempo: float = 0.0

@@ -61,7 +61,12 @@ class Trainer:
     ) -> None:
         self.recipe, self.checkpoint, self.device = recipe, checkpoint, device
         config, plan = recipe.model, recipe.training
-        self._source = RandomWindows(split.train, config.observed + config.horizon, config.fps)
+        self._source = RandomWindows(
+            split.train,
+            config.observed + config.horizon,
+            config.fps,
+            {"core": recipe.data.core_weight},
+        )
         self._identity = _identity(recipe, split, start)
         torch.manual_seed(plan.seed)
         self.network = SeSGCN(config, plan.dropout).to(device)

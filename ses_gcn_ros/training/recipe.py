@@ -27,6 +27,9 @@ class DataRecipe:
     left_out: tuple[str, ...] = option(
         (), "sequences used for nothing, by the beginning of their names"
     )
+    core_weight: float = option(
+        1.0, "how much likelier windows of sequences tagged 'core' are drawn", minimum=0.01
+    )
     stride: int = option(2, "frames between windows in evaluation", minimum=1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,14 @@ def test_random_windows_stay_within_their_sequence():
     far = [ramp(40), ramp(40, start=10_000)]
     drawn = RandomWindows(far, 35, 25).sample(np.random.default_rng(0), 300, tempo=0.5)
     assert np.diff(drawn, axis=1).max() < 0.01
+
+
+def test_tagged_sequences_are_drawn_more_often():
+    plain, core = ramp(135), ramp(135, start=10_000)
+    core = dataclasses.replace(core, tags=frozenset({"core", "walk"}))
+    source = RandomWindows([plain, core], 35, 25, {"core": 3.0})
+    drawn = source.sample(np.random.default_rng(0), 3000)[:, 0, 0, 0]
+    assert np.mean(drawn > 5) == pytest.approx(0.75, abs=0.04)
 
 
 def test_every_second_of_a_recording_is_as_likely():
