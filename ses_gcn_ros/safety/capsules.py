@@ -225,8 +225,16 @@ def _compile() -> Callable[..., None]:
     """Compile the kernel on first use: importing numba takes half a second."""
     import numba
 
+    types: Any = numba.types
+    # One signature for arrays that may and that may not be written: left to itself, numba would
+    # compile again, for seconds, when the first person comes.
+    given = [types.Array(types.float64, axes, "C", readonly=True) for axes in (3, 3, 2)]
+    filled = [types.Array(types.float64, 3, "C")] * 3
     jit: Any = functools.partial(
-        numba.njit, error_model="numpy", fastmath={"nsz", "arcp", "contract", "reassoc"}
+        numba.njit,
+        types.void(*given, *given, *filled),
+        error_model="numpy",
+        fastmath={"nsz", "arcp", "contract", "reassoc"},
     )
     try:
         return jit(cache=True)(_pairs)

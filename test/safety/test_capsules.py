@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.safety import capsule_distances
+from ses_gcn_ros.safety import capsule_distances, capsules
 
 BACKENDS = ["numba", "numpy"]
 
@@ -190,3 +190,14 @@ def test_no_people_and_no_links_give_empty_arrays():
 def test_an_unknown_back_end_is_refused():
     with pytest.raises(ConfigError, match="'cuda' is unknown"):
         capsule_distances((0, 0, 0), (1, 0, 0), 0, (0, 0, 0), (1, 0, 0), 0, backend="cuda")
+
+
+def test_the_kernel_is_compiled_once_whether_arrays_may_be_written_or_not():
+    pytest.importorskip("numba")
+    points = np.zeros((2, 4, 3))
+    frozen = points + 1.0
+    frozen.setflags(write=False)
+    capsule_distances(points, frozen, 0.1, frozen, points, 0.1, backend="numba")
+    capsule_distances(frozen, points, 0.1, points, frozen, 0.1, backend="numba")
+    (kernel,) = capsules._backend("numba").args
+    assert len(kernel.signatures) == 1, "a second one costs seconds when the first person comes"
