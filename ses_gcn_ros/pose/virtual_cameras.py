@@ -1,0 +1,140 @@
+"""Virtual cameras: what the landmarks of recorded motion would look like to a detector.
+
+>>> rng = np.random.default_rng(0)
+>>> view = sample_view(rng, target=(0.0, 0.0, 0.9))
+>>> pixels, confidence = observe(view, positions, rng)      # positions (T, J, 3) in the cell [m]
+>>> in_camera = view.to_camera(positions)                   # (T, J, 3) in the optical frame
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.view import View
+
+WIDTH, HEIGHT = 1280, 720  # px
+DISTANCE = (2.0, 4.0)  # m, camera to target over the floor
+MOUNTING = (1.2, 2.4)  # m, the camera above the floor
+FIELD_OF_VIEW = (60.0, 70.0)  # deg, horizontal
+NOISE = 3.0  # px, standard deviation in u and in v
+OUTLIERS = 0.05  # share of joints found somewhere else on or about the body
+MISSING = 0.10  # share of joints not found
+_ROLL = math.radians(2.0)  # standard deviation of a camera that isn't quite level
+_CONFIDENCE = (0.5, 1.0)  # of a joint found, right or wrong: a detector that errs is as sure
+
+
+def look_at(place: ArrayLike, target: ArrayLike, roll: float = 0.0) -> NDArray[np.float64]:
+    """Optical frame in the cell, 4×4, of a camera at `place` that looks at `target`.
+
+    Parameters
+    ----------
+    place, target : array-like, shape (3,)
+        Points of the cell [m], z up; not one above the other.
+    roll : float
+        Turn about the optical axis [rad].
+    """
+    forward = np.asarray(target, np.float64) - np.asarray(place, np.float64)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, (0.0, 0.0, 1.0))
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    transform = np.eye(4)
+    transform[:3, 0] = math.cos(roll) * right + math.sin(roll) * down
+    transform[:3, 1] = math.cos(roll) * down - math.sin(roll) * right
+    transform[:3, 2] = forward
+    transform[:3, 3] = place
+    return transform
+
+
+def sample_view(
+    rng: np.random.Generator,
+    target: ArrayLike,
+    *,
+    heading: float | None = None,
+    distance: tuple[float, float] = DISTANCE,
+) -> View:
+    """A camera somewhere around a target, looking at it.
+
+    Parameters
+    ----------
+    rng : Generator
+        Chance.
+    target : array-like, shape (3,)
+        What it looks at, in the cell [m]; the middle of a body, for instance.
+    heading : float, optional
+        Direction from the target to the camera about the vertical [rad]; any by default.
+    distance : (float, float)
+        Least and greatest distance over the floor [m].
+    """
+    aim = np.asarray(target, np.float64)
+    angle = rng.uniform(-math.pi, math.pi) if heading is None else heading
+    away = rng.uniform(*distance)
+    place = np.array([aim[0] + away * math.cos(angle), aim[1] + away * math.sin(angle), 0.0])
+    place[2] = rng.uniform(*MOUNTING)
+    camera = camera_from_view(WIDTH, HEIGHT, rng.uniform(*FIELD_OF_VIEW))
+    return View(camera, look_at(place, aim, rng.normal(0.0, _ROLL)))
+
+
+def sample_views(
+    rng: np.random.Generator,
+    target: ArrayLike,
+    count: int,
+    *,
+    distance: tuple[float, float] = DISTANCE,
+) -> list[View]:
+    """Cameras around a target, each in its own sector so that no two look from one side."""
+    sector = 2.0 * math.pi / count
+    first = rng.uniform(-math.pi, math.pi)
+    headings = first + sector * (np.arange(count) + rng.uniform(-0.25, 0.25, count))
+    return [sample_view(rng, target, heading=h, distance=distance) for h in headings.tolist()]
+
+
+def observe(
+    view: View,
+    points: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    noise: float = NOISE,
+    outliers: float = OUTLIERS,
+    missing: float = MISSING,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a detector would find of joints: noisy, sometimes wrong, sometimes missing.
+
+    Parameters
+    ----------
+    view : View
+        The camera.
+    points : array-like, shape (..., J, 3)
+        Joints in the cell [m].
+    rng : Generator
+        Chance.
+    noise : float
+        Standard deviation in u and in v [px].
+    outliers : float
+        Share of joints that are found anywhere in the body's box, a quarter larger on each side.
+    missing : float
+        Share of joints that are not found. Those outside of the picture are never found.
+
+    Returns
+    -------
+    pixels : NDArray, shape (..., J, 2)
+        NaN where a joint was not found.
+    confidence : NDArray, shape (..., J)
+        0 where a joint was not found; it does not tell right from wrong.
+    """
+    exact = view.project(points)
+    pixels = exact + rng.normal(0.0, noise, exact.shape)
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanmin(exact, -2, keepdims=True), np.nanmax(exact, -2, keepdims=True)
+        anywhere = low + (high - low) * rng.uniform(-0.25, 1.25, exact.shape)
+        astray = rng.random(exact.shape[:-1]) < outliers
+        pixels = np.where(astray[..., None], anywhere, pixels)
+        size = (view.camera.width, view.camera.height)
+        inside = np.all((exact >= 0.0) & (exact < size) & (pixels >= 0.0) & (pixels < size), -1)
+    found = inside & (rng.random(exact.shape[:-1]) >= missing)
+    confidence = np.where(found, rng.uniform(*_CONFIDENCE, found.shape), 0.0)
+    return np.where(found[..., None], pixels, np.nan), confidence
