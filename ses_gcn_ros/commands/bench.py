@@ -1,73 +1,104 @@
-"""``ses-gcn bench``: what a forecast costs on this machine."""
+"""``ses-gcn bench``: what things cost on this machine."""
 
 from __future__ import annotations
 
+import importlib
 import json
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from ses_gcn_ros.errors import InputError
+
 if TYPE_CHECKING:
-    from ses_gcn_ros.evaluation.benchmark import Timing
+    from ses_gcn_ros.evaluation.benchmarks.section import Section
+
+SECTIONS = ("engines", "geometry")
 
 
 def bench(
+    section: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Repeatable; all if left out: {', '.join(SECTIONS)}."),
+    ] = None,
     weights: Annotated[
         list[Path] | None,
         typer.Option(help="Weights file, repeatable; the ones that ship if left out."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of a minute.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A look: fewer calls.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    save: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Page to write, like docs/ has.")] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="JSON file to show instead of measuring.")
+    ] = None,
 ) -> None:
-    """Time every engine against SeS-GCN as its authors wrote it, and the safety geometry.
+    """Time the parts and the whole, each against what it is to be compared with.
 
-    Example: ses-gcn bench --weights chico25.safetensors --json > bench.json
+    Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """
-    from ses_gcn_ros.evaluation import benchmark
-    from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
+    from ses_gcn_ros.evaluation.benchmarks import document
+    from ses_gcn_ros.forecast.weights import write_atomically
 
-    seconds = 0.5 if quick else 6.0
-    timings: list[Timing] = []
-    missing: dict[str, str] = {}
-    for loaded in [read_weights(path) for path in weights or [DEFAULT_WEIGHTS]]:
-        more, absent = benchmark.benchmark_forecast(loaded, seconds=seconds)
-        timings += more
-        missing |= absent
-    timings += benchmark.benchmark_distances(seconds=seconds / 4)
+    console = Console(stderr=True)
+    content = document.read(saved) if saved else _measure(section, weights, quick, console)
+    text = json.dumps(content, indent=2) + "\n"
+    if save is not None:
+        write_atomically(save, text.encode())
+    if markdown is not None:
+        write_atomically(markdown, document.markdown(content).encode())
     if as_json:
-        print(json.dumps(benchmark.as_json(timings, missing), indent=2))
-        return
-    machine = benchmark.describe_machine()
+        print(text, end="")
+    else:
+        _show(content)
+
+
+def _measure(
+    names: list[str] | None, weights: list[Path] | None, quick: bool, console: Console
+) -> dict[str, Any]:
+    from ses_gcn_ros.evaluation.benchmarks import document
+    from ses_gcn_ros.forecast.weights import read_weights
+
+    for name in names or []:
+        if name not in SECTIONS:
+            raise InputError(f"there is no section '{name}'; choose from {', '.join(SECTIONS)}")
+    networks = [read_weights(path) for path in weights or []]
+    sections: list[Section] = []
+    with console.status("") as status:
+
+        def progress(text: str) -> None:
+            status.update(text)
+
+        for name in names or SECTIONS:
+            run = importlib.import_module(f"ses_gcn_ros.evaluation.benchmarks.{name}").run
+            if name == "engines":
+                run = partial(run, weights=networks)
+            sections.append(run(quick, progress))
+    return document.as_json(sections, quick=quick)
+
+
+def _show(content: dict[str, Any]) -> None:
+    from ses_gcn_ros.evaluation.benchmarks.document import describe
+    from ses_gcn_ros.evaluation.benchmarks.section import Section
+
     console = Console()
-    console.print(_table(timings))
-    for engine, reason in missing.items():
-        console.print(f"{engine} was not measured: {reason}")
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    console.print(f"{machine['processor']}, load {machine['load']:.1f}; {versions}", style="dim")
+    for section in map(Section.from_json, content["sections"]):
+        if section.rows:
+            console.print(_table(section))
+        for note in section.notes:
+            console.print(note)
+    console.print(describe(content), style="dim")
 
 
-def _table(timings: list[Timing]) -> Table:
-    table = Table(title="One thread each, taking turns")
-    for name in ("what", "people", "by"):
-        table.add_column(name, justify="right" if name == "people" else "left", no_wrap=True)
-    for name in ("median µs", "p99 µs", "× faster", "error mm"):
-        table.add_column(name, justify="right")
-    before: tuple[str, int] | None = None
-    for timing in timings:
-        group = timing.subject, timing.people
-        if before not in (None, group):
-            table.add_section()
-        shown = (timing.subject, str(timing.people)) if group != before else ("", "")
-        before = group
-        table.add_row(
-            *shown,
-            timing.contender,
-            f"{1e6 * timing.median:.0f}",
-            f"{1e6 * timing.p99:.0f}",
-            f"{timing.ratio:.1f}",
-            f"{1e3 * timing.error:.4f}",
-        )
+def _table(section: Section) -> Table:
+    table = Table(title=section.title)
+    for column in section.columns:
+        text = isinstance(section.rows[0].get(column.key), str)
+        table.add_column(column.heading, justify="left" if text else "right")
+    for row in section.rows:
+        table.add_row(*(column.show(row) for column in section.columns))
     return table

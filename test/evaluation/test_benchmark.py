@@ -11,8 +11,9 @@ import torch
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
-from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.evaluation import benchmark
+from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.evaluation.benchmarks import document, engines, geometry
+from ses_gcn_ros.evaluation.benchmarks.section import Section
 from ses_gcn_ros.evaluation.reference import reference_model
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
@@ -34,44 +35,72 @@ def test_the_reference_is_the_authors_network(shared_data, tmp_path, horizon):
     assert np.abs(answer - golden["y64"]).max() < 1e-6  # mm
 
 
+def quietly(_: str) -> None:
+    """Progress that nobody looks at."""
+
+
 def test_every_engine_meets_the_reference_at_every_size():
     weights = read_weights(DEFAULT_WEIGHTS)
-    timings, missing = benchmark.benchmark_forecast(weights, (1, 3), seconds=0.0)
+    rows, missing = engines.measure(weights, (1, 3), seconds=0.0, progress=quietly)
     assert not missing
-    assert [(timing.people, timing.contender) for timing in timings] == [
+    assert [(row["people"], row["by"]) for row in rows] == [
         (people, name) for people in (1, 3) for name in ("reference", "onnx", "eager")
     ]
-    for timing in timings:
-        assert 0 < timing.median <= timing.p99
-        assert timing.calls >= 10
-        assert timing.error < 1e-5  # m
-    assert [timing.ratio for timing in timings if timing.contender == "reference"] == [1, 1]
+    for row in rows:
+        assert 0 < row["median"] <= row["p99"]
+        assert row["calls"] >= 10
+        assert row["error"] < 1e-5  # m
+    assert [row["ratio"] for row in rows if row["by"] == "reference"] == [1, 1]
 
 
 def test_an_engine_that_can_not_be_built_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    timings, missing = benchmark.benchmark_forecast(
-        read_weights(DEFAULT_WEIGHTS), (1,), seconds=0.0
+    rows, missing = engines.measure(
+        read_weights(DEFAULT_WEIGHTS), (1,), seconds=0.0, progress=quietly
     )
-    assert [timing.contender for timing in timings] == ["reference", "eager"]
+    assert [row["by"] for row in rows] == ["reference", "eager"]
     assert "needs onnxruntime" in missing["onnx"]
 
 
 def test_without_torch_there_is_no_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match="reference needs torch"):
-        benchmark.benchmark_forecast(read_weights(DEFAULT_WEIGHTS), (1,), seconds=0.0)
+        engines.run(True, quietly)
 
 
 def test_distances_are_the_same_compiled_and_not():
-    timings = benchmark.benchmark_distances((1,), seconds=0.0)
-    assert [timing.contender for timing in timings] == ["numpy", "numba"]
-    assert all(timing.error < 1e-9 for timing in timings)
+    section = geometry.run(True, quietly)
+    assert [row["by"] for row in section.rows] == ["numpy", "numba"] * 2
+    assert all(row["error"] < 1e-9 for row in section.rows)
 
 
-def test_the_command_prints_json():
-    said = CliRunner().invoke(app, ["bench", "--quick", "--json"])
+def test_the_command_prints_saves_and_shows_again(tmp_path):
+    saved, page = tmp_path / "bench.json", tmp_path / "bench.md"
+    said = CliRunner().invoke(
+        app, ["bench", "--quick", "--section", "geometry", "--json", "--save", str(saved)]
+    )
     assert said.exit_code == 0, said.output
     result = json.loads(said.stdout)
+    assert result == json.loads(saved.read_text())
     assert {"processor", "cores", "versions"} <= set(result["machine"])
-    assert {timing["part"] for timing in result["timings"]} == {"forecast", "distances"}
+    assert [section["name"] for section in result["sections"]] == ["geometry"]
+    said = CliRunner().invoke(app, ["bench", "--from", str(saved), "--markdown", str(page)])
+    assert said.exit_code == 0, said.output
+    section = Section.from_json(result["sections"][0])
+    assert section.title in said.stdout
+    for row in section.rows:
+        cells = [column.show(row) for column in section.columns]
+        assert "| " + " | ".join(cells) + " |" in page.read_text()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"sections": [{"name": "engines"}]}'])
+def test_a_file_without_measurements_is_refused(tmp_path, content):
+    path = tmp_path / "bench.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match="holds no measurements"):
+        document.read(path)
+
+
+def test_an_unknown_section_is_named():
+    said = CliRunner().invoke(app, ["bench", "--section", "speed"])
+    assert "there is no section 'speed'" in str(said.exception)
