@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ModelError
 
+NETWORKS = ("sesgcn", "stsgcn", "dctmlp")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -16,18 +18,18 @@ class ModelConfig:
     `heading`, `offset`, `motion` and `visibility` are what this project adds (see `framing`).
     """
 
+    network: str = option("sesgcn", "which network", choices=NETWORKS)
     layout: str = option("chico15", "joint layout of input and output")
     joints: int = option(15, "number of joints J", minimum=1)
     observed: int = option(10, "frames in, T", minimum=2)
     horizon: int = option(25, "frames out, H", minimum=1)
     fps: float = option(25.0, "frame rate of both [Hz]", minimum=1)
     unit: str = option("m", "unit that the network was trained in", choices=("m", "mm"))
-    widths: tuple[int, ...] = option(
-        (66, 66, 66, 66, 3), "features after each space-time layer", minimum=1
-    )
+    widths: tuple[int, ...] = option((66, 66, 66, 66, 3), "features after each layer", minimum=1)
     head: str = option(
         "temporal",
-        "decoder: the published temporal convolutions, or one linear map per joint",
+        "decoder of the graph networks: the published temporal convolutions, or one linear map "
+        "per joint",
         choices=("temporal", "linear"),
     )
     origin: bool = option(False, "positions relative to the last root joint")
@@ -50,8 +52,11 @@ class ModelConfig:
             If the decoder can't take what the last layer gives, or options contradict each other.
         """
         if not self.widths:
-            raise ModelError("a SeS-GCN needs at least one layer; widths is empty")
-        if self.head == "temporal" and self.widths[-1] != 3:
+            raise ModelError("a network needs at least one layer; widths is empty")
+        if self.network == "dctmlp":
+            if len(set(self.widths)) > 1:
+                raise ModelError(f"the blocks of a DCT-MLP are of one width, not {self.widths}")
+        elif self.head == "temporal" and self.widths[-1] != 3:
             raise ModelError(
                 f"the temporal decoder takes 3 features per joint, not {self.widths[-1]}; "
                 "end widths with 3 or take head 'linear'"

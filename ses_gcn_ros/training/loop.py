@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ses_gcn_ros.datasets.windows import RandomWindows
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.forecast.weights import Weights, write_atomically
-from ses_gcn_ros.models.sesgcn import SeSGCN
+from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.shapes import tensor_shapes
 from ses_gcn_ros.training.batches import Batch, answer_scale, draw_batch
 from ses_gcn_ros.training.recipe import Recipe, flat
@@ -69,7 +69,7 @@ class Trainer:
         )
         self._identity = _identity(recipe, split, start)
         torch.manual_seed(plan.seed)
-        self.network = SeSGCN(config, plan.dropout).to(device)
+        self.network = build_network(config, plan.dropout).to(device)
         if start is not None:
             if start.config != config:
                 raise ConfigError(

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from ses_gcn_ros.forecast.weights import Weights
+from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.sesgcn import SeSGCN
 from ses_gcn_ros.models.shapes import tensor_shapes
 
 
 def make_weights(config: ModelConfig, seed: int = 0) -> Weights:
     """Untrained weights of a network, with a radius."""
     torch.manual_seed(seed)
-    state = SeSGCN(config).state_dict()
+    state = build_network(config).state_dict()
     rng = np.random.default_rng(seed)
     tensors = {name: state[name].numpy() for name in tensor_shapes(config)}
     for name, tensor in tensors.items():

@@ -34,14 +34,14 @@ class EagerRunner:
             raise ModelError(
                 f"engine 'eager' needs torch, which is not installed: {error}"
             ) from None
-        from ses_gcn_ros.models.sesgcn import SeSGCN
+        from ses_gcn_ros.models.build import build_network
 
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:
             raise ModelError("device is 'cuda' but torch finds no GPU; set device to cpu or auto")
         self.device = "cuda" if cuda and device != "cpu" else "cpu"
         self._torch = torch
-        network = SeSGCN(weights.config)
+        network = build_network(weights.config)
         # Not strict: batch counters of the normalisation only matter in training.
         tensors = {name: torch.from_numpy(tensor) for name, tensor in weights.tensors.items()}
         network.load_state_dict(tensors, strict=False)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.shapes import DECODER_LAYERS
 
@@ -91,7 +92,15 @@ class FoldedNetwork:
 
 
 def fold(weights: Weights) -> FoldedNetwork:
-    """Fold a network; everything is computed in double precision."""
+    """Fold a network; everything is computed in double precision.
+
+    Raises
+    ------
+    ModelError
+        If the network is not one that can be folded.
+    """
+    if weights.config.network != "sesgcn":
+        raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
     layers = [_fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]
     if weights.config.head == "linear":

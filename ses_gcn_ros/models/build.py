@@ -1,0 +1,29 @@
+"""The network that a configuration describes."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.dctmlp import DCTMLP
+from ses_gcn_ros.models.sesgcn import SeSGCN
+from ses_gcn_ros.models.stsgcn import STSGCN
+
+_NETWORKS: dict[str, type[SeSGCN | STSGCN | DCTMLP]] = {
+    "sesgcn": SeSGCN,
+    "stsgcn": STSGCN,
+    "dctmlp": DCTMLP,
+}
+
+
+def build_network(config: ModelConfig, dropout: float = 0.0) -> nn.Module:
+    """Untrained network: features (N, T, J, C) → path (N, H, J, 3).
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Which network, and its sizes.
+    dropout : float
+        Share left out in each layer, in training.
+    """
+    return _NETWORKS[config.network](config, dropout)
