@@ -184,12 +184,19 @@ def open_replay(folder: str | Path) -> Replay:
     """
     folder = Path(folder)
     try:
-        text = json.loads((folder / DESCRIPTION).read_text())
+        text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         if text.pop("format") != FORMAT:
             raise BagError(f"'{folder}' holds a replay of another version; run evaluate again")
-        about = About(**{k: tuple(v) if isinstance(v, list) else v for k, v in text.items()})
-        arrays = {name: open_array(folder / f"{name}.npy") for name in (*_FRAMES, *_PEOPLE)}
-        states = {name: open_array(folder / f"states_{name}.npy") for name in _STATES}
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in text.items()
+        }
+        about = About(**fields)
+        arrays: dict[str, Any] = {
+            name: open_array(folder / f"{name}.npy") for name in (*_FRAMES, *_PEOPLE)
+        }
+        states: dict[str, Any] = {
+            name: open_array(folder / f"states_{name}.npy") for name in _STATES
+        }
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BagError(f"'{folder}' holds no replay, or only a part of one: {error}") from error
     return Replay(about=about, states=States(**states), **arrays)

@@ -77,6 +77,25 @@ class CapsuleDistances:
     def b_point(self) -> Array:
         return self.b_axis - self._b[2][..., None] * self.normal
 
+    def at(self, index: tuple[int, ...]) -> CapsuleDistances:
+        """Only the pair at an index: its points cost nothing for all the others."""
+        return CapsuleDistances(
+            self.distance[index],
+            self.a_fraction[index],
+            self.b_fraction[index],
+            self._pick(self._a, index),
+            self._pick(self._b, index),
+        )
+
+    def _pick(self, capsules: tuple[Array, Array, Array], index: tuple[int, ...]) -> Any:
+        shape = self.distance.shape
+        start, end, radius = capsules
+        return (
+            np.broadcast_to(start, (*shape, 3))[index],
+            np.broadcast_to(end, (*shape, 3))[index],
+            np.broadcast_to(radius, shape)[index],
+        )
+
 
 def capsule_distances(
     a_start: ArrayLike,
@@ -192,54 +211,54 @@ def _unit(x: Array) -> Array:
 
 
 def _solve_compiled(
-    kernel: Callable[..., None], a: Capsules, b: Capsules
+    kernel: Callable[..., tuple[Array, Array, Array]], a: Capsules, b: Capsules
 ) -> tuple[Array, Array, Array]:
-    """Arrange the pairs as groups of (limbs × links), the form that the kernel is fast in."""
-    a_shape, b_shape = _lead(a), _lead(b)
-    shape = np.broadcast_shapes(a_shape, b_shape)
-    a_shape = (1,) * (len(shape) - len(a_shape)) + a_shape
-    b_shape = (1,) * (len(shape) - len(b_shape)) + b_shape
-    a_lead = b_lead = groups = shape
-    limbs = links = 1
-    if len(shape) >= 2 and a_shape[-1] == 1 and b_shape[-2] == 1:
-        limbs, links = shape[-2:]
-        a_lead, b_lead, groups = (*shape[:-1], 1), (*shape[:-2], 1, links), shape[:-2]
-    size = math.prod(groups)
-    out = np.empty((3, size, limbs, links))
-    a_flat, b_flat = _flatten(a, a_lead, (size, limbs)), _flatten(b, b_lead, (size, links))
-    kernel(*a_flat, *b_flat, out[0], out[1], out[2])
-    distance, s, t = out.reshape(3, *shape)
+    """Hand the pairs over as (limbs) × (links), the form that the kernel is fast in."""
+    a_lead, b_lead = _lead(a), _lead(b)
+    crossed = max(len(a_lead), len(b_lead)) >= 2 and a_lead[-1:] in ((), (1,))
+    if crossed and b_lead[-2:-1] in ((), (1,)):
+        limbs, links = a_lead[-2:-1] or (1,), b_lead[-1:] or (1,)
+        return kernel(
+            *_core(a, (*limbs, 1), np.s_[..., 0]), *_core(b, (1, *links), np.s_[..., 0, :])
+        )
+    solved = kernel(*_core(a, (), np.s_[..., None]), *_core(b, (), np.s_[..., None]))
+    distance, s, t = (part[..., 0, 0] for part in solved)
     return distance, s, t
 
 
-def _flatten(capsules: Capsules, lead: tuple[int, ...], flat: tuple[int, int]) -> list[Array]:
-    flattened = []
+def _core(capsules: Capsules, lead: tuple[int, ...], pick: Any) -> list[Array]:
+    """Spread each part over the axes `lead`, then pick from them; other axes broadcast later."""
+    picked = []
     for part, tail in zip(capsules, ((3,), (3,), ()), strict=True):
-        if part.shape != lead + tail:
-            part = np.broadcast_to(part, lead + tail)
-        flattened.append(np.ascontiguousarray(part).reshape(flat + tail))
-    return flattened
+        core = lead + tail
+        if part.shape[part.ndim - len(core) :] != core:
+            part = np.broadcast_to(part, np.broadcast_shapes(part.shape, core))
+        picked.append(part[(*pick, slice(None))] if tail else part[pick])
+    return picked
 
 
-def _compile() -> Callable[..., None]:
-    """Compile the kernel on first use: importing numba takes half a second."""
+def _compile() -> Callable[..., tuple[Array, Array, Array]]:
+    """Compile the kernel on first use: importing numba takes half a second.
+
+    As a generalised ufunc it broadcasts all other axes itself and takes arrays of any strides,
+    also those that may not be written, with this one compilation.
+    """
     import numba
 
-    types: Any = numba.types
-    # One signature for arrays that may and that may not be written: left to itself, numba would
-    # compile again, for seconds, when the first person comes.
-    given = [types.Array(types.float64, axes, "C", readonly=True) for axes in (3, 3, 2)]
-    filled = [types.Array(types.float64, 3, "C")] * 3
-    jit: Any = functools.partial(
-        numba.njit,
-        types.void(*given, *given, *filled),
-        error_model="numpy",
+    rows, radii = numba.float64[:, :], numba.float64[:]
+    compiled: Any = functools.partial(
+        numba.guvectorize,
+        [numba.void(rows, rows, radii, rows, rows, radii, rows, rows, rows)],
+        "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)",
+        nopython=True,
         fastmath={"nsz", "arcp", "contract", "reassoc"},
     )
     try:
-        return jit(cache=True)(_pairs)
+        kernel = compiled(cache=True)(_pairs)
     except RuntimeError:  # neither the package's nor the user's cache folder can be written
-        return jit()(_pairs)
+        kernel = compiled()(_pairs)
+    solve: Callable[..., tuple[Array, Array, Array]] = kernel
+    return solve
 
 
 def _pairs(
@@ -253,44 +272,48 @@ def _pairs(
     a_fraction: Any,
     b_fraction: Any,
 ) -> None:
-    """Fill (groups, limbs, links) from (groups, limbs, 3) and (groups, links, 3); for numba.
+    """Fill (limbs, links) from (limbs, 3) and (links, 3); for numba.
 
-    Links are copied to one array per coordinate and the inner loop has no branches, so that the
-    compiler turns it into vector instructions.
+    Links are copied to one row per coordinate, answers go to rows first, and the inner loop over
+    rows has no branches, so that the compiler turns it into vector instructions.
     """
-    groups, limbs, links = distance.shape
-    link = np.empty((7, links))
-    for g in range(groups):
+    limbs, links = distance.shape
+    row = np.empty((11, links))
+    for m in range(links):
+        for k in range(3):
+            row[k, m] = b_start[m, k]
+            row[3 + k, m] = b_end[m, k] - b_start[m, k]
+        row[6, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
+        row[7, m] = b_radius[m]
+    for n in range(limbs):
+        px, py, pz = a_start[n, 0], a_start[n, 1], a_start[n, 2]
+        ux, uy, uz = a_end[n, 0] - px, a_end[n, 1] - py, a_end[n, 2] - pz
+        aa = ux * ux + uy * uy + uz * uz
+        inverse_aa = 1.0 / (aa + TINY)
+        radius = a_radius[n]
         for m in range(links):
-            for k in range(3):
-                link[k, m] = b_start[g, m, k]
-                link[3 + k, m] = b_end[g, m, k] - b_start[g, m, k]
-            link[6, m] = link[3, m] ** 2 + link[4, m] ** 2 + link[5, m] ** 2
-        for n in range(limbs):
-            px, py, pz = a_start[g, n, 0], a_start[g, n, 1], a_start[g, n, 2]
-            ux, uy, uz = a_end[g, n, 0] - px, a_end[g, n, 1] - py, a_end[g, n, 2] - pz
-            aa = ux * ux + uy * uy + uz * uz
-            inverse_aa = 1.0 / (aa + TINY)
-            radius = a_radius[g, n]
-            for m in range(links):
-                vx, vy, vz, ee = link[3, m], link[4, m], link[5, m], link[6, m]
-                rx, ry, rz = px - link[0, m], py - link[1, m], pz - link[2, m]
-                bb = ux * vx + uy * vy + uz * vz
-                cc = ux * rx + uy * ry + uz * rz
-                ff = vx * rx + vy * ry + vz * rz
-                area = aa * ee
-                sine = area - bb * bb
-                sine = sine if sine > PARALLEL * area else math.inf
-                s = (bb * ff - cc * ee) / sine
-                s = s if s > 0.0 else 0.0
-                s = s if s < 1.0 else 1.0
-                t = (bb * s + ff) / (ee + TINY)
-                t = t if t > 0.0 else 0.0
-                t = t if t < 1.0 else 1.0
-                s = (bb * t - cc) * inverse_aa
-                s = s if s > 0.0 else 0.0
-                s = s if s < 1.0 else 1.0
-                x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
-                distance[g, n, m] = math.sqrt(x * x + y * y + z * z) - radius - b_radius[g, m]
-                a_fraction[g, n, m] = s
-                b_fraction[g, n, m] = t
+            vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[6, m]
+            rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
+            bb = ux * vx + uy * vy + uz * vz
+            cc = ux * rx + uy * ry + uz * rz
+            ff = vx * rx + vy * ry + vz * rz
+            area = aa * ee
+            sine = area - bb * bb
+            sine = sine if sine > PARALLEL * area else math.inf
+            s = (bb * ff - cc * ee) / sine
+            s = s if s > 0.0 else 0.0
+            s = s if s < 1.0 else 1.0
+            t = (bb * s + ff) / (ee + TINY)
+            t = t if t > 0.0 else 0.0
+            t = t if t < 1.0 else 1.0
+            s = (bb * t - cc) * inverse_aa
+            s = s if s > 0.0 else 0.0
+            s = s if s < 1.0 else 1.0
+            x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
+            row[8, m] = math.sqrt(x * x + y * y + z * z) - radius - row[7, m]
+            row[9, m] = s
+            row[10, m] = t
+        for m in range(links):
+            distance[n, m] = row[8, m]
+            a_fraction[n, m] = row[9, m]
+            b_fraction[n, m] = row[10, m]

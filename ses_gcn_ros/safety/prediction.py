@@ -110,13 +110,14 @@ def meet(
         return None
     step = int(touching[0])
     n, m = divmod(int(distance[step].argmin()), distance.shape[2])
+    here = met.at((step, n, m))
     pair = Pair(
         person_id=group.person_ids[n],
         limb=limbs.names[n],
         frame=model.names[m],
         distance=float(distance[step, n, m]),
-        human_point=met.a_point[step, n, m],
-        robot_point=met.b_point[step, n, m],
+        human_point=here.a_point,
+        robot_point=here.b_point,
     )
     return Predicted(_crossing(times, nearest, step, now), pair)
 

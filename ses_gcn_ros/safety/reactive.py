@@ -43,9 +43,10 @@ class Breakdown:
     human_speed: float  # v_h, m/s
     robot_speed: float  # v_r, m/s
     reaction_time: float  # T_r, s
-    human: float  # S_h, m
-    reaction: float  # S_r, m
-    stopping: float  # S_s, m
+    stopping_time: float  # T_s, s
+    human_term: float  # S_h, m
+    reaction_term: float  # S_r, m
+    stopping_term: float  # S_s, m
     intrusion: float  # C, m
     human_uncertainty: float  # Z_d, m
     robot_uncertainty: float  # Z_r, m
@@ -54,9 +55,9 @@ class Breakdown:
     def total(self) -> float:
         """S_p [m]."""
         return (
-            self.human
-            + self.reaction
-            + self.stopping
+            self.human_term
+            + self.reaction_term
+            + self.stopping_term
             + self.intrusion
             + self.human_uncertainty
             + self.robot_uncertainty
@@ -177,13 +178,14 @@ def assess_now(
 
     def pair(index: tuple[int, int]) -> Pair:
         n, m = index
+        here = met.at(index)
         return Pair(
             person_id=people.ids[people.person[n]],
             limb=limbs.names[n],
             frame=model.names[m],
             distance=float(distance[index]),
-            human_point=met.a_point[index],
-            robot_point=met.b_point[index],
+            human_point=here.a_point,
+            robot_point=here.b_point,
         )
 
     limits = []
@@ -229,9 +231,10 @@ def _breakdown(
         human_speed=float(v_h[at]),
         robot_speed=float(v_r[at]),
         reaction_time=t_r,
-        human=weight * float(terms.human[at]),
-        reaction=weight * float(terms.reaction[at]),
-        stopping=weight * float(terms.stopping[at]),
+        stopping_time=float(np.broadcast_to(terms.stopping_time, v_r.shape)[at]),
+        human_term=weight * float(terms.human[at]),
+        reaction_term=weight * float(terms.reaction[at]),
+        stopping_term=weight * float(terms.stopping[at]),
         intrusion=weight * float(terms.intrusion),
         human_uncertainty=weight * float(terms.human_uncertainty),
         robot_uncertainty=weight * float(terms.robot_uncertainty),
