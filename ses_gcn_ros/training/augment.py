@@ -64,6 +64,34 @@ def _tree(layout: str) -> tuple[Array, list[int], list[int]]:
     return ancestors, parents, [min(joint, described.mirror[joint]) for joint in range(joints)]
 
 
+def slow_travel(
+    windows: Array, rng: np.random.Generator, layout: str, now: int, share: float
+) -> Array:
+    """Let people get less far over the ground while their limbs move as they did.
+
+    Motion capture mostly holds brisk walking. Without it a network takes a stance for a stride.
+
+    Parameters
+    ----------
+    windows : NDArray, shape (N, T, J, 3)
+        Positions [m], z up.
+    rng : numpy.random.Generator
+        Source of chance.
+    layout : str
+        Joint layout.
+    now : int
+        Frame that stays where it is.
+    share : float
+        Share of the windows concerned; each travels a factor within [0, 1] as far.
+    """
+    root = get_layout(layout).root
+    travelled = windows[:, :, root : root + 1, :2] - windows[:, now : now + 1, root : root + 1, :2]
+    lost = rng.random((len(windows), 1, 1, 1)) * (rng.random((len(windows), 1, 1, 1)) < share)
+    slower = windows.copy()
+    slower[..., :2] -= lost.astype(np.float32) * travelled
+    return slower
+
+
 def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, share: float) -> Array:
     """Add what a camera adds: noise whose strength differs by person and joint.
 

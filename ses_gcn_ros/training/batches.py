@@ -53,6 +53,9 @@ def draw_batch(
         windows = augment.mirror(windows, rng, config.layout)
     if recipe.size or recipe.proportions:
         windows = augment.resize(windows, rng, config.layout, recipe.size, recipe.proportions)
+    if recipe.slow_share:
+        now = config.observed - 1
+        windows = augment.slow_travel(windows, rng, config.layout, now, recipe.slow_share)
     if recipe.misplaced_share:
         windows = augment.misplace_joints(windows, rng, recipe.misplaced, recipe.misplaced_share)
     history, future = windows[:, : config.observed], windows[:, config.observed :]

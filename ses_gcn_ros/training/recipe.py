@@ -63,6 +63,9 @@ class AugmentRecipe:
     size: float = option(0.0, "change of body size, within exp(±size)", minimum=0, maximum=1)
     proportions: float = option(0.0, "change of each bone, within exp(±p)", minimum=0, maximum=1)
     turn: float = option(0.0, "random turn about the vertical, ± radians", minimum=0, maximum=3.2)
+    slow_share: float = option(
+        0.0, "share of windows in which people get less far over the ground", minimum=0, maximum=1
+    )
     noise: float = option(0.0, "largest deviation of camera noise [m]", minimum=0, maximum=0.2)
     noise_share: float = option(0.5, "share of windows with noise", minimum=0, maximum=1)
     misplaced: float = option(0.0, "largest offset of wrong joints [m]", minimum=0, maximum=1)

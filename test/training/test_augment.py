@@ -118,3 +118,19 @@ def test_a_batch_is_decided_by_its_seed(source):
     assert np.isfinite(first.features).all()
     assert np.isfinite(first.target).all()
     assert (first.weight == 0).any()
+
+
+def test_slower_people_move_their_limbs_as_they_did_and_get_less_far(drawn):
+    root = get_layout(LAYOUT).root
+    slower = augment.slow_travel(drawn, np.random.default_rng(0), LAYOUT, 9, 0.5)
+    about_root = [w - w[:, :, root : root + 1] for w in (drawn, slower)]
+    np.testing.assert_allclose(about_root[0], about_root[1], atol=1e-5)
+    np.testing.assert_array_equal(slower[:, 9], drawn[:, 9])
+    np.testing.assert_array_equal(slower[..., 2], drawn[..., 2])
+    before, after = (
+        np.linalg.norm(w[:, -1, root, :2] - w[:, 9, root, :2], axis=-1) for w in (drawn, slower)
+    )
+    factor = after / before
+    assert (factor <= 1 + 1e-4).all()
+    assert 0.4 < np.mean(factor > 1 - 1e-4) < 0.6
+    assert 0.15 < np.quantile(factor, 0.25) < 0.6
