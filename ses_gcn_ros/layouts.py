@@ -71,6 +71,15 @@ TABLES: dict[str, str] = {
         l_hip < l_shoulder, r_hip < r_shoulder
         l_knee < l_hip, r_knee < r_hip
         l_ankle < l_knee, r_ankle < r_knee""",
+    # OpenPose's COCO model, ZED SDK BODY_18 and ROS4HRI's Skeleton2D: COCO with a neck.
+    "openpose18": """
+        nose < neck
+        neck, r_shoulder < neck, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_shoulder < neck, l_elbow < l_shoulder, l_wrist < l_elbow
+        r_hip < neck, r_knee < r_hip, r_ankle < r_knee
+        l_hip < neck, l_knee < l_hip, l_ankle < l_knee
+        r_eye < nose, l_eye < nose
+        r_ear < r_eye, l_ear < l_eye""",
     # OpenPose BODY_25 (Cao et al., TPAMI 2019).
     "openpose25": """
         nose < neck
@@ -100,6 +109,46 @@ TABLES: dict[str, str] = {
         head < neck, nose < head, l_eye < nose, l_ear < l_eye
         r_eye < nose, r_ear < r_eye
         l_heel < l_ankle, r_heel < r_ankle""",
+    # Stereolabs ZED SDK, BODY_FORMAT BODY_38.
+    "zed38": """
+        pelvis, spine_1=navel < pelvis, spine_2=spine < spine_1, spine_3=chest < spine_2
+        neck < spine_3, nose < neck
+        l_eye < nose, r_eye < nose
+        l_ear < l_eye, r_ear < r_eye
+        l_clavicle < spine_3, r_clavicle < spine_3
+        l_shoulder < l_clavicle, r_shoulder < r_clavicle
+        l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow
+        l_hip < pelvis, r_hip < pelvis
+        l_knee < l_hip, r_knee < r_hip
+        l_ankle < l_knee, r_ankle < r_knee
+        l_big_toe=l_toe < l_ankle, r_big_toe=r_toe < r_ankle
+        l_small_toe < l_ankle, r_small_toe < r_ankle
+        l_heel < l_ankle, r_heel < r_ankle
+        l_thumb < l_wrist, r_thumb < r_wrist
+        l_index < l_wrist, r_index < r_wrist
+        l_middle=l_hand_tip < l_wrist, r_middle=r_hand_tip < r_wrist
+        l_pinky < l_wrist, r_pinky < r_wrist""",
+    # Azure Kinect Body Tracking SDK.
+    "kinect32": """
+        pelvis, spine_navel=navel < pelvis, spine_chest=chest < spine_navel, neck < spine_chest
+        l_clavicle < spine_chest, l_shoulder < l_clavicle, l_elbow < l_shoulder
+        l_wrist < l_elbow, l_hand < l_wrist, l_hand_tip < l_hand
+        l_thumb < l_wrist
+        r_clavicle < spine_chest, r_shoulder < r_clavicle, r_elbow < r_shoulder
+        r_wrist < r_elbow, r_hand < r_wrist, r_hand_tip < r_hand
+        r_thumb < r_wrist
+        l_hip < pelvis, l_knee < l_hip, l_ankle < l_knee, l_foot=l_toe < l_ankle
+        r_hip < pelvis, r_knee < r_hip, r_ankle < r_knee, r_foot=r_toe < r_ankle
+        head < neck, nose < head, l_eye < nose, l_ear < l_eye
+        r_eye < nose, r_ear < r_eye""",
+    # Frames of a ROS4HRI body (REP-155 and the URDF of human_description).
+    "hri15": """
+        body=pelvis, torso=neck < body, head < torso
+        l_shoulder < torso, l_elbow < l_shoulder, l_wrist < l_elbow
+        r_shoulder < torso, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_hip < body, l_knee < l_hip, l_ankle < l_knee
+        r_hip < body, r_knee < r_hip, r_ankle < r_knee""",
     # Kinect's first skeleton in the order of MSR Action3D (Li, Zhang, Liu, CVPRW 2010).
     "kinect20": """
         l_shoulder < shoulder_center, r_shoulder < shoulder_center
@@ -127,7 +176,10 @@ EXTRA_LIMBS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "coco17": (("l_shoulder", "r_shoulder"), ("l_hip", "r_hip"), ("l_ear", "r_ear")),
     "openpose25": (("l_ear", "r_ear"), ("l_heel", "l_big_toe"), ("r_heel", "r_big_toe")),
+    "openpose18": (("l_ear", "r_ear"), ("l_hip", "r_hip")),
     "zed34": (("l_ear", "r_ear"), ("l_heel", "l_foot"), ("r_heel", "r_foot")),
+    "zed38": (("l_ear", "r_ear"), ("l_heel", "l_big_toe"), ("r_heel", "r_big_toe")),
+    "kinect32": (("l_ear", "r_ear"),),
 }
 
 # Joints whose tree edge is no limb of its own: the face, within the head's capsule.
@@ -161,7 +213,7 @@ RADII: dict[str, float] = {
     "head_top": 0.12,
     "ear": 0.12,
 }
-TRUNK_SIDE_RADIUS = 0.18  # m; shoulder to hip, where a layout has no spine
+TRUNK_SIDE_RADIUS = 0.18  # m; shoulder or neck to hip, where a layout has no spine
 
 # How to make a canonical joint that a source lacks: alternatives in order of preference, each a
 # linear combination of canonical joints. Weights sum to one, so that conversion commutes with

@@ -127,7 +127,7 @@ def _other_side(joint: str) -> str:
 
 
 def _limb_radius(start: str, end: str) -> float:
-    if start.endswith("shoulder") and end.endswith("hip"):
+    if start.endswith(("shoulder", "neck")) and end.endswith("hip"):
         return TRUNK_SIDE_RADIUS
     return RADII[_without_side(end)]
 

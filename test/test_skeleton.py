@@ -27,8 +27,12 @@ SIZES = {
     "h36m32": 32,
     "mediapipe33": 33,
     "coco17": 17,
+    "openpose18": 18,
     "openpose25": 25,
     "zed34": 34,
+    "zed38": 38,
+    "kinect32": 32,
+    "hri15": 15,
     "kinect20": 20,
 }
 layouts = st.sampled_from(layout_names())

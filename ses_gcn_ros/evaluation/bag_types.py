@@ -16,6 +16,7 @@ from rosbags.interfaces import (
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ses_gcn_ros.evaluation.foreign_types import DEFINITIONS
 from ses_gcn_ros.resources import share_path
 
 _LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
@@ -24,9 +25,11 @@ _FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
 
 @cache
 def typestore() -> Typestore:
-    """Message definitions of ROS 2 Kilted and of this package."""
+    """Message definitions of ROS 2 Kilted, of this package and of those it reads skeletons from."""
     store = get_typestore(Stores.ROS2_KILTED)
     types = {}
+    for name, text in DEFINITIONS.items():
+        types.update(get_types_from_msg(text, name))
     for path in sorted(share_path("msg").glob("*.msg")):
         types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
     store.register(types)
