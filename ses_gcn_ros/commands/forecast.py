@@ -56,7 +56,7 @@ def import_official(
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Recording to train on (.npz).")],
+    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
@@ -74,7 +74,7 @@ def train(
     """
     import torch
 
-    from ses_gcn_ros.datasets.sequences import read_recording
+    from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.forecast import read_weights
     from ses_gcn_ros.training.recipe import load_recipe
     from ses_gcn_ros.training.run import train as run
@@ -84,7 +84,7 @@ def train(
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
     torch.set_num_threads(threads)
-    chosen, recording = load_recipe(recipe), read_recording(data)
+    chosen, recording = load_recipe(recipe), read_dataset(data)
     first = None if start is None else read_weights(start)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:

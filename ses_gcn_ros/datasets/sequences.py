@@ -1,24 +1,33 @@
-"""Sequences of human motion, read from npz files of the form of this project's recordings.
+"""Sequences of human motion, and the files that this project keeps them in.
 
-A file holds ``ids``, ``lengths``, ``fps`` and one or more arrays ``…_mm`` (ΣT, J, 3), int16
-[mm], all sequences one after the other; a JSON of the same name may say more about each.
+A recording is an npz file of ``ids``, ``lengths``, ``fps`` and one or more arrays, all sequences
+one after the other: ``…_mm`` (ΣT, J, 3), int16 [mm], or ``…_m``, float32 [m]. It may hold
+``layout`` (chico15 without), ``subjects`` and ``tags`` (space between them) of each sequence and
+``about``, a JSON object; a JSON file of the same name may hold the last three instead. No pickles.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import zipfile
+from collections.abc import Callable
+from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.datasets.arrays import load_arrays
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.weights import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 _LAYOUT = "chico15"
+_FARTHEST = np.iinfo(np.int16).max / 1000  # m
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +48,8 @@ class Sequence:
         Frame rate [Hz].
     layout : str
         Joint layout.
-    stored : NDArray, shape (T, J, 3), int16
-        Positions [mm], z up.
+    source : NDArray or callable
+        The positions as stored, or what reads them when they are first looked at.
     """
 
     name: str
@@ -49,20 +58,37 @@ class Sequence:
     tags: frozenset[str]
     fps: float
     layout: str
-    stored: NDArray[np.int16]
+    source: NDArray[Any] | Callable[[], NDArray[Any]]
 
     def __len__(self) -> int:
         return len(self.stored)
 
+    @cached_property
+    def stored(self) -> NDArray[Any]:
+        """Positions as stored, shape (T, J, 3): int16 [mm] or float32 [m]."""
+        stored = self.source() if callable(self.source) else self.source
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            frame, joint = np.argwhere(~np.isfinite(stored))[0, :2]
+            raise InputError(
+                f"sequence '{self.name}' is not finite at frame {frame}, joint "
+                f"{get_layout(self.layout).joints[joint]}; cut it there or fill the gap"
+            )
+        return stored
+
+    @property
+    def per_metre(self) -> np.float32:
+        """Stored units per metre."""
+        return np.float32(1000 if self.stored.dtype.kind == "i" else 1)
+
     @property
     def positions(self) -> NDArray[np.float32]:
         """Positions [m], shape (T, J, 3), converted when asked for."""
-        return self.stored.astype(np.float32) / np.float32(1000)
+        return self.stored.astype(np.float32) / self.per_metre
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A file of sequences and what has to be said about it.
+    """A file or folder of sequences and what has to be said about it.
 
     Attributes
     ----------
@@ -70,7 +96,7 @@ class Recording:
         Name of the file.
     sequences : list of Sequence
     about : dict of str to str
-        Licence and acknowledgement, where the file's JSON gives them.
+        Licence and acknowledgement, where they are known.
     """
 
     name: str
@@ -79,7 +105,7 @@ class Recording:
 
 
 def read_recording(path: str | os.PathLike[str]) -> Recording:
-    """Read a file of motion sequences.
+    """Read a file of motion sequences; arrays stored without compression stay on disk.
 
     Raises
     ------
@@ -87,60 +113,142 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
         If the file is missing, of another form, or its arrays don't fit one another.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no recording at '{path}'")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"'{path}' is no npz file of arrays: {error}") from error
-    motions = {name: array for name, array in arrays.items() if name.endswith("_mm")}
+    arrays = load_arrays(path)
+    motions = {name: array for name, array in arrays.items() if name.endswith(("_mm", "_m"))}
     if not motions or not {"ids", "lengths", "fps"} <= set(arrays):
         raise InputError(
             f"'{path}' holds {', '.join(arrays) or 'nothing'}; a recording holds ids, lengths, "
-            "fps and positions in arrays named …_mm"
+            "fps and positions in arrays named …_mm or …_m"
         )
-    lengths = arrays["lengths"].astype(int)
-    joints = len(get_layout(_LAYOUT).joints)
+    layout = str(arrays.get("layout", _LAYOUT))
+    joints = len(get_layout(layout).joints)
+    lengths, fps = arrays["lengths"].astype(int), arrays["fps"]
+    if fps.ndim or not 0 < float(fps) < np.inf:
+        raise InputError(
+            f"fps of '{path}' is {fps.tolist()}; a recording has one rate above 0, so resample its "
+            "sequences to one"
+        )
     for name, motion in motions.items():
         if motion.shape != (lengths.sum(), joints, 3):
             raise InputError(
-                f"'{name}' of '{path}' has shape {motion.shape}; lengths and layout {_LAYOUT} ask "
+                f"'{name}' of '{path}' has shape {motion.shape}; lengths and layout {layout} ask "
                 f"for ({lengths.sum()}, {joints}, 3)"
             )
-    details, about = _details(path.with_suffix(".json"))
+        wanted = np.int16 if name.endswith("_mm") else np.float32
+        if motion.dtype != wanted:
+            raise InputError(
+                f"'{name}' of '{path}' holds {motion.dtype}; it takes {np.dtype(wanted)}"
+            )
+    ids = arrays["ids"].tolist()
+    details, about = _details(path, ids, arrays)
     ends = np.cumsum(lengths)
     sequences = []
-    for index, (identity, start, end) in enumerate(
-        zip(arrays["ids"].tolist(), ends - lengths, ends, strict=True)
-    ):
-        detail = details.get(identity, {})
+    for index, (identity, start, end) in enumerate(zip(ids, ends - lengths, ends, strict=True)):
+        subject, tags = details.get(identity, ("", None))
         for name, motion in motions.items():
-            role = name.removesuffix("_mm")
+            role = name.rpartition("_")[0]
             sequences.append(
                 Sequence(
                     name=identity if len(motions) == 1 else f"{identity}/{role}",
                     index=index,
-                    subject=str(detail.get("cmu_subject") or ""),
-                    tags=frozenset(
-                        [str(detail.get("category", role))] + ["core"] * bool(detail.get("core"))
-                    ),
-                    fps=float(arrays["fps"]),
-                    layout=_LAYOUT,
-                    stored=motion[start:end],
+                    subject=subject,
+                    tags=frozenset([role] if tags is None else tags),
+                    fps=float(fps),
+                    layout=layout,
+                    source=motion[start:end],
                 )
             )
     return Recording(path.name, sequences, about)
 
 
-def _details(path: Path) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
-    """What the JSON beside a recording says: of each sequence, and of the whole."""
-    if not path.is_file():
-        return {}, {}
+def _details(
+    path: Path, ids: list[str], arrays: dict[str, NDArray[Any]]
+) -> tuple[dict[str, tuple[str, list[str]]], dict[str, str]]:
+    """Subject and tags of each sequence, and what is said of the whole."""
+    beside = path.with_suffix(".json")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        details = {entry["id"]: entry for entry in content["sequences"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{path}' does not describe a recording: {error!r}") from error
+        if "about" in arrays:
+            tags = [text.split() for text in arrays["tags"].tolist()]
+            subjects = arrays["subjects"].tolist()
+            about = {str(key): str(text) for key, text in json.loads(str(arrays["about"])).items()}
+            return dict(zip(ids, zip(subjects, tags, strict=True), strict=True)), about
+        if not beside.is_file():
+            return {}, {}
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        details = {entry["id"]: _detail(entry) for entry in content["sequences"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        where = path if "about" in arrays else beside
+        raise InputError(f"'{where}' does not describe a recording: {error!r}") from error
     about = {key: str(content[key]) for key in ("licence", "acknowledgement") if key in content}
     return details, about
+
+
+def _detail(entry: dict[str, Any]) -> tuple[str, list[str]]:
+    tags = [str(entry["category"])] if "category" in entry else []
+    return str(entry.get("cmu_subject") or ""), tags + ["core"] * bool(entry.get("core"))
+
+
+def write_recording(
+    path: str | os.PathLike[str],
+    sequences: Sequences[Sequence],
+    about: dict[str, str],
+    *,
+    millimetres: bool = False,
+) -> None:
+    """Write sequences into one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        File to write; its name ends in ``.npz``.
+    sequences : sequence of Sequence
+        All of one layout and one frame rate.
+    about : dict of str to str
+        Licence, acknowledgement and the like.
+    millimetres : bool
+        Store whole millimetres, which takes half the space; else float32 metres.
+
+    Raises
+    ------
+    InputError
+        If there are none, layouts or frame rates differ or a position is too far off for int16.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise InputError(f"a recording is written as .npz; '{path}' is named otherwise")
+    if not sequences:
+        raise InputError(f"there are no sequences to write into '{path}'")
+    for what, values in (
+        ("layouts", {s.layout for s in sequences}),
+        ("frame rates", {f"{s.fps:g}" for s in sequences}),
+    ):
+        if len(values) > 1:
+            raise InputError(
+                f"sequences have different {what}: {', '.join(sorted(values))}; a recording takes "
+                "one"
+            )
+    positions = np.concatenate([s.positions for s in sequences])
+    stored: NDArray[Any]
+    if millimetres:
+        farthest = float(np.abs(positions).max())
+        if farthest > _FARTHEST:
+            raise InputError(
+                f"a joint is {farthest:.1f} m from the origin; whole millimetres reach "
+                f"{_FARTHEST:.1f} m"
+            )
+        name, stored = "positions_mm", np.round(1000 * positions).astype(np.int16)
+    else:
+        name, stored = "positions_m", positions
+    arrays: dict[str, Any] = {
+        "ids": np.array([s.name for s in sequences]),
+        "lengths": np.array([len(s) for s in sequences], np.int32),
+        "fps": np.float32(sequences[0].fps),
+        "layout": np.array(sequences[0].layout),
+        "subjects": np.array([s.subject for s in sequences]),
+        "tags": np.array([" ".join(sorted(s.tags)) for s in sequences]),
+        "about": np.array(json.dumps(about)),
+        name: stored,
+    }
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(path, content.getvalue())

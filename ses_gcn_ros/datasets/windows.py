@@ -112,9 +112,9 @@ class RandomWindows:
                 f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
                 f"{fps:g} Hz"
             )
-        self._stored = np.concatenate([s.stored for s in usable])
+        self._stored = [s.stored for s in usable]
+        self._per_metre = np.array([s.per_metre for s in usable])[:, None, None, None]
         self._lengths = np.array([len(s) for s in usable])
-        self._firsts = np.cumsum(self._lengths) - self._lengths
         self._rates = np.array([s.fps for s in usable])
         self._window = seconds
         self._steps = np.linspace(0, 1, length)
@@ -150,7 +150,9 @@ class RandomWindows:
         place = start[:, None] + span[:, None] * self._steps
         low = np.minimum(place.astype(np.int64), frames[:, None] - 1)
         share = (place - low).astype(np.float32)[..., None, None]
-        rows = self._firsts[chosen][:, None] + low
-        before = self._stored[rows].astype(np.float32)
-        after = self._stored[rows + 1].astype(np.float32)
-        return (before + share * (after - before)) / np.float32(1000)
+        rows = np.stack([low, low + 1], axis=1)  # (N, 2, length)
+        stored = [self._stored[which] for which in chosen]
+        frames_of = (positions[row] for positions, row in zip(stored, rows, strict=True))
+        before, after = np.stack(list(frames_of)).astype(np.float32).swapaxes(0, 1)
+        drawn: NDArray[np.float32] = before + share * (after - before)
+        return drawn / self._per_metre[chosen]

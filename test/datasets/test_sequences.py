@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.datasets.sequences import Sequence, read_recording, write_recording
 from ses_gcn_ros.errors import InputError
 
 
@@ -61,8 +61,10 @@ def test_sequences_are_told_apart(tmp_path):
         ({"positions_mm": None}, "a recording holds ids, lengths, fps"),
         ({"fps": None}, "a recording holds ids, lengths, fps"),
         ({"ids": np.array(["a", {}], dtype=object)}, "no npz file of arrays"),
+        ({"fps": np.float32([25, 30])}, r"fps of .* is \[25.0, 30.0\]; a recording has one rate"),
+        ({"positions_mm": np.zeros((10, 15, 3), np.float32)}, "holds float32; it takes int16"),
     ],
-    ids=["lengths", "joints", "no positions", "no rate", "pickled"],
+    ids=["lengths", "joints", "no positions", "no rate", "pickled", "rates", "numbers"],
 )
 def test_files_of_another_form_are_refused(tmp_path, changes, sentence):
     with pytest.raises(InputError, match=sentence):
@@ -80,3 +82,59 @@ def test_missing_and_damaged_files_are_refused(tmp_path):
     path.with_suffix(".json").write_text(json.dumps({"sequences": [{"name": "a"}]}))
     with pytest.raises(InputError, match="does not describe a recording"):
         read_recording(path)
+
+
+def made(name="a", frames=6, fps=25.0, layout="chico15", dtype=np.float32, scale=1.0):
+    joints = {"chico15": 15, "h36m22": 22}[layout]
+    body = np.random.default_rng(0).normal(size=(frames, joints, 3)) * scale
+    return Sequence(name, 0, "S7", frozenset({"walk", "core"}), fps, layout, body.astype(dtype))
+
+
+@pytest.mark.parametrize(("millimetres", "tolerance"), [(False, 0), (True, 0.00051)])
+def test_what_is_written_is_read_again(tmp_path, millimetres, tolerance):
+    sequences, path = [made("a", 6), made("b", 9)], tmp_path / "r.npz"
+    write_recording(path, sequences, {"licence": "free"}, millimetres=millimetres)
+    recording = read_recording(path)
+    assert recording.about == {"licence": "free"}
+    for written, read in zip(sequences, recording.sequences, strict=True):
+        np.testing.assert_allclose(read.positions, written.positions, atol=tolerance)
+        for what in ("name", "subject", "tags", "fps", "layout"):
+            assert getattr(read, what) == getattr(written, what)
+
+
+def test_positions_stay_on_disk_until_they_are_looked_at(tmp_path):
+    path = tmp_path / "r.npz"
+    write_recording(path, [made("a", 600, layout="h36m22")], {})
+    array = read_recording(path).sequences[0].stored
+    chain = []
+    while array is not None:
+        chain.append(type(array))
+        array = getattr(array, "base", None)
+    assert np.memmap in chain
+
+
+@pytest.mark.parametrize(
+    ("sequences", "sentence"),
+    [
+        ([], "there are no sequences"),
+        ([made(), made("b", fps=30)], "different frame rates: 25, 30; a recording takes one"),
+        ([made(), made("b", layout="h36m22")], "different layouts: chico15, h36m22"),
+        ([made(scale=100)], r"m from the origin; whole millimetres reach 32\.8 m"),
+    ],
+    ids=["none", "rates", "layouts", "far"],
+)
+def test_what_fits_no_file_is_refused_and_the_old_one_kept(tmp_path, sequences, sentence):
+    path = tmp_path / "r.npz"
+    path.write_bytes(b"old")
+    with pytest.raises(InputError, match=sentence):
+        write_recording(path, sequences, {}, millimetres=True)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_gap_in_positions_is_a_sentence():
+    body = np.zeros((6, 15, 3), np.float32)
+    body[4, 11, 1] = np.nan
+    sequence = Sequence("a", 0, "", frozenset(), 25.0, "chico15", body)
+    with pytest.raises(InputError, match="'a' is not finite at frame 4, joint r_wrist"):
+        len(sequence)

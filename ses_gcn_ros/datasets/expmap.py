@@ -1,0 +1,96 @@
+"""Joint positions from exponential maps, the form in which benchmarks of forecasting are shared.
+
+A text file has one line per frame and numbers between commas: a translation, then three numbers
+per joint, whose direction is the axis and whose length the angle of a rotation relative to the
+joint's parent. Row vectors: a child lies at ``offset @ R_parent`` from its parent, and turns with
+``R_child @ R_parent``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """Bones of one body.
+
+    Attributes
+    ----------
+    parents : tuple of int
+        Parent of each of the J joints, which comes before it; -1 for the root.
+    offsets : NDArray, shape (J, 3)
+        From the parent to the joint while nothing is rotated [m].
+    """
+
+    parents: tuple[int, ...]
+    offsets: NDArray[np.float64]
+
+
+def read_expmaps(path: Path, joints: int) -> NDArray[np.float64]:
+    """Numbers of a file of exponential maps, shape (T, 3 + 3 J).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no table of numbers or is one of another body.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no recording at '{path}'")
+    try:
+        table = np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"'{path}' is no table of numbers between commas: {error}") from error
+    if table.shape[1] != 3 + 3 * joints or not len(table):
+        raise InputError(
+            f"'{path}' has {len(table)} lines of {table.shape[1]} numbers; exponential maps of "
+            f"{joints} joints have {3 + 3 * joints}"
+        )
+    if not np.isfinite(table).all():
+        line, column = np.argwhere(~np.isfinite(table))[0] + 1
+        raise InputError(f"'{path}' is not finite in line {line}, number {column}")
+    return table
+
+
+def rotations(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation matrices of exponential maps (Rodrigues), (..., 3) → (..., 3, 3)."""
+    angle = np.linalg.norm(expmaps, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(expmaps, -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
+    cross = cross.reshape(*x.shape, 3, 3)
+    # sinc keeps both factors exact where the angle vanishes.
+    sine = np.sinc(angle / np.pi)
+    cosine = np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    turned: NDArray[np.float64] = np.eye(3) + sine * cross + cosine * (cross @ cross)
+    return turned
+
+
+def forward(body: Body, local: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joint positions relative to the root.
+
+    Parameters
+    ----------
+    body : Body
+        Bones.
+    local : NDArray, shape (T, J, 3, 3)
+        Rotation of each joint relative to its parent; the root's turns the whole body.
+
+    Returns
+    -------
+    NDArray, shape (T, J, 3) [m]
+    """
+    world = local.copy()
+    positions = np.zeros((len(local), len(body.parents), 3))
+    for joint, parent in enumerate(body.parents):
+        if parent < 0:
+            continue
+        world[:, joint] = local[:, joint] @ world[:, parent]
+        positions[:, joint] = positions[:, parent] + body.offsets[joint] @ world[:, parent]
+    return positions
