@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.safety.capsule_kernel import PARALLEL, TINY, Kernel, compile_pairs
 
 Array = NDArray[np.float64]
-
-PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
-TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +153,14 @@ def _backend(name: str) -> Solver:
         raise ConfigError("backend 'numba' needs the numba package; install it or take 'numpy'")
     if name == "numpy" or not installed:
         return _solve_numpy
-    return functools.partial(_solve_compiled, _compile())
+    return functools.partial(_solve_compiled, compile_pairs())
 
 
 def _lead(capsules: Capsules) -> tuple[int, ...]:
     start, end, radius = capsules
+    lead = start.shape[:-1]
+    if start.shape == end.shape and radius.shape == lead[len(lead) - radius.ndim :]:
+        return lead  # what broadcast_shapes takes ten times as long for
     return np.broadcast_shapes(start.shape[:-1], end.shape[:-1], radius.shape)
 
 
@@ -210,110 +210,28 @@ def _unit(x: Array) -> Array:
     return np.minimum(np.maximum(x, 0.0), 1.0)
 
 
-def _solve_compiled(
-    kernel: Callable[..., tuple[Array, Array, Array]], a: Capsules, b: Capsules
-) -> tuple[Array, Array, Array]:
+def _solve_compiled(kernel: Kernel, a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
     """Hand the pairs over as (limbs) × (links), the form that the kernel is fast in."""
     a_lead, b_lead = _lead(a), _lead(b)
     crossed = max(len(a_lead), len(b_lead)) >= 2 and a_lead[-1:] in ((), (1,))
-    if crossed and b_lead[-2:-1] in ((), (1,)):
-        limbs, links = a_lead[-2:-1] or (1,), b_lead[-1:] or (1,)
-        return kernel(
-            *_core(a, (*limbs, 1), np.s_[..., 0]), *_core(b, (1, *links), np.s_[..., 0, :])
-        )
-    solved = kernel(*_core(a, (), np.s_[..., None]), *_core(b, (), np.s_[..., None]))
+    with np.errstate(all="ignore"):  # unknown positions give unknown distances
+        if crossed and b_lead[-2:-1] in ((), (1,)):
+            limbs = _core(a, (*(a_lead[-2:-1] or (1,)), 1), np.s_[..., 0])
+            links = _core(b, (1, *(b_lead[-1:] or (1,))), np.s_[..., 0, :])
+            return kernel(*limbs, *links)
+        solved = kernel(*_core(a, (), np.s_[..., None]), *_core(b, (), np.s_[..., None]))
     distance, s, t = (part[..., 0, 0] for part in solved)
     return distance, s, t
 
 
 def _core(capsules: Capsules, lead: tuple[int, ...], pick: Any) -> list[Array]:
-    """Spread each part over the axes `lead`, then pick from them; other axes broadcast later."""
+    """Spread each part over the axes `lead` and pick from them; the kernel broadcasts the rest."""
     picked = []
     for part, tail in zip(capsules, ((3,), (3,), ()), strict=True):
         core = lead + tail
+        if part.ndim < len(core):
+            part = part.reshape((1,) * (len(core) - part.ndim) + part.shape)
         if part.shape[part.ndim - len(core) :] != core:
             part = np.broadcast_to(part, np.broadcast_shapes(part.shape, core))
         picked.append(part[(*pick, slice(None))] if tail else part[pick])
     return picked
-
-
-def _compile() -> Callable[..., tuple[Array, Array, Array]]:
-    """Compile the kernel on first use: importing numba takes half a second.
-
-    As a generalised ufunc it broadcasts all other axes itself and takes arrays of any strides,
-    also those that may not be written, with this one compilation.
-    """
-    import numba
-
-    rows, radii = numba.float64[:, :], numba.float64[:]
-    compiled: Any = functools.partial(
-        numba.guvectorize,
-        [numba.void(rows, rows, radii, rows, rows, radii, rows, rows, rows)],
-        "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)",
-        nopython=True,
-        fastmath={"nsz", "arcp", "contract", "reassoc"},
-    )
-    try:
-        kernel = compiled(cache=True)(_pairs)
-    except RuntimeError:  # neither the package's nor the user's cache folder can be written
-        kernel = compiled()(_pairs)
-    solve: Callable[..., tuple[Array, Array, Array]] = kernel
-    return solve
-
-
-def _pairs(
-    a_start: Any,
-    a_end: Any,
-    a_radius: Any,
-    b_start: Any,
-    b_end: Any,
-    b_radius: Any,
-    distance: Any,
-    a_fraction: Any,
-    b_fraction: Any,
-) -> None:
-    """Fill (limbs, links) from (limbs, 3) and (links, 3); for numba.
-
-    Links are copied to one row per coordinate, answers go to rows first, and the inner loop over
-    rows has no branches, so that the compiler turns it into vector instructions.
-    """
-    limbs, links = distance.shape
-    row = np.empty((11, links))
-    for m in range(links):
-        for k in range(3):
-            row[k, m] = b_start[m, k]
-            row[3 + k, m] = b_end[m, k] - b_start[m, k]
-        row[6, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
-        row[7, m] = b_radius[m]
-    for n in range(limbs):
-        px, py, pz = a_start[n, 0], a_start[n, 1], a_start[n, 2]
-        ux, uy, uz = a_end[n, 0] - px, a_end[n, 1] - py, a_end[n, 2] - pz
-        aa = ux * ux + uy * uy + uz * uz
-        inverse_aa = 1.0 / (aa + TINY)
-        radius = a_radius[n]
-        for m in range(links):
-            vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[6, m]
-            rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
-            bb = ux * vx + uy * vy + uz * vz
-            cc = ux * rx + uy * ry + uz * rz
-            ff = vx * rx + vy * ry + vz * rz
-            area = aa * ee
-            sine = area - bb * bb
-            sine = sine if sine > PARALLEL * area else math.inf
-            s = (bb * ff - cc * ee) / sine
-            s = s if s > 0.0 else 0.0
-            s = s if s < 1.0 else 1.0
-            t = (bb * s + ff) / (ee + TINY)
-            t = t if t > 0.0 else 0.0
-            t = t if t < 1.0 else 1.0
-            s = (bb * t - cc) * inverse_aa
-            s = s if s > 0.0 else 0.0
-            s = s if s < 1.0 else 1.0
-            x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
-            row[8, m] = math.sqrt(x * x + y * y + z * z) - radius - row[7, m]
-            row[9, m] = s
-            row[10, m] = t
-        for m in range(links):
-            distance[n, m] = row[8, m]
-            a_fraction[n, m] = row[9, m]
-            b_fraction[n, m] = row[10, m]
