@@ -11,6 +11,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter, PathLike, read_messages
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.safety import Assessment
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
 
 NANO = 1_000_000_000
@@ -130,6 +131,12 @@ def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]
     ]
     header = header_message(stamp, frame_id)
     return message("ses_gcn_ros/msg/ForecastArray", header=header, forecasts=entries)
+
+
+def state_message(assessment: Assessment, frame_id: str) -> Any:
+    """SafetyState of an assessment that was made in `frame_id`."""
+    header = header_message(assessment.stamp, frame_id)
+    return message("ses_gcn_ros/msg/SafetyState", header=header, **assessment.fields())
 
 
 def write_skeletons(writer: BagWriter, topic: str, observations: Iterable[Observation]) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
+from std_msgs.msg import Header
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import Forecast as ForecastMsg
-from ses_gcn_ros.msg import ForecastArray, SkeletonArray
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
+from ses_gcn_ros.safety import Assessment
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
 
 
@@ -146,3 +148,9 @@ def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
         coverage=entry.coverage,
         model=entry.model,
     )
+
+
+def state_to_msg(assessment: Assessment, frame_id: str) -> SafetyState:
+    """Message of an assessment that was made in `frame_id`."""
+    header = Header(stamp=to_time(assessment.stamp), frame_id=frame_id)
+    return SafetyState(header=header, **assessment.fields())

@@ -18,6 +18,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import (
     forecasts_from_msg,
     skeletons_from_msg,
+    state_to_msg,
     to_seconds,
     to_time,
 )
@@ -185,24 +186,7 @@ class SafetyNode(ManagedNode):
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
         self.factors.publish(Float64(data=assessment.speed_factor))
-        self.states.publish(
-            msg.SafetyState(
-                header=self.header(assessment.stamp),
-                level=int(assessment.level),
-                speed_factor=assessment.speed_factor,
-                separation=assessment.separation,
-                protective_distance=assessment.protective_distance,
-                margin=assessment.margin,
-                time_to_breach=assessment.time_to_breach,
-                person_id=assessment.person_id,
-                human_limb=assessment.human_limb,
-                robot_frame=assessment.robot_frame,
-                reasons=list(assessment.reasons),
-                skeleton_age=assessment.skeleton_age,
-                forecast_age=assessment.forecast_age,
-                tf_age=assessment.tf_age,
-            )
-        )
+        self.states.publish(state_to_msg(assessment, self.config.world_frame))
 
     def publish_stop(self, reason: str) -> None:
         """Publish a stop that doesn't depend on anything."""

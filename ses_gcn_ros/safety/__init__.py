@@ -1,9 +1,10 @@
 """Separation of people and robot: distances, protective distance, and the decision on speed."""
 
+from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
-from ses_gcn_ros.safety.monitor import Assessment, SeparationMonitor
+from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
 from ses_gcn_ros.safety.robot import RobotModel, RobotState, RobotTracker
 from ses_gcn_ros.safety.separation import (

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.config import SafetyConfig
-from ses_gcn_ros.safety.decision import Decision, Level, Limit
-from ses_gcn_ros.safety.prediction import ForecastCapsules, Predicted, inflate, limit, meet
-from ses_gcn_ros.safety.reactive import Breakdown, Pair, Reactive, assess_now, reaction_time
+from ses_gcn_ros.safety.decision import Decision, Limit
+from ses_gcn_ros.safety.prediction import ForecastCapsules, Outlook, inflate, limit, meet
+from ses_gcn_ros.safety.reactive import Reactive, assess_now, reaction_time
 from ses_gcn_ros.safety.robot import RobotModel, RobotTracker
 from ses_gcn_ros.safety.tracks import PeopleTracks
 from ses_gcn_ros.safety.watchdogs import watch_forecasts, watch_people, watch_robot
@@ -24,44 +24,6 @@ if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Assessment:
-    """What the safety node says, with everything behind it; fields as in SafetyState.msg.
-
-    Besides those: ``pair`` is the deciding pair, ``breakdown`` the terms of its protective
-    distance, ``predicted`` the first predicted meeting, ``people`` the number of people, lost ones
-    included.
-    """
-
-    stamp: float
-    level: Level
-    speed_factor: float
-    separation: float
-    protective_distance: float
-    margin: float
-    time_to_breach: float
-    reasons: tuple[str, ...]
-    skeleton_age: float
-    forecast_age: float
-    tf_age: float
-    people: int
-    pair: Pair | None
-    breakdown: Breakdown | None
-    predicted: Predicted | None
-
-    @property
-    def person_id(self) -> str:
-        return self.pair.person_id if self.pair else ""
-
-    @property
-    def human_limb(self) -> str:
-        return self.pair.limb if self.pair else ""
-
-    @property
-    def robot_frame(self) -> str:
-        return self.pair.frame if self.pair else ""
 
 
 class SeparationMonitor:
@@ -186,7 +148,8 @@ class SeparationMonitor:
             *watch_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
         ]
         reactive = self._react(now, skeleton_age)
-        predicted = self._predict(now)
+        outlook = self._predict(now)
+        predicted = outlook.predicted
         if reactive:
             limits += reactive.limits
         if predicted:
@@ -206,6 +169,8 @@ class SeparationMonitor:
             protective_distance=protective,
             margin=separation - protective,
             time_to_breach=predicted.time_to_breach if predicted else math.inf,
+            breach_probability=outlook.breach_probability,
+            zone="",
             reasons=verdict.reasons,
             skeleton_age=skeleton_age,
             forecast_age=forecast_age,
@@ -230,20 +195,21 @@ class SeparationMonitor:
         self.tracks.note_distances(reactive.distances)
         return reactive
 
-    def _predict(self, now: float) -> Predicted | None:
+    def _predict(self, now: float) -> Outlook:
         robot = self.robot.state
         if robot is None:
-            return None
-        meetings = [
+            return Outlook()
+        outlooks = [
             meet(self.config, group, self.model, robot, now)
             for group in self._forecasts
             if len(group.person_ids) > 0
         ]
-        return min(
-            (meeting for meeting in meetings if meeting),
+        first = min(
+            (outlook.predicted for outlook in outlooks if outlook.predicted),
             key=lambda meeting: meeting.time_to_breach,
             default=None,
         )
+        return Outlook(max((o.breach_probability for o in outlooks), default=0.0), first)
 
     def _clock(self, now: float) -> list[Limit]:
         """Start anew when the clock goes back: no stamp can be compared any more."""

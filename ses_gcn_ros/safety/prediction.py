@@ -5,17 +5,20 @@ It answers with limits on the speed, never with a permission, so it can only tig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
+from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
 from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.safety.robot import RobotModel, RobotState
 from ses_gcn_ros.safety.tracks import join
@@ -38,11 +41,17 @@ class ForecastCapsules:
         (H, N, ...), in the world.
     person_ids : tuple of str
         Person of each of the N limbs.
+    growth : ndarray, shape (H, N)
+        Part of each radius that stands for uncertainty [m].
+    quantile : ndarray, shape (N,)
+        That part in standard deviations of a joint along each axis.
     """
 
     times: Array
     limbs: LimbCapsules
     person_ids: tuple[str, ...]
+    growth: Array
+    quantile: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +60,14 @@ class Predicted:
 
     time_to_breach: float
     pair: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """What forecasts hold: the first meeting, if any, and a score from 0 to 1 of one happening."""
+
+    breach_probability: float = 0.0
+    predicted: Predicted | None = None
 
 
 def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[ForecastCapsules]:
@@ -76,7 +93,21 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
         ]
         ids = [m.person_id for m, part in zip(members, parts, strict=True) for _ in part.names]
         times = stamp + step * np.arange(1, steps + 1)
-        groups.append(ForecastCapsules(np.asarray(times), join(parts), tuple(ids)))
+        limbs = join(parts)
+        base = np.concatenate([config.body_scale * body(m.layout).radii for m in members])
+        quantile = [
+            np.full(len(part.names), _quantile(member.coverage))
+            for member, part in zip(members, parts, strict=True)
+        ]
+        groups.append(
+            ForecastCapsules(
+                times=np.asarray(times),
+                limbs=limbs,
+                person_ids=tuple(ids),
+                growth=limbs.radius - base,
+                quantile=np.concatenate(quantile),
+            )
+        )
     return groups
 
 
@@ -86,11 +117,18 @@ def meet(
     model: RobotModel,
     robot: RobotState,
     now: float,
-) -> Predicted | None:
-    """First time that a forecast limb touches the moving robot; None if not within the horizon."""
+) -> Outlook:
+    """First time that a forecast limb touches the moving robot within the horizon, and the score.
+
+    The score is the greatest, over steps, limbs and links, of the probability that a joint is off
+    by more than what parts the limb from the link without its growth, if errors are Gaussian and
+    alike along all axes with the forecast's radius at its coverage. Directions are not regarded, so
+    for one pair at one step it is an upper bound; it falls as the distance grows, and it is 1 where
+    the expected limb itself touches.
+    """
     ahead = np.flatnonzero((group.times > now) & (group.times <= now + config.prediction_horizon))
     if len(ahead) == 0:
-        return None
+        return Outlook()
     steps = slice(int(ahead[0]), int(ahead[-1]) + 1)
     times = group.times[steps]
     start, end = robot.carried(times - robot.stamp)
@@ -105,9 +143,10 @@ def meet(
     )
     distance = np.where(np.isnan(met.distance), np.inf, met.distance)
     nearest = distance.reshape(len(times), -1).min(axis=1)
+    score = _tail(group.quantile, group.growth[steps], distance.min(axis=2))
     touching = np.flatnonzero(nearest <= 0.0)
     if len(touching) == 0:
-        return None
+        return Outlook(score)
     step = int(touching[0])
     n, m = divmod(int(distance[step].argmin()), distance.shape[2])
     here = met.at((step, n, m))
@@ -119,7 +158,24 @@ def meet(
         human_point=here.a_point,
         robot_point=here.b_point,
     )
-    return Predicted(_crossing(times, nearest, step, now), pair)
+    return Outlook(score, Predicted(_crossing(times, nearest, step, now), pair))
+
+
+@cache
+def _quantile(coverage: float) -> float:
+    """Length that a standard normal vector in space stays below with a probability.
+
+    An uncalibrated radius (coverage 0) is taken to hold every other joint.
+    """
+    return math.sqrt(2.0 * float(gammaincinv(1.5, coverage if 0.0 < coverage < 1.0 else 0.5)))
+
+
+def _tail(quantile: Array, growth: Array, distance: Array) -> float:
+    """Greatest probability that an error uses up the growth and the distance beyond it, (H, N)."""
+    lengths = quantile * np.maximum(1.0 + distance / np.maximum(growth, 1e-6), 0.0)
+    least = float(lengths.min())
+    density = math.sqrt(2.0 / math.pi) * least * math.exp(-0.5 * least * least)
+    return math.erfc(least / math.sqrt(2.0)) + density
 
 
 def _crossing(times: Array, nearest: Array, step: int, now: float) -> float:

@@ -32,6 +32,7 @@ class Terms:
     intrusion: Array  # C
     human_uncertainty: Array  # Z_d
     robot_uncertainty: Array  # Z_r
+    stopping_time: Array  # T_s [s], behind S_h and S_s
 
     @property
     def total(self) -> Array:
@@ -70,6 +71,7 @@ def protective_terms(
         intrusion=_not_negative("intrusion", intrusion),
         human_uncertainty=_not_negative("human_uncertainty", human_uncertainty),
         robot_uncertainty=_not_negative("robot_uncertainty", robot_uncertainty),
+        stopping_time=t_s,
     )
 
 

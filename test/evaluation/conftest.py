@@ -16,6 +16,7 @@ from ses_gcn_ros.evaluation.bag_messages import (
     header_message,
     read_skeletons,
     skeletons_message,
+    state_message,
     transforms_message,
 )
 from ses_gcn_ros.evaluation.bag_types import message
@@ -89,7 +90,7 @@ def record_run(bag: BagWriter, observations: list, engine: forecast.Engine) -> N
         ready.clear()
         state = monitor.assess(now)
         factor = state.speed_factor
-        bag.write_message("/safety_state", round(now * NANO), state_message(state))
+        bag.write_message("/safety_state", round(now * NANO), state_message(state, "world"))
     bag.write_message("/diagnostics", round(now * NANO), diagnostics_message(now))
 
 
@@ -104,19 +105,6 @@ def robot_transforms(motion: SweepMotion, urdf: Urdf, now: float, moving: bool) 
     return transforms_message(
         (now, joint.parent, joint.child, pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat())
         for joint, pose in poses
-    )
-
-
-def state_message(state) -> object:
-    """Return an assessment as the safety node publishes it."""
-    names = ["speed_factor", "separation", "protective_distance", "margin", "time_to_breach"]
-    names += ["person_id", "human_limb", "robot_frame", "skeleton_age", "forecast_age", "tf_age"]
-    return message(
-        "ses_gcn_ros/msg/SafetyState",
-        header=header_message(state.stamp, "world"),
-        level=int(state.level),
-        reasons=list(state.reasons),
-        **{name: getattr(state, name) for name in names},
     )
 
 

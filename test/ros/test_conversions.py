@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -12,17 +14,20 @@ from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.evaluation.bag_messages import state_message
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.msg import ForecastArray, SkeletonArray
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
     forecasts_from_msg,
     forecasts_to_msg,
     skeletons_from_msg,
     skeletons_to_msg,
+    state_to_msg,
     to_seconds,
     to_time,
 )
 from ses_gcn_ros.nodes.frames import matrices, matrix
+from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton
 
 STAMP = Time(sec=1_700_000_000, nanosec=40_000_000)
@@ -104,3 +109,25 @@ def test_transforms_become_matrices_one_by_one_and_all_at_once(turn, shift):
     expected[:3, :3], expected[:3, 3] = rotation.as_matrix(), shift
     np.testing.assert_allclose(matrix(stamped), expected, atol=1e-12)
     np.testing.assert_allclose(matrices([stamped, stamped])[1], expected, atol=1e-12)
+
+
+def test_a_state_names_every_term_behind_the_protective_distance():
+    monitor = SeparationMonitor(SafetyConfig(), RobotModel.from_frames(("low", "high"), (0.07,)))
+    assert math.isnan(state_to_msg(monitor.assess(0.5), "world").human_term)
+    poses = np.tile(np.eye(4), (2, 1, 1))
+    poses[1, 2, 3] = 1.0
+    monitor.observe_robot(1.0, poses)
+    person = Skeleton("7", "chico15", np.full((15, 3), 1.5, np.float32), np.ones(15, np.float32))
+    monitor.observe_skeletons(1.0, [person])
+    assessment = monitor.assess(1.0)
+    state = state_to_msg(assessment, "world")
+    terms = ("human_term", "reaction_term", "stopping_term", "intrusion")
+    terms += ("human_uncertainty", "robot_uncertainty")
+    total = sum(getattr(state, term) for term in terms)
+    assert total == pytest.approx(state.protective_distance, rel=1e-6)
+    assert state.robot_speed == pytest.approx(1.0)  # as yet unknown: the highest
+    assert state.stopping_time == pytest.approx(1.0 / 3.0)
+    recorded = state_message(assessment, "world")
+    for name in SafetyState.get_fields_and_field_types():
+        if name != "header":
+            assert getattr(state, name) == pytest.approx(getattr(recorded, name), nan_ok=True), name
