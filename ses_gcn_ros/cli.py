@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.commands import bags, bench, forecast, parameters, pose, workcell
+from ses_gcn_ros.commands import bags, bench, convert, forecast, parameters, pose, workcell
 from ses_gcn_ros.errors import SesGcnError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ for command in (
     pose.pose,
     bags.report,
     bags.sample,
+    convert.convert,
     forecast.import_official,
     forecast.train,
     forecast.evaluate_windows,

@@ -73,7 +73,7 @@ class BagWriter:
     Parameters
     ----------
     path : str or Path
-        Folder of the bag.
+        Folder of the bag; a name that ends in ``.mcap`` makes it that one file.
     overwrite : bool
         Whether an existing bag is replaced, on `close`.
 
@@ -137,14 +137,17 @@ class BagWriter:
             return
         self._closed = True
         self._writer.close()
-        if self.overwrite and self.path.exists():
+        written = self._folder / self.path.name
+        if self.path.suffix == ".mcap":
+            written = written / f"{self.path.name}.mcap"
+        if self.overwrite and self.path.is_dir():
             old = _unused(self.path.with_name(f"{self.path.name}.old"))
             self.path.replace(old)
-            (self._folder / self.path.name).replace(self.path)
+            written.replace(self.path)
             shutil.rmtree(old)
         else:
-            (self._folder / self.path.name).replace(self.path)
-        self._folder.rmdir()
+            written.replace(self.path)
+        shutil.rmtree(self._folder)
 
     def __enter__(self) -> BagWriter:
         return self
