@@ -7,7 +7,16 @@ import sys
 import typer
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.commands import bags, bench, convert, forecast, parameters, pose, workcell
+from ses_gcn_ros.commands import (
+    bags,
+    bench,
+    convert,
+    forecast,
+    parameters,
+    pose,
+    training,
+    workcell,
+)
 from ses_gcn_ros.errors import SesGcnError
 
 app = typer.Typer(
@@ -27,7 +36,8 @@ for command in (
     bags.sample,
     convert.convert,
     forecast.import_official,
-    forecast.train,
+    training.train,
+    training.prune,
     forecast.evaluate_windows,
     bench.bench,
 ):

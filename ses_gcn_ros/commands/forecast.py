@@ -1,4 +1,4 @@
-"""``ses-gcn import-official``, ``train`` and ``evaluate-windows``: weights, from theirs to ours."""
+"""``ses-gcn import-official`` and ``evaluate-windows``: foreign weights, and errors of any."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ses_gcn_ros.errors import ConfigError
 
@@ -53,81 +51,6 @@ def import_official(
             f"{out}: {weights.name}, {config.joints} joints ({config.layout}), {config.observed} "
             f"frames in, {config.horizon} out, {summary['parameters']} parameters"
         )
-
-
-def train(
-    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
-    recipe: Annotated[
-        str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
-    ] = "sesgcn_workcell",
-    start: Annotated[
-        Path | None, typer.Option(help="Weights to go on from, such as a pruned teacher's.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Train a forecaster. Killed, the same command goes on where it was.
-
-    Example: ses-gcn train --recipe sesgcn_workcell --data cmu.npz -o my.safetensors
-    """
-    import torch
-
-    from ses_gcn_ros.datasets.sources import read_dataset
-    from ses_gcn_ros.forecast import read_weights
-    from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.run import train as run
-
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
-    torch.set_num_threads(threads)
-    chosen, recording = load_recipe(recipe), read_dataset(data)
-    first = None if start is None else read_weights(start)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(chosen.name, total=chosen.training.steps)
-
-        def show(step: int, loss: float) -> None:
-            description = f"{chosen.name}: loss {1000 * loss:.1f} mm"
-            bar.update(task, completed=step, description=description)
-
-        weights = run(chosen, recording, out, device=device, start=first, progress=show)
-    assert weights.radius is not None  # training always calibrates
-    if as_json:
-        print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
-    else:
-        print(
-            f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
-            f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
-        )
-
-
-def prune(
-    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
-    keep: Annotated[float, typer.Option(help="Share of adjacency entries a student keeps.")] = 0.5,
-    as_json: AsJson = False,
-) -> None:
-    """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
-
-    Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
-    """
-    from ses_gcn_ros.forecast import read_weights, write_weights
-    from ses_gcn_ros.training.student import density
-    from ses_gcn_ros.training.student import prune as mask
-
-    student = mask(read_weights(weights), keep)
-    write_weights(out, student)
-    kept = density(student)
-    if as_json:
-        print(json.dumps({"out": str(out), "density": kept}))
-        return
-    print(f"{out}: share of entries kept, layer by layer")
-    for kind, shares in kept.items():
-        print(f"{kind:8}" + "".join(f"{share:8.3f}" for share in shares))
 
 
 def evaluate_windows(

@@ -1,4 +1,4 @@
-"""Batches as the network takes them: drawn, augmented, framed."""
+"""Batches as the network takes them: augmented, framed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.windows import RandomWindows
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.framing import frame, offset_scale
 from ses_gcn_ros.training import augment
@@ -32,6 +31,10 @@ class Batch:
     target: NDArray[np.float32]
     weight: NDArray[np.float32]
 
+    def part(self, which: int, of: int) -> Batch:
+        """Every `of`-th window from the `which`-th on: a process's share."""
+        return Batch(self.features[which::of], self.target[which::of], self.weight[which::of])
+
 
 def answer_scale(config: ModelConfig) -> NDArray[np.float32]:
     """Metres per unit of the network's answer, shape (H, 1, 1)."""
@@ -40,15 +43,13 @@ def answer_scale(config: ModelConfig) -> NDArray[np.float32]:
     return np.full((config.horizon, 1, 1), 1e-3 if config.unit == "mm" else 1.0, np.float32)
 
 
-def draw_batch(
-    source: RandomWindows,
+def augmented_batch(
+    windows: NDArray[np.float32],
     rng: np.random.Generator,
-    count: int,
     config: ModelConfig,
     recipe: AugmentRecipe,
 ) -> Batch:
-    """Draw windows, augment them and frame them for the network."""
-    windows = source.sample(rng, count, recipe.tempo)
+    """Augment windows (N, T+H, J, 3) [m] as a recipe says, and frame them for the network."""
     if recipe.mirror:
         windows = augment.mirror(windows, rng, config.layout)
     if recipe.size or recipe.proportions:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
-import hashlib
-import io
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,20 +12,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ses_gcn_ros.datasets.windows import RandomWindows
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.forecast.weights import Weights, write_atomically
+from ses_gcn_ros.forecast.engine import build_engine
+from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.shapes import tensor_shapes
-from ses_gcn_ros.training.batches import Batch, answer_scale, draw_batch
-from ses_gcn_ros.training.recipe import Recipe, flat
+from ses_gcn_ros.training.batches import Batch, answer_scale, augmented_batch
+from ses_gcn_ros.training.checkpoint import (
+    identity_of,
+    read_checkpoint,
+    write_checkpoint,
+    write_log,
+)
+from ses_gcn_ros.training.optimisation import Schedule, make_optimiser
+from ses_gcn_ros.training.parallel import Processes
+from ses_gcn_ros.training.recipe import Recipe
+from ses_gcn_ros.training.scores import measure
+from ses_gcn_ros.training.sources import make_source
 from ses_gcn_ros.training.split import Split
 
-Progress = Callable[[int, float], None]  # step, mean loss since the last call [m]
+Progress = Callable[[int, int, float], None]  # step, of how many, mean loss since the last [m]
+
+_VALIDATION_STRIDE = 10  # frames: neighbouring windows say much the same
 
 
 class Trainer:
     """A network in training.
+
+    Everything drawn at random comes from the seed and the number of the step, so that a step is
+    the same whether or not the run was interrupted before it.
 
     Parameters
     ----------
@@ -39,8 +50,8 @@ class Trainer:
         What to do it with.
     checkpoint : Path
         File that the state is kept in; a log in CSV is kept beside it.
-    device : str
-        'cpu' or 'cuda'.
+    processes : Processes, optional
+        Those that train together, and where; this one alone on the CPU if left out.
     start : Weights, optional
         Weights to go on from, masks included: a pruned teacher makes a student.
 
@@ -56,18 +67,17 @@ class Trainer:
         recipe: Recipe,
         split: Split,
         checkpoint: Path,
-        device: str = "cpu",
+        processes: Processes | None = None,
         start: Weights | None = None,
     ) -> None:
-        self.recipe, self.checkpoint, self.device = recipe, checkpoint, device
-        config, plan = recipe.model, recipe.training
-        self._source = RandomWindows(
-            split.train,
-            config.observed + config.horizon,
-            config.fps,
-            {"core": recipe.data.core_weight},
-        )
-        self._identity = _identity(recipe, split, start)
+        self.recipe, self.checkpoint = recipe, checkpoint
+        self._processes = processes = processes or Processes()
+        config, plan, device = recipe.model, recipe.training, processes.device
+        processes.check(plan.batch)
+        self._source = make_source(split.train, recipe)
+        self._schedule = Schedule(plan, self._source.per_epoch)
+        self._validation = split.calibrate
+        self._identity = identity_of(recipe, split, start)
         torch.manual_seed(plan.seed)
         self.network = build_network(config, plan.dropout).to(device)
         if start is not None:
@@ -79,82 +89,79 @@ class Trainer:
             tensors = {name: torch.from_numpy(tensor) for name, tensor in start.tensors.items()}
             self.network.load_state_dict(tensors, strict=False)  # they lack the batch counters
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        parameters = list(self.network.parameters())
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self._optimiser = torch.optim.AdamW(
-            groups,
-            lr=plan.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=plan.weight_decay,
-        )
-        self._rng = np.random.default_rng(plan.seed)
+        self._shared = processes.share(self.network)
+        self._optimiser = make_optimiser(plan, self.network)
         self._scale = torch.from_numpy(answer_scale(config)).to(device)
         steps = np.arange(1, config.horizon + 1) ** -plan.horizon_weight
         self._weights = torch.from_numpy((steps / steps.mean()).astype(np.float32)).to(device)
+        self._units = 1000.0 if config.unit == "mm" else 1.0  # decay and loss are weighed in it
         self.step = 0
-        self.log: list[tuple[int, float, float]] = []  # step, loss [m], learning rate
+        self.log: list[tuple[int, float, float | None, float]] = []
+        self._best: tuple[int, dict[str, Tensor]] | None = None  # step, state of the average
         if checkpoint.is_file():
             self._restore()
 
-    def run(self, progress: Progress = lambda step, loss: None) -> None:
-        """Train up to the recipe's last step.
+    def run(self, progress: Progress = lambda step, steps, loss: None) -> None:
+        """Train up to the recipe's last step, or until validation no longer gets better.
 
         Raises
         ------
         ModelError
             If the loss is no longer a number; the last checkpoint stays as it is.
         """
-        plan = self.recipe.training
+        plan, steps = self.recipe.training, self._schedule.steps
         self.save()  # fails now rather than later where nothing can be written
-        since, total = self.step, torch.zeros((), device=self.device)
+        since, total = self.step, torch.zeros((), device=self._processes.device)
         self.network.train()
-        while self.step < plan.steps:
+        while self.step < steps and not self._exhausted():
             total += self._advance()
             self.step += 1
-            if self.step % plan.checkpoint_every == 0 or self.step == plan.steps:
-                loss = float(total) / (self.step - since)
+            if self.step % plan.checkpoint_every == 0 or self.step == steps:
+                loss = self._processes.total(total) / (self.step - since)
                 if not math.isfinite(loss):
                     raise ModelError(
                         f"the loss is {loss} between steps {since} and {self.step}; lower "
                         f"training.learning_rate ({plan.learning_rate:g}). The state at step "
                         f"{since} is kept in '{self.checkpoint}'"
                     )
-                self.log.append((self.step, loss, self._learning_rate()))
+                validation = self._validate() if plan.patience else None
+                rate = self._schedule.learning_rate(self.step - 1)
+                self.log.append((self.step, loss, validation, rate))
                 self.save()
-                progress(self.step, loss)
-                since, total = self.step, torch.zeros((), device=self.device)
+                progress(self.step, steps, loss)
+                since, total = self.step, torch.zeros_like(total)
 
     def _advance(self) -> Tensor:
-        """One optimiser step; its loss [m]."""
-        recipe = self.recipe
-        plan = recipe.training
+        """One optimiser step; this process's part of its loss [m]."""
+        recipe, plan, processes = self.recipe, self.recipe.training, self._processes
         for group in self._optimiser.param_groups:
-            group["lr"] = self._learning_rate()
-        batch = draw_batch(self._source, self._rng, plan.batch, recipe.model, recipe.augment)
-        loss = self._loss(batch)
+            group["lr"] = self._schedule.learning_rate(self.step)
+        rng = np.random.default_rng([plan.seed, self.step])
+        windows = self._source.draw(self.step, rng)
+        batch = augmented_batch(windows, rng, recipe.model, recipe.augment)
+        torch.manual_seed(int(rng.integers(2**62)) + processes.rank)
+        loss = self._loss(batch.part(processes.rank, processes.count), float(batch.weight.sum()))
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
+        # Gradients are averaged over the processes; the loss is the sum of their parts.
+        (loss * self._units * processes.count).backward()
+        if plan.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
         self._optimiser.step()
         self._follow(min(plan.average, (self.step + 1) / (self.step + 10)))
         return loss.detach()
 
-    def _loss(self, batch: Batch) -> Tensor:
-        """Mean distance of the joints that were seen, steps weighted [m]."""
-        features = torch.from_numpy(batch.features).to(self.device)
-        target = torch.from_numpy(batch.target).to(self.device)
-        weight = torch.from_numpy(batch.weight).to(self.device)
-        error = torch.linalg.vector_norm((self.network(features) - target) * self._scale, dim=-1)
-        per_step = (error * weight).sum(dim=(0, 2)) / weight.sum()
+    def _loss(self, batch: Batch, joints: float) -> Tensor:
+        """Distance of the joints that were seen, over their number, steps weighted [m]."""
+        device = self._processes.device
+        features = torch.from_numpy(np.ascontiguousarray(batch.features)).to(device)
+        target = torch.from_numpy(np.ascontiguousarray(batch.target)).to(device)
+        weight = torch.from_numpy(np.ascontiguousarray(batch.weight)).to(device)
+        half = self.recipe.training.precision == "bfloat16"
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=half):
+            answer = self._shared(features)
+        error = torch.linalg.vector_norm((answer.float() - target) * self._scale, dim=-1)
+        per_step = (error * weight).sum(dim=(0, 2)) / joints
         return (per_step * self._weights).mean()
-
-    def _learning_rate(self) -> float:
-        plan = self.recipe.training
-        warm = min(1.0, (self.step + 1) / plan.warm_up)
-        return plan.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.step / plan.steps))
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
@@ -163,70 +170,53 @@ class Trainer:
         kept = [name for name, tensor in ours.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([ours[n] for n in kept], [theirs[n] for n in kept], 1 - decay)
 
+    def _validate(self) -> float:
+        """Mean error of the averaged network on held-out windows [m]; the best is kept."""
+        weights = self._as_weights(self.average.state_dict())
+        engine = build_engine(weights, "eager", "cpu")
+        errors = measure(engine, self._validation, _VALIDATION_STRIDE)
+        error = self._processes.agree(float(errors.distance[weights.name].mean()))
+        if all(error < before for _, _, before, _ in self.log if before is not None):
+            self._best = self.step, copy.deepcopy(self.average.state_dict())
+        return error
+
+    def _exhausted(self) -> bool:
+        patience = self.recipe.training.patience
+        if not patience or self._best is None:
+            return False
+        return sum(step > self._best[0] for step, *_ in self.log) >= patience
+
     def weights(self) -> Weights:
-        """The averaged network, without a calibrated radius yet."""
-        tensors = {k: v.cpu().numpy() for k, v in self.average.state_dict().items()}
-        return Weights(
-            config=self.recipe.model,
-            tensors={name: tensors[name] for name in tensor_shapes(self.recipe.model)},
-            name=self.recipe.name,
-        )
+        """The averaged network, at its best if validated, without a calibrated radius yet."""
+        state = self.average.state_dict() if self._best is None else self._best[1]
+        return self._as_weights(state)
+
+    def _as_weights(self, state: dict[str, Tensor]) -> Weights:
+        config = self.recipe.model
+        tensors = {name: state[name].cpu().numpy() for name in tensor_shapes(config)}
+        return Weights(config=config, tensors=tensors, name=self.recipe.name)
 
     def save(self) -> None:
         """Write checkpoint and log, each in one piece."""
+        if not self._processes.leads:
+            return
         state = {
             "identity": self._identity,
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
-            "numpy": json.dumps(self._rng.bit_generator.state),
-            "torch": torch.get_rng_state(),
+            "best": self._best,
             "log": self.log,
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_atomically(self.checkpoint, buffer.getvalue())
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(("step", "loss_mm", "learning_rate"))
-        writer.writerows(
-            (step, f"{1000 * loss:.3f}", f"{rate:.3g}") for step, loss, rate in self.log
-        )
-        write_atomically(self.checkpoint.with_suffix(".csv"), table.getvalue().encode())
+        write_checkpoint(self.checkpoint, state)
+        write_log(self.checkpoint.with_suffix(".csv"), self.log)
 
     def _restore(self) -> None:
-        try:
-            state: Any = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            theirs = state["identity"]
-        except Exception as error:  # the unpickler of a damaged file may raise anything
-            raise ConfigError(
-                f"'{self.checkpoint}' is no checkpoint ({type(error).__name__}); remove it to "
-                "start anew"
-            ) from error
-        differing = sorted(k for k in self._identity if theirs.get(k) != self._identity[k])
-        if differing:
-            name = differing[0]
-            raise ConfigError(
-                f"checkpoint '{self.checkpoint}' was made with {name} = {theirs.get(name)}, now it "
-                f"is {self._identity[name]}; remove it or write elsewhere with -o"
-            )
+        device = self._processes.device
+        state: dict[str, Any] = read_checkpoint(self.checkpoint, self._identity, device)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._rng.bit_generator.state = json.loads(state["numpy"])
-        torch.set_rng_state(state["torch"].cpu())
-        self.step, self.log = state["step"], [tuple(row) for row in state["log"]]
-
-
-def _identity(recipe: Recipe, split: Split, start: Weights | None) -> dict[str, str]:
-    """What must be the same for a run to be continued: the recipe's values, the data, the start."""
-    digest = hashlib.sha256()
-    for sequence in split.train:
-        digest.update(f"{sequence.name} {sequence.fps}".encode())
-        digest.update(np.ascontiguousarray(sequence.stored).data)
-    values = {name: str(value) for name, value in flat(recipe).items()}
-    origin = hashlib.sha256()
-    for name, tensor in sorted(start.tensors.items()) if start else ():
-        origin.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
-    return {**values, "data": digest.hexdigest()[:16], "start": origin.hexdigest()[:16]}
+        self.step, self._best = state["step"], state["best"]
+        self.log = [tuple(row) for row in state["log"]]

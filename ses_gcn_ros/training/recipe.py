@@ -21,6 +21,9 @@ class DataRecipe:
     held_out_subjects: tuple[str, ...] = option(
         (), "subjects kept from training; their recordings in turn calibrate and test"
     )
+    calibrate_subjects: tuple[str, ...] = option(
+        (), "of those, the ones that calibrate and validate; the others test, none in turn"
+    )
     held_out_every: int = option(
         0, "keep every n-th recording from training instead; 0: by subject", minimum=0
     )
@@ -39,19 +42,34 @@ class TrainingRecipe:
 
     seed: int = option(0, "of everything drawn at random", minimum=0)
     steps: int = option(1000, "optimiser steps", minimum=1)
+    epochs: int = option(
+        0, "instead, how often every window of the grid is seen; 0: random windows", minimum=0
+    )
     batch: int = option(64, "windows per step", minimum=2)
-    learning_rate: float = option(3e-3, "highest rate, of AdamW", minimum=0)
-    warm_up: int = option(200, "steps until it is reached; then it falls as a cosine", minimum=1)
-    weight_decay: float = option(1e-2, "of matrices, not of biases and scales", minimum=0)
+    optimiser: str = option(
+        "adamw", "adamw spares biases and scales the decay", choices=("adamw", "adam")
+    )
+    learning_rate: float = option(3e-3, "highest rate", minimum=0)
+    warm_up: int = option(200, "steps until it is reached", minimum=1)
+    milestones: tuple[int, ...] = option(
+        (), "epochs after which the rate falls to a tenth; none: it falls as a cosine", minimum=1
+    )
+    weight_decay: float = option(1e-2, "of the weights", minimum=0)
     dropout: float = option(
         0.0, "share of features a window goes without, per layer", minimum=0, maximum=0.9
     )
-    clip: float = option(1.0, "longest gradient", minimum=0)
+    clip: float = option(1.0, "longest gradient; 0: any", minimum=0)
+    precision: str = option(
+        "float32", "of products; sums and weights stay float32", choices=("float32", "bfloat16")
+    )
     average: float = option(0.998, "decay of the moving average of weights", minimum=0, maximum=1)
     horizon_weight: float = option(
         0.0, "frame k of the loss counts k^-w: above 0 stresses near frames", minimum=0, maximum=2
     )
     checkpoint_every: int = option(250, "steps between checkpoints and log lines", minimum=1)
+    patience: int = option(
+        0, "checkpoints without a better validation until it ends; 0: no validation", minimum=0
+    )
 
 
 @dataclass(frozen=True)
@@ -153,13 +171,32 @@ def make_recipe(name: str, content: Any) -> Recipe:
         except ConfigError as error:
             raise ConfigError(f"recipe '{name}', section '{section}': {error}") from error
     recipe = Recipe(name=name, **parts)
+    _check(recipe)
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    """Check what ranges alone can't."""
+    name, data, plan = recipe.name, recipe.data, recipe.training
     recipe.model.check()
-    if not recipe.data.held_out_subjects and not recipe.data.held_out_every:
+    if not data.held_out_subjects and not data.held_out_every:
         raise ConfigError(
             f"recipe '{name}' keeps nothing from training; give data.held_out_subjects or "
             "data.held_out_every"
         )
-    return recipe
+    foreign = sorted(set(data.calibrate_subjects) - set(data.held_out_subjects))
+    if foreign:
+        raise ConfigError(
+            f"recipe '{name}' calibrates on subject {foreign[0]}, which is not among "
+            "data.held_out_subjects"
+        )
+    if not plan.epochs and plan.milestones:
+        raise ConfigError(f"recipe '{name}' gives milestones in epochs; give training.epochs too")
+    if plan.epochs and recipe.augment.tempo:
+        raise ConfigError(
+            f"recipe '{name}' changes the tempo of windows on a grid; set augment.tempo or "
+            "training.epochs to 0"
+        )
 
 
 def flat(recipe: Recipe) -> dict[str, Any]:

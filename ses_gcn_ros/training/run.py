@@ -9,6 +9,7 @@ from ses_gcn_ros.datasets.sequences import Recording
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights, write_weights
 from ses_gcn_ros.training.loop import Progress, Trainer
+from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import Recipe
 from ses_gcn_ros.training.scores import conformal_radius, measure
 from ses_gcn_ros.training.split import Split, split
@@ -21,14 +22,15 @@ def train(
     *,
     device: str = "cpu",
     start: Weights | None = None,
-    progress: Progress = lambda step, loss: None,
+    progress: Progress = lambda step, steps, loss: None,
 ) -> Weights:
     """Train a recipe and write calibrated weights.
 
     A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made and gives
     the same weights as if it had never been interrupted. The checkpoint goes when the weights are
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
-    pruned teacher's it gives a student.
+    pruned teacher's it gives a student. Under ``torchrun`` all processes train together and the
+    first one writes.
 
     Raises
     ------
@@ -40,19 +42,22 @@ def train(
         If the loss is no longer a number.
     """
     parts = split(recording.sequences, recipe.data)
-    trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), device, start)
+    processes = Processes(device)
+    trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), processes, start)
     trainer.run(progress)
     weights = calibrated(trainer.weights(), recipe, parts)
     about = {
         "data": f"{recording.name}, without {_held_out(recipe)}",
         "recipe": recipe.name,
         "seed": str(recipe.training.seed),
-        "steps": str(recipe.training.steps),
+        "steps": str(trainer.step),
         **recording.about,
     }
     weights = dataclasses.replace(weights, about=about)
-    write_weights(out, weights)
-    trainer.checkpoint.unlink()
+    if processes.leads:
+        write_weights(out, weights)
+        trainer.checkpoint.unlink()
+    processes.leave()
     return weights
 
 

@@ -33,8 +33,8 @@ class Split:
 def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
     """Split recordings as a recipe says.
 
-    Held-out recordings calibrate and test in turn, ordered by subject, kind and length, so that
-    both parts hold much the same.
+    Held-out recordings calibrate and test by subject where the recipe names subjects for it, else
+    in turn, ordered by subject, kind and length, so that both parts hold much the same.
 
     Raises
     ------
@@ -53,8 +53,12 @@ def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
     order = {index: place for place, index in enumerate(sorted(held, key=likeness.__getitem__))}
     train = [s for s in sequences if s.index not in held]
     held_out = [s for s in sequences if s.index in held]
-    calibrate = [s for s in held_out if order[s.index] % 2 == 0]
-    test = [s for s in held_out if order[s.index] % 2 == 1]
+    if recipe.calibrate_subjects:
+        calibrate = [s for s in held_out if s.subject in recipe.calibrate_subjects]
+        test = [s for s in held_out if s.subject not in recipe.calibrate_subjects]
+    else:
+        calibrate = [s for s in held_out if order[s.index] % 2 == 0]
+        test = [s for s in held_out if order[s.index] % 2 == 1]
     for name, part in (("training", train), ("calibration", calibrate), ("test", test)):
         if not part:
             raise InputError(

@@ -10,7 +10,7 @@ from ses_gcn_ros.datasets.windows import RandomWindows
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.skeleton import get_layout
 from ses_gcn_ros.training import augment
-from ses_gcn_ros.training.batches import draw_batch, framed_batch, turned
+from ses_gcn_ros.training.batches import augmented_batch, framed_batch, turned
 from ses_gcn_ros.training.recipe import AugmentRecipe
 
 LAYOUT = "chico15"
@@ -97,7 +97,7 @@ def test_turning_a_batch_is_turning_the_motion(drawn):
     np.testing.assert_allclose(result.target, expected.target, atol=1e-2)
 
 
-def test_a_batch_is_decided_by_its_seed(source):
+def test_a_batch_is_decided_by_its_seed(drawn):
     config = ModelConfig(origin=True, heading=True, offset=True, motion=True, visibility=True)
     recipe = AugmentRecipe(
         tempo=0.2,
@@ -110,7 +110,7 @@ def test_a_batch_is_decided_by_its_seed(source):
         unseen_share=0.5,
     )
     first, again, other = (
-        draw_batch(source, np.random.default_rng(seed), 16, config, recipe) for seed in (1, 1, 2)
+        augmented_batch(drawn, np.random.default_rng(seed), config, recipe) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.features, again.features)
     np.testing.assert_array_equal(first.target, again.target)

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros import forecast
 from ses_gcn_ros.commands import forecast as commands
+from ses_gcn_ros.commands import training
 from ses_gcn_ros.errors import ConfigError, ModelError
 
 app = typer.Typer()
-for command in (commands.import_official, commands.train, commands.evaluate_windows):
+for command in (commands.import_official, training.train, commands.evaluate_windows):
     app.command()(command)
 
 

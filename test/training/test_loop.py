@@ -52,7 +52,7 @@ class Killed(BaseException):
 
 
 def kill_at(step: int):
-    def progress(now: int, loss: float) -> None:
+    def progress(now: int, steps: int, loss: float) -> None:
         if now >= step:
             raise Killed
 
@@ -151,5 +151,5 @@ def test_a_checkpoint_of_another_run_is_refused_and_kept(recording, tmp_path):
 def test_training_learns(recording, tmp_path):
     recipe = tiny(steps=120, checkpoint_every=20, dropout=0.0, batch=8, learning_rate=0.01)
     losses = []
-    train(recipe, recording, tmp_path / "w.safetensors", progress=lambda _, x: losses.append(x))
+    train(recipe, recording, tmp_path / "w.safetensors", progress=lambda _, __, x: losses.append(x))
     assert losses[-1] < 0.9 * losses[0]

@@ -1,0 +1,109 @@
+"""``ses-gcn train`` and ``prune``: weights from recorded motion, students from teachers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ses_gcn_ros.errors import ConfigError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def progress_bar(shown: bool = True) -> Progress:
+    """Bar with the steps done and the time that the others will take."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown)
+
+
+def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
+    """What a trainer is to call so that a bar follows it."""
+    task = bar.add_task(name, total=None)
+
+    def show(step: int, steps: int, loss: float) -> None:
+        description = f"{name}: loss {1000 * loss:.1f} mm"
+        bar.update(task, completed=step, total=steps, description=description)
+
+    return show
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
+    ] = "sesgcn_workcell",
+    start: Annotated[
+        Path | None, typer.Option(help="Weights to go on from, such as a pruned teacher's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a forecaster. Killed, the same command goes on where it was.
+
+    With several GPUs: torchrun --nproc-per-node 4 -m ses_gcn_ros.cli train --device cuda …
+
+    Example: ses-gcn train --recipe sesgcn_workcell --data cmu.npz -o my.safetensors
+    """
+    import torch
+
+    from ses_gcn_ros.datasets.sources import read_dataset
+    from ses_gcn_ros.forecast import read_weights
+    from ses_gcn_ros.training.recipe import load_recipe
+    from ses_gcn_ros.training.run import train as run
+
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
+    torch.set_num_threads(threads)
+    chosen, recording = load_recipe(recipe), read_dataset(data)
+    first = None if start is None else read_weights(start)
+    leads = os.environ.get("RANK", "0") == "0"
+    with progress_bar(leads) as bar:
+        show = follow(bar, chosen.name)
+        weights = run(chosen, recording, out, device=device, start=first, progress=show)
+    if not leads:
+        return
+    assert weights.radius is not None  # training always calibrates
+    if as_json:
+        print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
+    else:
+        print(
+            f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
+            f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
+        )
+
+
+def prune(
+    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    keep: Annotated[float, typer.Option(help="Share of adjacency entries a student keeps.")] = 0.5,
+    as_json: AsJson = False,
+) -> None:
+    """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
+
+    Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
+    """
+    from ses_gcn_ros.forecast import read_weights, write_weights
+    from ses_gcn_ros.training.student import density
+    from ses_gcn_ros.training.student import prune as mask
+
+    student = mask(read_weights(weights), keep)
+    write_weights(out, student)
+    kept = density(student)
+    if as_json:
+        print(json.dumps({"out": str(out), "density": kept}))
+        return
+    print(f"{out}: share of entries kept, layer by layer")
+    for kind, shares in kept.items():
+        print(f"{kind:8}" + "".join(f"{share:8.3f}" for share in shares))
