@@ -1,4 +1,4 @@
-"""What bags say about their topics: message definitions and quality of service."""
+"""What bags say about their topics: names, message definitions, quality of service."""
 
 from __future__ import annotations
 
@@ -16,11 +16,38 @@ from rosbags.interfaces import (
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.foreign_types import DEFINITIONS
 from ses_gcn_ros.resources import share_path
 
 _LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
 _FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
+
+
+class Topics(dict[str, str]):
+    """Type of each topic of a bag; a relative name finds the one topic that ends in it."""
+
+    def __missing__(self, name: str) -> str:
+        return self[self.resolve(name)]
+
+    def resolve(self, name: str) -> str:
+        """Full name of a topic.
+
+        Raises
+        ------
+        BagError
+            If no topic or more than one has this name; the message lists those there are.
+        """
+        for exact in (name, f"/{name}"):
+            if exact in self:
+                return exact
+        found = [topic for topic in self if topic.endswith(f"/{name.lstrip('/')}")]
+        if len(found) == 1 and not name.startswith("/"):
+            return found[0]
+        if len(found) > 1:
+            raise BagError(f"'{name}' may be any of {', '.join(found)}; give the full name")
+        there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(self.items()))
+        raise BagError(f"the bag has no topic '{name}'; it has {there or 'no topic at all'}")
 
 
 @cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -13,8 +14,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.evaluation.bag_types import offered_qos, typestore
+from ses_gcn_ros.errors import BagError, SesGcnError
+from ses_gcn_ros.evaluation.bag_types import Topics, offered_qos, typestore
 
 PathLike = str | Path
 
@@ -35,32 +36,6 @@ class Message(NamedTuple):
     type: str
     stamp: int
     content: Any
-
-
-class Topics(dict[str, str]):
-    """Type of each topic of a bag; a relative name finds the one topic that ends in it."""
-
-    def __missing__(self, name: str) -> str:
-        return self[self.resolve(name)]
-
-    def resolve(self, name: str) -> str:
-        """Full name of a topic.
-
-        Raises
-        ------
-        BagError
-            If no topic or more than one has this name; the message lists those there are.
-        """
-        for exact in (name, f"/{name}"):
-            if exact in self:
-                return exact
-        found = [topic for topic in self if topic.endswith(f"/{name.lstrip('/')}")]
-        if len(found) == 1 and not name.startswith("/"):
-            return found[0]
-        if len(found) > 1:
-            raise BagError(f"'{name}' may be any of {', '.join(found)}; give the full name")
-        there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(self.items()))
-        raise BagError(f"the bag has no topic '{name}'; it has {there or 'no topic at all'}")
 
 
 class BagWriter:
@@ -174,6 +149,55 @@ class BagWriter:
         )
 
 
+class OpenBag:
+    """A bag that is being read; made by `open_bag`."""
+
+    def __init__(self, path: Path, reader: AnyReader) -> None:
+        self.path = path
+        self._reader = reader
+        connections = reader.connections
+        self.topics = Topics({each.topic: each.msgtype for each in connections})
+        self.counts = Counter[str]()
+        for each in connections:
+            self.counts[each.topic] += each.msgcount
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Times of recording of the first and of the last message [ns]."""
+        return self._reader.start_time, self._reader.end_time - 1
+
+    def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
+        """Messages in the order of their recording, not decoded.
+
+        Topics that are not asked for are not read, however large they are.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            Full name of each topic wanted, and the name that its messages are to carry.
+        """
+        wanted = [each for each in self._reader.connections if each.topic in names]
+        if wanted:  # an empty selection would mean all of them
+            for connection, stamp, data in self._reader.messages(wanted):
+                yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
+
+    def decode(self, entry: RawMessage) -> Any:
+        """Content of a message, with the definitions the bag carries.
+
+        Raises
+        ------
+        BagError
+            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package.
+        """
+        try:
+            return self._reader.deserialize(entry.data, entry.type)
+        except KeyError as error:
+            raise BagError(
+                f"topic '{entry.topic}' of bag '{self.path}' has the type '{entry.type}', whose "
+                "definition is neither in the bag nor known here"
+            ) from error
+
+
 def topics_of(path: PathLike) -> Topics:
     """Topics of a bag and their types.
 
@@ -182,8 +206,8 @@ def topics_of(path: PathLike) -> Topics:
     BagError
         If the bag is missing, truncated or no bag.
     """
-    with _opened(path) as reader:
-        return _topics(reader)
+    with open_bag(path) as bag:
+        return bag.topics
 
 
 def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
@@ -202,9 +226,9 @@ def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]
     BagError
         If the bag is missing, truncated or no bag, or lacks a topic.
     """
-    with _opened(path) as reader:
-        for topic, connection, stamp, data in _select(reader, topics):
-            yield RawMessage(topic, connection.msgtype, stamp, bytes(data))
+    with open_bag(path) as bag:
+        for entry in bag.raw(_names(bag.topics, topics)):
+            yield entry._replace(data=bytes(entry.data))
 
 
 def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Message]:
@@ -215,29 +239,24 @@ def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Messag
     BagError
         As `read_raw`, and for bytes that are no message of their type.
     """
-    with _opened(path) as reader:
-        for topic, connection, stamp, data in _select(reader, topics):
-            content = reader.deserialize(data, connection.msgtype)
-            yield Message(topic, connection.msgtype, stamp, content)
+    with open_bag(path) as bag:
+        for entry in bag.raw(_names(bag.topics, topics)):
+            yield Message(entry.topic, entry.type, entry.stamp, bag.decode(entry))
 
 
-def _select(
-    reader: AnyReader, topics: Iterable[str]
-) -> Iterator[tuple[str, Connection, int, bytes]]:
-    known = _topics(reader)
-    names = {known.resolve(topic): topic for topic in topics} or {topic: topic for topic in known}
-    wanted = [connection for connection in reader.connections if connection.topic in names]
-    if wanted:  # an empty selection would mean all of them
-        for connection, stamp, data in reader.messages(wanted):
-            yield names[connection.topic], connection, stamp, data
-
-
-def _topics(reader: AnyReader) -> Topics:
-    return Topics({connection.topic: connection.msgtype for connection in reader.connections})
+def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:
+    return {there.resolve(topic): topic for topic in wanted} or {topic: topic for topic in there}
 
 
 @contextlib.contextmanager
-def _opened(path: PathLike) -> Iterator[AnyReader]:
+def open_bag(path: PathLike) -> Iterator[OpenBag]:
+    """Open a bag for reading; what breaks while it is read becomes a `BagError`.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, truncated or no bag.
+    """
     path = Path(path)
     if not path.exists():
         incomplete = path.with_name(f"{path.name}.incomplete")
@@ -245,8 +264,8 @@ def _opened(path: PathLike) -> Iterator[AnyReader]:
         raise BagError(f"bag '{path}' does not exist{hint}")
     try:
         with AnyReader([_storage(path)], default_typestore=typestore()) as reader:
-            yield reader
-    except BagError:
+            yield OpenBag(path, reader)
+    except SesGcnError:
         raise
     except Exception as error:  # the library meets damaged files with whatever breaks first
         reason = str(error).strip().rstrip(".") or type(error).__name__

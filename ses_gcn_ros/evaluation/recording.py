@@ -15,7 +15,8 @@ from ses_gcn_ros.evaluation.bag_messages import (
     observation_from_message,
     to_seconds,
 )
-from ses_gcn_ros.evaluation.bags import Message, PathLike, Topics, read_messages, topics_of
+from ses_gcn_ros.evaluation.bag_types import Topics
+from ses_gcn_ros.evaluation.bags import Message, PathLike, read_messages, topics_of
 from ses_gcn_ros.evaluation.transforms import TransformTree
 from ses_gcn_ros.forecast import Forecast
 
