@@ -11,9 +11,11 @@ from ses_gcn_ros.commands import (
     bags,
     bench,
     convert,
+    evaluate_windows,
     forecast,
     parameters,
     pose,
+    students,
     training,
     workcell,
 )
@@ -37,8 +39,9 @@ for command in (
     convert.convert,
     forecast.import_official,
     training.train,
-    training.prune,
-    forecast.evaluate_windows,
+    students.prune,
+    students.masks,
+    evaluate_windows.evaluate_windows,
     bench.bench,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""``ses-gcn train`` and ``prune``: weights from recorded motion, students from teachers."""
+"""``ses-gcn train``: weights from recorded motion."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="Weights to go on from, such as a pruned teacher's.")
     ] = None,
+    masks_only: Annotated[
+        bool, typer.Option("--masks-only", help="Of --start, take the masks and nothing else.")
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     as_json: AsJson = False,
@@ -65,13 +68,25 @@ def train(
         raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
+    if masks_only and start is None:
+        raise ConfigError(
+            "--masks-only takes the masks of --start; give a pruned teacher's weights"
+        )
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_dataset(data)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
     with progress_bar(leads) as bar:
         show = follow(bar, chosen.name)
-        weights = run(chosen, recording, out, device=device, start=first, progress=show)
+        weights = run(
+            chosen,
+            recording,
+            out,
+            device=device,
+            start=first,
+            masks_only=masks_only,
+            progress=show,
+        )
     if not leads:
         return
     assert weights.radius is not None  # training always calibrates
@@ -82,28 +97,3 @@ def train(
             f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
             f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
         )
-
-
-def prune(
-    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
-    keep: Annotated[float, typer.Option(help="Share of adjacency entries a student keeps.")] = 0.5,
-    as_json: AsJson = False,
-) -> None:
-    """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
-
-    Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
-    """
-    from ses_gcn_ros.forecast import read_weights, write_weights
-    from ses_gcn_ros.training.student import density
-    from ses_gcn_ros.training.student import prune as mask
-
-    student = mask(read_weights(weights), keep)
-    write_weights(out, student)
-    kept = density(student)
-    if as_json:
-        print(json.dumps({"out": str(out), "density": kept}))
-        return
-    print(f"{out}: share of entries kept, layer by layer")
-    for kind, shares in kept.items():
-        print(f"{kind:8}" + "".join(f"{share:8.3f}" for share in shares))

@@ -22,6 +22,7 @@ def train(
     *,
     device: str = "cpu",
     start: Weights | None = None,
+    masks_only: bool = False,
     progress: Progress = lambda step, steps, loss: None,
 ) -> Weights:
     """Train a recipe and write calibrated weights.
@@ -29,8 +30,8 @@ def train(
     A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made and gives
     the same weights as if it had never been interrupted. The checkpoint goes when the weights are
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
-    pruned teacher's it gives a student. Under ``torchrun`` all processes train together and the
-    first one writes.
+    pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
+    the paper. Under ``torchrun`` all processes train together and the first one writes.
 
     Raises
     ------
@@ -43,6 +44,9 @@ def train(
     """
     parts = split(recording.sequences, recipe.data)
     processes = Processes(device)
+    if start is not None and masks_only:
+        masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}
+        start = dataclasses.replace(start, tensors=masks)
     trainer = Trainer(recipe, parts, out.with_suffix(".checkpoint"), processes, start)
     trainer.run(progress)
     weights = calibrated(trainer.weights(), recipe, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
 
@@ -29,11 +30,22 @@ class Errors:
         Name of the model among them.
     group : NDArray, shape (W,), str
         Tags of each window's sequence, joined.
+    weight : NDArray, shape (J,)
+        Share of each joint in the mean; they add up to less than 1 where a mean is over joints that
+        are not forecast and count as 0.
     """
 
     distance: dict[str, NDArray[np.float32]]
     model: str
     group: NDArray[np.str_]
+    weight: NDArray[np.float64]
+
+    def per_step(
+        self, method: str, chosen: NDArray[np.bool_] | slice = slice(None)
+    ) -> NDArray[np.float64]:
+        """Mean error of a method at each step [m], over the chosen windows, shape (H,)."""
+        mean: NDArray[np.float64] = self.distance[method][chosen].mean(axis=0) @ self.weight
+        return mean
 
 
 def measure(engine: Engine, sequences: Sequences[Sequence], stride: int) -> Errors:
@@ -53,17 +65,31 @@ def measure(engine: Engine, sequences: Sequences[Sequence], stride: int) -> Erro
     InputError
         If the sequences have another layout, or none is as long as a window.
     """
-    foreign = next((s for s in sequences if s.layout != engine.layout), None)
-    if foreign is not None:
-        raise InputError(
-            f"sequence '{foreign.name}' has layout {foreign.layout}; {engine.name} takes "
-            f"{engine.layout}"
-        )
+    check_layout(engine, sequences)
+    length = engine.observed + engine.horizon
+    return measure_windows(engine, windows(sequences, length, engine.fps, stride))
+
+
+def measure_windows(
+    engine: Engine,
+    parts: Iterable[tuple[Sequence, NDArray[np.float32]]],
+    weight: NDArray[np.float64] | None = None,
+) -> Errors:
+    """Forecast windows of sequences in the engine's layout, at its frame rate.
+
+    Parameters
+    ----------
+    engine : Engine
+        What to measure; the baselines see the same windows.
+    parts : iterable of (Sequence, NDArray)
+        Sequences with windows of them, (W, T + H, J, 3) [m].
+    weight : NDArray, shape (J,), optional
+        Share of each joint in the mean; the same for all if None.
+    """
     distance: dict[str, list[NDArray[np.float32]]] = {engine.name: []}
     distance.update({name: [] for name in BASELINES})
     groups: list[str] = []
-    length = engine.observed + engine.horizon
-    for sequence, views in windows(sequences, length, engine.fps, stride):
+    for sequence, views in parts:
         groups += [" ".join(sorted(sequence.tags))] * len(views)
         for start in range(0, len(views), _BATCH):
             part = np.ascontiguousarray(views[start : start + _BATCH])
@@ -72,11 +98,29 @@ def measure(engine: Engine, sequences: Sequences[Sequence], stride: int) -> Erro
             answers.update({n: f(history, engine.horizon) for n, f in BASELINES.items()})
             for name, answer in answers.items():
                 distance[name].append(np.linalg.norm(answer - future, axis=-1))
+    joints = distance[engine.name][0].shape[-1]
     return Errors(
-        distance={name: np.concatenate(parts) for name, parts in distance.items()},
+        distance={name: np.concatenate(pieces) for name, pieces in distance.items()},
         model=engine.name,
         group=np.array(groups),
+        weight=np.full(joints, 1 / joints) if weight is None else weight,
     )
+
+
+def check_layout(engine: Engine, sequences: Sequences[Sequence]) -> None:
+    """Check that an engine takes the layout of all sequences.
+
+    Raises
+    ------
+    InputError
+        Naming the first that has another.
+    """
+    foreign = next((s for s in sequences if s.layout != engine.layout), None)
+    if foreign is not None:
+        raise InputError(
+            f"sequence '{foreign.name}' has layout {foreign.layout}; {engine.name} takes "
+            f"{engine.layout}"
+        )
 
 
 def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[np.float32]:

@@ -1,8 +1,10 @@
 """From teacher to student: which entries of the adjacencies a student keeps.
 
-The paper thresholds what a sigmoid makes of the teacher's adjacencies. A threshold on magnitudes
-that are compared within one matrix keeps the same entries whatever their scale, so the threshold
-is given as the share to keep and taken as a quantile of each layer's adjacency.
+The paper thresholds the teacher's adjacencies. In the masks that the authors released with their
+weights an entry is kept exactly where its magnitude exceeds one number, the same for all layers of
+a network; that is `threshold` here. Layers whose adjacencies have shrunk as a whole are emptied by
+it, as the first one of theirs is. `keep` compares magnitudes within one matrix instead, whatever
+its scale, so that every layer keeps the same share.
 """
 
 from __future__ import annotations
@@ -18,15 +20,19 @@ from ses_gcn_ros.forecast.weights import Weights
 _KINDS = ("space", "time")
 
 
-def prune(teacher: Weights, keep: float) -> Weights:
+def prune(
+    teacher: Weights, *, keep: float | None = None, threshold: float | None = None
+) -> Weights:
     """Mask a teacher's adjacencies, to be trained on as a student.
 
     Parameters
     ----------
     teacher : Weights
-        Trained weights; entries that are masked already stay so.
+        Trained SeS-GCN; entries that are masked already stay so.
     keep : float
         Share of the entries of each adjacency that a student keeps: those of largest magnitude.
+    threshold : float
+        Instead of `keep`, the magnitude above which entries are kept, in all layers.
 
     Returns
     -------
@@ -36,33 +42,58 @@ def prune(teacher: Weights, keep: float) -> Weights:
     Raises
     ------
     InputError
-        If `keep` leaves nothing or is more than all, or a layer would be left empty.
+        If not one of `keep` and `threshold` is given, it leaves nothing at all or is out of range,
+        or the network has no masks.
     """
-    if not 0 < keep <= 1:
+    _check_masked(teacher)
+    if (keep is None) == (threshold is None):
+        raise InputError("give either the share of entries to keep or a threshold, not both")
+    if keep is not None and not 0 < keep <= 1:
         raise InputError(f"the share to keep is {keep}; it lies in (0, 1]")
+    if threshold is not None and not threshold >= 0:
+        raise InputError(f"the threshold is {threshold}; it must not be negative")
     tensors = dict(teacher.tensors)
     for layer in range(len(teacher.config.widths)):
         for kind in _KINDS:
-            name = f"layers.{layer}.graph"
-            adjacency = np.asarray(tensors[f"{name}.{kind}"], np.float32)
-            strength = np.abs(adjacency * np.asarray(tensors[f"{name}.mask_{kind}"], np.float32))
-            mask = largest(strength, keep)
-            if not mask.any():
-                raise InputError(
-                    f"keeping {keep:g} of its entries empties the {kind} adjacency of layer {layer}"
-                )
-            tensors[f"{name}.mask_{kind}"] = mask
-    return dataclasses.replace(teacher, tensors=tensors, radius=None, coverage=0.0)
+            strength = _strength(teacher, layer, kind)
+            mask = strength > threshold if keep is None else largest(strength, keep)
+            tensors[f"layers.{layer}.graph.mask_{kind}"] = mask.astype(np.float32)
+    student = dataclasses.replace(teacher, tensors=tensors, radius=None, coverage=0.0)
+    if share_kept(student) == 0:
+        most = max(
+            float(_strength(teacher, layer, kind).max())
+            for layer in range(len(teacher.config.widths))
+            for kind in _KINDS
+        )
+        raise InputError(
+            f"a threshold of {threshold:g} leaves no entry; the largest has magnitude {most:g}"
+            if keep is None
+            else f"keeping {keep:g} of its entries leaves none: all are zero"
+        )
+    return student
 
 
-def largest(strength: NDArray[np.float32], keep: float) -> NDArray[np.float32]:
+def global_threshold(teacher: Weights, share: float) -> float:
+    """Threshold that keeps about a share of the entries of all layers taken together."""
+    _check_masked(teacher)
+    strengths = [
+        _strength(teacher, layer, kind).ravel()
+        for layer in range(len(teacher.config.widths))
+        for kind in _KINDS
+    ]
+    return float(np.quantile(np.concatenate(strengths), 1 - share))
+
+
+def largest(strength: NDArray[np.float32], keep: float) -> NDArray[np.bool_]:
     """Mask of the largest entries, about the share `keep` of all; entries of zero never."""
     threshold = np.quantile(strength, 1 - keep)
-    return ((strength >= threshold) & (strength > 0)).astype(np.float32)
+    chosen: NDArray[np.bool_] = (strength >= threshold) & (strength > 0)
+    return chosen
 
 
 def density(weights: Weights) -> dict[str, list[float]]:
     """Share of adjacency entries kept, per layer, of both kinds."""
+    _check_masked(weights)
     return {
         kind: [
             float(np.mean(np.asarray(weights.tensors[f"layers.{layer}.graph.mask_{kind}"], float)))
@@ -70,3 +101,39 @@ def density(weights: Weights) -> dict[str, list[float]]:
         ]
         for kind in _KINDS
     }
+
+
+def share_kept(weights: Weights) -> float:
+    """Share of the entries of all adjacencies together that the masks keep."""
+    shares, config = density(weights), weights.config
+    # Per layer, J·T·T entries over time and T·J·J over joints.
+    entries = {"space": config.joints, "time": config.observed}
+    kept = sum(entries[kind] * sum(shares[kind]) for kind in _KINDS)
+    return float(kept / (sum(entries.values()) * len(config.widths)))
+
+
+def emptied(weights: Weights) -> list[str]:
+    """Adjacencies that the masks leave nothing of, such as 'layer 0 space'.
+
+    Such a layer passes on what its residual connection gives it, and nothing more.
+    """
+    shares = density(weights)
+    return [
+        f"layer {layer} {kind}"
+        for layer in range(len(weights.config.widths))
+        for kind in _KINDS
+        if shares[kind][layer] == 0
+    ]
+
+
+def _strength(weights: Weights, layer: int, kind: str) -> NDArray[np.float32]:
+    name = f"layers.{layer}.graph"
+    adjacency = np.asarray(weights.tensors[f"{name}.{kind}"], np.float32)
+    return np.abs(adjacency * np.asarray(weights.tensors[f"{name}.mask_{kind}"], np.float32))
+
+
+def _check_masked(weights: Weights) -> None:
+    if weights.config.network != "sesgcn":
+        raise InputError(
+            f"'{weights.name}' is a {weights.config.network}; only SeS-GCN has masks to prune"
+        )
