@@ -44,6 +44,16 @@ TABLES: dict[str, str] = {
         r_collar=neck < thorax, r_shoulder < r_collar, r_elbow < r_shoulder, r_wrist < r_elbow
         r_thumb_base=r_wrist < r_wrist, r_thumb < r_thumb_base
         r_hand_tip < r_wrist, r_hand_site=r_hand_tip < r_hand_tip""",
+    # CMU motion capture as forecasting uses it (Mao et al., ICCV 2019): indices 3-6, 9-12, 14, 15,
+    # 17-19, 21-23, 25, 26, 28, 30-32, 34, 35, 37 of the 38.
+    "cmu25": """
+        l_knee < back, l_ankle < l_knee, l_toe_base < l_ankle, l_toe < l_toe_base
+        r_knee < back, r_ankle < r_knee, r_toe_base < r_ankle, r_toe < r_toe_base
+        back=navel, chest < back, neck < chest, head < neck, head_top < head
+        l_shoulder < chest, l_elbow < l_shoulder, l_wrist < l_elbow, l_hand < l_wrist
+        l_fingers=l_hand_tip < l_hand, l_thumb < l_wrist
+        r_shoulder < chest, r_elbow < r_shoulder, r_wrist < r_elbow, r_hand < r_wrist
+        r_fingers=r_hand_tip < r_hand, r_thumb < r_wrist""",
     # MediaPipe Pose / BlazePose (Bazarevsky et al., 2020).
     "mediapipe33": """
         nose, l_eye_inner < nose, l_eye < l_eye_inner, l_eye_outer < l_eye

@@ -24,6 +24,7 @@ SIZES = {
     "chico15": 15,
     "h36m17": 17,
     "h36m22": 22,
+    "cmu25": 25,
     "h36m32": 32,
     "mediapipe33": 33,
     "coco17": 17,
@@ -36,6 +37,7 @@ SIZES = {
     "kinect20": 20,
 }
 layouts = st.sampled_from(layout_names())
+WITHOUT_HIPS = ("h36m22", "cmu25")
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -198,13 +200,14 @@ def test_confidence_is_the_least_of_the_joints_used():
     assert trust[chico.index("r_shoulder")] == 1
 
 
-@pytest.mark.parametrize("source", [name for name in layout_names() if name != "h36m22"])
+@pytest.mark.parametrize("source", [name for name in layout_names() if name not in WITHOUT_HIPS])
 def test_every_layout_with_hips_gives_a_whole_chico_skeleton(source):
     assert (mapping(source, "chico15") != 0).any(axis=1).all()
 
 
-def test_h36m22_has_no_hips_to_give():
-    available = (mapping("h36m22", "chico15") != 0).any(axis=1)
+@pytest.mark.parametrize("name", WITHOUT_HIPS)
+def test_layouts_of_benchmarks_have_no_hips_to_give(name):
+    available = (mapping(name, "chico15") != 0).any(axis=1)
     missing = {j for j, a in zip(get_layout("chico15").joints, available, strict=True) if not a}
     assert missing == {"hip", "r_hip", "l_hip"}
 

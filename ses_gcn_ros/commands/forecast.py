@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ses_gcn_ros.errors import ConfigError
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -51,47 +49,3 @@ def import_official(
             f"{out}: {weights.name}, {config.joints} joints ({config.layout}), {config.observed} "
             f"frames in, {config.horizon} out, {summary['parameters']} parameters"
         )
-
-
-def evaluate_windows(
-    data: Annotated[Path, typer.Option(help="Recording to measure on (.npz).")],
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
-    recipe: Annotated[
-        str, typer.Option(help="Recipe whose split --part refers to.")
-    ] = "sesgcn_workcell",
-    part: Annotated[
-        str, typer.Option(help="all, held_out, test, calibrate or train, as the recipe splits.")
-    ] = "all",
-    stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 2,
-    csv: Annotated[Path | None, typer.Option(help="Write errors per frame to this CSV.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Errors of a forecaster and of the baselines on windows of recorded motion.
-
-    Example: ses-gcn evaluate-windows --data cmu.npz --part held_out
-    """
-    import torch
-
-    from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.forecast import load
-    from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.scores import measure
-    from ses_gcn_ros.training.split import split
-    from ses_gcn_ros.training.tables import as_csv, as_text, summarise
-
-    parts = ("all", "held_out", "test", "calibrate", "train")
-    if part not in parts:
-        raise ConfigError(f"part is '{part}'; it takes one of {', '.join(parts)}")
-    torch.set_num_threads(threads)
-    sequences = read_recording(data).sequences
-    if part != "all":
-        sequences = getattr(split(sequences, load_recipe(recipe).data), part)
-    engine = load(weights)
-    summary = summarise(measure(engine, sequences, stride), engine)
-    if csv is not None:
-        write_atomically(csv, as_csv(summary).encode())
-    print(json.dumps(summary) if as_json else as_text(summary))

@@ -72,8 +72,10 @@ def rotations(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
     return turned
 
 
-def forward(body: Body, local: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Joint positions relative to the root.
+def forward(
+    body: Body, local: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Joint positions relative to the root, and where each joint's axes point.
 
     Parameters
     ----------
@@ -84,13 +86,15 @@ def forward(body: Body, local: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns
     -------
-    NDArray, shape (T, J, 3) [m]
+    positions : NDArray, shape (T, J, 3) [m]
+    axes : NDArray, shape (T, J, 3, 3)
+        Rows are each joint's axes in the frame of the positions.
     """
-    world = local.copy()
+    axes = local.copy()
     positions = np.zeros((len(local), len(body.parents), 3))
     for joint, parent in enumerate(body.parents):
         if parent < 0:
             continue
-        world[:, joint] = local[:, joint] @ world[:, parent]
-        positions[:, joint] = positions[:, parent] + body.offsets[joint] @ world[:, parent]
-    return positions
+        axes[:, joint] = local[:, joint] @ axes[:, parent]
+        positions[:, joint] = positions[:, parent] + body.offsets[joint] @ axes[:, parent]
+    return positions, axes

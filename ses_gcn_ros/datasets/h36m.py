@@ -70,7 +70,7 @@ def positions32(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """All 32 joints [m] of lines of 99 numbers, without global rotation and translation."""
     local = rotations(expmaps[:, 3:].reshape(len(expmaps), -1, 3))
     local[:, 0] = np.eye(3)
-    return forward(BODY, local)
+    return forward(BODY, local)[0]
 
 
 def read_h36m(folder: Path) -> list[Sequence]:

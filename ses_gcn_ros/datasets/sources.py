@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ses_gcn_ros.datasets import cmu_body, cmu_expmap
 from ses_gcn_ros.datasets.chico import read_chico
 from ses_gcn_ros.datasets.h36m import read_h36m
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, read_recording
@@ -14,6 +15,8 @@ from ses_gcn_ros.errors import InputError
 _FOLDERS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {
     "chico": ("S[0-9]*/*.pkl", read_chico),
     "h36m": ("S[0-9]*/*_[12].txt", read_h36m),
+    "cmu": (cmu_expmap.PATTERN, cmu_expmap.read_benchmark),
+    "cmu_repaired": (cmu_expmap.PATTERN, cmu_expmap.read_repaired),
 }
 KINDS = ("auto", "recording", *_FOLDERS)
 
@@ -41,7 +44,8 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
         kind = _look(path)
     if kind == "recording":
         return read_recording(path)
-    return Recording(path.name, _FOLDERS[kind][1](path))
+    about = cmu_body.ABOUT if kind.startswith("cmu") else {}
+    return Recording(path.name, _FOLDERS[kind][1](path), about)
 
 
 def _look(path: Path) -> str:

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 from ses_gcn_ros import forecast
 from ses_gcn_ros.commands import forecast as commands
 from ses_gcn_ros.commands import training
+from ses_gcn_ros.commands.evaluate_windows import evaluate_windows
 from ses_gcn_ros.errors import ConfigError, ModelError
 
 app = typer.Typer()
-for command in (commands.import_official, training.train, commands.evaluate_windows):
+for command in (commands.import_official, training.train, evaluate_windows):
     app.command()(command)
 
 
@@ -64,7 +65,7 @@ def test_windows_are_evaluated_as_text_json_and_csv(shared_data, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "averaged up to the frame" in result.stdout
-    assert table.read_text().startswith("method,frame,")
+    assert table.read_text().startswith("table,name,frame,")
     result = run("evaluate-windows", "--data", data, "--part", "test", "--stride", 40, "--json")
     assert json.loads(result.stdout)["frames"] == [1, 2, 4, 10, 14, 25]
 

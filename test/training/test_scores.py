@@ -13,7 +13,8 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.scores import conformal_radius, coverage_by_step, measure
 from ses_gcn_ros.training.split import split
-from ses_gcn_ros.training.tables import as_csv, as_text, summarise
+from ses_gcn_ros.training.table_text import as_csv, as_text
+from ses_gcn_ros.training.tables import summarise
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ def test_per_frame_and_averaged_figures_are_told_apart(engine):
     text = as_text(summary)
     assert text.index("at the frame") < text.index("averaged up to the frame")
     lines = as_csv(summary).splitlines()
-    assert lines[0] == "method,frame,mpjpe_at_frame_mm,mpjpe_up_to_frame_mm"
-    assert len(lines) == 1 + 4 * len(frames)
+    assert lines[0] == "table,name,frame,mpjpe_at_frame_mm,mpjpe_up_to_frame_mm,quoted_mm,source"
+    assert len(lines) == 1 + 4 * 25 + (1 + 15) * len(frames)  # methods; one group, the joints
     assert json.loads(json.dumps(summary)) == summary
 
 
