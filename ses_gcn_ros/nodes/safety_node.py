@@ -35,11 +35,10 @@ from ses_gcn_ros.nodes.markers import (
 from ses_gcn_ros.safety import (
     Assessment,
     Level,
-    RobotModel,
     SafetyConfig,
     SeparationMonitor,
-    Urdf,
     capsule_distances,
+    read_robots,
 )
 
 MARKER_PERIOD = 0.2  # s; a drawing takes longer than a decision
@@ -57,12 +56,8 @@ class SafetyNode(ManagedNode):
 
     def configure(self) -> None:
         """Read the robot's shape."""
-        config = self.config
-        if config.robot_description:
-            urdf = Urdf.load(config.robot_description)
-            self.model = RobotModel.from_urdf(urdf, config.robot_frames)
-        else:
-            self.model = RobotModel.from_frames(config.robot_frames, config.robot_radii)
+        self.robots = read_robots(self.config)
+        self.model = SeparationMonitor(self.config, self.robots.model).model
         capsule_distances([0, 0, 0], [0, 0, 1], 0.1, [1, 0, 0], [1, 0, 1], 0.1)  # compiles
         self.get_logger().info(
             f"{len(self.model.names)} robot capsules in {', '.join(self.model.frames)}; "

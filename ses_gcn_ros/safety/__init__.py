@@ -6,13 +6,16 @@ from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
 from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
-from ses_gcn_ros.safety.robot import RobotModel, RobotState, RobotTracker
+from ses_gcn_ros.safety.robot import RobotState, RobotTracker
+from ses_gcn_ros.safety.robot_model import RobotModel
+from ses_gcn_ros.safety.robots import Robots, read_robots
 from ses_gcn_ros.safety.separation import (
     Terms,
     allowed_speed,
     protective_distance,
     protective_terms,
 )
+from ses_gcn_ros.safety.stopping import StoppingTable
 from ses_gcn_ros.safety.urdf import Urdf
 
 __all__ = [
@@ -26,8 +29,10 @@ __all__ = [
     "RobotModel",
     "RobotState",
     "RobotTracker",
+    "Robots",
     "SafetyConfig",
     "SeparationMonitor",
+    "StoppingTable",
     "Terms",
     "Urdf",
     "Verdict",
@@ -36,4 +41,5 @@ __all__ = [
     "limb_capsules",
     "protective_distance",
     "protective_terms",
+    "read_robots",
 ]

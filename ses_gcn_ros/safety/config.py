@@ -34,6 +34,15 @@ class SafetyConfig:
     robot_radii: tuple[float, ...] = option(
         (), "radius of the link from each frame to the next [m]; one value serves all", minimum=0.0
     )
+    more_robots: tuple[str, ...] = option(
+        (),
+        "further robots under the same factor, each a YAML mapping of description, frames, radii "
+        "and frame_prefix",
+    )
+    tools: tuple[str, ...] = option(
+        (),
+        "capsules that a robot carries, each a YAML mapping of name, frame, start, end and radius",
+    )
     robot_speed_max: float = option(
         1.0, "speed of the fastest point of the robot at factor 1 [m/s]", minimum=0.01, maximum=20
     )
@@ -43,6 +52,16 @@ class SafetyConfig:
     stopping_time: float = option(
         0.0, "from any speed to rest [s]; above 0 it replaces deceleration", minimum=0, maximum=10
     )
+    stopping_speeds: tuple[float, ...] = option(
+        (), "speeds of the table of stopping times, which replaces both [m/s]", minimum=0.0
+    )
+    stopping_times: tuple[float, ...] = option(
+        (), "time to rest from each of them, payload after payload [s]", minimum=0.0
+    )
+    stopping_payloads: tuple[float, ...] = option(
+        (), "payloads that the table has stopping times for [kg]; empty: one", minimum=0.0
+    )
+    payload: float = option(0.0, "payload that the robot carries [kg]", minimum=0, maximum=10000)
 
     # Terms of the protective separation distance
     reaction_time: float = option(
@@ -52,11 +71,17 @@ class SafetyConfig:
         0.05, "part of T_r after the speed factor is sent [s]", minimum=0, maximum=5
     )
     human_speed: float = option(
-        1.6, "floor of the person's approach speed v_h [m/s] (ISO 13855)", minimum=0, maximum=5
+        1.6,
+        "floor of v_h for trunk, head and legs [m/s] (ISO 13855: walking)",
+        minimum=0,
+        maximum=5,
+    )
+    arm_speed: float = option(
+        2.0, "floor of v_h for arms and hands [m/s] (ISO 13855: reaching)", minimum=0, maximum=5
     )
     receding_credit: float = option(
         1.0,
-        "share of a receding speed that is taken off that floor; 0: never",
+        "share of a receding speed that is taken off these floors; 0: never",
         minimum=0,
         maximum=1,
     )
@@ -75,6 +100,11 @@ class SafetyConfig:
         "how far the hand reaches beyond a wrist without hand joints [m]",
         minimum=0,
         maximum=1,
+    )
+
+    # Zones
+    zones: tuple[str, ...] = option(
+        (), "boxes and cylinders with limits of their own, each a YAML mapping (docs/safety.md)"
     )
 
     # Decision

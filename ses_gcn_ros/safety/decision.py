@@ -21,19 +21,27 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Limit:
-    """Share of the full speed that one cause allows, 0 to 1, and that cause with its numbers."""
+    """Share of the full speed that one cause allows, 0 to 1, and that cause with its numbers.
+
+    `zone` names the zone that asks for it, if one does.
+    """
 
     factor: float
     reason: str
+    zone: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Level, speed factor and reasons, worst first; no reasons when CLEAR."""
+    """Level, speed factor and reasons, worst first; no reasons when CLEAR.
+
+    `zone` names the zone whose limit is the lowest, if it is a zone's.
+    """
 
     level: Level
     factor: float
     reasons: tuple[str, ...]
+    zone: str = ""
 
 
 class Decision:
@@ -60,6 +68,7 @@ class Decision:
         # an unknown factor (NaN) fails every comparison; these are put so that it stops the robot
         active = sorted((limit for limit in limits if not limit.factor >= 1.0), key=_strictness)
         reasons = [limit.reason for limit in active]
+        zone = active[0].zone if active else ""
         self._wanted = active[0].factor if active else 1.0
         if not self._wanted >= self._config.stop_factor:
             self._wanted = 0.0
@@ -76,9 +85,10 @@ class Decision:
             if self._factor < self._wanted:
                 reasons.append(f"speeding up: {self._factor:.2f} of {self._wanted:.2f}")
         if self.stopped:
-            return Verdict(Level.STOP, 0.0, tuple(reasons))
-        level = Level.CLEAR if self._factor >= 1.0 else Level.REDUCED
-        return Verdict(level, self._factor, () if level is Level.CLEAR else tuple(reasons))
+            return Verdict(Level.STOP, 0.0, tuple(reasons), zone)
+        if self._factor >= 1.0:
+            return Verdict(Level.CLEAR, self._factor, ())
+        return Verdict(Level.REDUCED, self._factor, tuple(reasons), zone)
 
     def reset(self) -> tuple[bool, str]:
         """Release a latched stop, if its cause is gone; says whether and why (not)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,13 @@ from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Limit
 from ses_gcn_ros.safety.prediction import ForecastCapsules, Outlook, inflate, limit, meet
 from ses_gcn_ros.safety.reactive import Reactive, assess_now, reaction_time
-from ses_gcn_ros.safety.robot import RobotModel, RobotTracker
+from ses_gcn_ros.safety.robot import RobotTracker
+from ses_gcn_ros.safety.robot_model import RobotModel
+from ses_gcn_ros.safety.separation import allowed_speed
+from ses_gcn_ros.safety.stopping import braking
 from ses_gcn_ros.safety.tracks import PeopleTracks
 from ses_gcn_ros.safety.watchdogs import watch_forecasts, watch_people, watch_robot
+from ses_gcn_ros.safety.zones import Zones, read_zones
 from ses_gcn_ros.skeleton import Skeleton
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
@@ -36,11 +41,24 @@ class SeparationMonitor:
     ----------
     config : SafetyConfig
     model : RobotModel
+        As `read_robots` gives it. The monitor's own `model` has the frames of the zones besides:
+        poses are those of ``monitor.model.frames``.
+
+    Raises
+    ------
+    ConfigError
+        If the zones or the table of stopping times can't be used.
     """
 
     def __init__(self, config: SafetyConfig, model: RobotModel) -> None:
+        braking(config)  # raises what is wrong with it
+        zones = read_zones(config.zones, config.world_frame)
         self.config = config
-        self.model = model
+        self.model = model = model.with_frames([zone.frame for zone in zones if zone.frame])
+        self.zones = {
+            kind: Zones([zone for zone in zones if zone.applies_to == kind], model)
+            for kind in ("person", "robot")
+        }
         self.robot = RobotTracker(model)
         self.tracks = PeopleTracks(config)
         self.decision = Decision(config)
@@ -147,11 +165,10 @@ class SeparationMonitor:
             *watch_robot(self.config, self.model, robot, tf_age),
             *watch_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
         ]
-        reactive = self._react(now, skeleton_age)
+        limits += self._watch_robot_zones(now)
+        reactive = self._react(now, skeleton_age, limits)
         outlook = self._predict(now)
         predicted = outlook.predicted
-        if reactive:
-            limits += reactive.limits
         if predicted:
             limits.append(limit(self.config, predicted, reaction_time(self.config, skeleton_age)))
         verdict = self.decision.update(now, limits)
@@ -170,7 +187,7 @@ class SeparationMonitor:
             margin=separation - protective,
             time_to_breach=predicted.time_to_breach if predicted else math.inf,
             breach_probability=outlook.breach_probability,
-            zone="",
+            zone=verdict.zone,
             reasons=verdict.reasons,
             skeleton_age=skeleton_age,
             forecast_age=forecast_age,
@@ -181,19 +198,43 @@ class SeparationMonitor:
             predicted=predicted,
         )
 
-    def _react(self, now: float, skeleton_age: float) -> Reactive | None:
+    def _react(self, now: float, skeleton_age: float, limits: list[Limit]) -> Reactive | None:
         people, robot, seen = self.tracks.people(), self.robot.state, self.tracks.stamp
         if robot is None or seen is None or len(people.person) == 0:
             return None
         config = self.config
         unseen = np.maximum(seen - people.last_seen, 0.0)  # until then; T_r reckons with the rest
-        growth = config.human_speed * unseen[people.person]
+        growth = people.floor * unseen[people.person]
+        if len(self.zones["person"]):
+            held, floor = self.zones["person"].watch_people(people, growth, robot)
+            limits += held
+            people = replace(people, floor=np.maximum(people.floor, floor))
         hysteresis = config.release_margin if self.decision.stopped else 0.0
         t_r = reaction_time(config, skeleton_age)
         kept = config.slowdown_margin + hysteresis
         reactive = assess_now(config, people, growth, self.model, robot, now, t_r, kept)
         self.tracks.note_distances(reactive.distances)
+        limits += reactive.limits
         return reactive
+
+    def _watch_robot_zones(self, now: float) -> list[Limit]:
+        robot, config = self.robot.state, self.config
+        if robot is None or not len(self.zones["robot"]):
+            return []
+        start, end = robot.carried(now - robot.stamp)
+        delay = 1.0 / config.rate + config.robot_reaction_time
+
+        def stoppable(distance: Array) -> Array:
+            return allowed_speed(
+                distance,
+                human_speed=0.0,
+                reaction_time=delay,
+                robot_uncertainty=config.robot_uncertainty,
+                **braking(config),
+            )
+
+        zones = self.zones["robot"]
+        return zones.watch_robot(robot, start[0], end[0], config.robot_speed_max, stoppable)
 
     def _predict(self, now: float) -> Outlook:
         robot = self.robot.state

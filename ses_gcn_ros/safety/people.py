@@ -6,17 +6,19 @@ joint. So it is put there and its limbs grow by that length: the true limb lies 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
 
 LIMB_LENGTH = 0.6  # m; no limb of a tall adult is longer, nor is the trunk from hip to shoulder
+ARM = re.compile("elbow|wrist|hand|thumb|index|middle|ring|pinky")  # at the end of an arm's limbs
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class Body:
         Limbs that end in a wrist beyond which the layout has no joint.
     edges : ndarray of int, shape (E, 2)
         Joints tied by a limb or by the kinematic tree.
+    arms : ndarray of bool, shape (N,)
+        Limbs from the shoulder outwards, which are faster than a walking body.
     names : tuple of str
     """
 
@@ -61,6 +65,7 @@ class Body:
     radii: Array
     hands: NDArray[np.bool_]
     edges: NDArray[np.int64]
+    arms: NDArray[np.bool_]
     names: tuple[str, ...]
 
 
@@ -85,6 +90,7 @@ def body(layout_name: str) -> Body:
         ends=limbs[:, 1],
         radii=np.asarray(layout.limb_radii, dtype=np.float64),
         hands=np.asarray(hands),
+        arms=np.asarray([ARM.search(layout.canonical[end]) is not None for _, end in limbs]),
         edges=np.asarray(sorted(set(layout.limbs) | set(tree)), dtype=np.int64),
         names=layout.limb_names(),
     )
@@ -215,7 +221,7 @@ def _with_hands(
     return end + factor[..., None] * along, radius + np.where(ball, hand_reach, 0.0)
 
 
-def approach_floor(approach: Array, floor: float, receding_credit: float) -> Array:
+def approach_floor(approach: Array, floor: ArrayLike, receding_credit: float) -> Array:
     """Speed v_h to reckon with, from the measured speed towards the robot.
 
     Never below the floor while the person stands or approaches. A person who recedes has to lose
@@ -226,13 +232,13 @@ def approach_floor(approach: Array, floor: float, receding_credit: float) -> Arr
     ----------
     approach : ndarray, shape (...)
         Measured speed towards the robot [m/s]; negative: moving away.
-    floor : float
+    floor : array_like, shape (...)
         Least speed that a person must be expected to have [m/s].
     receding_credit : float
         Share of the receding speed that counts, 0 to 1.
     """
-    expected = np.maximum(floor + receding_credit * np.minimum(approach, 0.0), 0.0)
-    return np.maximum(approach, expected)
+    expected = np.asarray(floor) + receding_credit * np.minimum(approach, 0.0)
+    return np.maximum(approach, np.maximum(expected, 0.0))
 
 
 def joint_velocities(stamps: Array, positions: Array) -> Array:

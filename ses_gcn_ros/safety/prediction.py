@@ -20,7 +20,9 @@ from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
 from ses_gcn_ros.safety.reactive import Pair
-from ses_gcn_ros.safety.robot import RobotModel, RobotState
+from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.robot_model import RobotModel
+from ses_gcn_ros.safety.stopping import speed_stopping_within
 from ses_gcn_ros.safety.tracks import join
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
@@ -190,10 +192,7 @@ def _crossing(times: Array, nearest: Array, step: int, now: float) -> float:
 def limit(config: SafetyConfig, predicted: Predicted, t_r: float) -> Limit:
     """Speed from which the robot comes to rest before the predicted meeting."""
     room = predicted.time_to_breach - t_r
-    if config.stopping_time > 0:
-        factor = 1.0 if room >= config.stopping_time else 0.0
-    else:
-        factor = min(max(config.deceleration * room / config.robot_speed_max, 0.0), 1.0)
+    factor = min(speed_stopping_within(config, room) / config.robot_speed_max, 1.0)
     pair = predicted.pair
     return Limit(
         factor,

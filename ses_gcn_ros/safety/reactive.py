@@ -12,8 +12,10 @@ from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.people import approach_floor
-from ses_gcn_ros.safety.robot import RobotModel, RobotState
+from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.separation import Terms, allowed_speed, protective_terms
+from ses_gcn_ros.safety.stopping import braking
 from ses_gcn_ros.safety.tracks import People
 
 Array = NDArray[np.float64]
@@ -89,13 +91,6 @@ class Reactive:
     distances: Mapping[str, float]
 
 
-def braking(config: SafetyConfig) -> dict[str, float]:
-    """Braking model of the robot as the functions of `separation` take it."""
-    if config.stopping_time > 0:
-        return {"stopping_time": config.stopping_time}
-    return {"deceleration": config.deceleration}
-
-
 def reaction_time(config: SafetyConfig, skeleton_age: float) -> float:
     """T_r [s]: age of the skeletons, one period until the next decision, the robot's own delay."""
     measured = skeleton_age + 1.0 / config.rate + config.robot_reaction_time
@@ -150,7 +145,7 @@ def assess_now(
     human = _between(people.start_velocity[:, None], people.end_velocity[:, None], met.a_fraction)
     link = _between(robot.start_velocity, robot.end_velocity, met.b_fraction)
     approach = np.einsum("nmk,nmk->nm", human, met.normal)
-    v_h = approach_floor(approach, config.human_speed, config.receding_credit)
+    v_h = approach_floor(approach, people.floor[:, None], config.receding_credit)
     towards = -np.einsum("nmk,nmk->nm", link, met.normal)
     speed = np.linalg.norm(link, axis=-1)
     unknown = np.isnan(speed)
@@ -165,11 +160,11 @@ def assess_now(
         "intrusion": config.intrusion,
         "human_uncertainty": config.human_uncertainty,
         "robot_uncertainty": config.robot_uncertainty,
-        **braking(config),
     }
-    terms = protective_terms(human_speed=v_h, robot_speed=towards, **kept)
+    brakes = braking(config)
+    terms = protective_terms(human_speed=v_h, robot_speed=towards, **kept, **brakes)
     required = np.where(held, terms.total, 0.0)
-    allowed = allowed_speed(distance - margin_kept, human_speed=v_h, **kept)
+    allowed = allowed_speed(distance - margin_kept, human_speed=v_h, **kept, **brakes)
     factor = np.where(
         held, np.minimum(allowed / (config.robot_speed_max * np.maximum(share, 1e-9)), 1.0), 1.0
     )

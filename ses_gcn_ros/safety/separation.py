@@ -7,7 +7,7 @@ time and constant deceleration after it:
     S_h = v_h (T_r + T_s)     the person walks on until the robot stands
     S_r = v_r T_r             the robot moves on until it reacts
     S_s = v_r² / 2a           the robot brakes; T_s = v_r / a
-        = ½ v_r T_s           or with a given stopping time T_s
+        = ½ v_r T_s           or with a given stopping time T_s, which may depend on v_r
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.stopping import StoppingTable
 
 Array = NDArray[np.float64]
 
@@ -53,6 +54,7 @@ def protective_terms(
     reaction_time: ArrayLike,
     deceleration: ArrayLike | None = None,
     stopping_time: ArrayLike | None = None,
+    stopping_table: StoppingTable | None = None,
     intrusion: ArrayLike = 0.0,
     human_uncertainty: ArrayLike = 0.0,
     robot_uncertainty: ArrayLike = 0.0,
@@ -61,9 +63,11 @@ def protective_terms(
     v_h = np.maximum(np.asarray(human_speed, np.float64), 0.0)
     v_r = np.maximum(np.asarray(robot_speed, np.float64), 0.0)
     t_r = _not_negative("reaction_time", reaction_time)
-    braking_rate, t_s = _braking(deceleration, stopping_time)
+    braking_rate, t_s = _braking(deceleration, stopping_time, stopping_table)
     if braking_rate is not None:
         t_s = v_r / braking_rate
+    elif stopping_table is not None:
+        t_s = stopping_table.time(v_r)
     return Terms(
         human=v_h * (t_r + t_s),
         reaction=v_r * t_r,
@@ -82,13 +86,14 @@ def protective_distance(
     reaction_time: ArrayLike,
     deceleration: ArrayLike | None = None,
     stopping_time: ArrayLike | None = None,
+    stopping_table: StoppingTable | None = None,
     intrusion: ArrayLike = 0.0,
     human_uncertainty: ArrayLike = 0.0,
     robot_uncertainty: ArrayLike = 0.0,
 ) -> Array:
     """Protective separation distance S_p between a person and the robot [m].
 
-    All arguments broadcast. Give either the deceleration or the stopping time.
+    All arguments broadcast. Give the deceleration, the stopping time or the table of them.
 
     Parameters
     ----------
@@ -100,6 +105,8 @@ def protective_distance(
         a [m/s²] of the braking robot; its stopping time is v_r / a.
     stopping_time : array_like, shape (...), optional
         T_s [s], whatever the speed.
+    stopping_table : StoppingTable, optional
+        T_s over the speed.
     intrusion : array_like, shape (...)
         C [m]: how far a body part reaches before it is detected (ISO 13855).
     human_uncertainty, robot_uncertainty : array_like, shape (...)
@@ -121,6 +128,7 @@ def protective_distance(
         reaction_time=reaction_time,
         deceleration=deceleration,
         stopping_time=stopping_time,
+        stopping_table=stopping_table,
         intrusion=intrusion,
         human_uncertainty=human_uncertainty,
         robot_uncertainty=robot_uncertainty,
@@ -134,6 +142,7 @@ def allowed_speed(
     reaction_time: ArrayLike,
     deceleration: ArrayLike | None = None,
     stopping_time: ArrayLike | None = None,
+    stopping_table: StoppingTable | None = None,
     intrusion: ArrayLike = 0.0,
     human_uncertainty: ArrayLike = 0.0,
     robot_uncertainty: ArrayLike = 0.0,
@@ -148,6 +157,7 @@ def allowed_speed(
     distance : array_like, shape (...)
         Distance d between person and robot [m].
     human_speed, reaction_time, deceleration, stopping_time : array_like, shape (...)
+    stopping_table : StoppingTable
     intrusion, human_uncertainty, robot_uncertainty : array_like, shape (...)
         As for `protective_distance`.
 
@@ -163,14 +173,16 @@ def allowed_speed(
     """
     v_h = np.maximum(np.asarray(human_speed, np.float64), 0.0)
     t_r = _not_negative("reaction_time", reaction_time)
-    braking_rate, t_s = _braking(deceleration, stopping_time)
+    braking_rate, t_s = _braking(deceleration, stopping_time, stopping_table)
     kept = (
         _not_negative("intrusion", intrusion)
         + _not_negative("human_uncertainty", human_uncertainty)
         + _not_negative("robot_uncertainty", robot_uncertainty)
     )
-    room = np.asarray(distance, np.float64) - kept - v_h * (t_r + t_s)
-    room = np.maximum(room, 0.0)
+    distance = np.asarray(distance, np.float64) - kept
+    if stopping_table is not None:
+        return stopping_table.speed_for(distance, v_h, t_r)
+    room = np.maximum(distance - v_h * (t_r + t_s), 0.0)
     if braking_rate is None:
         with np.errstate(all="ignore"):  # no time to react or stop at all: any speed
             return np.where(room > 0, room / (t_r + 0.5 * t_s), room)
@@ -181,13 +193,18 @@ def allowed_speed(
 
 
 def _braking(
-    deceleration: ArrayLike | None, stopping_time: ArrayLike | None
+    deceleration: ArrayLike | None,
+    stopping_time: ArrayLike | None,
+    stopping_table: StoppingTable | None,
 ) -> tuple[Array | None, Array]:
-    if (deceleration is None) == (stopping_time is None):
-        raise InputError("give the robot's braking either as deceleration or as stopping_time")
-    if deceleration is None:
-        assert stopping_time is not None
+    if sum(model is not None for model in (deceleration, stopping_time, stopping_table)) != 1:
+        raise InputError(
+            "give the robot's braking as one of deceleration, stopping_time and stopping_table"
+        )
+    if stopping_time is not None:
         return None, _not_negative("stopping_time", stopping_time)
+    if deceleration is None:
+        return None, np.zeros(())
     rate = np.asarray(deceleration, np.float64)
     if (rate <= 0).any():
         raise InputError(f"deceleration is {rate.min()} m/s²; it must be above 0")

@@ -83,6 +83,8 @@ class People:
         N limbs of all people, in the world, when last seen.
     start_velocity, end_velocity : ndarray, shape (N, 3)
         Velocities of the limbs' ends [m/s]; 0 where unknown.
+    floor : ndarray, shape (N,)
+        Least speed v_h that each limb must be expected to have [m/s].
     person : ndarray of int, shape (N,)
         Index of each limb's person.
     ids : tuple of str
@@ -94,6 +96,7 @@ class People:
     limbs: LimbCapsules
     start_velocity: Array
     end_velocity: Array
+    floor: Array
     person: NDArray[np.int64]
     ids: tuple[str, ...]
     last_seen: Array
@@ -171,22 +174,25 @@ class PeopleTracks:
 
     def _gather(self) -> People:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.history]
-        limbs, velocities, person = [], [], []
+        config = self._config
+        limbs, velocities, person, floor = [], [], [], []
         for index, track in enumerate(tracks):
             capsules = limb_capsules(
                 track.history[-1][1],
                 track.layout,
-                scale=self._config.body_scale,
-                hand_reach=self._config.hand_reach,
+                scale=config.body_scale,
+                hand_reach=config.hand_reach,
                 paths=track.paths(),
             )
             limbs.append(capsules)
             velocities.append(track.velocities()[_limb_ends(track.layout)])
             person.append(np.full(len(capsules.names), index))
+            floor.append(np.where(body(track.layout).arms, config.arm_speed, config.human_speed))
         return People(
             limbs=join(limbs),
             start_velocity=np.concatenate([v[0] for v in velocities] or [np.empty((0, 3))]),
             end_velocity=np.concatenate([v[1] for v in velocities] or [np.empty((0, 3))]),
+            floor=np.concatenate(floor or [np.empty(0)]),
             person=np.concatenate(person or [np.empty(0, np.int64)]),
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),

@@ -7,7 +7,8 @@ from collections.abc import Set
 
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.robot import RobotModel, RobotState
+from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.tracks import PeopleTracks
 
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong

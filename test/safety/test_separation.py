@@ -168,8 +168,8 @@ def test_an_unknown_distance_allows_no_known_speed():
     [
         ({"reaction_time": -0.1}, "reaction_time is -0.1"),
         ({"deceleration": 0.0}, "deceleration is 0.0"),
-        ({"deceleration": None}, "either as deceleration or as stopping_time"),
-        ({"stopping_time": 0.3}, "either as deceleration or as stopping_time"),
+        ({"deceleration": None}, "one of deceleration, stopping_time and stopping_table"),
+        ({"stopping_time": 0.3}, "one of deceleration, stopping_time and stopping_table"),
         ({"intrusion": -1.0}, "intrusion is -1.0"),
     ],
 )
