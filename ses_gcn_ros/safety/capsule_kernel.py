@@ -58,13 +58,14 @@ def _pairs(
     rows has no branches, so that the compiler turns it into vector instructions.
     """
     limbs, links = distance.shape
-    row = np.empty((11, links))
+    row = np.empty((12, links))
     for m in range(links):
         for k in range(3):
             row[k, m] = b_start[m, k]
             row[3 + k, m] = b_end[m, k] - b_start[m, k]
         row[6, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
-        row[7, m] = b_radius[m]
+        row[7, m] = 1.0 / (row[6, m] + TINY)
+        row[8, m] = b_radius[m]
     for n in range(limbs):
         px, py, pz = a_start[n, 0], a_start[n, 1], a_start[n, 2]
         ux, uy, uz = a_end[n, 0] - px, a_end[n, 1] - py, a_end[n, 2] - pz
@@ -80,20 +81,21 @@ def _pairs(
             area = aa * ee
             sine = area - bb * bb
             sine = sine if sine > PARALLEL * area else math.inf
-            s = (bb * ff - cc * ee) / sine
-            s = s if s > 0.0 else 0.0
+            # cut off at 0 before the division and at 1 after it: two instructions instead of seven
+            over = bb * ff - cc * ee
+            s = (over if over > 0.0 else 0.0) / sine
             s = s if s < 1.0 else 1.0
-            t = (bb * s + ff) / (ee + TINY)
-            t = t if t > 0.0 else 0.0
+            over = bb * s + ff
+            t = (over if over > 0.0 else 0.0) * row[7, m]
             t = t if t < 1.0 else 1.0
-            s = (bb * t - cc) * inverse_aa
-            s = s if s > 0.0 else 0.0
+            over = bb * t - cc
+            s = (over if over > 0.0 else 0.0) * inverse_aa
             s = s if s < 1.0 else 1.0
             x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
-            row[8, m] = math.sqrt(x * x + y * y + z * z) - radius - row[7, m]
-            row[9, m] = s
-            row[10, m] = t
+            row[9, m] = math.sqrt(x * x + y * y + z * z) - radius - row[8, m]
+            row[10, m] = s
+            row[11, m] = t
         for m in range(links):
-            distance[n, m] = row[8, m]
-            a_fraction[n, m] = row[9, m]
-            b_fraction[n, m] = row[10, m]
+            distance[n, m] = row[9, m]
+            a_fraction[n, m] = row[10, m]
+            b_fraction[n, m] = row[11, m]

@@ -216,22 +216,27 @@ def _solve_compiled(kernel: Kernel, a: Capsules, b: Capsules) -> tuple[Array, Ar
     crossed = max(len(a_lead), len(b_lead)) >= 2 and a_lead[-1:] in ((), (1,))
     with np.errstate(all="ignore"):  # unknown positions give unknown distances
         if crossed and b_lead[-2:-1] in ((), (1,)):
-            limbs = _core(a, (*(a_lead[-2:-1] or (1,)), 1), np.s_[..., 0])
-            links = _core(b, (1, *(b_lead[-1:] or (1,))), np.s_[..., 0, :])
+            a = _spread(a, (*(a_lead[-2:-1] or (1,)), 1))
+            b = _spread(b, (1, *(b_lead[-1:] or (1,))))
+            limbs = a[0][..., 0, :], a[1][..., 0, :], a[2][..., 0]
+            links = b[0][..., 0, :, :], b[1][..., 0, :, :], b[2][..., 0, :]
             return kernel(*limbs, *links)
-        solved = kernel(*_core(a, (), np.s_[..., None]), *_core(b, (), np.s_[..., None]))
-    distance, s, t = (part[..., 0, 0] for part in solved)
-    return distance, s, t
+        limbs = a[0][..., None, :], a[1][..., None, :], a[2][..., None]
+        links = b[0][..., None, :], b[1][..., None, :], b[2][..., None]
+        distance, s, t = kernel(*limbs, *links)
+    return distance[..., 0, 0], s[..., 0, 0], t[..., 0, 0]
 
 
-def _core(capsules: Capsules, lead: tuple[int, ...], pick: Any) -> list[Array]:
-    """Spread each part over the axes `lead` and pick from them; the kernel broadcasts the rest."""
-    picked = []
-    for part, tail in zip(capsules, ((3,), (3,), ()), strict=True):
-        core = lead + tail
-        if part.ndim < len(core):
-            part = part.reshape((1,) * (len(core) - part.ndim) + part.shape)
-        if part.shape[part.ndim - len(core) :] != core:
-            part = np.broadcast_to(part, np.broadcast_shapes(part.shape, core))
-        picked.append(part[(*pick, slice(None))] if tail else part[pick])
-    return picked
+def _spread(capsules: Capsules, core: tuple[int, ...]) -> Capsules:
+    """Give each part the last axes `core`; the kernel broadcasts the axes before them."""
+    start, end, radius = capsules
+    points = (*core, 3)
+    return _with_axes(start, points), _with_axes(end, points), _with_axes(radius, core)
+
+
+def _with_axes(part: Array, axes: tuple[int, ...]) -> Array:
+    if part.ndim < len(axes):
+        part = part[(None,) * (len(axes) - part.ndim)]
+    if part.shape[-len(axes) :] != axes:
+        part = np.broadcast_to(part, np.broadcast_shapes(part.shape, axes))
+    return part

@@ -68,10 +68,18 @@ def test_without_torch_there_is_no_reference(monkeypatch):
         engines.run(True, quietly)
 
 
-def test_distances_are_the_same_compiled_and_not():
+def test_distances_are_those_of_coal_compiled_and_not():
+    pytest.importorskip("coal")
+    section = geometry.run(True, quietly)
+    assert [row["by"] for row in section.rows] == ["coal", "numpy", "numba"] * 2
+    assert all(row["error"] < 1e-9 for row in section.rows)
+
+
+def test_without_coal_the_compiled_kernel_is_held_against_numpy(monkeypatch):
+    monkeypatch.setattr(geometry.importlib.util, "find_spec", lambda name: None)
     section = geometry.run(True, quietly)
     assert [row["by"] for row in section.rows] == ["numpy", "numba"] * 2
-    assert all(row["error"] < 1e-9 for row in section.rows)
+    assert "coal was not measured" in section.notes[0]
 
 
 def test_the_command_prints_saves_and_shows_again(tmp_path):
