@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.sesgcn import LinearDecoder
+from ses_gcn_ros.models.decoders import LinearDecoder
 from ses_gcn_ros.models.shapes import DECODER_LAYERS
 
 
