@@ -93,7 +93,7 @@ def masks(
     shorter = dataclasses.replace(chosen.training, steps=max(steps, 1), epochs=0, milestones=())
     chosen = dataclasses.replace(chosen, name=teacher.name, training=shorter)
 
-    points = []
+    points: list[CurvePoint] = []
     with tempfile.TemporaryDirectory() as scratch, progress_bar() as bar:
         show = follow(bar, "student")
 

@@ -30,6 +30,7 @@ class DataRecipe:
     left_out: tuple[str, ...] = option(
         (), "sequences used for nothing, by the beginning of their names"
     )
+    left_out_tags: tuple[str, ...] = option((), "and by their tags")
     core_weight: float = option(
         1.0, "how much likelier windows of sequences tagged 'core' are drawn", minimum=0.01
     )

@@ -41,7 +41,10 @@ def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
     InputError
         If a part would be empty.
     """
-    sequences = [s for s in sequences if not s.name.startswith(recipe.left_out)]
+    unwanted = set(recipe.left_out_tags)
+    sequences = [
+        s for s in sequences if not s.name.startswith(recipe.left_out) and not s.tags & unwanted
+    ]
     if recipe.held_out_subjects:
         held = {s.index for s in sequences if s.subject in recipe.held_out_subjects}
         rule = f"subjects {', '.join(recipe.held_out_subjects)}"

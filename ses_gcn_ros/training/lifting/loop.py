@@ -99,7 +99,7 @@ def train_lifter(
         nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
         optimiser.step()
         _follow(average, network, min(plan.average, (step + 1) / (step + 10)))
-        step, total = step + 1, total + float(loss)
+        step, total = step + 1, total + float(loss.detach())
         if step % plan.checkpoint_every == 0 or step == plan.steps:
             mean = total / (step - since)
             if not math.isfinite(mean):
