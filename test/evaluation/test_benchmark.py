@@ -76,7 +76,7 @@ def test_distances_are_those_of_coal_compiled_and_not():
 
 
 def test_without_coal_the_compiled_kernel_is_held_against_numpy(monkeypatch):
-    monkeypatch.setattr(geometry.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(geometry, "_coal_is_there", lambda: False)
     section = geometry.run(True, quietly)
     assert [row["by"] for row in section.rows] == ["numpy", "numba"] * 2
     assert "coal was not measured" in section.notes[0]

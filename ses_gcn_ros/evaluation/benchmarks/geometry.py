@@ -59,7 +59,7 @@ class Scene:
 def run(quick: bool, progress: Progress) -> Section:
     """Distances of all limbs to all links over a forecast."""
     rows: list[dict[str, Value]] = []
-    with_coal = importlib.util.find_spec("coal") is not None
+    with_coal = _coal_is_there()
     for people in _PEOPLE:
         progress(f"distances, {people} people")
         rows += _query(Scene.random(people), people, with_coal, 0.1 if quick else 3.0)
@@ -140,3 +140,7 @@ def _turns(along: Array) -> Array:
     x = np.cross(np.eye(3)[np.abs(z).argmin(axis=-1)], z)
     x /= np.linalg.norm(x, axis=-1, keepdims=True)
     return np.stack([x, np.cross(z, x), z], axis=-1)
+
+
+def _coal_is_there() -> bool:
+    return importlib.util.find_spec("coal") is not None
