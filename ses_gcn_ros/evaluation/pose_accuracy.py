@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.datasets.sequences import Recording
-from ses_gcn_ros.evaluation.pose_scenes import Scene, draw_crossing, draw_scene
+from ses_gcn_ros.evaluation.pose_scenes import LAYOUT, Scene, draw_crossing, draw_scene
 from ses_gcn_ros.pose.multiview import MultiviewFusion
 from ses_gcn_ros.pose.multiview_config import FusionConfig
+from ses_gcn_ros.pose.rgbd import place_with_depth
+from ses_gcn_ros.pose.virtual_cameras import estimate_shape, observe
+from ses_gcn_ros.pose.virtual_depth import measured_depth, render_depth
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -84,6 +87,40 @@ def measure_multiview(
         identities.append(len(names))
         progress()
     return Accuracy("multiview", np.stack(errors), np.concatenate(counted), identities)
+
+
+def measure_rgbd(
+    recording: Recording,
+    *,
+    scenes: int = 60,
+    frames: int = 8,
+    noise: float = 0.01,
+    seed: int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> Accuracy:
+    """Place a person by one noisy depth camera, frame by frame; joints that it sees count."""
+    rng = np.random.default_rng(seed)
+    errors, counted = [], []
+    for _ in range(scenes):
+        scene = draw_scene(recording, rng, 1)
+        [view] = scene.views
+        stoutness = rng.uniform(0.55, 0.85)
+        for body in scene.people[:: max(1, len(scene.people) // frames)][:frames]:
+            exact, visible = render_depth(view, body, stoutness=stoutness)
+            pixels, found = observe(view, body, rng)
+            positions, _ = place_with_depth(
+                estimate_shape(view, body, rng),
+                pixels,
+                found,
+                measured_depth(exact, rng, noise),
+                view.camera,
+                layout=LAYOUT,
+            )
+            off = np.linalg.norm(view.to_base(positions[0]) - body[0], axis=-1)
+            errors.append(off)
+            counted.append(visible[0])
+        progress()
+    return Accuracy("rgbd", np.stack(errors), np.stack(counted), [1] * scenes)
 
 
 def measure_crossings(

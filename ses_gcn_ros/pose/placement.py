@@ -60,7 +60,7 @@ def place(
 
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         translation = _linear_fit(world, rays, weights)
-        world = np.einsum("nab,njb->nja", _facing(translation), world)
+        world = np.einsum("nab,njb->nja", facing(translation), world)
         translation = _linear_fit(world, rays, weights)
         for _ in range(_ITERATIONS):
             residuals, jacobian = _reprojection(world + translation[:, None], rays)
@@ -95,16 +95,16 @@ def _linear_fit(
     return _solve(normal, np.einsum("njka,nj,njk->na", equations, weights, right))
 
 
-def _facing(translation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shortest rotations (N, 3, 3) of the optical axis onto the directions of people."""
-    x, y, z = (translation / np.linalg.norm(translation, axis=1, keepdims=True)).T
+def facing(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shortest rotations (..., 3, 3) of the optical axis onto directions (..., 3)."""
+    x, y, z = np.moveaxis(direction / np.linalg.norm(direction, axis=-1, keepdims=True), -1, 0)
     scale = 1.0 / (1.0 + z)
     rows = [
         [1.0 - x * x * scale, -x * y * scale, x],
         [-x * y * scale, 1.0 - y * y * scale, y],
         [-x, -y, z],
     ]
-    return np.moveaxis(np.array(rows), 2, 0)
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
 def _reprojection(

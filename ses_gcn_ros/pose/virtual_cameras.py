@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.placement import facing
 from ses_gcn_ros.pose.view import View
 
 WIDTH, HEIGHT = 1280, 720  # px
@@ -24,6 +25,8 @@ NOISE = 3.0  # px, standard deviation in u and in v
 OUTLIERS = 0.05  # share of joints found somewhere else on or about the body
 MISSING = 0.10  # share of joints not found
 _ROLL = math.radians(2.0)  # standard deviation of a camera that isn't quite level
+_SIZE = 0.055  # standard deviation of a body's estimated size, the spread of adult stature
+_SHAPE = (0.025, 0.025, 0.05)  # m, of landmarks about the hips: across, down and along the ray
 _CONFIDENCE = (0.5, 1.0)  # of a joint found, right or wrong: a detector that errs is as sure
 
 
@@ -138,3 +141,33 @@ def observe(
     found = inside & (rng.random(exact.shape[:-1]) >= missing)
     confidence = np.where(found, rng.uniform(*_CONFIDENCE, found.shape), 0.0)
     return np.where(found[..., None], pixels, np.nan), confidence
+
+
+def estimate_shape(
+    view: View, points: ArrayLike, rng: np.random.Generator, root: int = 0
+) -> NDArray[np.float64]:
+    """Landmarks about the hips as a detector would estimate them, of wrong size and noisy.
+
+    Parameters
+    ----------
+    view : View
+        The camera.
+    points : array-like, shape (..., J, 3)
+        Joints in the cell [m].
+    rng : Generator
+        Chance.
+    root : int
+        Joint that they are given about.
+
+    Returns
+    -------
+    NDArray, shape (..., J, 3)
+        [m], in the optical axes of a camera that looks straight at the root.
+    """
+    local = view.to_camera(points)
+    centre = local[..., root, :]
+    forward = centre / np.linalg.norm(centre, axis=-1, keepdims=True)
+    turn = facing(forward)  # straight ahead onto the ray; back again makes the ray straight ahead
+    about = np.einsum("...ba,...jb->...ja", turn, local - centre[..., None, :])
+    size = 1.0 + rng.normal(0.0, _SIZE, about.shape[:-2])
+    return np.asarray(about * size[..., None, None] + rng.normal(0.0, _SHAPE, about.shape))
