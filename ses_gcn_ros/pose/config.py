@@ -31,6 +31,14 @@ class PoseConfig:
         choices=("auto", "best_effort", "reliable"),
     )
 
+    mode: str = option(
+        "monocular",
+        "where the third dimension comes from: the landmarks alone, or a depth image",
+        choices=("monocular", "rgbd"),
+    )
+    depth_tolerance: float = option(
+        0.02, "greatest difference in time of colour and depth [s]", minimum=0.0, maximum=0.5
+    )
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
     # Measured on three people 100 px high: MediaPipe's own 0.5/0.5/0.5 finds two of them at once in
@@ -90,6 +98,11 @@ class PoseConfig:
             raise ConfigError(
                 f"source '{self.source}' has no camera_info; set 'field_of_view' to the camera's "
                 "horizontal angle of view in degrees"
+            )
+        if self.mode == "rgbd" and self.source in ("video", "webcam"):
+            raise ConfigError(
+                f"mode 'rgbd' needs depth images, which source '{self.source}' has not; take "
+                "'image' or 'compressed'"
             )
         if len(self.camera_pose) not in (0, 6):
             raise ConfigError(

@@ -6,14 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.pose.association import Sighting
 from ses_gcn_ros.pose.camera import Camera
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
+from ses_gcn_ros.pose.limbs import LimbKeeper
 from ses_gcn_ros.pose.model_files import locate_model
-from ses_gcn_ros.pose.placement import place
+from ses_gcn_ros.pose.placers import make_placer
 from ses_gcn_ros.pose.smoothing import OneEuroFilter
 from ses_gcn_ros.pose.stature import SizeKeeper
 from ses_gcn_ros.pose.tracking import Tracker
+from ses_gcn_ros.pose.view import View
 from ses_gcn_ros.skeleton import Skeleton, convert
 
 _RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
@@ -39,13 +42,19 @@ class PoseEstimator:
         self._stamp: float | None = None
         self._camera: Camera | None = None
 
-        def make_memory() -> tuple[SizeKeeper, OneEuroFilter]:
-            return SizeKeeper(config.body_height), OneEuroFilter(
-                config.smoothing_cutoff, config.smoothing_beta
+        self._placer = make_placer(config)
+        height = config.body_height if config.mode == "monocular" else 0.0
+
+        def make_memory() -> tuple[SizeKeeper, LimbKeeper, OneEuroFilter]:
+            return (
+                SizeKeeper(height),
+                LimbKeeper(self._placer.layout),
+                OneEuroFilter(config.smoothing_cutoff, config.smoothing_beta),
             )
 
         self._tracker = Tracker(config, make_memory)
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
+        self.sighting: Sighting | None = None  # the same people in the image, by the same names
 
     def process(
         self,
@@ -53,6 +62,7 @@ class PoseEstimator:
         rgb: NDArray[np.uint8],
         camera: Camera,
         target_from_camera: NDArray[np.float64] | None = None,
+        depth: NDArray[np.float32] | None = None,
     ) -> list[Skeleton]:
         """Everybody in one more image.
 
@@ -67,11 +77,14 @@ class PoseEstimator:
             Its intrinsics.
         target_from_camera : NDArray, shape (4, 4), optional
             Camera's optical frame in the frame of the skeletons; by default that frame itself.
+        depth : NDArray, shape (H, W), float32, optional
+            Depth registered to the image [m], NaN where there is no data; for mode "rgbd".
 
         Raises
         ------
         InputError
-            If the image is of another size than the camera's, or its stamp is not after the last.
+            If the image is of another size than the camera's, its stamp is not after the last, or
+            depth is missing or of another size.
         """
         height, width = rgb.shape[:2]
         if (width, height) != (camera.width, camera.height):
@@ -85,7 +98,7 @@ class PoseEstimator:
             self._camera = camera
         landmarks = self._landmarker.detect(elapsed, rgb)
         transform = np.eye(4) if target_from_camera is None else target_from_camera
-        return self._skeletons(stamp, landmarks, camera, transform)
+        return self._skeletons(stamp, landmarks, camera, transform, depth)
 
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
@@ -117,29 +130,27 @@ class PoseEstimator:
         landmarks: Landmarks,
         camera: Camera,
         target_from_camera: NDArray[np.float64],
+        depth: NDArray[np.float32] | None,
     ) -> list[Skeleton]:
-        config = self._config
-        world, pixels = landmarks.world, landmarks.pixels
-        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
-        seen = landmarks.visibility >= config.min_visibility
-        rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
-        weights = np.where(seen & inside, landmarks.visibility, 0.0)
-        placed = place(world, rays, weights, size_known=config.body_height > 0.0)
-
+        layout, wanted = self._placer.layout, self._config.layout
+        placed = self._placer.place(landmarks, camera, depth)
         known = np.isfinite(placed.ray_sigma)
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = target_from_camera[:3, :3], target_from_camera[:3, 3]
         people = placed.positions[known] @ rotation.T + origin
         tracks = self._tracker.assign(stamp, people, origin, self.ray_sigma)
+        self.sighting = Sighting(
+            View(camera, target_from_camera),
+            "mediapipe33",
+            landmarks.pixels[known],
+            landmarks.visibility[known],
+            tuple(track.person_id for track in tracks),
+        )
         skeletons = []
-        for track, joints, confidence, sight in zip(
-            tracks, people, landmarks.visibility[known], seen[known], strict=True
-        ):
-            size, smoother = track.memory
-            sized = size.fit(joints, origin)
-            smooth = smoother.smooth(stamp, np.where(sight[:, None], sized, np.nan))
-            positions, trust = convert(
-                smooth, np.where(sight, confidence, 0.0), "mediapipe33", config.layout
-            )
-            skeletons.append(Skeleton(track.person_id, config.layout, positions, trust))
+        for track, joints, confidence in zip(tracks, people, placed.confidence[known], strict=True):
+            size, limbs, smoother = track.memory
+            seen = np.where(confidence[:, None] > 0.0, size.fit(joints, origin), np.nan)
+            smooth = smoother.smooth(stamp, limbs.fit(seen))
+            positions, trust = convert(smooth, confidence, layout, wanted)
+            skeletons.append(Skeleton(track.person_id, wanted, positions, trust))
         return skeletons
