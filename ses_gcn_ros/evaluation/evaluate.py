@@ -1,0 +1,316 @@
+"""Replay a bag through the nodes' core and judge what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ses_gcn_ros import __version__
+from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.evaluation.bags import OpenBag, PathLike, open_bag
+from ses_gcn_ros.evaluation.offline.collision_scores import CollisionScores
+from ses_gcn_ros.evaluation.offline.demo_robot import ObedientRobot
+from ses_gcn_ros.evaluation.offline.events import Event, Events, description_of, find_topics
+from ses_gcn_ros.evaluation.offline.film import Film
+from ses_gcn_ros.evaluation.offline.health import kind_of
+from ses_gcn_ros.evaluation.offline.monitoring import Forecasted, Refused, Seen, Watch
+from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.safety_scores import SafetyScores
+from ses_gcn_ros.evaluation.offline.stages import Heard, beside, first_half
+from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
+from ses_gcn_ros.evaluation.replay import About
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
+from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, Urdf
+
+FORMAT = 1
+LONG = 120.0  # s of recording from which on a second process pays
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a bag before it is replayed.
+
+    Attributes
+    ----------
+    start : float
+        Stamp of the first observation [s].
+    observations : int
+        How many messages of people there are.
+    length : float
+        Time of recording [s].
+    safety : SafetyConfig
+        With the robot's description filled in.
+    model : RobotModel or None
+        The robot; None where nothing says what it is.
+    urdf : Urdf or None
+    problems : list of str
+        What has to be said already.
+    """
+
+    start: float
+    observations: int
+    length: float
+    safety: SafetyConfig
+    model: RobotModel | None
+    urdf: Urdf | None
+    problems: list[str]
+
+
+def evaluate(
+    bag: PathLike, out: PathLike | None, options: Options | None = None, *, processes: int = 0
+) -> dict[str, Any]:
+    """Replay a bag and judge it.
+
+    Parameters
+    ----------
+    bag : str or Path
+        Folder of a bag, or an mcap or db3 file.
+    out : str or Path, optional
+        Folder for ``summary.json``, ``metrics.csv`` and ``replay/``; nothing is written without.
+    options : Options, optional
+    processes : int
+        1 or 2; 0 takes 2 for bags of more than `LONG` seconds. The numbers are the same.
+
+    Returns
+    -------
+    dict
+        What is in ``summary.json``. The same bag and options give the same to the last digit.
+
+    Raises
+    ------
+    BagError
+        If the bag can't be read at all or shows nobody ever; what breaks later makes the summary
+        partial.
+    ConfigError, ModelError, RobotError
+        If an option can't be used.
+    """
+    options = options or Options()
+    path = Path(bag)
+    plan = make_plan(path, options)
+    run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
+    two = processes == 2 or (processes == 0 and plan.length > LONG)
+    stage = beside(path, options) if two else contextlib.nullcontext(first_half(path, options))
+    with stage as events:
+        summary = run.through(events)
+    if out is not None:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / "metrics.csv", summary)
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def make_plan(path: Path, options: Options) -> Plan:
+    """Look into a bag: what it holds and which robot it shows."""
+    with open_bag(path) as bag:
+        topics = find_topics(bag.topics, options.naming)
+        first = next(
+            (e.content.stamp for e in _people_of(bag, topics, options) if e.kind == "people"), None
+        )
+        if first is None:
+            there = next(topic for topic, ours in topics.items() if ours == "skeletons")
+            raise BagError(f"bag '{path}' has the topic '{there}' but nobody's skeleton on it")
+        safety, problems = options.safety, []
+        recorded = "/tf" in topics.values()
+        if options.demo_robot:
+            safety = dataclasses.replace(safety, robot_description="demo")
+        elif not (safety.robot_description or safety.robot_frames):
+            description = description_of(bag, topics)
+            safety = dataclasses.replace(safety, robot_description=description)
+            if not description:
+                problems.append(
+                    "nothing says what the robot looks like: the bag has no robot_description; "
+                    "give --robot, or robot_frames in a parameter file, or --demo-robot "
+                    "(safety is not evaluated)"
+                )
+        if not recorded and not options.demo_robot and not problems:
+            problems.append(
+                "the bag has no /tf that says where the robot is (safety is not evaluated)"
+            )
+        begin, end = bag.span
+        counted = sum(bag.counts[topic] for topic, ours in topics.items() if ours == "skeletons")
+    urdf = Urdf.load(safety.robot_description) if safety.robot_description else None
+    model = None
+    if urdf is not None:
+        model = RobotModel.from_urdf(urdf, safety.robot_frames)
+    elif safety.robot_frames:
+        model = RobotModel.from_frames(safety.robot_frames, safety.robot_radii)
+    if problems:
+        model = None
+    return Plan(first, counted, (end - begin) * 1e-9, safety, model, urdf, problems)
+
+
+def _people_of(bag: OpenBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
+    wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
+    return iter(Events(bag, topics, options.naming, options.safety.world_frame, wanted))
+
+
+class Run:
+    """One replay: takes the first half's events through the second, and collects the scores."""
+
+    def __init__(self, path: Path, plan: Plan, options: Options, out: Path | None) -> None:
+        self._path, self._plan, self._options, self._out = path, plan, options, out
+        self._problems = list(plan.problems)
+        self._refused: dict[str, int] = {}
+        self._heard: Heard | None = None
+        weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS)
+        self._layout = weights.config.layout
+        self._step, self._horizon = 1 / weights.config.fps, weights.config.horizon
+        robot = None
+        if options.demo_robot:
+            if plan.urdf is None or plan.model is None:
+                raise ConfigError("the demo robot needs its description")
+            robot = ObedientRobot(plan.urdf, plan.model)
+        self._watch = Watch(plan.safety, plan.model, robot, recorded=options.recorded)
+        self._collisions: CollisionScores | None = None
+        if plan.model is not None:
+            radius = plan.model.radius
+            self._collisions = CollisionScores(plan.safety, radius, options.threshold)
+        self._safety = SafetyScores(plan.safety, options.threshold)
+        self._film: Film | None = None
+        if out is not None:
+            self._film = Film(
+                out / "replay",
+                self._layout,
+                self._horizon,
+                plan.model,
+                plan.observations,
+                plan.start,
+            )
+
+    def through(self, events: Iterator[Event]) -> dict[str, Any]:
+        """Take all events through and sum up."""
+        for step in self._watch.run(self._but_the_last(events)):
+            if isinstance(step, Refused):
+                kind = f"{step.source}: {kind_of(step.sentence)}"
+                self._refused[kind] = self._refused.get(kind, 0) + 1
+            else:
+                self._score(step)
+                self._on_film(step)
+        if self._collisions is not None:
+            self._collisions.finish()
+        self._safety.finish()
+        return self._sum_up()
+
+    def _but_the_last(self, events: Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            if event.kind == "end":
+                self._heard = event.content
+            else:
+                yield event
+
+    def _score(self, step: Assessment | Seen | Forecasted) -> None:
+        collisions = self._collisions
+        if isinstance(step, Assessment):
+            self._safety.add(step)
+            if collisions is not None and self._watch.capsules is not None:
+                collisions.move(*self._watch.capsules)
+        elif collisions is not None:
+            if isinstance(step, Seen):
+                collisions.observe(step)
+            else:
+                collisions.forecast(step)
+
+    def _on_film(self, step: Assessment | Seen | Forecasted) -> None:
+        if self._film is None:
+            return
+        try:
+            if isinstance(step, Assessment):
+                self._film.state(step)
+            elif isinstance(step, Seen):
+                self._film.seen(step, self._watch.capsules)
+            else:
+                self._film.forecast(step)
+        except OSError as error:
+            self._problems.append(
+                f"the replay could not be written, only the numbers: {error.strerror}"
+            )
+            self._film = None
+
+    def _sum_up(self) -> dict[str, Any]:
+        heard = self._heard
+        if heard is None:
+            raise BagError(f"bag '{self._path}' gave no event")
+        health, plan = heard.health, self._plan
+        self._problems += heard.notes + self._complaints(heard)
+        partial = bool(heard.broken or plan.problems or self._robot_lost)
+        about: dict[str, Any] = {
+            "bag": self._path.name,
+            "source": "recorded" if self._options.recorded else "computed",
+            "partial": partial,
+            "problems": self._problems,
+            "parameters": {
+                "forecaster_node": dataclasses.asdict(self._options.forecaster),
+                "safety_node": dataclasses.asdict(self._options.safety),
+            },
+            "versions": {"ses_gcn_ros": __version__, "numpy": np.__version__},
+        }
+        summary = plain(
+            {
+                "format": FORMAT,
+                **about,
+                "duration_s": health.duration,
+                "frames": health.frames,
+                "people": health.people,
+                "rate_hz": (health.frames - 1) / health.duration if health.duration else None,
+                "stream": {**health.summary(), "refused_by_safety": self._refused},
+                "forecasts": heard.scores.summary(),
+                "collision": self._collisions.summary() if self._collisions else None,
+                "safety": self._safety.summary(plan.start),
+                "ages_ms": self._safety.ages(),
+                "latencies": health.latencies(),
+            }
+        )
+        if self._film is not None:
+            self._close_film(self._film, about, health.duration)
+        return summary
+
+    @property
+    def _robot_lost(self) -> bool:
+        return self._plan.model is not None and self._watch.capsules is None
+
+    def _complaints(self, heard: Heard) -> list[str]:
+        """Sentences on what was wrong with the bag."""
+        complaints = []
+        if heard.broken:
+            at = heard.health.duration
+            complaints.append(f"{heard.broken} (what came before {at:.1f} s is judged)")
+        if heard.health.went_back:
+            complaints.append(
+                f"the clock of the skeletons went back {heard.health.went_back} times; "
+                "what came before is not compared with what came after"
+            )
+        refused = sum(heard.health.refused.values())
+        if refused:
+            kinds = "; ".join(f"{n} × {kind}" for kind, n in heard.health.refused.most_common(3))
+            complaints.append(f"{refused} messages were refused: {kinds}")
+        if self._robot_lost and self._watch.robot_faults:
+            ((fault, _),) = self._watch.robot_faults.most_common(1)
+            complaints.append(f"the robot was never found: {fault} (safety means STOP throughout)")
+        return complaints
+
+    def _close_film(self, film: Film, about: dict[str, Any], duration: float) -> None:
+        plan = self._plan
+        with contextlib.suppress(OSError):  # the disk is full: the numbers come all the same
+            film.finish().close(
+                About(
+                    **{**about, "problems": tuple(self._problems)},
+                    layout=self._layout,
+                    frame_id=plan.safety.world_frame,
+                    start=plan.start,
+                    duration=duration,
+                    steps=tuple(((film.steps + 1) * self._step).tolist()),
+                    links=film.links.all,
+                    link_radii=tuple(plan.model.radius.tolist()) if plan.model else (),
+                    person_ids=film.people.all,
+                    limbs=film.limbs.all,
+                    reasons=film.reasons.all,
+                    frame_reasons=tuple(film.frame_reasons),
+                )
+            )

@@ -1,0 +1,243 @@
+"""Predicted collisions against those that came: precision, recall, F1, lead time.
+
+The task of CHICO (Sampieri et al., ECCV 2022): limbs and links as capsules, a window counts as a
+collision if they come nearer than a threshold within the horizon. The robot is where it was, so
+that only the forecast of the person is judged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.evaluation.offline.distribution import Distribution
+from ses_gcn_ros.evaluation.offline.monitoring import Forecasted, Seen
+from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, capsule_distances, limb_capsules
+from ses_gcn_ros.safety.tracks import join
+
+Array = NDArray[np.float64]
+
+THRESHOLD = 0.13  # m between the surfaces
+STRIDE = 0.2  # s between two windows; nearer ones tell the same story
+_PATIENCE = 0.2  # s that a pose of the robot may stand for a later instant
+_SLACK = 0.4  # s that is waited for what was seen at the end of the horizon
+
+
+@dataclass(eq=False)
+class _Person:
+    """Nearness of a person over the last seconds, and since when a collision is predicted."""
+
+    times: deque[float] = field(default_factory=deque)
+    distances: deque[float] = field(default_factory=deque)
+    onsets: deque[float] = field(default_factory=deque)
+    touching: bool = False
+    warned_since: float | None = None
+
+
+class CollisionScores:
+    """Judge windows of forecasts against the nearness that was measured later.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+        Scale of the bodies and reach of the hands.
+    radius : NDArray, shape (M,)
+        Radii of the robot's capsules [m].
+    threshold : float
+        Distance of surfaces under which it is a collision [m].
+    """
+
+    def __init__(
+        self, config: SafetyConfig, radius: NDArray[np.float64], threshold: float = THRESHOLD
+    ) -> None:
+        self._config, self._radius, self.threshold = config, radius, threshold
+        self._robot: deque[tuple[float, Array, Array]] = deque()
+        self._people: dict[str, _Person] = {}
+        self._seen: deque[Seen] = deque()
+        self._waiting: deque[Forecasted] = deque()
+        self._next = -np.inf
+        self._horizon = 0.0
+        self._table = np.zeros((2, 2), np.int64)  # predicted, happened
+        self._onsets = 0
+        self._lead = Distribution()
+
+    def move(self, time: float, start: Array, end: Array) -> None:
+        """Take in where the robot's capsules are at a time [s], ends (M, 3) each [m]."""
+        if self._robot and time <= self._robot[-1][0]:
+            if time == self._robot[-1][0]:
+                return
+            self._robot.clear()  # the clock was set back
+        self._robot.append((time, start, end))
+        while self._seen and self._seen[0].stamp <= time:
+            self._measure(self._seen.popleft())
+
+    def observe(self, seen: Seen) -> None:
+        """Take in where people are; their nearness is measured once the robot's is known."""
+        if self._seen and self._seen[0].stamp < seen.stamp - _PATIENCE:
+            self._measure(self._seen.popleft())
+        self._seen.append(seen)
+        self._release(seen.stamp)
+
+    def forecast(self, made: Forecasted) -> None:
+        """Take in forecasts; they are judged when their horizon has passed."""
+        if made.stamp < self._next - 10 * STRIDE:
+            self._next = -np.inf  # the clock was set back
+            self._waiting.clear()
+        if made.stamp < self._next or not made.forecasts:
+            return
+        self._next = made.stamp + STRIDE - 1e-6
+        self._waiting.append(made)
+
+    def finish(self) -> None:
+        """Judge what is left with as much of its future as there was."""
+        while self._seen:
+            self._measure(self._seen.popleft())
+        self._release(np.inf)
+        for person in self._people.values():
+            self._count_onsets(person, np.inf)
+
+    def _measure(self, seen: Seen) -> None:
+        placed = self._at(np.array([seen.stamp]))
+        if placed is None or not seen.people:
+            return
+        parts = [
+            limb_capsules(
+                np.asarray(person.positions, np.float64),
+                person.layout,
+                scale=self._config.body_scale,
+                hand_reach=self._config.hand_reach,
+            )
+            for person in seen.people
+        ]
+        nearest = _nearest(join(parts), placed[0], placed[1], self._radius)[0]
+        first = 0
+        for shown, part in zip(seen.people, parts, strict=True):
+            distance = float(nearest[first : first + len(part.names)].min())
+            first += len(part.names)
+            person = self._people.setdefault(shown.person_id, _Person())
+            person.times.append(seen.stamp)
+            person.distances.append(distance)
+            if distance < self.threshold and not person.touching:
+                person.onsets.append(seen.stamp)
+            person.touching = distance < self.threshold
+
+    def _release(self, now: float) -> None:
+        while self._waiting:
+            made = self._waiting[0]
+            length = max(f.step * len(f.positions) for f in made.forecasts)
+            if made.stamp + length + _SLACK > now:
+                break
+            self._horizon = max(self._horizon, length)
+            self._judge(self._waiting.popleft())
+        oldest = (self._waiting[0].stamp if self._waiting else min(now, self._next)) - 1.0
+        while self._robot and self._robot[0][0] < oldest:
+            self._robot.popleft()
+        for name in list(self._people):
+            person = self._people[name]
+            while person.times and person.times[0] < oldest:
+                person.times.popleft()
+                person.distances.popleft()
+            if not person.times and not person.onsets:
+                del self._people[name]
+
+    def _judge(self, made: Forecasted) -> None:
+        for name, person in self._people.items():
+            if person.onsets:
+                self._count_onsets(person, made.stamp)
+            if name not in {forecast.person_id for forecast in made.forecasts}:
+                person.warned_since = None
+        for forecast in made.forecasts:
+            found = self._people.get(forecast.person_id)
+            steps = np.arange(1, len(forecast.positions) + 1, dtype=np.float64)
+            times = forecast.stamp + forecast.step * steps
+            placed = self._at(times)
+            if found is None or placed is None:
+                continue
+            later = [
+                distance
+                for time, distance in zip(found.times, found.distances, strict=True)
+                if forecast.stamp < time <= times[-1]
+            ]
+            if not later:
+                continue
+            limbs = limb_capsules(
+                np.asarray(forecast.positions, np.float64),
+                forecast.layout,
+                scale=self._config.body_scale,
+                hand_reach=self._config.hand_reach,
+            )
+            predicted = bool(_nearest(limbs, *placed, self._radius).min() < self.threshold)
+            self._table[int(predicted), int(min(later) < self.threshold)] += 1
+            if not predicted:
+                found.warned_since = None
+            elif found.warned_since is None:
+                found.warned_since = forecast.stamp
+
+    def _count_onsets(self, person: _Person, until: float) -> None:
+        """Count collisions that began before `until`, all windows up to then being judged."""
+        while person.onsets and person.onsets[0] <= until:
+            onset = person.onsets.popleft()
+            self._onsets += 1
+            if person.warned_since is not None and person.warned_since < onset:
+                self._lead.add([min(onset - person.warned_since, self._horizon)])
+
+    def _at(self, times: Array) -> tuple[Array, Array] | None:
+        """Ends of the capsules at times [s], each (T, M, 3); None where the robot is unknown."""
+        samples = list(self._robot)
+        if not samples:
+            return None
+        stamps = np.array([stamp for stamp, _, _ in samples])
+        if times[0] < stamps[0] - _PATIENCE or times[-1] > stamps[-1] + _PATIENCE:
+            return None
+        after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
+        before = np.maximum(after - 1, 0)
+        span = np.maximum(stamps[after] - stamps[before], 1e-9)
+        share = np.clip((times - stamps[before]) / span, 0.0, 1.0)[:, None, None]
+        start, end = (
+            (1.0 - share) * np.stack([samples[i][part] for i in before])
+            + share * np.stack([samples[i][part] for i in after])
+            for part in (1, 2)
+        )
+        return start, end
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers for summary.json."""
+        (true_negatives, false_negatives), (false_positives, true_positives) = self._table.tolist()
+        predicted, happened = (
+            true_positives + false_positives,
+            true_positives + false_negatives,
+        )
+        both = predicted + happened
+        return {
+            "threshold_m": self.threshold,
+            "horizon_s": self._horizon,
+            "windows": int(self._table.sum()),
+            "true_positives": true_positives,
+            "false_positives": false_positives,
+            "false_negatives": false_negatives,
+            "true_negatives": true_negatives,
+            "precision": true_positives / predicted if predicted else None,
+            "recall": true_positives / happened if happened else None,
+            "f1": 2 * true_positives / both if both else None,
+            "collisions": self._onsets,
+            "collisions_warned": self._lead.count,
+            "lead_time_s": self._lead.summary(),
+        }
+
+
+def _nearest(limbs: LimbCapsules, start: Array, end: Array, radius: Array) -> Array:
+    """Least distance of each limb to the robot at each time, shape (T, N); inf where unknown."""
+    found = capsule_distances(
+        limbs.start[..., :, None, :],
+        limbs.end[..., :, None, :],
+        limbs.radius[..., :, None],
+        start[:, None],
+        end[:, None],
+        radius,
+    ).distance
+    nearest: Array = np.where(np.isnan(found), np.inf, found).min(axis=-1)
+    return nearest

@@ -1,0 +1,241 @@
+"""The safety node's part of a replay: events in, states at a fixed rate out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
+from ses_gcn_ros.evaluation.offline.events import Event
+from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.safety import Assessment, Level, RobotModel, SafetyConfig, SeparationMonitor
+from ses_gcn_ros.safety.reactive import Pair
+from ses_gcn_ros.skeleton import Skeleton
+
+Array = NDArray[np.float64]
+
+SILENCE = 60.0  # s without an event, from which on there are no states in between
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Everybody seen at `stamp` [s], in the world."""
+
+    stamp: float
+    people: list[Skeleton]
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasted:
+    """Everybody's forecasts from observations up to `stamp` [s], in the world."""
+
+    stamp: float
+    forecasts: list[Forecast]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A message that the safety node refuses, from `source`, and why."""
+
+    source: str
+    sentence: str
+
+
+Step = Assessment | Seen | Forecasted | Refused
+
+
+class Robot(Protocol):
+    """Where the robot is."""
+
+    def poses(self, now: float, factor: float) -> tuple[float, Array]:
+        """Stamp [s] and world_from_frame (F, 4, 4), having been allowed `factor` until `now`."""
+        ...
+
+
+class Watch:
+    """Run the separation monitor on events as the safety node does on messages.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    model : RobotModel, optional
+        The robot; without one people are only placed in the world, and there are no states.
+    robot : Robot, optional
+        A simulated robot; by default the one of the transforms.
+    recorded : bool
+        Whether to give the states that were recorded instead of computing them.
+
+    Attributes
+    ----------
+    capsules : tuple of (float, NDArray, NDArray) or None
+        Stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
+    robot_faults : Counter
+        How often the robot could not be found, by reason.
+    """
+
+    def __init__(
+        self,
+        config: SafetyConfig,
+        model: RobotModel | None,
+        robot: Robot | None = None,
+        *,
+        recorded: bool = False,
+    ) -> None:
+        self.buffer = TransformBuffer(config.world_frame)
+        self.monitor = None
+        if model is not None and not recorded:
+            self.monitor = SeparationMonitor(config, model)
+        self._robot, self._model = robot, model
+        self._period = 1.0 / config.rate
+        self._tick: float | None = None
+        self._factor = 0.0
+        self.capsules: tuple[float, Array, Array] | None = None
+        self.robot_faults = Counter[str]()
+
+    def run(self, events: Iterable[Event]) -> Iterator[Step]:
+        """States at the configured rate, and what was taken in between them."""
+        for event in events:
+            if self.monitor is not None:
+                yield from self._until(event.time)
+            yield from self.take(event)
+        if self.monitor is not None and self._tick is not None:
+            yield self.assess(self.monitor, self._tick)
+
+    def _until(self, time: float) -> Iterator[Step]:
+        """States up to an event: a state knows the events of its own instant."""
+        assert self.monitor is not None
+        if self._tick is None or time < self._tick - 2 * self._period:
+            self._tick = time  # the beginning, or a clock that went back
+        elif time - self._tick > SILENCE:
+            yield Refused("clock", f"nothing was recorded for {time - self._tick:.0f} s")
+            self._tick = time
+        while self._tick < time:
+            yield self.assess(self.monitor, self._tick)
+            self._tick += self._period
+
+    def take(self, event: Event, now: float | None = None) -> Iterator[Step]:
+        """Hand an event to the monitor; `now` [s] is its time by default."""
+        now = event.time if now is None else now
+        if event.kind in ("tf", "tf_static"):
+            self.buffer.add(event.content, static=event.kind == "tf_static")
+        elif event.kind == "people":
+            yield self._people(event.content, now)
+        elif event.kind == "forecasts":
+            stamp, frame_id, forecasts = event.content
+            yield self._forecasts(stamp, frame_id, forecasts, now)
+        elif event.kind == "state":
+            state = recorded_state(event.content)
+            self.find_robot(state.stamp)
+            yield state
+
+    def _people(self, seen: Observation, now: float) -> Step:
+        try:
+            people = [
+                dataclasses.replace(
+                    person, positions=self._placed(person.positions, seen.frame_id, seen.stamp)
+                )
+                for person in seen.people
+            ]
+        except InputError as error:
+            if self.monitor is not None:
+                self.monitor.fault("skeletons", f"skeletons unusable: {error}")
+            return Refused("skeletons", str(error))
+        try:
+            if self.monitor is not None:
+                self.monitor.observe_skeletons(seen.stamp, people, now)
+        except InputError as error:
+            return Refused("skeletons", str(error))
+        return Seen(seen.stamp, people)
+
+    def _forecasts(
+        self, stamp: float, frame_id: str, forecasts: list[Forecast], now: float
+    ) -> Step:
+        try:
+            placed = [
+                dataclasses.replace(
+                    forecast, positions=self._placed(forecast.positions, frame_id, stamp)
+                )
+                for forecast in forecasts
+            ]
+        except InputError as error:
+            if self.monitor is not None:
+                self.monitor.fault("forecasts", f"forecasts unusable: {error}")
+            return Refused("forecasts", str(error))
+        try:
+            if self.monitor is not None:
+                self.monitor.observe_forecasts(stamp, placed, now)
+        except InputError as error:
+            return Refused("forecasts", str(error))
+        return Forecasted(stamp, placed)
+
+    def _placed(
+        self, positions: NDArray[np.float32], frame_id: str, stamp: float
+    ) -> NDArray[np.float32]:
+        if frame_id == self.buffer.world:
+            return positions
+        return self.buffer.points(positions, frame_id, stamp).astype(np.float32)
+
+    def assess(self, monitor: SeparationMonitor, now: float) -> Assessment:
+        """State at `now` [s]."""
+        found = self.find_robot(now)
+        if isinstance(found, str):
+            monitor.fault("robot", found)
+        else:
+            with contextlib.suppress(InputError):  # which the monitor remembers as a fault
+                monitor.observe_robot(*found)
+        assessment = monitor.assess(now)
+        self._factor = assessment.speed_factor
+        return assessment
+
+    def find_robot(self, now: float) -> tuple[float, Array] | str:
+        """Stamp [s] and poses (F, 4, 4) of the robot at `now`, or why they aren't known."""
+        if self._model is None:
+            return "there is no robot"
+        try:
+            if self._robot is None:
+                stamp, poses = self.buffer.poses(self._model.frames, now)
+            else:
+                stamp, poses = self._robot.poses(now, self._factor)
+        except RobotError as error:
+            self.robot_faults[str(error)] += 1
+            return str(error)
+        self.capsules = (stamp, *self._model.place(poses))
+        return stamp, poses
+
+
+def recorded_state(content: Any) -> Assessment:
+    """Assessment of a recorded SafetyState, as far as the message tells."""
+    nowhere = np.full(3, np.nan)
+    pair = None
+    if content.person_id:
+        pair = Pair(
+            person_id=content.person_id,
+            limb=content.human_limb,
+            frame=content.robot_frame,
+            distance=content.separation,
+            human_point=nowhere,
+            robot_point=nowhere,
+        )
+    told: dict[str, Any] = {
+        field.name: getattr(content, field.name, math.nan)
+        for field in dataclasses.fields(Assessment)
+    }
+    told |= {
+        "stamp": to_seconds(content.header.stamp),
+        "level": Level(content.level),
+        "reasons": tuple(content.reasons),
+        "pair": pair,
+        "breakdown": None,
+        "predicted": None,
+    }
+    return Assessment(**told)

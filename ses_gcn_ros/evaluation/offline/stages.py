@@ -1,0 +1,133 @@
+"""The first half of a replay, from the bag to forecasts; in this process or beside it.
+
+The second half, from forecasts to states, takes about as long. So a long bag is replayed by two
+processes, one half each, with a bounded queue between them. The numbers are the same to the bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.evaluation.bags import open_bag
+from ses_gcn_ros.evaluation.offline.events import Event, Events, find_topics
+from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
+from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
+from ses_gcn_ros.evaluation.offline.health import Health
+from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.forecast import load
+
+_BATCH = 64  # events that go over to the other process at once
+_COMPUTED = ("robot_description", "/tf", "/tf_static", "/diagnostics")
+_RECORDED = (*_COMPUTED, "forecasts", "safety_state")
+
+
+@dataclass
+class Heard:
+    """What the first half has to say at the end.
+
+    Attributes
+    ----------
+    health : Health
+    scores : ForecastScores
+    notes : list of str
+        What has to be said about the bag.
+    broken : str
+        Why the bag could not be read to its end; empty if it could.
+    """
+
+    health: Health
+    scores: ForecastScores
+    notes: list[str]
+    broken: str = ""
+
+
+def first_half(path: Path, options: Options) -> Iterator[Event]:
+    """Events of a bag with forecasts; the last one is of the kind "end" and holds a `Heard`.
+
+    What breaks before the first event is raised, what breaks later ends the stream.
+    """
+    heard = Heard(Health(), ForecastScores(), [])
+    time = 0.0
+    try:
+        with open_bag(path) as bag:
+            topics = find_topics(bag.topics, options.naming)
+            wanted = _RECORDED if options.recorded else _COMPUTED
+            source = Events(bag, topics, options.naming, options.safety.world_frame, wanted)
+            events: Iterator[Event] = iter(source)
+            if not options.recorded:
+                config = options.forecaster
+                engine = load(config.weights or None, engine=config.engine, device=config.device)
+                events = with_forecasts(events, engine, config)
+            for event in events:
+                time = event.time
+                heard.health.hear(event)
+                if event.kind == "people":
+                    heard.scores.observe(event.content)
+                elif event.kind == "forecasts":
+                    heard.scores.forecast(*event.content[1:])
+                elif event.kind == "diagnostics":
+                    continue
+                yield event
+            if source.note:
+                heard.notes.append(source.note)
+    except SesGcnError as error:
+        if not heard.health.frames:
+            raise
+        heard.broken = str(error)
+    heard.scores.finish()
+    yield Event(time, "end", heard)
+
+
+@contextlib.contextmanager
+def beside(path: Path, options: Options) -> Iterator[Iterator[Event]]:
+    """Run the first half in a process of its own; the context ends it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(theirs, path, options), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield _receive(ours)
+    finally:
+        ours.close()
+        process.join(1.0)
+        if process.is_alive():
+            process.terminate()
+            process.join()
+
+
+def _send(connection: multiprocessing.connection.Connection, path: Path, options: Options) -> None:
+    batch: list[Event | SesGcnError] = []
+    try:
+        for event in first_half(path, options):
+            batch.append(event)
+            if len(batch) >= _BATCH:
+                connection.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+                batch.clear()
+    except SesGcnError as error:
+        batch.append(error)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+        connection.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+
+
+def _receive(connection: multiprocessing.connection.Connection) -> Iterator[Event]:
+    while True:
+        try:
+            batch = pickle.loads(connection.recv_bytes())
+        except EOFError:
+            raise SesGcnError(
+                "the process that reads the bag and forecasts was ended; run evaluate again"
+            ) from None
+        for item in batch:
+            if isinstance(item, SesGcnError):
+                raise item
+            yield item
+            if item.kind == "end":
+                return
