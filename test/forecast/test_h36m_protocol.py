@@ -131,7 +131,7 @@ def test_the_figures_are_those_of_the_authors_procedure(dataset, imported, windo
     averaged = np.cumsum(mean) / np.arange(1, 26)
     np.testing.assert_allclose(ours["up_to_frame"], averaged, atol=0.05)
     apart = np.abs(np.subtract(ours["at_frame"], ours["up_to_frame"]))
-    assert apart.max() > 1
+    assert apart.max() > 0.1
     for action, errors in theirs.items():
         group = summary["groups"][action]
         assert group["windows"] == windows
