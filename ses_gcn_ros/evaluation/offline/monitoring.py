@@ -24,6 +24,7 @@ from ses_gcn_ros.skeleton import Skeleton
 
 Array = NDArray[np.float64]
 
+INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
 SILENCE = 60.0  # s without an event, from which on there are no states in between
 
 
@@ -97,7 +98,8 @@ class Watch:
             self.monitor = SeparationMonitor(config, model)
         self._robot, self._model = robot, model
         self._period = 1.0 / config.rate
-        self._tick: float | None = None
+        self._origin = 0.0
+        self._ticks = -1  # states since the origin; none before the first event
         self._factor = 0.0
         self.capsules: tuple[float, Array, Array] | None = None
         self.robot_faults = Counter[str]()
@@ -108,20 +110,25 @@ class Watch:
             if self.monitor is not None:
                 yield from self._until(event.time)
             yield from self.take(event)
-        if self.monitor is not None and self._tick is not None:
+        if self.monitor is not None and self._ticks >= 0:
             yield self.assess(self.monitor, self._tick)
+
+    @property
+    def _tick(self) -> float:
+        """When the next state is due [s]."""
+        return self._origin + self._ticks * self._period
 
     def _until(self, time: float) -> Iterator[Step]:
         """States up to an event: a state knows the events of its own instant."""
         assert self.monitor is not None
-        if self._tick is None or time < self._tick - 2 * self._period:
-            self._tick = time  # the beginning, or a clock that went back
-        elif time - self._tick > SILENCE:
-            yield Refused("clock", f"nothing was recorded for {time - self._tick:.0f} s")
-            self._tick = time
-        while self._tick < time:
+        silent = time - self._tick
+        if silent > SILENCE and self._ticks >= 0:
+            yield Refused("clock", f"nothing was recorded for {silent:.0f} s")
+        if self._ticks < 0 or not -2 * self._period <= silent <= SILENCE:
+            self._origin, self._ticks = time, 0  # the beginning, or a clock that leapt
+        while self._tick < time - INSTANT:
             yield self.assess(self.monitor, self._tick)
-            self._tick += self._period
+            self._ticks += 1
 
     def take(self, event: Event, now: float | None = None) -> Iterator[Step]:
         """Hand an event to the monitor; `now` [s] is its time by default."""

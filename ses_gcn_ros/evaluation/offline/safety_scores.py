@@ -138,7 +138,7 @@ class SafetyScores:
         if self._bucket is not None:
             moment = self._bucket[1]
             heapq.heappush(self._worst, (-moment["margin_m"], self.states, moment))
-            if len(self._worst) > WORST:
+            if len(self._worst) > 4 * WORST:  # some fall out for being too near to worse ones
                 heapq.heappop(self._worst)
 
     def _moment(self, state: Assessment) -> dict[str, Any]:
@@ -170,9 +170,11 @@ class SafetyScores:
         for stop in self._stops:
             kind = kind_of(stop.reason)
             kinds[kind] = kinds.get(kind, 0) + 1
-        moments = [dict(moment) for _, _, moment in sorted(self._worst, key=lambda m: -m[0])]
-        for moment in moments:
-            moment["at_s"] -= start
+        moments: list[dict[str, Any]] = []
+        for _, _, moment in sorted(self._worst, key=lambda kept: -kept[0]):
+            at = moment["at_s"] - start
+            if len(moments) < WORST and all(abs(at - m["at_s"]) >= APART for m in moments):
+                moments.append({**moment, "at_s": at})
         worst = None
         if self._closest is not None:
             worst = {**self._closest, "at_s": self._closest["at_s"] - start}
