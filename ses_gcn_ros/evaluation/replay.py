@@ -256,9 +256,12 @@ class ReplayWriter:
         self._files["rows"].append([0])
 
     def add_frames(self, *, people: Sequence[int], **arrays: Any) -> None:
-        """Append frames: `time`, `state`, `robot` by frame and how many `people` each has."""
-        before = self._files["person"].rows
-        self._files["rows"].append(before + np.cumsum(np.asarray(people, np.int64)))
+        """Append frames: `time`, `state`, `robot` by frame and how many `people` each has.
+
+        Their people have been added before.
+        """
+        ends = np.cumsum(np.asarray(people, np.int64))
+        self._files["rows"].append(self._files["person"].rows - ends[-1] + ends)
         self._add("", arrays)
 
     def add_people(self, **arrays: Any) -> None:
