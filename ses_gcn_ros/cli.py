@@ -8,8 +8,10 @@ import typer
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
+    ablation,
     bags,
     bench,
+    collisions,
     convert,
     evaluate_windows,
     forecast,
@@ -39,9 +41,11 @@ for command in (
     convert.convert,
     forecast.import_official,
     training.train,
+    ablation.ablate,
     students.prune,
     students.masks,
     evaluate_windows.evaluate_windows,
+    collisions.collisions,
     bench.bench,
 ):
     app.command()(command)

@@ -15,7 +15,7 @@ class ModelConfig:
     """Network and the way motion is put to it; stored in the header of a weights file.
 
     The defaults are SeS-GCN as published: absolute positions in, absolute positions out. `origin`,
-    `heading`, `offset`, `motion` and `visibility` are what this project adds (see `framing`).
+    `heading`, `offset`, `motion`, `frequency` and `visibility` are this project's (see `framing`).
     """
 
     network: str = option("sesgcn", "which network", choices=NETWORKS)
@@ -36,6 +36,7 @@ class ModelConfig:
     heading: bool = option(False, "positions turned so that the person faces one way")
     offset: bool = option(False, "predict the offset from the damped constant-velocity path")
     motion: bool = option(False, "displacements from the last frame as further inputs")
+    frequency: bool = option(False, "inputs by frequency (cosine transform), not by frame")
     visibility: bool = option(False, "a flag per joint as further input; unseen joints may be NaN")
 
     @property

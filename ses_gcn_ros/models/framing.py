@@ -105,11 +105,11 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     config : ModelConfig
         How the network wants it.
     """
-    finite = np.isfinite(history)
-    if finite.all():  # much cheaper to find out than for which joints
+    whole = bool(np.isfinite(history).all())  # much cheaper to find out than for which joints
+    if whole:
         seen = np.ones((len(history), history.shape[2]), np.bool_)
     else:
-        seen = np.all(finite, axis=(1, 3))
+        seen = np.all(np.isfinite(history), axis=(1, 3))
         weights = seen[:, None, :, None].astype(np.float32)
         total = np.where(weights > 0, history, 0).sum(axis=2, keepdims=True)
         centroid = total / np.maximum(weights.sum(axis=2, keepdims=True), 1)
@@ -124,22 +124,35 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     else:
         origin = np.zeros((count, 1, 1, 3), np.float32)
     if config.heading:
-        rotation = _facing(local[:, -1], seen, config.layout)
+        rotation = _facing(local[:, -1], None if whole else seen, config.layout)
         local = _turned(local, rotation)
     else:
         rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
     base = damped_velocity(local, config.horizon) if config.offset else None
 
-    if not (config.origin or config.motion or config.visibility):
+    if not (config.origin or config.motion or config.visibility or config.frequency):
         return Framed(local, base, origin, rotation, seen)
     features = np.empty((*local.shape[:3], config.features), np.float32)
-    np.divide(local, _POSITION_SCALE if config.origin else 1.0, out=features[..., :3])
+    np.multiply(local, 1 / _POSITION_SCALE if config.origin else 1.0, out=features[..., :3])
     if config.motion:
-        moved = local - local[:, -1:]
-        np.divide(moved, _MOTION_SCALE, out=features[..., 3:6])
+        moved = features[..., 3:6]
+        np.subtract(local, local[:, -1:], out=moved)
+        np.multiply(moved, 1 / _MOTION_SCALE, out=moved)
     if config.visibility:
         features[..., -1] = seen[:, None]
+    if config.frequency:
+        by_frame = features.reshape(count, features.shape[1], -1)
+        features = (_cosines(features.shape[1]) @ by_frame).reshape(features.shape)
     return Framed(features, base, origin, rotation, seen)
+
+
+@cache
+def _cosines(frames: int) -> NDArray[np.float32]:
+    """Orthonormal cosine transform (DCT-II) of so many frames: rows are frequencies."""
+    frame = np.arange(frames)
+    basis = np.cos(np.pi / frames * (frame + 0.5) * frame[:, None])
+    basis[0] /= np.sqrt(2)
+    return (basis * np.sqrt(2 / frames)).astype(np.float32)
 
 
 def unframe(
@@ -177,17 +190,37 @@ def _across(layout: str) -> tuple[list[int], list[int], NDArray[np.float32]]:
     return right, left, np.array([pair[2] for pair in pairs], np.float32)
 
 
-def _facing(pose: NDArray[np.float32], seen: NDArray[np.bool_], layout: str) -> NDArray[np.float32]:
-    """Rotation about z, (N, 3, 3), that turns row vectors so that right to left is along x."""
+@cache
+def _across_whole(layout: str) -> NDArray[np.float32]:
+    """What each joint of a body that is wholly seen adds to that line, shape (J,)."""
     right, left, weight = _across(layout)
-    share = weight * (seen[:, right] & seen[:, left])
-    lines = pose[:, left, :2] - pose[:, right, :2]
-    across = (share[:, :, None] * lines).sum(axis=1)
-    length = np.sqrt((across**2).sum(axis=1))
-    known = length > 1e-6  # else the body faces along the frame's own x
-    direction = np.where(known, across.T / np.where(known, length, 1), [[1], [0]])
+    shares = np.zeros(len(get_layout(layout).joints), np.float32)
+    np.add.at(shares, left, weight)
+    np.subtract.at(shares, right, weight)
+    return shares
+
+
+def _facing(
+    pose: NDArray[np.float32], seen: NDArray[np.bool_] | None, layout: str
+) -> NDArray[np.float32]:
+    """Rotation about z, (N, 3, 3), that turns row vectors so that right to left is along x.
+
+    `seen` is None where everything is.
+    """
+    if seen is None:
+        across = _across_whole(layout) @ pose
+    else:
+        right, left, weight = _across(layout)
+        share = weight * (seen[:, right] & seen[:, left])
+        across = (share[:, :, None] * (pose[:, left] - pose[:, right])).sum(axis=1)
+    x, y = across[:, 0], across[:, 1]
+    length = np.sqrt(x * x + y * y)
+    known = length > 1e-6
+    if not known.all():  # then the body faces along the frame's own x
+        x, y, length = np.where(known, [x, y, length], [[1], [0], [1]])
     rotation = np.zeros((len(pose), 3, 3), np.float32)
-    rotation[:, 0, 0] = rotation[:, 1, 1] = direction[0]
-    rotation[:, 0, 1], rotation[:, 1, 0] = -direction[1], direction[1]
+    rotation[:, 0, 0] = rotation[:, 1, 1] = x / length
+    rotation[:, 1, 0] = y = y / length
+    rotation[:, 0, 1] = -y
     rotation[:, 2, 2] = 1
     return rotation

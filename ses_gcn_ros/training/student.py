@@ -56,7 +56,7 @@ def prune(
     for layer in range(len(teacher.config.widths)):
         for kind in _KINDS:
             strength = _strength(teacher, layer, kind)
-            mask = strength > threshold if keep is None else largest(strength, keep)
+            mask = largest(strength, keep or 1.0) if threshold is None else strength > threshold
             tensors[f"layers.{layer}.graph.mask_{kind}"] = mask.astype(np.float32)
     student = dataclasses.replace(teacher, tensors=tensors, radius=None, coverage=0.0)
     if share_kept(student) == 0:

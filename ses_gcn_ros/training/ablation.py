@@ -1,0 +1,222 @@
+"""What each piece beyond the paper is worth: the recipe without it, trained as long."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Sequences
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.datasets.sequences import Recording, Sequence
+from ses_gcn_ros.datasets.windows import windows
+from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.forecast.engine import build_engine
+from ses_gcn_ros.forecast.weights import Weights, read_weights
+from ses_gcn_ros.training import augment
+from ses_gcn_ros.training.loop import Progress
+from ses_gcn_ros.training.recipe import Recipe, flat
+from ses_gcn_ros.training.run import train
+from ses_gcn_ros.training.split import split
+
+# What is changed, by section and name; what a recipe has set so already is passed over.
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "complete": {},
+    "no origin invariance": {"model": {"origin": False}},
+    "no heading invariance": {"model": {"heading": False}},
+    "neither": {"model": {"origin": False, "heading": False}},
+    "no offset from damped velocity": {"model": {"offset": False}},
+    "no velocity input": {"model": {"motion": False}},
+    "no flag of visibility": {"model": {"visibility": False}, "augment": {"unseen_share": 0.0}},
+    "cosine transform along time": {"model": {"frequency": True}},
+    "no mirroring": {"augment": {"mirror": False}},
+    "no change of tempo": {"augment": {"tempo": 0.0}},
+    "no change of body size": {"augment": {"size": 0.0, "proportions": 0.0}},
+    "no turning": {"augment": {"turn": 0.0}},
+    "no shorter strides": {"augment": {"slow_share": 0.0}},
+    "no camera noise": {"augment": {"noise": 0.0}},
+    "no misplaced joints": {"augment": {"misplaced_share": 0.0}},
+    "no unseen joints": {"augment": {"unseen_share": 0.0}},
+    "near frames weigh more": {"training": {"horizon_weight": 0.5}},
+    "no average of weights": {"training": {"average": 0.0}},
+}
+
+Condition = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+
+
+def _moved(windows: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Seen from a frame whose origin lies 2 m away and whose x axis is turned at random."""
+    angle = rng.uniform(-np.pi, np.pi, len(windows))
+    rotation = np.zeros((len(windows), 1, 3, 3), np.float32)
+    rotation[:, 0, 0, 0] = rotation[:, 0, 1, 1] = np.cos(angle)
+    rotation[:, 0, 0, 1], rotation[:, 0, 1, 0] = np.sin(angle), -np.sin(angle)
+    rotation[:, 0, 2, 2] = 1
+    away: NDArray[np.float32] = windows @ rotation + np.array([2, 0, 0], np.float32)
+    return away
+
+
+def _noisy(history: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    return augment.camera_noise(history, rng, deviation=0.01, share=1.0)
+
+
+def _hidden(history: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    return augment.drop_joints(history, rng, share=1.0)
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """Errors of one variant on held-out motion.
+
+    Attributes
+    ----------
+    variant : str
+        What was changed.
+    frame_2, last, mean : float
+        MPJPE at the second and the last frame and over all [mm].
+    moved, noisy, unseen : float
+        Mean MPJPE [mm] with the cell's origin 2 m away and turned, with 10 mm of camera noise, and
+        with up to a third of the joints hidden; NaN where a network takes no hidden joints.
+    other_mean, other_last : float
+        MPJPE on another recording; NaN without one.
+    """
+
+    variant: str
+    frame_2: float
+    last: float
+    mean: float
+    moved: float
+    noisy: float
+    unseen: float
+    other_mean: float
+    other_last: float
+
+
+def variants_of(recipe: Recipe) -> dict[str, Recipe]:
+    """Recipes that differ from one by a piece each, by name of the variant."""
+    chosen: dict[str, Recipe] = {}
+    values = flat(recipe)
+    for name, sections in VARIANTS.items():
+        changes = {f"{s}.{key}": v for s, part in sections.items() for key, v in part.items()}
+        if changes and all(values[key] == value for key, value in changes.items()):
+            continue
+        parts = {s: dataclasses.replace(getattr(recipe, s), **v) for s, v in sections.items()}
+        chosen[name] = dataclasses.replace(recipe, **parts)
+    return chosen
+
+
+def ablate(
+    recipe: Recipe,
+    recording: Recording,
+    folder: Path,
+    *,
+    steps: int,
+    stride: int,
+    other: Sequences[Sequence] = (),
+    device: str = "cpu",
+    progress: Callable[[str], Progress],
+) -> Iterator[AblationRow]:
+    """Train every variant for as many steps and measure it; what is trained already is kept.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The complete one.
+    recording : Recording
+        What it is trained on, by its split.
+    folder : Path
+        Weights of the variants; a run that was interrupted goes on from what lies there.
+    steps : int
+        Optimiser steps of each.
+    stride : int
+        Frames from one window to the next in measuring.
+    other : sequence of Sequence
+        Motion of another kind to measure on as well.
+    device : str
+        'cpu' or 'cuda'.
+    progress : callable
+        Gives what to call for each variant by its name.
+
+    Yields
+    ------
+    AblationRow
+
+    Raises
+    ------
+    ConfigError
+        If weights in the folder were trained otherwise.
+    """
+    held_out = split(recording.sequences, recipe.data).held_out
+    plan = dataclasses.replace(recipe.training, steps=steps, epochs=0, milestones=())
+    short = dataclasses.replace(recipe, training=plan)
+    for name, variant in variants_of(short).items():
+        path = folder / f"{name.replace(' ', '_')}.safetensors"
+        weights = _trained_already(path, variant, steps)
+        if weights is None:
+            show = progress(name)
+            weights = train(variant, recording, path, device=device, progress=show)
+        yield measure_variant(name, weights, held_out, other, stride)
+
+
+def _trained_already(path: Path, variant: Recipe, steps: int) -> Weights | None:
+    if not path.is_file():
+        return None
+    try:
+        weights = read_weights(path)
+    except ModelError as error:
+        raise ConfigError(f"{error}; remove it to train that variant anew") from error
+    if weights.about.get("steps") != str(steps) or weights.config != variant.model:
+        raise ConfigError(
+            f"'{path}' was trained for {weights.about.get('steps')} steps or as another network; "
+            "remove it, or take another folder"
+        )
+    return weights
+
+
+def measure_variant(
+    name: str,
+    weights: Weights,
+    held_out: Sequences[Sequence],
+    other: Sequences[Sequence],
+    stride: int,
+) -> AblationRow:
+    """Measure one variant under all conditions of the table."""
+    plain = _errors(weights, held_out, stride)
+    moved = _errors(weights, held_out, stride, window=_moved)
+    noisy = _errors(weights, held_out, stride, history=_noisy)
+    unseen = np.full(1, np.nan)
+    if weights.config.visibility:
+        unseen = _errors(weights, held_out, stride, history=_hidden)
+    elsewhere = _errors(weights, other, stride) if other else np.full(1, np.nan)
+    second = plain[min(1, len(plain) - 1)]
+    means = [plain.mean(), moved.mean(), noisy.mean(), unseen.mean(), elsewhere.mean()]
+    values = [second, plain[-1], *means, elsewhere[-1]]
+    return AblationRow(name, *(round(float(value), 1) for value in values))
+
+
+def _errors(
+    weights: Weights,
+    sequences: Sequences[Sequence],
+    stride: int,
+    *,
+    window: Condition | None = None,
+    history: Condition | None = None,
+) -> NDArray[np.float64]:
+    """MPJPE per frame of the joints that are seen [mm], shape (H,)."""
+    engine = build_engine(weights, "eager", "cpu")
+    rng = np.random.default_rng(0)
+    length = engine.observed + engine.horizon
+    distances = []
+    for _, views in windows(sequences, length, engine.fps, stride):
+        views = np.ascontiguousarray(views)
+        if window is not None:
+            views = window(views, rng)
+        past, future = views[:, : engine.observed], views[:, engine.observed :]
+        if history is not None:
+            past = history(past, rng)
+        distances.append(np.linalg.norm(engine.predict(past) - future, axis=-1))
+    per_frame: NDArray[np.float64] = 1000 * np.nanmean(np.concatenate(distances), axis=(0, 2))
+    return per_frame
