@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ses_gcn_ros.config import option
 
-ENGINES = ("auto", "onnx", "eager")
+ENGINES = ("auto", "compiled", "onnx", "eager", "cuda")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -50,4 +50,31 @@ class ForecastConfig:
     )
     fallback_growth: float = option(
         1.6, "by which that radius grows [m/s]; 1.6 m/s is a walk begun", minimum=0, maximum=10
+    )
+    adaptive: bool = option(
+        True, "let the radius follow what happens to the forecasts (where weights carry one)"
+    )
+    adaptive_rate: float = option(
+        0.1,
+        "by which the share of misses asked for moves per second",
+        minimum=0,
+        maximum=2,
+    )
+    adaptive_memory: float = option(
+        20.0, "time constant of forgetting recent errors [s]", minimum=1, maximum=3600
+    )
+    adaptive_least: float = option(
+        0.1, "least factor on the calibrated radius", minimum=0.01, maximum=1
+    )
+    adaptive_most: float = option(
+        5.0, "largest factor on the calibrated radius", minimum=1, maximum=50
+    )
+    adaptive_state: str = option(
+        "", "file that keeps the radius over restarts; empty: in $SES_GCN_STATE or the user's"
+    )
+    coverage_band: float = option(
+        0.03,
+        "how far coverage may lie from what is asked before the node says so",
+        minimum=0.005,
+        maximum=0.5,
     )

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
+from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
+from ses_gcn_ros.forecast.engines.cuda import CudaRunner
 from ses_gcn_ros.forecast.engines.eager import EagerRunner
 from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
@@ -32,7 +34,19 @@ class Runner(Protocol):
         ...
 
 
-_RUNNERS: dict[str, Callable[[Weights, str], Runner]] = {"onnx": OnnxRunner, "eager": EagerRunner}
+_RUNNERS: dict[str, Callable[[Weights, str], Runner]] = {
+    "compiled": CompiledRunner,
+    "onnx": OnnxRunner,
+    "eager": EagerRunner,
+    "cuda": CudaRunner,
+}
+# What 'auto' tries, the fastest first. Few people are forecast faster on the CPU than through a
+# GPU's queue, so that a GPU has to be asked for.
+_ORDER = {
+    "auto": ("compiled", "onnx", "eager"),
+    "cpu": ("compiled", "onnx", "eager"),
+    "cuda": ("cuda", "eager"),
+}
 
 
 class Engine:
@@ -97,9 +111,11 @@ class Engine:
         if len(history) == 0:
             return np.zeros((0, config.horizon, config.joints, 3), np.float32)
         self._check_values(history)
-        scale = np.float32(UNITS_PER_METRE[config.unit])
-        framed = frame(history * scale, config)
-        return unframe(self._runner(framed.features), framed, config) / scale
+        if config.unit != "m":
+            history = history * np.float32(UNITS_PER_METRE[config.unit])
+        framed = frame(history, config)
+        path = unframe(self._runner(framed.features), framed, config)
+        return path if config.unit == "m" else path / np.float32(UNITS_PER_METRE[config.unit])
 
     def _check_values(self, history: NDArray[np.float32]) -> None:
         finite = np.isfinite(history)
@@ -130,7 +146,8 @@ def load(
     path : path, optional
         A weights file; the weights that ship if None.
     engine : str
-        'auto' (the fastest that can be built; a warning says why one can't), 'onnx' or 'eager'.
+        'auto' (the fastest that can be built; a warning says why one can't), 'compiled', 'onnx',
+        'eager' or 'cuda'.
     device : str
         'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
 
@@ -151,8 +168,7 @@ def build_engine(weights: Weights, engine: str = "auto", device: str = "auto") -
     """Engine for weights that are in memory already; see `load`."""
     if engine != "auto":
         return Engine(weights, _RUNNERS[engine](weights, device))
-    # In order of speed. Few people are forecast faster on the CPU than through a GPU's queue.
-    order = ["eager"] if device == "cuda" else list(_RUNNERS)
+    order = _ORDER[device]
     for name in order[:-1]:
         try:
             return Engine(weights, _RUNNERS[name](weights, device))

@@ -45,11 +45,11 @@ class EagerRunner:
         # Not strict: batch counters of the normalisation only matter in training.
         tensors = {name: torch.from_numpy(tensor) for name, tensor in weights.tensors.items()}
         network.load_state_dict(tensors, strict=False)
-        self._network = network.eval().to(self.device)
+        self.network = network.eval().to(self.device)
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
         with self._torch.inference_mode():
             x = self._torch.from_numpy(np.ascontiguousarray(features)).to(self.device)
-            answer: NDArray[np.float32] = self._network(x).cpu().numpy()
+            answer: NDArray[np.float32] = self.network(x).cpu().numpy()
         return answer

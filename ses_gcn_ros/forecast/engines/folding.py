@@ -1,8 +1,8 @@
 """A trained network as the few matrices that inference needs.
 
-Exact, not approximate: masks go into the adjacencies, the depthwise convolution and its
-normalisation move through the ReLU6 into the pointwise map, and other normalisations into the
-convolutions before them. For a channel with scale a and shift b,
+Exact, not approximate: masks go into the adjacencies, normalisations into the maps before them,
+and in SeS-GCN the depthwise convolution and its normalisation move through the ReLU6 into the
+pointwise map. For a channel with scale a and shift b,
 
     clip(a·z + b, 0, 6) = a·clip(z, lo, hi) + b,   lo, hi = sorted(-b/a, (6 - b)/a),
 
@@ -99,10 +99,11 @@ def fold(weights: Weights) -> FoldedNetwork:
     ModelError
         If the network is not one that can be folded.
     """
-    if weights.config.network != "sesgcn":
+    if weights.config.network not in _FOLDS:
         raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")
+    fold_layer = _FOLDS[weights.config.network]
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
-    layers = [_fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]
+    layers = [fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]
     if weights.config.head == "linear":
         linear = tensors["decoder.linear.weight"].T, tensors["decoder.linear.bias"]
         return FoldedNetwork(layers, [], linear)
@@ -120,7 +121,7 @@ def fold(weights: Weights) -> FoldedNetwork:
     return FoldedNetwork(layers, convolutions, None)
 
 
-def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
+def _fold_separable(tensors: dict[str, Array], name: str) -> FoldedLayer:
     scale, shift = _normalisation(tensors, f"{name}.norm")
     shift = tensors[f"{name}.depthwise.bias"] * scale + shift
     scale = tensors[f"{name}.depthwise.weight"] * scale
@@ -142,11 +143,7 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
     low, high = np.where(alive, np.sort(limits, axis=0), 0.0)
     weight = np.where(alive, scale, 0.0)[:, None] * pointwise
 
-    residual = None
-    if f"{name}.residual.0.weight" in tensors:
-        gain, offset = _normalisation(tensors, f"{name}.residual.1")
-        residual = tensors[f"{name}.residual.0.weight"].T * gain
-        bias = bias + tensors[f"{name}.residual.0.bias"] * gain + offset
+    residual, bias = _fold_residual(tensors, name, bias)
     carried = residual is None and alive.any() and not alive.all()
     if carried:
         carrier = int(np.argmin(alive))
@@ -163,6 +160,39 @@ def _fold_layer(tensors: dict[str, Array], name: str) -> FoldedLayer:
         residual=residual,
         slope=float(tensors[f"{name}.activation.weight"][0]),
     )
+
+
+def _fold_dense(tensors: dict[str, Array], name: str) -> FoldedLayer:
+    """A layer of STS-GCN: its normalisation goes into the map before it, and nothing is clipped."""
+    scale, shift = _normalisation(tensors, f"{name}.norm")
+    weight = tensors[f"{name}.pointwise.weight"].T * scale
+    residual, bias = _fold_residual(
+        tensors, name, tensors[f"{name}.pointwise.bias"] * scale + shift
+    )
+    time, space = (np.swapaxes(tensors[f"{name}.graph.{kind}"], 1, 2) for kind in ("time", "space"))
+    return FoldedLayer(
+        time=time,
+        space=space,
+        constant=not (time.any() and space.any() and weight.any()),
+        low=np.full(len(weight), -_FAR),
+        high=np.full(len(weight), _FAR),
+        weight=weight,
+        bias=bias,
+        residual=residual,
+        slope=float(tensors[f"{name}.activation.weight"][0]),
+    )
+
+
+_FOLDS = {"sesgcn": _fold_separable, "stsgcn": _fold_dense}
+
+
+def _fold_residual(tensors: dict[str, Array], name: str, bias: Array) -> tuple[Array | None, Array]:
+    """Map of a layer's residual, None for the identity, and the bias with the residual's in it."""
+    if f"{name}.residual.0.weight" not in tensors:
+        return None, bias
+    gain, offset = _normalisation(tensors, f"{name}.residual.1")
+    weight = tensors[f"{name}.residual.0.weight"].T * gain
+    return weight, bias + tensors[f"{name}.residual.0.bias"] * gain + offset
 
 
 def _along_joints(weight: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The folded network through ONNX Runtime: the fastest on a CPU, and it needs no torch."""
+"""The folded network through ONNX Runtime, for machines without numba; it needs no torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OnnxRunner:
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":
-            raise ModelError("engine 'onnx' runs on the CPU; take engine eager for device cuda")
+            raise ModelError("engine 'onnx' runs on the CPU; take engine cuda for device cuda")
         try:
             import onnxruntime
         except ImportError as error:
