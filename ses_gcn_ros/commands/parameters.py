@@ -20,10 +20,12 @@ def configs() -> dict[str, type[Any]]:
     from ses_gcn_ros.evaluation.playback import PlayerConfig, RecorderConfig
     from ses_gcn_ros.forecast.config import ForecastConfig
     from ses_gcn_ros.pose.config import PoseConfig
+    from ses_gcn_ros.pose.multiview_config import FusionConfig
     from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 
     return {
         "pose_node": PoseConfig,
+        "fusion_node": FusionConfig,
         "forecaster_node": ForecastConfig,
         "safety_node": SafetyConfig,
         "demo_robot": DemoRobotConfig,

@@ -20,6 +20,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
+from ses_gcn_ros.nodes.landmark_conversions import landmarks_to_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.pose.camera import (
     Camera,
@@ -32,6 +33,7 @@ from ses_gcn_ros.pose.sources import Frame, VideoFile, Webcam
 from ses_gcn_ros.pose.worker import Outcome, Source, Worker
 
 _SILENCE = 1.0  # s without an image after which it is diagnosed
+Answer = tuple[msg.SkeletonArray, msg.LandmarksArray]  # to one image
 _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
 
 
@@ -43,12 +45,13 @@ class PoseNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("pose_node", PoseConfig)
         self.estimator: PoseEstimator | None = None
-        self.worker: Worker[Any, msg.SkeletonArray] | None = None
+        self.worker: Worker[Any, Answer] | None = None
 
     def configure(self) -> None:
         """Load the landmark model."""
         self.estimator = PoseEstimator(self.config)
         self.people = 0
+        self.unpaired = 0  # images without depth, when the last one with depth was answered
 
     def activate(self) -> None:
         """Open the source and publish."""
@@ -58,6 +61,9 @@ class PoseNode(ManagedNode):
         self.heard = time.monotonic()
         self.skeletons = self.while_active(
             self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
+        )
+        self.landmarks = self.while_active(
+            self.create_publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
         )
         self.tf_buffer = tf2_ros.Buffer(node=self)
         self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
@@ -84,7 +90,8 @@ class PoseNode(ManagedNode):
             return VideoFile(config.video, config.realtime, self.now)
         if config.source == "webcam":
             return Webcam(config.webcam, self.now)
-        return ImageTopics(self, config.source == "compressed", config.reliability)
+        tolerance = config.depth_tolerance if config.mode == "rgbd" else None
+        return ImageTopics(self, config.source == "compressed", config.reliability, tolerance)
 
     # In the executor's thread -----------------------------------------------------------------
 
@@ -111,14 +118,19 @@ class PoseNode(ManagedNode):
                 self.skeletons.wait_for_all_acked(_FAREWELL)
                 self.finish()
 
-    def on_outcome(self, outcome: Outcome[Any, msg.SkeletonArray]) -> None:
+    def on_outcome(self, outcome: Outcome[Any, Answer]) -> None:
         """Publish a result; raise the error that took its place."""
         self.heard = time.monotonic()
+        assert self.worker is not None
+        self.unpaired = getattr(self.worker.source, "unpaired", 0)
         if outcome.error is not None:
             raise outcome.error
         assert outcome.result is not None
-        self.people = len(outcome.result.skeletons)
-        self.skeletons.publish(outcome.result)
+        skeletons, landmarks = outcome.result
+        self.people = len(skeletons.skeletons)
+        self.skeletons.publish(skeletons)
+        if self.landmarks.get_subscription_count():
+            self.landmarks.publish(landmarks)
 
     # In the worker's thread -------------------------------------------------------------------
 
@@ -127,18 +139,23 @@ class PoseNode(ManagedNode):
         if executor is not None:
             executor.create_task(self.on_wake)
 
-    def _estimate(self, frame: Frame | Arrival) -> msg.SkeletonArray:
+    def _estimate(self, frame: Frame | Arrival) -> Answer:
         assert self.estimator is not None
+        depth = None
         if isinstance(frame, Frame):
             stamp, frame_id, rgb = to_time(frame.stamp), "", frame.rgb
         else:
             stamp, frame_id = frame.message.header.stamp, frame.message.header.frame_id
-            rgb = frame.decode()
+            rgb, depth = frame.decode(), frame.decode_depth()
         frame_id = frame_id or self.config.camera_frame
         people = self.estimator.process(
-            to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id)
+            to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id), depth
         )
-        return skeletons_to_msg(stamp, self.config.target_frame or frame_id, people)
+        assert self.estimator.sighting is not None
+        return (
+            skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
+            landmarks_to_msg(stamp, frame_id, self.estimator.sighting),
+        )
 
     def _calibration(self) -> Camera | None:
         worker = self.worker
@@ -187,12 +204,19 @@ class PoseNode(ManagedNode):
             "distance_sigma_m": " ".join(f"{sigma:.2f}" for sigma in self.estimator.ray_sigma),
             "camera": "calibrated" if camera else view,
             "model": self.config.model,
+            "mode": self.config.mode,
         }
+        unpaired = getattr(self.worker.source, "unpaired", 0)
+        if self.config.mode == "rgbd":
+            values["without_depth"] = unpaired
         silent = time.monotonic() - self.heard
         if self.worker.ended:
             return DiagnosticStatus.OK, f"{self.config.source} has ended", values
         if not self.begin.is_canceled():
             return DiagnosticStatus.OK, "waiting for listeners", values
+        if silent > _SILENCE and unpaired > self.unpaired:
+            text = f"no depth within {self.config.depth_tolerance:g} s of the images"
+            return DiagnosticStatus.ERROR, text, values
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no image for {silent:.1f} s", values
         if self.monitor.problems:

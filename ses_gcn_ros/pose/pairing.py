@@ -37,8 +37,7 @@ class Pairer(Generic[C, D]):
     def add_colour(self, stamp: float, image: C) -> list[tuple[C, D]]:
         """Take in a colour image; gives the pairs that are ready."""
         with self._lock:
-            if self._colour and stamp <= self._colour[-1][0] - _RESTART:
-                self._colour.clear()
+            self._forget_after(stamp + _RESTART)
             self._colour.append((stamp, image))
             pairs = self._ready()
             while len(self._colour) > _WAITING:
@@ -49,10 +48,16 @@ class Pairer(Generic[C, D]):
     def add_depth(self, stamp: float, image: D) -> list[tuple[C, D]]:
         """Take in a depth image; gives the pairs that are ready."""
         with self._lock:
-            if self._depth and stamp <= self._depth[-1][0] - _RESTART:
-                self._depth.clear()
+            self._forget_after(stamp + _RESTART)
             self._depth.append((stamp, image))
             return self._ready()
+
+    def _forget_after(self, stamp: float) -> None:
+        """Drop what is of a recording that has started over since."""
+        while self._colour and self._colour[-1][0] >= stamp:
+            self._colour.pop()
+        while self._depth and self._depth[-1][0] >= stamp:
+            self._depth.pop()
 
     def _ready(self) -> list[tuple[C, D]]:
         pairs = []

@@ -1,0 +1,140 @@
+"""landmarks of several cameras → skeletons, triangulated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+import tf2_ros
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
+from rclpy.duration import Duration
+from rclpy.time import Time as RosTime
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.frames import matrix
+from ses_gcn_ros.nodes.landmark_conversions import camera_from_msg, sighting_from_msg
+from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.pose.multiview import MultiviewFusion
+from ses_gcn_ros.pose.multiview_config import FusionConfig
+from ses_gcn_ros.pose.synchronising import Synchroniser
+
+_TICK = 0.01  # s between looks at what is ready
+_SILENCE = 1.0  # s without skeletons after which it is diagnosed
+
+
+class FusionNode(ManagedNode):
+    """Hear the `landmarks` of every camera and publish `skeletons`."""
+
+    config: FusionConfig
+
+    def __init__(self) -> None:
+        super().__init__("fusion_node", FusionConfig)
+
+    def configure(self) -> None:
+        """Check the cameras."""
+        if len(self.config.cameras) < 2:
+            raise ConfigError(
+                f"parameter 'cameras' names {len(self.config.cameras)} of the pose nodes' "
+                "namespaces; triangulation takes two at least"
+            )
+        self.people = 0
+        self.used: set[int] = set()
+
+    def activate(self) -> None:
+        """Listen and publish."""
+        self.synchroniser = Synchroniser(self.config)
+        self.fusion = MultiviewFusion(self.config)
+        self.published = time.monotonic()
+        self.skeletons = self.while_active(
+            self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
+        )
+        self.tf_buffer = tf2_ros.Buffer(node=self)
+        self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
+        for number, name in enumerate(self.config.cameras):
+            handler: Callable[[Any], None] = partial(self.on_landmarks, number)
+            self.while_active(
+                self.create_subscription(
+                    msg.LandmarksArray, f"{name}/landmarks", self.guarded(handler), qos.STREAM
+                )
+            )
+        fuse = self.guarded(self.fuse)
+        tick = partial(self.on_tick, fuse)
+        self.while_active(self.create_timer(_TICK, tick, clock=STEADY))
+
+    def deactivate(self) -> None:
+        """Stop hearing transforms."""
+        self.tf_listener.unregister()
+
+    def on_landmarks(self, number: int, message: msg.LandmarksArray) -> None:
+        """Take in the picture of one camera."""
+        stamp = message.header.stamp
+        transform = self._transform(message.header.frame_id, stamp)
+        sighting = sighting_from_msg(message, camera_from_msg(message), transform)
+        self.synchroniser.add(number, to_seconds(stamp), sighting, time.monotonic())
+        if self.synchroniser.restarted:
+            self.synchroniser.restarted = False
+            self.fusion.forget()
+
+    def on_tick(self, fuse: Callable[[Any, dict[str, int]], None]) -> None:
+        """Fuse what is ready."""
+        for instant in self.synchroniser.take(time.monotonic()):
+            fuse(instant, {"received_timestamp": time.time_ns()})
+
+    def fuse(self, instant: tuple[float, Mapping[int, Any]]) -> None:
+        """Publish everybody at one instant; nothing where fewer than two cameras saw it."""
+        stamp, sightings = instant
+        self.used = set(sightings)
+        if len(sightings) < 2:
+            raise InputError(
+                f"{len(sightings)} of {len(self.config.cameras)} cameras have a picture of the "
+                "moment; two are needed, so nothing is published"
+            )
+        people = self.fusion.fuse(stamp, sightings)
+        self.people, self.published = len(people), time.monotonic()
+        self.skeletons.publish(skeletons_to_msg(to_time(stamp), self.config.target_frame, people))
+
+    def _transform(self, frame_id: str, stamp: Time) -> NDArray[np.float64]:
+        target = self.config.target_frame
+        when, timeout = RosTime.from_msg(stamp), Duration(seconds=self.config.tf_timeout)
+        try:
+            return matrix(self.tf_buffer.lookup_transform(target, frame_id, when, timeout))
+        except tf2_ros.TransformException as error:
+            raise InputError(
+                f"no transform from camera '{frame_id}' to target_frame '{target}' ({error}); "
+                "publish the one that `ses-gcn calibrate` writes"
+            ) from error
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """People, cameras that are heard, and how well they agree."""
+        if not hasattr(self, "synchroniser"):
+            return DiagnosticStatus.OK, "not active", {}
+        names = self.config.cameras
+        alive = self.synchroniser.alive(time.monotonic())
+        values: dict[str, object] = {"people": self.people, "cameras": len(alive)}
+        for number, name in enumerate(names):
+            state = "used" if number in self.used else "not in step"
+            values[f"camera {name}"] = state if number in alive else "silent"
+            if number in self.fusion.reprojection:
+                values[f"reprojection_px {name}"] = f"{self.fusion.reprojection[number]:.1f}"
+        lost = [name for number, name in enumerate(names) if number not in alive]
+        silent = time.monotonic() - self.published
+        if silent > _SILENCE:
+            return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
+        if lost:
+            return DiagnosticStatus.WARN, f"no landmarks from {', '.join(lost)}", values
+        if self.monitor.problems:
+            return DiagnosticStatus.WARN, "some landmarks could not be used", values
+        return DiagnosticStatus.OK, "watching", values
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point of ``ros2 run ses_gcn_ros fusion_node``."""
+    run(lambda: [FusionNode()], args)

@@ -1,0 +1,155 @@
+"""The fusion node over DDS: landmarks of three cameras in, one person in the cell out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="these tests need ROS 2")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from tf2_msgs.msg import TFMessage
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.evaluation.pose_scenes import draw_scene
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import to_seconds, to_time
+from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.landmark_conversions import (
+    camera_from_msg,
+    landmarks_to_msg,
+    sighting_from_msg,
+)
+from ses_gcn_ros.pose.association import Sighting
+
+NAMES = ["left", "middle", "right"]
+BEGIN = 100.0
+
+
+class Cameras:
+    """Three cameras in the test's hands."""
+
+    def __init__(self, cell, shared_data: Path) -> None:
+        motion = read_recording(shared_data / "motion" / "cmu.npz")
+        self.rng = np.random.default_rng(12)
+        self.scene = draw_scene(motion, self.rng, 3)
+        self.frames = list(self.scene.sightings(self.rng))
+        self.cell = cell
+        self.outlets = [
+            cell.publisher(msg.LandmarksArray, f"{n}/landmarks", qos.STREAM) for n in NAMES
+        ]
+        self.static = cell.publisher(TFMessage, "/tf_static", qos.STATIC_TRANSFORMS)
+        self.skeletons = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
+        self.reports = cell.listen(DiagnosticArray, "/diagnostics", 10)
+        cell.start("fusion_node", cameras=NAMES, target_frame="world")
+        cell.wait_for_listeners(*self.outlets, self.static)
+
+    def stand(self) -> None:
+        """Say where the cameras are, and wait until it is known."""
+        sender = TransformSender([("world", f"{name}_optical_frame") for name in NAMES])
+        poses = np.stack([view.base_from_camera for view in self.scene.views])
+        self.static.publish(sender.fill(0.0, poses))
+
+    def message(self, frame: int, number: int) -> msg.LandmarksArray:
+        found = self.frames[frame][number]
+        named = Sighting(
+            found.view, found.layout, found.pixels, found.confidence, (f"{NAMES[number]}1",)
+        )
+        sent = landmarks_to_msg(
+            to_time(BEGIN + 0.04 * frame), f"{NAMES[number]}_optical_frame", named
+        )
+        sent.calibrated = True  # the virtual cameras' intrinsics are exact
+        return sent
+
+    def show(self, frame: int, numbers=(0, 1, 2)) -> None:
+        for number in numbers:
+            self.outlets[number].publish(self.message(frame, number))
+
+    def answered(self, frame: int) -> msg.SkeletonArray:
+        stamp = BEGIN + 0.04 * frame
+
+        def answer():
+            fit = [m for m in self.skeletons if abs(to_seconds(m.header.stamp) - stamp) < 1e-6]
+            return fit[0] if fit else None
+
+        return self.cell.wait_for(answer, f"skeletons of frame {frame}")
+
+    def told(self, word: str) -> None:
+        """Wait until the diagnostics say something."""
+
+        def said() -> bool:
+            entries = [s for r in self.reports for s in r.status if s.name == "fusion_node"]
+            return bool(entries) and (
+                word in entries[-1].message
+                or any(word in f"{v.key} {v.value}" for v in entries[-1].values)
+            )
+
+        self.cell.wait_for(said, f"'{word}' in the diagnostics")
+
+
+def test_landmarks_survive_the_message(shared_data: Path):
+    motion = read_recording(shared_data / "motion" / "cmu.npz")
+    rng = np.random.default_rng(0)
+    scene = draw_scene(motion, rng, 1)
+    found = next(scene.sightings(rng))[0]
+    sent = landmarks_to_msg(to_time(1.5), "eye", found)
+    sent.calibrated = True
+    camera = camera_from_msg(sent)
+    assert (camera.fx, camera.cy, camera.width) == (
+        found.view.camera.fx, found.view.camera.cy, found.view.camera.width,
+    )  # fmt: skip
+    back = sighting_from_msg(sent, camera, found.view.base_from_camera)
+    np.testing.assert_allclose(back.pixels, found.pixels, rtol=1e-6)
+    np.testing.assert_allclose(back.confidence, found.confidence, rtol=1e-6)
+    assert (back.layout, back.names) == (found.layout, found.names)
+
+
+def test_three_cameras_make_one_person_and_two_carry_on(cell, shared_data: Path):
+    cameras = Cameras(cell, shared_data)
+    cameras.stand()
+    cell.wait_for(lambda: cameras.show(0) or cameras.skeletons, "the transforms to be known")
+    errors = []
+    for frame in range(1, 30):
+        cameras.show(frame)
+        answer = cameras.answered(frame)
+        assert answer.header.frame_id == "world"
+        assert [person.person_id for person in answer.skeletons] == ["p1"]
+        positions = np.array(answer.skeletons[0].positions).reshape(-1, 3)
+        errors.append(np.linalg.norm(positions - cameras.scene.people[frame, 0], axis=-1))
+    assert np.nanmean(errors) < 0.03
+    cameras.told("reprojection_px left")
+
+    rest = iter(range(30, len(cameras.frames)))
+
+    def carried_on() -> bool:  # the first camera has gone
+        cameras.show(next(rest), (1, 2))
+        return to_seconds(cameras.skeletons[-1].header.stamp) > BEGIN + 0.04 * 30
+
+    cell.wait_for(carried_on, "skeletons of two cameras")
+    assert [person.person_id for person in cameras.skeletons[-1].skeletons] == ["p1"]
+    cameras.told("camera left silent")
+
+
+def test_what_is_missing_is_named_and_nothing_is_published(cell, shared_data: Path):
+    cameras = Cameras(cell, shared_data)
+    cameras.show(0)  # no transforms: calibration is missing
+    cameras.told("problem InputError")
+    guess = cameras.message(1, 0)
+    guess.calibrated = False
+    cameras.outlets[0].publish(guess)
+    short = cameras.message(1, 1)
+    short.people[0].points = short.people[0].points[:10]
+    cameras.outlets[1].publish(short)
+    cameras.told("no skeletons for")
+    assert cameras.skeletons == []
+
+
+@pytest.mark.parametrize("cameras", [["left"], ["left", "left"]])
+def test_fewer_than_two_cameras_are_refused(cell, cameras):
+    process = cell.start("fusion_node", cameras=cameras)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "parameter 'cameras' names" in stderr.decode()
