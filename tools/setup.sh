@@ -124,3 +124,6 @@ for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   served $package || build underlay/$package
 done
 build .
+# Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
+# installed package.
+(cd / && run "Compiling the kernels" "$venv/bin/python" -c 'from ses_gcn_ros import forecast; forecast.load()')
