@@ -14,7 +14,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from ses_gcn_ros.errors import BagError, SesGcnError
+from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.bag_types import Topics, offered_qos, typestore
 
 PathLike = str | Path
@@ -177,9 +177,14 @@ class OpenBag:
             Full name of each topic wanted, and the name that its messages are to carry.
         """
         wanted = [each for each in self._reader.connections if each.topic in names]
-        if wanted:  # an empty selection would mean all of them
-            for connection, stamp, data in self._reader.messages(wanted):
-                yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
+        messages = iter(self._reader.messages(wanted) if wanted else ())  # none would mean all
+        while True:
+            with _damage(self.path):
+                found = next(messages, None)
+            if found is None:
+                return
+            connection, stamp, data = found
+            yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
 
     def decode(self, entry: RawMessage) -> Any:
         """Content of a message, with the definitions the bag carries.
@@ -187,15 +192,16 @@ class OpenBag:
         Raises
         ------
         BagError
-            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package.
+            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package, or
+            the bytes are no message of it.
         """
-        try:
-            return self._reader.deserialize(entry.data, entry.type)
-        except KeyError as error:
+        if entry.type not in self._reader.typestore.fielddefs:
             raise BagError(
                 f"topic '{entry.topic}' of bag '{self.path}' has the type '{entry.type}', whose "
                 "definition is neither in the bag nor known here"
-            ) from error
+            )
+        with _damage(self.path):
+            return self._reader.deserialize(entry.data, entry.type)
 
 
 def topics_of(path: PathLike) -> Topics:
@@ -250,7 +256,7 @@ def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def open_bag(path: PathLike) -> Iterator[OpenBag]:
-    """Open a bag for reading; what breaks while it is read becomes a `BagError`.
+    """Open a bag for reading.
 
     Raises
     ------
@@ -262,10 +268,19 @@ def open_bag(path: PathLike) -> Iterator[OpenBag]:
         incomplete = path.with_name(f"{path.name}.incomplete")
         hint = f"; an interrupted recording lies in '{incomplete}'" if incomplete.exists() else ""
         raise BagError(f"bag '{path}' does not exist{hint}")
+    with contextlib.ExitStack() as stack:
+        with _damage(path):
+            reader = AnyReader([_storage(path)], default_typestore=typestore())
+            stack.enter_context(reader)
+        yield OpenBag(path, reader)
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever breaks in here, and of nothing else, that the bag is damaged."""
     try:
-        with AnyReader([_storage(path)], default_typestore=typestore()) as reader:
-            yield OpenBag(path, reader)
-    except SesGcnError:
+        yield
+    except BagError:
         raise
     except Exception as error:  # the library meets damaged files with whatever breaks first
         reason = str(error).strip().rstrip(".") or type(error).__name__

@@ -124,7 +124,7 @@ class ForecastScores:
         self._judge(person, due)
         kept = person.pending[0].stamp if person.pending else self._now
         kept -= OBSERVED * self._shape[1] + LONGEST_GAP
-        first = int(np.searchsorted(person.track.stamps, kept))
+        first = min(int(np.searchsorted(person.track.stamps, kept)), len(person.track.stamps) - 1)
         del person.track.stamps[:first], person.track.positions[:first]
 
     def _judge(self, person: _Person, forecasts: list[Forecast]) -> None:
