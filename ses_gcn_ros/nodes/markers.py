@@ -8,6 +8,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -139,6 +140,22 @@ def closest_pair_markers(
     text.pose.position = _point((human + robot) / 2.0 + np.array([0.0, 0.0, 0.1]))
     text.text = f"{separation:.2f} m"
     return [line, text]
+
+
+def solid_marker(
+    ns: str,
+    shape: str,
+    pose: NDArray[np.floating],
+    size: NDArray[np.floating],
+    colour: tuple[float, float, float],
+) -> Marker:
+    """See-through box, or cylinder along z, at world_from_solid (4, 4), of a size (3,) [m]."""
+    kind = Marker.CYLINDER if shape == "cylinder" else Marker.CUBE
+    marker = _marker(ns, 0, kind, 1.0, _colour(colour, 0.15))
+    x, y, z, w = Rotation.from_matrix(pose[:3, :3]).as_quat().tolist()
+    marker.pose = Pose(position=_point(pose[:3, 3]), orientation=Quaternion(x=x, y=y, z=z, w=w))
+    marker.scale = Vector3(x=float(size[0]), y=float(size[1]), z=float(size[2]))
+    return marker
 
 
 def text_marker(ns: str, position: NDArray[np.floating], text: str, level: int) -> Marker:

@@ -4,6 +4,7 @@ from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
+from ses_gcn_ros.safety.event_log import EventLog
 from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
 from ses_gcn_ros.safety.robot import RobotState, RobotTracker
@@ -17,12 +18,15 @@ from ses_gcn_ros.safety.separation import (
 )
 from ses_gcn_ros.safety.stopping import StoppingTable
 from ses_gcn_ros.safety.urdf import Urdf
+from ses_gcn_ros.safety.watchdogs import ClockWatch
 
 __all__ = [
     "Assessment",
     "CapsuleDistances",
+    "ClockWatch",
     "Decision",
     "DemoRobotConfig",
+    "EventLog",
     "Level",
     "LimbCapsules",
     "Limit",

@@ -20,7 +20,7 @@ class Assessment:
 
     Besides those: ``pair`` is the deciding pair, ``breakdown`` the terms of its protective
     distance, ``predicted`` the first predicted meeting, ``people`` the number of people, lost ones
-    included.
+    included, ``enabled`` whether monitoring is on.
     """
 
     stamp: float
@@ -36,6 +36,7 @@ class Assessment:
     skeleton_age: float
     forecast_age: float
     tf_age: float
+    enabled: bool
     people: int
     pair: Pair | None
     breakdown: Breakdown | None

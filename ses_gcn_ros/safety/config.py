@@ -123,7 +123,20 @@ class SafetyConfig:
     recovery_rate: float = option(
         1.0, "how fast the speed factor may rise [1/s]; it falls at once", minimum=0.01, maximum=100
     )
+    factor_step: float = option(
+        0.01, "least rise of the speed factor; it falls in any step", minimum=0, maximum=0.5
+    )
     latch_stops: bool = option(False, "a stop, also that at start, holds until ~/reset is called")
+
+    disabled_factor: float = option(
+        0.0,
+        "speed factor while ~/enable has switched monitoring off; 0: it can't be",
+        minimum=0,
+        maximum=1,
+    )
+    disable_timeout: float = option(
+        30.0, "after which monitoring comes on again by itself [s]", minimum=1, maximum=3600
+    )
 
     # Prediction
     prediction_horizon: float = option(
@@ -131,6 +144,30 @@ class SafetyConfig:
     )
     forecast_lost_factor: float = option(
         0.0, "speed factor while forecasts are missing or stale; 0: STOP", minimum=0, maximum=1
+    )
+
+    joint_states: str = option(
+        "joint_states",
+        "topic of the robot's joints, which predict its motion where robot_description is given; "
+        "empty: its transforms do",
+    )
+    trajectory: str = option(
+        "", "topic on which a planner says where the robot is going; empty: none"
+    )
+    trajectory_type: str = option(
+        "trajectory_msgs/msg/JointTrajectory",
+        "message type of that topic",
+        choices=("trajectory_msgs/msg/JointTrajectory", "moveit_msgs/msg/DisplayTrajectory"),
+    )
+
+    # Outputs
+    speed_scaling_input: str = option(
+        "",
+        "topic for control_msgs/SpeedScalingFactor, such as a trajectory controller's "
+        "speed_scaling_input; empty: none",
+    )
+    event_log: str = option(
+        "", "file that every change of the answer is appended to as a line of JSON; empty: none"
     )
 
     # Watchdogs
@@ -148,6 +185,24 @@ class SafetyConfig:
     )
     frozen_time: float = option(
         1.0, "joints that repeat to the bit for so long are a stuck sensor [s]; 0: off", minimum=0
+    )
+    input_rate_max: float = option(
+        120.0, "of skeletons, and of forecasts, before it is a flood [Hz]; 0: off", minimum=0
+    )
+    clock_jump: float = option(
+        0.5,
+        "how far the clock may run ahead of real time between two states [s]",
+        minimum=0.01,
+        maximum=60,
+    )
+    loop_time_max: float = option(
+        0.2, "longest real time between two states of this node [s]", minimum=0.01, maximum=5
+    )
+    input_deadline: float = option(
+        0.0,
+        "DDS deadline asked of skeletons and forecasts [s]; 0: none; who offers none isn't heard",
+        minimum=0,
+        maximum=5,
     )
     vanish_distance: float = option(
         1.5, "a person lost nearer than this is held where last seen [m]", minimum=0, maximum=20

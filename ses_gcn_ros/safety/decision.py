@@ -59,6 +59,7 @@ class Decision:
         self._last: float | None = None
         self._clear_since: float | None = None
         self._factor = 0.0
+        self._reached = 0.0  # by the rising ramp, which the factor follows in steps
         self._wanted = 0.0
         self._latched = False
         self.stopped = True
@@ -76,13 +77,14 @@ class Decision:
         self._last = now
 
         if self._wanted == 0.0:
-            self.stopped, self._clear_since, self._factor = True, None, 0.0
+            self.stopped, self._clear_since = True, None
+            self._factor = self._reached = 0.0
             self._latched = self._config.latch_stops
         elif self.stopped:
             reasons.append(self._hold(now))
         if not self.stopped:
-            self._factor = min(self._wanted, self._factor + self._config.recovery_rate * step)
-            if self._factor < self._wanted:
+            self._rise(step)
+            if self._reached < self._wanted:
                 reasons.append(f"speeding up: {self._factor:.2f} of {self._wanted:.2f}")
         if self.stopped:
             return Verdict(Level.STOP, 0.0, tuple(reasons), zone)
@@ -98,6 +100,12 @@ class Decision:
             return False, "the cause of the stop is still there"
         self._latched = False
         return True, "released"
+
+    def _rise(self, step: float) -> None:
+        self._reached = min(self._wanted, self._reached + self._config.recovery_rate * step)
+        rise = self._reached - self._factor
+        if rise < 0.0 or rise >= self._config.factor_step or self._reached >= 1.0:
+            self._factor = self._reached
 
     def _hold(self, now: float) -> str:
         if self._clear_since is None or now < self._clear_since:

@@ -14,13 +14,24 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Limit
-from ses_gcn_ros.safety.prediction import ForecastCapsules, Outlook, inflate, limit, meet
+from ses_gcn_ros.safety.enabling import Enabling
+from ses_gcn_ros.safety.inputs import Inputs
+from ses_gcn_ros.safety.joint_motion import JointMotion
+from ses_gcn_ros.safety.prediction import (
+    ForecastCapsules,
+    Outlook,
+    RobotMotion,
+    inflate,
+    limit,
+    meet,
+)
 from ses_gcn_ros.safety.reactive import Reactive, assess_now, reaction_time
 from ses_gcn_ros.safety.robot import RobotTracker
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.separation import allowed_speed
 from ses_gcn_ros.safety.stopping import braking
 from ses_gcn_ros.safety.tracks import PeopleTracks
+from ses_gcn_ros.safety.urdf import Urdf
 from ses_gcn_ros.safety.watchdogs import watch_forecasts, watch_people, watch_robot
 from ses_gcn_ros.safety.zones import Zones, read_zones
 from ses_gcn_ros.skeleton import Skeleton
@@ -43,6 +54,9 @@ class SeparationMonitor:
     model : RobotModel
         As `read_robots` gives it. The monitor's own `model` has the frames of the zones besides:
         poses are those of ``monitor.model.frames``.
+    urdf : Urdf, optional
+        Description of the robot, as `read_robots` gives it; with it ``monitor.joints`` takes joint
+        states and plans, which predict the robot's motion better than its poses alone.
 
     Raises
     ------
@@ -50,7 +64,7 @@ class SeparationMonitor:
         If the zones or the table of stopping times can't be used.
     """
 
-    def __init__(self, config: SafetyConfig, model: RobotModel) -> None:
+    def __init__(self, config: SafetyConfig, model: RobotModel, urdf: Urdf | None = None) -> None:
         braking(config)  # raises what is wrong with it
         zones = read_zones(config.zones, config.world_frame)
         self.config = config
@@ -60,12 +74,14 @@ class SeparationMonitor:
             for kind in ("person", "robot")
         }
         self.robot = RobotTracker(model)
+        self.joints = JointMotion(urdf, model) if urdf else None
         self.tracks = PeopleTracks(config)
         self.decision = Decision(config)
         self._forecasts: list[ForecastCapsules] = []
         self._forecast_ids: frozenset[str] = frozenset()
         self._forecast_stamp: float | None = None
-        self._faults: dict[str, Limit] = {}
+        self.inputs = Inputs(config)
+        self.enabling = Enabling(config)
         self._now = -math.inf
 
     # Inputs ---------------------------------------------------------------------------------
@@ -80,7 +96,7 @@ class SeparationMonitor:
         InputError
             If the stamp is ahead of `now`, or not after the last one.
         """
-        self._refuse_future("skeletons", stamp, now)
+        self.inputs.arrive("skeletons", stamp, stamp if now is None else now)
         self.tracks.observe(stamp, skeletons)
         self.well("skeletons")
 
@@ -94,7 +110,7 @@ class SeparationMonitor:
         InputError
             If the stamp is ahead of `now`, or before the last one.
         """
-        self._refuse_future("forecasts", stamp, now)
+        self.inputs.arrive("forecasts", stamp, stamp if now is None else now)
         if self._forecast_stamp is not None and stamp < self._forecast_stamp:
             raise InputError(
                 f"forecasts stamped {stamp:.3f} s came after those of "
@@ -127,27 +143,23 @@ class SeparationMonitor:
         ----------
         source : str
             "skeletons", "forecasts" and "robot" come well with their next good input, any other
-            name with `well`.
+            name with `well`. One that begins with "forecasts" asks for `forecast_lost_factor`.
         reason : str
             What is wrong, with its numbers.
         """
-        factor = self.config.forecast_lost_factor if source == "forecasts" else 0.0
-        self._faults[source] = Limit(factor, reason)
+        self.inputs.fault(source, reason)
 
     def well(self, source: str) -> None:
         """Forget the fault of a source, if there is one."""
-        self._faults.pop(source, None)
+        self.inputs.well(source)
 
     def reset(self) -> tuple[bool, str]:
         """Release a latched stop, if its cause is gone; says whether and why (not)."""
         return self.decision.reset()
 
-    def _refuse_future(self, what: str, stamp: float, now: float | None) -> None:
-        ahead = 0.0 if now is None else stamp - now
-        if not ahead <= self.config.future_tolerance:
-            reason = f"{what} from the future: stamped {ahead:.2f} s ahead of the clock"
-            self.fault(what, reason)
-            raise InputError(f"{reason}; synchronise the clocks (not used)")
+    def enable(self, on: bool, now: float) -> tuple[bool, str]:
+        """Switch monitoring on, or off for a while where that is allowed; says whether and why."""
+        return self.enabling.switch(on, now)
 
     # Answer ---------------------------------------------------------------------------------
 
@@ -160,7 +172,7 @@ class SeparationMonitor:
         robot = self.robot.state
         tf_age = _age(now, robot.stamp if robot else None)
         limits += [
-            *self._faults.values(),
+            *self.inputs.limits(),
             *watch_people(self.config, self.tracks, now, skeleton_age),
             *watch_robot(self.config, self.model, robot, tf_age),
             *watch_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
@@ -171,7 +183,7 @@ class SeparationMonitor:
         predicted = outlook.predicted
         if predicted:
             limits.append(limit(self.config, predicted, reaction_time(self.config, skeleton_age)))
-        verdict = self.decision.update(now, limits)
+        verdict = self.enabling.apply(self.decision.update(now, limits), now)
 
         # with no trusted data of people or robot a distance would be a guess
         known = max(skeleton_age, tf_age) < math.inf
@@ -192,6 +204,7 @@ class SeparationMonitor:
             skeleton_age=skeleton_age,
             forecast_age=forecast_age,
             tf_age=tf_age,
+            enabled=self.enabling.enabled,
             people=len(self.tracks.present) + len(self.tracks.lost),
             pair=reactive.pair if reactive else None,
             breakdown=reactive.breakdown if reactive else None,
@@ -240,9 +253,12 @@ class SeparationMonitor:
         robot = self.robot.state
         if robot is None:
             return Outlook()
+        horizon = self.config.prediction_horizon + now - robot.stamp
+        paths: Sequence[RobotMotion] = self.joints.paths(robot, horizon) if self.joints else []
         outlooks = [
-            meet(self.config, group, self.model, robot, now)
+            meet(self.config, group, self.model, motion, now)
             for group in self._forecasts
+            for motion in paths or [robot]
             if len(group.person_ids) > 0
         ]
         first = min(
@@ -259,6 +275,8 @@ class SeparationMonitor:
         if back <= 0.0:
             return []
         self.robot.forget()
+        if self.joints:
+            self.joints.forget()
         self.tracks.forget()
         self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
         return [Limit(0.0, f"clock went back {back:.2f} s")]

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
 from ses_gcn_ros.safety.capsules import capsule_distances
@@ -20,7 +20,6 @@ from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
 from ses_gcn_ros.safety.reactive import Pair
-from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.stopping import speed_stopping_within
 from ses_gcn_ros.safety.tracks import join
@@ -29,6 +28,17 @@ if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
 
 Array = NDArray[np.float64]
+
+
+class RobotMotion(Protocol):
+    """A way that the robot may go on, such as a RobotState (at constant twist)."""
+
+    @property
+    def stamp(self) -> float:
+        """When it begins [s]."""
+
+    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
+        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3) [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +127,7 @@ def meet(
     config: SafetyConfig,
     group: ForecastCapsules,
     model: RobotModel,
-    robot: RobotState,
+    robot: RobotMotion,
     now: float,
 ) -> Outlook:
     """First time that a forecast limb touches the moving robot within the horizon, and the score.

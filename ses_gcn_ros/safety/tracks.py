@@ -38,6 +38,7 @@ class Track:
     history: deque[tuple[float, Array]] = field(default_factory=lambda: deque(maxlen=16))
     blind: bool = False  # the last skeleton showed no joint at all
     distance: float = np.inf  # m from the robot when last assessed
+    same: float = 0.0  # s for which the joints have repeated to the bit, as no living person's do
 
     @property
     def last_seen(self) -> float:
@@ -50,6 +51,8 @@ class Track:
     def observe(self, stamp: float, positions: Array) -> None:
         """Take a skeleton (J, 3) in the world."""
         seen = np.isfinite(positions).all(axis=1)
+        repeated = self.history and positions.tobytes() == self.history[-1][1].tobytes()
+        self.same = self.same + stamp - self.last_seen if repeated else 0.0
         self.blind = not seen.any()
         if self.blind:
             return
@@ -119,8 +122,6 @@ class PeopleTracks:
         self.stamp: float | None = None
         self.present: dict[str, Track] = {}
         self.lost: dict[str, Track] = {}
-        self.same_since: float | None = None
-        self._last: bytes = b""
         self._people: People | None = None
 
     def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
@@ -136,7 +137,6 @@ class PeopleTracks:
                 f"skeletons stamped {stamp:.3f} s came after those of {self.stamp:.3f} s; "
                 "repeated or out of order, not used"
             )
-        self._watch_repetition(stamp, skeletons)
         self.stamp = stamp
         before, self.present = self.present, {}
         for skeleton in skeletons:
@@ -197,15 +197,6 @@ class PeopleTracks:
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),
         )
-
-    def _watch_repetition(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
-        """Note since when the joints repeat to the bit, which no living person's do."""
-        now = b"".join(skeleton.positions.tobytes() for skeleton in skeletons)
-        if not now or now != self._last:
-            self.same_since = None
-        elif self.same_since is None:
-            self.same_since = self.stamp
-        self._last = now
 
     def _recognise(self, stamp: float) -> None:
         """Drop the lost who stand there again under another identity."""

@@ -53,6 +53,16 @@ class Joint:
             motion[:3, 3] = value * self.axis
         return self.parent_from_joint @ motion
 
+    def transforms(self, values: Array) -> Array:
+        """Return parent_from_child (H, 4, 4) at H joint angles or displacements."""
+        motion = np.tile(np.eye(4), (len(values), 1, 1))
+        if self.kind in TURNING:
+            turns = Rotation.from_rotvec(values[:, None] * self.axis)
+            motion[:, :3, :3] = turns.as_matrix()
+        elif self.kind == "prismatic":
+            motion[:, :3, 3] = values[:, None] * self.axis
+        return np.asarray(self.parent_from_joint @ motion)
+
 
 class Urdf:
     """A parsed description.
@@ -142,6 +152,23 @@ class Urdf:
         for joint in self.joints:
             value = positions.get(joint.name, 0.0)
             poses[joint.child] = poses[joint.parent] @ joint.transform(value)
+        return poses
+
+    def forward_along(self, positions: Mapping[str, Array], steps: int) -> dict[str, Array]:
+        """Poses of all links along a motion, root_from_link (H, 4, 4) by link name.
+
+        Parameters
+        ----------
+        positions : mapping of str to ndarray, shape (H,)
+            As for `forward`, at each of the H steps.
+        steps : int
+            H.
+        """
+        still = np.zeros(steps)
+        poses = {self.root: np.tile(np.eye(4), (steps, 1, 1))}
+        for joint in self.joints:
+            moved = joint.transforms(positions.get(joint.name, still))
+            poses[joint.child] = poses[joint.parent] @ moved
         return poses
 
 

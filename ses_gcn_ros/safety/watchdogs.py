@@ -11,6 +11,7 @@ from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.tracks import PeopleTracks
 
+CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
 
@@ -18,11 +19,11 @@ NOTED = 0.999  # speed factor of what has to be said but is held down by other l
 def watch_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: float) -> list[Limit]:
     """Skeletons too old or stuck, people without a joint, people lost near the robot."""
     limits = _too_old("skeletons", age, config.skeleton_age_max, 0.0)
-    same = 0.0
-    if tracks.same_since is not None and tracks.stamp is not None:
-        same = tracks.stamp - tracks.same_since
-    if 0.0 < config.frozen_time < same:
-        limits.append(Limit(0.0, f"skeletons frozen: unchanged for {same:.2f} s"))
+    limits += [
+        Limit(0.0, f"skeletons frozen: person {track.person_id} unchanged for {track.same:.2f} s")
+        for track in tracks.present.values()
+        if 0.0 < config.frozen_time < track.same
+    ]
     limits += [
         Limit(0.0, f"person {track.person_id}: no joint seen")
         for track in tracks.present.values()
@@ -78,3 +79,38 @@ def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]
     if math.isinf(age):
         return [Limit(factor, f"no {what} yet")]
     return [Limit(factor, f"{what} stale: {age:.2f} s > {oldest:.2f} s")]
+
+
+class ClockWatch:
+    """Holds the clock that stamps are compared with, and the node's own loop, against real time.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    now, steady : float
+        The clock, and a clock that nobody sets [s].
+    """
+
+    def __init__(self, config: SafetyConfig, now: float, steady: float) -> None:
+        self._config = config
+        self._now = now
+        self._steady = self._moved = steady
+
+    def check(self, now: float, steady: float) -> dict[str, str]:
+        """What is wrong, by source: "clock" and "loop". Call it once per state."""
+        passed, real = now - self._now, steady - self._steady
+        if passed != 0.0:
+            self._moved = steady
+        self._now, self._steady = now, steady
+        faults = {}
+        if real > self._config.loop_time_max:
+            faults["loop"] = (
+                f"safety node late: {real:.2f} s between two states > "
+                f"{self._config.loop_time_max:.2f} s"
+            )
+        still = steady - self._moved
+        if passed - real > self._config.clock_jump:
+            faults["clock"] = f"clock jumped ahead {passed - real:.2f} s"
+        elif still > CLOCK_PATIENCE:
+            faults["clock"] = f"clock stands still for {still:.1f} s"
+        return faults

@@ -146,7 +146,7 @@ def test_a_clock_that_leaps_ahead_makes_everything_old():
 def test_frozen_skeletons_with_fresh_stamps_stop_the_robot():
     scene = settled(frozen_time=0.5)
     scene.jitter = 0.0
-    assessment, took = scene.until(stopped_by("skeletons frozen: unchanged for"))
+    assessment, took = scene.until(stopped_by("skeletons frozen: person p1 unchanged for"))
     assert took == pytest.approx(0.5, abs=0.1)
     assert "0.5" in assessment.reasons[0]
 

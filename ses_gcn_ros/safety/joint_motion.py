@@ -1,0 +1,240 @@
+"""Where the robot will be, from its joints: at their velocities, or along what a planner said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.robot_model import RobotModel
+from ses_gcn_ros.safety.urdf import Urdf
+
+Array = NDArray[np.float64]
+
+OLDEST = 0.2  # s between joint states and poses that are still taken together
+AT_END = 1e-3  # s before the end of a plan at which it is done
+ON_PLAN = 0.2  # rad or m; a robot farther from every point of a plan doesn't follow it
+
+
+@dataclass(frozen=True, eq=False)
+class JointStates:
+    """Positions and velocities of joints by name, measured at `stamp` [s]; rad or m, and per s."""
+
+    stamp: float
+    positions: dict[str, float]
+    velocities: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Joint positions (P, J) at times (P,) [s] from its beginning."""
+
+    joints: tuple[str, ...]
+    times: Array
+    positions: Array
+
+    def phase(self, now: Array, since: float) -> float | None:
+        """Time [s], not before `since`, at which the plan is nearest to positions (J,).
+
+        None if it comes no nearer than `ON_PLAN`, or only at its end.
+        """
+        first, step = self.positions[:-1], np.diff(self.positions, axis=0)
+        share = np.einsum("pj,pj->p", now - first, step) / np.maximum(
+            np.einsum("pj,pj->p", step, step), 1e-12
+        )
+        span = np.diff(self.times)
+        earliest = np.clip((since - self.times[:-1]) / span, 0.0, 1.0)
+        share = np.maximum(np.clip(share, 0.0, 1.0), earliest)
+        off = np.abs(first + share[:, None] * step - now).max(axis=1)
+        off[self.times[1:] < since] = np.inf
+        nearest = int(off.argmin())
+        time = float(self.times[nearest] + share[nearest] * span[nearest])
+        done = time > self.times[-1] - AT_END
+        return None if done or off[nearest] > ON_PLAN else time
+
+
+@dataclass(frozen=True, eq=False)
+class JointPath:
+    """A motion of the robot to come, with the interface of `RobotState`."""
+
+    stamp: float
+    robot: RobotState
+    motion: JointMotion
+    base: Array  # (F, 4, 4) world from the root of the description, as each frame's pose has it
+    joints: tuple[str, ...]
+    times: Array  # (P,) s after the stamp
+    positions: Array  # (P, J)
+
+    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
+        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3) [m]."""
+        return self.motion.place(self, np.asarray(times, np.float64).reshape(-1))
+
+
+class JointMotion:
+    """Carries the robot's links forward through the joints of its description.
+
+    Frames that are not links of the description, such as those of a second robot, go on at
+    constant twist.
+
+    Parameters
+    ----------
+    urdf : Urdf
+    model : RobotModel
+    """
+
+    def __init__(self, urdf: Urdf, model: RobotModel) -> None:
+        self._urdf = urdf
+        self._model = model
+        self._described = np.array([frame in urdf.links for frame in model.frames])
+        self._by_joints = self._described[model.start_frame] & self._described[model.end_frame]
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew, as after a jump of the clock."""
+        self.states: JointStates | None = None
+        self._plan: Plan | None = None
+        self._phase = 0.0
+
+    def observe(
+        self,
+        stamp: float,
+        names: Sequence[str],
+        positions: Sequence[float],
+        velocities: Sequence[float] = (),
+    ) -> None:
+        """Take joint states; joints that the description doesn't have are left out.
+
+        Without velocities they follow from the positions before.
+
+        Raises
+        ------
+        InputError
+            If there is not one finite position per name, or not one velocity.
+        """
+        if len(positions) != len(names) or len(velocities) not in (0, len(names)):
+            raise InputError(
+                f"joint states have {len(names)} names, {len(positions)} positions and "
+                f"{len(velocities)} velocities; they take one of each per name"
+            )
+        if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
+            raise InputError("joint states hold a value that is not finite (not used)")
+        movable = {joint.name for joint in self._urdf.movable}
+        where = {name: float(q) for name, q in zip(names, positions, strict=True)}
+        before = self.states
+        if before is not None and stamp <= before.stamp:
+            return
+        if len(velocities):
+            rates = {name: float(rate) for name, rate in zip(names, velocities, strict=True)}
+        elif before is not None:
+            rates = {
+                name: (q - before.positions.get(name, q)) / (stamp - before.stamp)
+                for name, q in where.items()
+            }
+        else:
+            rates = {}
+        self.states = JointStates(
+            stamp,
+            {name: q for name, q in where.items() if name in movable},
+            {name: rate for name, rate in rates.items() if name in movable},
+        )
+
+    def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:
+        """Take what a planner said; a plan without points, or of others' joints, ends the last one.
+
+        Parameters
+        ----------
+        names : sequence of str
+            J joints.
+        times : array_like, shape (P,)
+            Since the plan's beginning, rising [s].
+        positions : array_like, shape (P, J)
+            [rad or m]
+
+        Raises
+        ------
+        InputError
+            If the shapes don't fit, a value is not finite or the times don't rise.
+        """
+        when, where = np.asarray(times, np.float64), np.asarray(positions, np.float64)
+        self._plan, self._phase = None, 0.0
+        known = {joint.name for joint in self._urdf.movable}
+        if len(when) < 2 or not known.intersection(names):
+            return
+        if where.shape != (len(when), len(names)):
+            raise InputError(
+                f"a trajectory of {len(names)} joints and {len(when)} times has positions "
+                f"{where.shape}; they take {(len(when), len(names))}"
+            )
+        if not (np.isfinite(where).all() and np.isfinite(when).all()):
+            raise InputError("a trajectory holds a value that is not finite (not used)")
+        if (np.diff(when) <= 0).any():
+            raise InputError("a trajectory's times do not rise (not used)")
+        kept = [index for index, name in enumerate(names) if name in known]
+        self._plan = Plan(tuple(names[index] for index in kept), when, where[:, kept])
+
+    def paths(self, robot: RobotState, horizon: float) -> list[JointPath]:
+        """Motions to reckon with: at the present velocities, and along the plan if it is followed.
+
+        Empty while joint states are missing, or older or newer than the poses.
+
+        Parameters
+        ----------
+        robot : RobotState
+            The poses that the motion begins at.
+        horizon : float
+            How far ahead [s].
+        """
+        states = self.states
+        if states is None or abs(robot.stamp - states.stamp) > OLDEST or not states.velocities:
+            return []
+        since = robot.stamp - states.stamp
+        names = tuple(states.positions)
+        rates = np.array([states.velocities.get(name, 0.0) for name in names])
+        start = np.array(list(states.positions.values())) + since * rates
+        now = dict(zip(names, start.tolist(), strict=True))
+        placed = self._urdf.forward(now)
+        base = np.tile(np.eye(4), (len(self._model.frames), 1, 1))
+        for index in np.flatnonzero(self._described).tolist():
+            base[index] = robot.poses[index] @ np.linalg.inv(placed[self._model.frames[index]])
+        times = np.array([0.0, horizon])
+        ahead = start + times[:, None] * rates
+        paths = [JointPath(robot.stamp, robot, self, base, names, times, ahead)]
+        plan = self._plan
+        if plan is not None and set(plan.joints) <= set(names):
+            here = np.array([now[name] for name in plan.joints])
+            phase = plan.phase(here, self._phase)
+            if phase is not None:
+                self._phase = phase
+                later = plan.times > phase
+                times = np.append(0.0, plan.times[later] - phase)
+                where = np.vstack([here, plan.positions[later]])
+                rest = [name for name in names if name not in plan.joints]
+                held = np.tile([now[name] for name in rest], (len(times), 1))
+                joints = (*plan.joints, *rest)
+                positions = np.hstack([where, held])
+                paths.append(JointPath(robot.stamp, robot, self, base, joints, times, positions))
+        return paths
+
+    def place(self, path: JointPath, times: Array) -> tuple[Array, Array]:
+        """Ends of the axes along a path, each (H, M, 3) [m]."""
+        along: Mapping[str, Array] = {
+            name: np.interp(times, path.times, path.positions[:, index])
+            for index, name in enumerate(path.joints)
+        }
+        placed = self._urdf.forward_along(along, len(times))
+        model = self._model
+        poses = np.tile(np.eye(4), (len(times), len(model.frames), 1, 1))
+        for index in np.flatnonzero(self._described).tolist():
+            poses[:, index] = path.base[index] @ placed[model.frames[index]]
+        first, second = poses[:, model.start_frame], poses[:, model.end_frame]
+        start = np.einsum("hmij,mj->hmi", first[..., :3, :3], model.start) + first[..., :3, 3]
+        end = np.einsum("hmij,mj->hmi", second[..., :3, :3], model.end) + second[..., :3, 3]
+        if not self._by_joints.all():
+            other = path.robot.carried(times)
+            start = np.where(self._by_joints[:, None], start, other[0])
+            end = np.where(self._by_joints[:, None], end, other[1])
+        return start, end
