@@ -11,6 +11,7 @@ from ses_gcn_ros.commands import (
     ablation,
     bags,
     bench,
+    braking,
     collisions,
     convert,
     evaluate_pose,
@@ -48,6 +49,7 @@ for command in (
     students.masks,
     evaluate_windows.evaluate_windows,
     collisions.collisions,
+    braking.braking_study,
     bench.bench,
 ):
     app.command()(command)
