@@ -53,12 +53,11 @@ def report(
 
     Example: ses-gcn report demo_out/bag -o demo_out
     """
-    from ses_gcn_ros.evaluation.report import write_report
-    from ses_gcn_ros.evaluation.run_summary import summary_table
+    from ses_gcn_ros.evaluation.report import summary_table, write_report
 
     summary = write_report(bag, out, robot=robot)
     if as_json:
-        print(json.dumps(summary.to_dict(), indent=2))
+        print(json.dumps(summary, indent=2))
     else:
         Console().print(summary_table(summary))
         Console(stderr=True).print(f"report: {out / 'report.html'}")

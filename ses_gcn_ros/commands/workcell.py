@@ -77,8 +77,7 @@ def demo(
 
     Example: ses-gcn demo --rate 2 -o demo_out
     """
-    from ses_gcn_ros.evaluation.report import write_report
-    from ses_gcn_ros.evaluation.run_summary import summary_table
+    from ses_gcn_ros.evaluation.report import summary_table, write_report
 
     console = Console(stderr=True)
     bag = fresh_recording(out)
@@ -103,7 +102,7 @@ def demo(
     console.print(f"played in {time.monotonic() - started:.1f} s; drawing the report")
     summary = write_report(bag, out)
     if as_json:
-        print(json.dumps(summary.to_dict(), indent=2))
+        print(json.dumps(summary, indent=2))
     else:
         Console().print(summary_table(summary))
         console.print(f"report: {out / 'report.html'}")

@@ -31,7 +31,7 @@ class GrowingArray:
 
     def append(self, rows: Any) -> None:
         """Append rows (n, *item), a list of rows included."""
-        block = np.ascontiguousarray(rows, self._dtype).reshape(-1, *self._item)
+        block = np.ascontiguousarray(rows, self._dtype).reshape(len(rows), *self._item)
         self._file.write(block.tobytes())
         self.rows += len(block)
 

@@ -1,22 +1,22 @@
-"""One moment of a recorded run: people, their forecasts, the robot, and who is closest to it."""
+"""One moment of a replayed run: people, their forecasts, the robot, and who is closest to it."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.evaluation.recording import LEVELS, Recording
-from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.safety import LimbCapsules, RobotModel, SafetyConfig, capsule_distances
+from ses_gcn_ros.evaluation.recording import LEVELS
+from ses_gcn_ros.evaluation.replay import Replay
+from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, capsule_distances
 from ses_gcn_ros.safety import limb_capsules as capsules_of
 
 Array = NDArray[np.float64]
 Capsules = tuple[Array, Array, Array]  # starts (M, 3), ends (M, 3), radii (M,) [m]
 
 TRAIL = 3.0  # s of the way that somebody came
+HAND_REACH = SafetyConfig().hand_reach  # m beyond a wrist, as far as the layout shows no hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +32,23 @@ class Person:
         Capsules around the limbs, hands included.
     trail : NDArray, shape (N, 3)
         Middle of the body over the last `TRAIL` seconds [m].
-    forecast : Forecast or None
-        The last one made from observations up to the moment.
+    ahead : NDArray, shape (S, J, 3)
+        Where the joints are expected `steps` ahead [m]; NaN without a forecast.
+    steps : tuple of float
+        How far ahead those are [s].
     """
 
     layout: str
     positions: NDArray[np.float32]
     limbs: LimbCapsules
     trail: NDArray[np.float32]
-    forecast: Forecast | None
+    ahead: NDArray[np.float32]
+    steps: tuple[float, ...]
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether there is a forecast."""
+        return bool(np.isfinite(self.ahead).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +69,7 @@ class Moment:
     level : str
         What the safety node said: CLEAR, REDUCED or STOP; empty if nothing.
     reason : str
-        Its first reason.
+        Its reasons.
     """
 
     at: float
@@ -73,54 +81,54 @@ class Moment:
     reason: str
 
 
-def moment_at(recording: Recording, robot: RobotModel, at: float) -> Moment:
-    """Put together what a recording knows of a time `at` [s] after its first observation."""
-    now = recording.start + at
-    shown = bisect_right(recording.stamps, now + 1e-6) - 1
-    stamp = recording.stamps[max(shown, 0)]
-    people = _people(recording, stamp)
-    poses = recording.transforms.poses(recording.frame_id, robot.frames, now)
-    capsules = None if poses is None else (*robot.place(poses), robot.radius)
+def moment_at(replay: Replay, at: float) -> Moment:
+    """Put together what a replay knows of a time `at` [s] after its first observation."""
+    frame = replay.frame_at(at)
+    about, states = replay.about, replay.states
+    people = _people(replay, frame)
+    ends = np.asarray(replay.robot[frame], np.float64)
+    robot = None
+    if ends.size and np.isfinite(ends).all():
+        robot = (ends[:, 0], ends[:, 1], np.asarray(about.link_radii))
     closest, distance = None, np.inf
-    if capsules is not None:
-        for person in people:
-            pair, gap = _closest(person.limbs, capsules)
-            if gap < distance:
-                closest, distance = pair, gap
-    states = recording.states
-    said = bisect_right(states.stamps, now + 1e-6) - 1
-    reasons = states.reasons[said] if said >= 0 else ()
+    for person in people if robot is not None else []:
+        pair, gap = _closest(person.limbs, robot)
+        if gap < distance:
+            closest, distance = pair, gap
+    said = int(np.searchsorted(states.time, at + 1e-6, side="right")) - 1
     return Moment(
         at=at,
         people=people,
-        robot=capsules,
+        robot=robot,
         closest=closest,
         distance=float(distance),
-        level=LEVELS[states.level[said]] if said >= 0 else "",
-        reason=reasons[0] if reasons else "",
+        level=LEVELS[int(states.level[said])] if said >= 0 else "",
+        reason=about.frame_reasons[frame] if about.frame_reasons else "",
     )
 
 
-def _people(recording: Recording, stamp: float) -> list[Person]:
-    hand = SafetyConfig().hand_reach
-    people = []
-    for person_id, track in recording.tracks.items():
-        positions = track.at(np.array([stamp]))[0]
+def _people(replay: Replay, frame: int) -> list[Person]:
+    about = replay.about
+    first = replay.frame_at(float(replay.time[frame]) - TRAIL)
+    recent = slice(int(replay.rows[first]), int(replay.rows[frame + 1]))
+    found = []
+    for row in range(*replay.people_of(frame).indices(len(replay.person))):
+        positions = np.asarray(replay.positions[row])
         if np.isnan(positions).all():
             continue
-        made = [f for f in recording.forecasts if f.person_id == person_id and f.stamp <= stamp]
-        first = np.searchsorted(track.stamps, stamp - TRAIL)
-        last = np.searchsorted(track.stamps, stamp, side="right")
-        people.append(
+        same = np.asarray(replay.person[recent]) == replay.person[row]
+        came = np.asarray(replay.positions[recent])[same]
+        found.append(
             Person(
-                layout=track.layout,
+                layout=about.layout,
                 positions=positions,
-                limbs=capsules_of(positions, track.layout, hand_reach=hand),
-                trail=np.nanmean(np.stack(track.positions[first:last]), axis=1),
-                forecast=made[-1] if made else None,
+                limbs=capsules_of(positions.astype(float), about.layout, hand_reach=HAND_REACH),
+                trail=np.nanmean(came[np.isfinite(came).any(axis=(1, 2))], axis=1),
+                ahead=np.asarray(replay.forecast[row]),
+                steps=about.steps,
             )
         )
-    return people
+    return found
 
 
 def _closest(limbs: LimbCapsules, robot: Capsules) -> tuple[tuple[Array, Array], float]:

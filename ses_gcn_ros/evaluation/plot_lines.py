@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from ses_gcn_ros.evaluation.metrics import Comparison
 from ses_gcn_ros.evaluation.plot_style import Theme, bare, headline, styled
-from ses_gcn_ros.evaluation.recording import LEVELS, Recording
-from ses_gcn_ros.evaluation.run_summary import HORIZONS, RunSummary
+from ses_gcn_ros.evaluation.recording import LEVELS
+from ses_gcn_ros.evaluation.replay import Replay
 
 Array = NDArray[np.float64]
 
 _SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
+_TICKS = (0.08, 0.4, 1.0)  # s ahead
 _NAMES = {
     "forecast": "forecast",
     "constant_velocity": "constant velocity",
@@ -23,11 +25,16 @@ _NAMES = {
 }
 
 
-def timeline_figure(recording: Recording, summary: RunSummary, theme: Theme) -> Figure:
-    """Draw separation and protective distance with the states as bands, and the speed factor."""
-    states = recording.states
-    time = np.array(states.stamps) - recording.start
-    separation, protective = np.array(states.separation), np.array(states.protective)
+def timeline_figure(replay: Replay, safety: dict[str, Any], theme: Theme) -> Figure:
+    """Draw separation and protective distance with the states as bands, and the speed factor.
+
+    `safety` is that part of a summary.
+    """
+    states, length = replay.states, replay.about.duration
+    time = np.asarray(states.time)
+    separation, protective = (
+        np.asarray(values, np.float64) for values in (states.separation, states.protective)
+    )
     with styled(theme):
         figure = Figure(figsize=(10, 4.6))
         grid = figure.add_gridspec(
@@ -37,14 +44,14 @@ def timeline_figure(recording: Recording, summary: RunSummary, theme: Theme) -> 
         lower = figure.add_subplot(grid[1], sharex=upper)
         highest = np.nanmax(np.append(separation[np.isfinite(separation)], 0.5))
         top = min(float(highest), _SHOWN) * 1.08
-        upper.set(xlim=(0, summary.duration_s), ylim=(0, top))
-        for first, last, level in spans(time, np.array(states.level)):
+        upper.set(xlim=(0, length), ylim=(0, top))
+        for first, last, level in spans(time, np.asarray(states.level, int)):
             for axes in (upper, lower):
                 axes.axvspan(first, last, color=theme.level(level), alpha=0.13, lw=0, zorder=0)
-            _band_label(upper, max(first, 0), min(last, summary.duration_s), level, theme)
+            _band_label(upper, max(first, 0), min(last, length), level, theme)
         upper.plot(time, protective, color=theme.ink, lw=1.1, ls=(0, (4, 2)))
         upper.plot(time, separation, color=theme.person, lw=2.0)
-        _mark_closest(upper, summary, theme)
+        _mark_closest(upper, safety["worst"], length, theme)
         _line_label(upper, time, separation, "separation", theme.person, theme, above=True)
         _line_label(upper, time, protective, "protective distance", theme.ink, theme, above=False)
         upper.set_ylabel("m")
@@ -57,14 +64,15 @@ def timeline_figure(recording: Recording, summary: RunSummary, theme: Theme) -> 
         )
         for axes in (upper, lower):
             bare(axes)
-        headline(figure, theme, "Separation and what was done about it", _timeline_line(summary))
+        headline(figure, theme, "Separation and what was done about it", _timeline_line(safety))
     return figure
 
 
-def _timeline_line(summary: RunSummary) -> str:
-    text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
-    if np.isfinite(summary.stopped_at_closest_s):
-        text += f"  ·  stopped {summary.stopped_at_closest_s:.1f} s before the closest approach"
+def _timeline_line(safety: dict[str, Any]) -> str:
+    text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in safety["seconds"].items())
+    worst = safety["worst"]
+    if worst and worst["stopped_for_s"] is not None:
+        text += f"  ·  stopped {worst['stopped_for_s']:.1f} s before the closest approach"
     return text
 
 
@@ -90,13 +98,14 @@ def _band_label(axes: Axes, first: float, last: float, level: str, theme: Theme)
         )  # fmt: skip
 
 
-def _mark_closest(axes: Axes, summary: RunSummary, theme: Theme) -> None:
-    at, low = summary.lowest_separation_at_s, summary.lowest_separation_m
-    if not np.isfinite(low):
+def _mark_closest(axes: Axes, worst: dict[str, Any] | None, length: float, theme: Theme) -> None:
+    if worst is None:
         return
+    at, low = worst["at_s"], worst["separation_m"]
     axes.plot(at, low, "o", color=theme.alarm, ms=5.5, zorder=5, clip_on=False)
-    text = f"{low:.2f} m, {' to '.join(summary.closest_pair)}"
-    right = at > 0.6 * summary.duration_s
+    pair = " to ".join(name for name in (worst["limb"], worst["frame"]) if name)
+    text = ", ".join(part for part in (f"{low:.2f} m", pair) if part)
+    right = at > 0.6 * length
     axes.annotate(
         text, (at, low), (-9 if right else 9, -3), textcoords="offset points",
         ha="right" if right else "left", va="top", color=theme.alarm, weight="bold", size=9,
@@ -119,25 +128,29 @@ def _line_label(
         )  # fmt: skip
 
 
-def horizon_figure(comparison: Comparison, theme: Theme) -> Figure:
-    """Draw the error of the forecasts over the horizon, against the baselines."""
+def horizon_figure(forecasts: dict[str, Any], theme: Theme) -> Figure:
+    """Draw the error of the forecasts over the horizon, against the baselines.
+
+    `forecasts` is that part of a summary.
+    """
     colours = {
         "forecast": theme.person,
         "constant_velocity": theme.baseline_2,
         "last_pose": theme.baseline_1,
     }
+    horizons = forecasts["horizons_s"]
+    found = {name: np.array(forecasts["mpjpe_mm"]["at"][name], np.float64) for name in colours}
     with styled(theme):
         figure = Figure(figsize=(6.8, 4.0))
         axes = figure.add_axes((0.085, 0.115, 0.6, 0.69))
-        ends = {name: comparison.errors[name][-1] * 1e3 for name in colours}
+        ends = {name: float(errors[-1]) for name, errors in found.items()}
         heights = apart(
             {k: v for k, v in ends.items() if np.isfinite(v)}, 0.06 * max(ends.values())
         )
         for name, colour in colours.items():
-            errors = comparison.errors[name] * 1e3
             wide = name == "forecast"
             axes.plot(
-                np.append(0, comparison.horizons), np.append(0, errors), color=colour,
+                np.append(0, horizons), np.append(0, found[name]), color=colour,
                 lw=2.4 if wide else 1.5, zorder=3 if wide else 2,
             )  # fmt: skip
             if name in heights:
@@ -146,12 +159,12 @@ def horizon_figure(comparison: Comparison, theme: Theme) -> Figure:
                     xycoords=("axes fraction", "data"), va="center", color=colour,
                     weight="bold" if wide else "normal", annotation_clip=False,
                 )  # fmt: skip
-        axes.set(xlim=(0, comparison.horizons[-1]), ylim=(0, None), xlabel="s ahead")
-        axes.set_xticks([h for h in HORIZONS if h <= comparison.horizons[-1] + 1e-9])
+        axes.set(xlim=(0, horizons[-1]), ylim=(0, None), xlabel="s ahead")
+        axes.set_xticks([h for h in _TICKS if h <= horizons[-1] + 1e-9])
         axes.grid(axis="y", color=theme.grid, lw=0.6)
         axes.set_axisbelow(True)
         bare(axes)
-        line = f"MPJPE in mm over {comparison.compared} forecasts, on the same moments"
+        line = f"MPJPE in mm over {forecasts['compared']} forecasts, on the same moments"
         headline(figure, theme, "How far off the forecasts were", line)
     return figure
 

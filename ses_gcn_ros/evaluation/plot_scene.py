@@ -21,7 +21,6 @@ from ses_gcn_ros.skeleton import get_layout
 Array = NDArray[np.float64]
 Colour = str | tuple[float, ...]
 
-GHOST_STEP = 0.2  # s between the skeletons of a forecast that are drawn
 _MARGIN = 0.3  # m around what is drawn
 _BELOW = 0.3  # m under the floor, for the scale
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 15)
@@ -98,7 +97,7 @@ Box = tuple[float, float, float, float]
 def _extent(moment: Moment, view: View) -> Box:
     """Left, right, bottom and top of what has to be seen, with a margin."""
     clouds: list[NDArray[np.floating]] = [person.positions for person in moment.people]
-    clouds += [p.forecast.positions.reshape(-1, 3) for p in moment.people if p.forecast]
+    clouds += [person.ahead.reshape(-1, 3) for person in moment.people]
     clouds += [] if moment.robot is None else moment.robot[:2]
     points = np.concatenate([np.zeros((1, 3)), *clouds])
     points = view.project(points[np.isfinite(points).all(axis=1)])
@@ -165,16 +164,11 @@ def _stand(axes: Axes, robot: Capsules, view: View, theme: Theme) -> None:
 
 def _ghosts(axes: Axes, person: Person, view: View, theme: Theme) -> None:
     """Skeletons of the forecast, paler with the time ahead."""
-    forecast = person.forecast
-    if forecast is None:
-        return
-    steps = len(forecast.positions)
-    stride = max(round(GHOST_STEP / forecast.step), 1)
-    for step in range(steps - 1, -1, -stride):
+    steps = len(person.steps)
+    for step in range(steps - 1, -1, -1):
         share = (step + 1) / steps
         colour = _mix(theme.forecast, theme.paper, 0.1 + 0.5 * share)
-        joints = forecast.positions[step]
-        _bones(axes, joints, forecast.layout, view, colour, 1.4, zorder=4 - 0.9 * share)
+        _bones(axes, person.ahead[step], person.layout, view, colour, 1.4, zorder=4 - 0.9 * share)
 
 
 def _bones(
@@ -251,22 +245,20 @@ def _labels(axes: Axes, moment: Moment, view: View, theme: Theme) -> None:
             points[np.nanargmax(points[:, 1]), 0], high[1] + 0.2
         )  # fmt: skip
         _label(axes, at, "now", theme.person, theme)
-        if person.forecast is not None and person.forecast.layout == person.layout:
+        if person.foreseen:
             _label_horizon(axes, person, view, theme)
 
 
 def _label_horizon(axes: Axes, person: Person, view: View, theme: Theme) -> None:
     """Say at the joint that is to move most how far ahead the palest skeleton is."""
-    forecast = person.forecast
-    assert forecast is not None
-    now, ahead = view.project(person.positions)[:, :2], view.project(forecast.positions[-1])[:, :2]
+    now, ahead = view.project(person.positions)[:, :2], view.project(person.ahead[-1])[:, :2]
     way = np.nan_to_num(np.linalg.norm(ahead - now, axis=1))
     if view.from_above:
         way[[_of_leg(joint) for joint in get_layout(person.layout).canonical]] = 0
     joint = int(way.argmax())
     if way[joint] > 0.3:
         at = ahead[joint] + 0.13 * (ahead[joint] - now[joint]) / way[joint]
-        text = f"in {forecast.step * len(forecast.positions):.1f} s"
+        text = f"in {person.steps[-1]:.1f} s"
         _label(axes, at, text, theme.forecast, theme)
 
 
