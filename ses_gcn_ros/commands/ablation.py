@@ -22,7 +22,7 @@ def ablate(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the variants' weights.")],
     recipe: Annotated[
         str, typer.Option(help="The complete recipe: a name in config/training, or a YAML file.")
-    ] = "sesgcn_workcell",
+    ] = "sesgcn_ablation",
     steps: Annotated[int, typer.Option(help="Optimiser steps of each variant.", min=1)] = 2000,
     also: Annotated[
         Path | None, typer.Option(help="Another recording, to be measured on as well.")

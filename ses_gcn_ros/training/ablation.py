@@ -150,7 +150,7 @@ def ablate(
         If weights in the folder were trained otherwise.
     """
     held_out = split(recording.sequences, recipe.data).held_out
-    plan = dataclasses.replace(recipe.training, steps=steps, epochs=0, milestones=())
+    plan = dataclasses.replace(recipe.training, after="", steps=steps, epochs=0, milestones=())
     short = dataclasses.replace(recipe, training=plan)
     for name, variant in variants_of(short).items():
         path = folder / f"{name.replace(' ', '_')}.safetensors"

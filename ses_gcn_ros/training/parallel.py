@@ -7,6 +7,7 @@ order of summation (and dropout, which each process draws for itself).
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -27,20 +28,21 @@ class Processes:
     ----------
     rank, count : int
         Which of how many this one is.
-    device : str
-        Where it computes: 'cpu', 'cuda' or 'cuda:<n>'.
+    kind, device : str
+        Where they compute, 'cpu' or 'cuda', and where this one does, such as 'cuda:1'.
     """
 
     def __init__(self, device: str = "cpu") -> None:
         self.rank = int(os.environ.get("RANK", "0"))
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.device = device
+        self.kind = self.device = device
         if self.count > 1:
             if device == "cuda":
                 self.device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
                 torch.cuda.set_device(self.device)
             if not distributed.is_initialized():
                 distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+                atexit.register(distributed.destroy_process_group)
 
     @property
     def leads(self) -> bool:
@@ -84,11 +86,10 @@ class Processes:
         distributed.broadcast(tensor, 0)
         return float(tensor)
 
-    def leave(self) -> None:
-        """End it together."""
-        if self.count > 1 and distributed.is_initialized():
+    def wait(self) -> None:
+        """Until all have come here, and the leading one has written its files."""
+        if self.count > 1:
             distributed.barrier()
-            distributed.destroy_process_group()
 
 
 class SharedNorm(_BatchNorm):

@@ -42,6 +42,7 @@ class TrainingRecipe:
     """How the network is trained."""
 
     seed: int = option(0, "of everything drawn at random", minimum=0)
+    after: str = option("", "recipe that is trained first, and whose weights this one goes on from")
     steps: int = option(1000, "optimiser steps", minimum=1)
     epochs: int = option(
         0, "instead, how often every window of the grid is seen; 0: random windows", minimum=0
@@ -97,6 +98,12 @@ class CalibrationRecipe:
     """The radius around forecasts."""
 
     coverage: float = option(0.95, "share of joints within it", minimum=0.5, maximum=0.999)
+    margin: float = option(
+        0.0,
+        "added to the share at calibration: windows of one recording tell less than as many others",
+        minimum=0,
+        maximum=0.2,
+    )
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,11 @@ def _check(recipe: Recipe) -> None:
         )
     if not plan.epochs and plan.milestones:
         raise ConfigError(f"recipe '{name}' gives milestones in epochs; give training.epochs too")
+    if recipe.calibration.coverage + recipe.calibration.margin >= 1:
+        raise ConfigError(
+            f"recipe '{name}' calibrates a share of {recipe.calibration.coverage:g} with a margin "
+            f"of {recipe.calibration.margin:g}; together they must stay below 1"
+        )
     if plan.epochs and recipe.augment.tempo:
         raise ConfigError(
             f"recipe '{name}' changes the tempo of windows on a grid; set augment.tempo or "
