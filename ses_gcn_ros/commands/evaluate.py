@@ -1,0 +1,183 @@
+"""``ses-gcn evaluate`` and ``ses-gcn compare``: replay bags, judge them, hold runs together."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ses_gcn_ros.errors import ConfigError
+
+
+def evaluate(
+    bags: Annotated[list[str], typer.Argument(help="Bags: folders, mcap or db3 files, globs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "evaluation"
+    ),
+    robot: Annotated[
+        str, typer.Option(help="URDF of the robot; by default the recorded one.")
+    ] = "",
+    demo_robot: Annotated[
+        bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
+    ] = False,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Judge the recorded forecasts and states.")
+    ] = False,
+    through_nodes: Annotated[
+        bool, typer.Option("--through-nodes", help="Play into the real nodes and judge those.")
+    ] = False,
+    rate: Annotated[float, typer.Option(help="Recorded seconds per second, for nodes.")] = 1.0,
+    params_file: Annotated[
+        str, typer.Option("--params-file", help="YAML with parameters of the nodes.")
+    ] = "",
+    remap: Annotated[
+        list[str] | None, typer.Option(help="Topic, ours:=theirs: skeletons:=/cam/people.")
+    ] = None,
+    frame: Annotated[
+        list[str] | None, typer.Option(help="Frame, theirs:=ours: map:=world.")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Joint layout of a PoseArray.")] = "",
+    threshold: Annotated[
+        float, typer.Option(help="Distance that counts as a collision [m].", min=0.0)
+    ] = 0.13,
+    film: Annotated[bool, typer.Option(help="Write what reports are drawn from.")] = True,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", help="Bags at a time on this machine; -1: all cores.")
+    ] = 1,
+    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Replay bags through the nodes' core, as fast as this machine goes, and judge what came.
+
+    Example: ses-gcn evaluate 'shifts/*' -o results --jobs -1
+    """
+    from ses_gcn_ros.bringup import DEMO_ROBOT
+    from ses_gcn_ros.evaluation.campaign import find_bags
+    from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
+    from ses_gcn_ros.evaluation.offline.events import Naming
+    from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
+    from ses_gcn_ros.forecast import ForecastConfig
+    from ses_gcn_ros.safety import SafetyConfig
+
+    told: dict[str, Any] = dict(DEMO_ROBOT) if demo_robot else {}
+    if robot:
+        told["robot_description"] = robot
+    options = Options(
+        forecaster=node_parameters(params_file, "forecaster_node", ForecastConfig),
+        safety=node_parameters(params_file, "safety_node", SafetyConfig, **told),
+        naming=Naming(_pairs("remap", remap), _pairs("frame", frame), layout),
+        demo_robot=demo_robot,
+        recorded=recorded,
+        threshold=threshold,
+        film=film,
+    )
+    console = Console(stderr=True)
+    found = find_bags(bags)
+    if through_nodes:
+        from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
+
+        if len(found) > 1:
+            raise ConfigError(f"--through-nodes takes one bag at a time; {len(found)} were given")
+        summary = evaluate_through_nodes(found[0], out, options, rate, params_file, console)
+    elif len(found) > 1 or cluster:
+        summary = _many(found, out, options, jobs, cluster, console)
+    else:
+        started = time.monotonic()
+        with console.status(f"replaying {found[0]}"):
+            summary = evaluate_bag(found[0], out, options)
+        passed = time.monotonic() - started
+        speed = summary["duration_s"] / passed
+        console.print(f"replayed in {passed:.1f} s, {speed:.0f} × as fast as it was recorded")
+    if as_json:
+        print(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False))
+    else:
+        Console().print(_table(summary))
+        for problem in summary["problems"]:
+            console.print(f"[yellow]{problem}[/yellow]")
+        console.print(f"results: {out}")
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(help="summary.json of the run to compare with.")],
+    after: Annotated[Path, typer.Argument(help="summary.json of the other run.")],
+    tolerance: Annotated[
+        float, typer.Option(help="Share by which a number may get worse.", min=0.0)
+    ] = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold one run against another; exit code 1 if anything got worse beyond the tolerance.
+
+    Example: ses-gcn compare main/summary.json branch/summary.json --tolerance 0.02
+    """
+    from ses_gcn_ros.evaluation.compare import compare as compare_summaries
+    from ses_gcn_ros.evaluation.compare import read_summary
+
+    changes = compare_summaries(read_summary(before), read_summary(after), tolerance)
+    if as_json:
+        rows = [
+            {**change.__dict__, "worse": change.worse if math.isfinite(change.worse) else None}
+            for change in changes
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        table = Table("", "before", "after", "change", "")
+        for change in changes:
+            shown = "" if not math.isfinite(change.worse) else f"{-change.worse:+.1%}"
+            verdict = "[red]worse[/red]" if change.regressed else ""
+            values = ["–" if v is None else f"{v:.4g}" for v in (change.before, change.after)]
+            table.add_row(change.name, *values, shown, verdict)
+        Console().print(table)
+    if any(change.regressed for change in changes):
+        raise typer.Exit(1)
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in given or []:
+        first, separator, second = text.partition(":=")
+        if not (first and separator and second):
+            raise ConfigError(f"--{option} is '{text}'; it takes NAME:=OTHER")
+        pairs[first] = second
+    return pairs
+
+
+def _many(
+    bags: list[Path], out: Path, options: Any, jobs: int, cluster: str, console: Console
+) -> dict[str, Any]:
+    from ses_gcn_ros.evaluation.campaign import Outcome, evaluate_all
+    from ses_gcn_ros.evaluation.merge import merge
+    from ses_gcn_ros.evaluation.offline.summary import write_csv, write_json
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("bags", total=len(bags))
+
+        def done(outcome: Outcome) -> None:
+            progress.advance(bar)
+            if outcome.error:
+                console.print(f"[red]failed[/red] {outcome.error}")
+
+        outcomes = evaluate_all(bags, out, options, jobs=jobs, cluster=cluster, done=done)
+    summary = merge(outcomes)
+    write_csv(out / "metrics.csv", summary)
+    write_json(out / "summary.json", summary)
+    return summary
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    from ses_gcn_ros.evaluation.summary_lines import summary_lines
+
+    title = summary["bag"] + (" (partial)" if summary["partial"] else "")
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    for label, text in summary_lines(summary):
+        table.add_row(label, text)
+    return table
