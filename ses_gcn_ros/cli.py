@@ -16,10 +16,12 @@ from ses_gcn_ros.commands import (
     convert,
     evaluate,
     evaluate_pose,
+    evaluate_stream,
     evaluate_windows,
     forecast,
     parameters,
     pose,
+    soak,
     students,
     training,
     workcell,
@@ -51,8 +53,10 @@ for command in (
     students.prune,
     students.masks,
     evaluate_windows.evaluate_windows,
+    evaluate_stream.evaluate_stream,
     collisions.collisions,
     braking.braking_study,
+    soak.soak,
     bench.bench,
 ):
     app.command()(command)

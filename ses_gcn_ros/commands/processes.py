@@ -84,6 +84,11 @@ class ProcessGroup:
         """Whether a signal came."""
         return self._signalled.is_set()
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids of the children that run, by the names of their nodes."""
+        return {name: c.pid for name, c in self._children.items() if c.poll() is None}
+
     def wait(self) -> int:
         """Wait for the end: of a run that ends by itself, by a signal, or by a death.
 
