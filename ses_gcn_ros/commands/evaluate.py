@@ -63,6 +63,7 @@ def evaluate(
     from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
     from ses_gcn_ros.evaluation.offline.events import Naming
     from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
+    from ses_gcn_ros.evaluation.summary_lines import summary_table
     from ses_gcn_ros.forecast import ForecastConfig
     from ses_gcn_ros.safety import SafetyConfig
 
@@ -98,7 +99,7 @@ def evaluate(
     if as_json:
         print(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False))
     else:
-        Console().print(_table(summary))
+        Console().print(summary_table(summary))
         for problem in summary["problems"]:
             console.print(f"[yellow]{problem}[/yellow]")
         console.print(f"results: {out}")
@@ -169,15 +170,3 @@ def _many(
     write_csv(out / "metrics.csv", summary)
     write_json(out / "summary.json", summary)
     return summary
-
-
-def _table(summary: dict[str, Any]) -> Table:
-    from ses_gcn_ros.evaluation.summary_lines import summary_lines
-
-    title = summary["bag"] + (" (partial)" if summary["partial"] else "")
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    table.add_column(style="dim")
-    table.add_column()
-    for label, text in summary_lines(summary):
-        table.add_row(label, text)
-    return table

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.table import Table
+
 HORIZONS = (0.08, 0.4, 1.0)  # s ahead, of the table
+
+
+def summary_table(summary: dict[str, Any]) -> Table:
+    """Table of a summary."""
+    title = summary["bag"] + (" (partial)" if summary["partial"] else "")
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    for label, text in summary_lines(summary):
+        table.add_row(label, text)
+    return table
 
 
 def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -176,9 +176,9 @@ def test_a_bag_without_people_leaves_an_earlier_report_alone(tmp_path):
     assert (out / "report.html").read_text() == "earlier"
 
 
-def test_an_unusable_robot_is_named(sample, tmp_path):
+def test_an_unusable_robot_is_named(run_bag, tmp_path):
     with pytest.raises(RobotError, match=r"nothing\.urdf"):
-        write_report(sample, tmp_path, robot="nothing.urdf")
+        write_report(run_bag, tmp_path, robot="nothing.urdf")
 
 
 def test_the_scene_shows_the_separation_that_was_said(replay):

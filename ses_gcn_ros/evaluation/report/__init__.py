@@ -2,6 +2,5 @@
 
 from ses_gcn_ros.evaluation.report.files import write_pictures, write_report
 from ses_gcn_ros.evaluation.report.page import write_page
-from ses_gcn_ros.evaluation.report.table import summary_table
 
-__all__ = ["summary_table", "write_page", "write_pictures", "write_report"]
+__all__ = ["write_page", "write_pictures", "write_report"]

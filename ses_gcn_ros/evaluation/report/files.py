@@ -17,7 +17,6 @@ from ses_gcn_ros.evaluation.plot_lines import horizon_figure, timeline_figure
 from ses_gcn_ros.evaluation.plot_scene import scene_figure
 from ses_gcn_ros.evaluation.plot_style import LIGHT, png
 from ses_gcn_ros.evaluation.replay import Replay, open_replay
-from ses_gcn_ros.evaluation.report.page import write_page
 from ses_gcn_ros.safety import SafetyConfig
 
 
@@ -54,13 +53,12 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
 
 
 def write_pictures(folder: Path, summary: dict[str, Any]) -> None:
-    """Write page and pictures of what `evaluate` left in a folder."""
+    """Write pictures of what `evaluate` left in a folder."""
     replay = open_replay(folder / "replay")
     for name, draw in _figures(replay, summary).items():
         temporary = folder / f".{name}.part"
         temporary.write_bytes(png(draw()))
         os.replace(temporary, folder / name)
-    write_page(replay, summary, folder / "report.html")
 
 
 def _figures(replay: Replay, summary: dict[str, Any]) -> dict[str, Callable[[], Figure]]:

@@ -32,7 +32,7 @@ def forecasts_section(numbers: dict[str, Any]) -> Section | None:
         "How far off the forecasts were",
         text,
         [_errors(numbers), _parts(numbers), *_coverage(numbers)],
-        [_table(numbers), _joints(numbers)],
+        [*_tables(numbers), _joints(numbers)],
     )
 
 
@@ -74,18 +74,23 @@ def _coverage(numbers: dict[str, Any]) -> list[Chart]:
     ]
 
 
-def _table(numbers: dict[str, Any]) -> Table:
+def _tables(numbers: dict[str, Any]) -> list[Table]:
     """Both conventions of published tables."""
-    x, at, up_to = numbers["horizons_s"], numbers["mpjpe_mm"]["at"], numbers["mpjpe_mm"]["up_to"]
-    names = [key for key in _NAMES if key in at]
-    rows = []
-    for horizon in HORIZONS:
-        step = _step(x, horizon)
-        if step is not None:
-            cells = [text_of(table[key][step], digits=1) for table in (at, up_to) for key in names]
-            rows.append([f"{1e3 * x[step]:.0f} ms", *cells])
-    head = [f"{_NAMES[key][0]}{end}" for end in ("", ", mean up to it") for key in names]
-    return Table(rows, ["ahead", *head], "MPJPE in mm, at the frame and as the mean up to it")
+    x = numbers["horizons_s"]
+    steps = [step for step in (_step(x, horizon) for horizon in HORIZONS) if step is not None]
+    tables = []
+    for kind, title in (
+        ("at", "MPJPE in mm"),
+        ("up_to", "The other convention: its mean over all frames up to there"),
+    ):
+        errors = numbers["mpjpe_mm"][kind]
+        names = [key for key in _NAMES if key in errors]
+        rows = [
+            [f"{1e3 * x[step]:.0f} ms", *(text_of(errors[key][step], digits=1) for key in names)]
+            for step in steps
+        ]
+        tables.append(Table(rows, ["ahead", *(_NAMES[key][0] for key in names)], title))
+    return tables
 
 
 def _joints(numbers: dict[str, Any]) -> Table:
