@@ -59,6 +59,7 @@ def train(
         "recipe": recipe.name,
         "seed": str(recipe.training.seed),
         "steps": str(trainer.step),
+        **({"after": recipe.training.after} if recipe.training.after else {}),
         **recording.about,
     }
     weights = dataclasses.replace(weights, about=about)
