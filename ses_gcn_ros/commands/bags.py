@@ -53,7 +53,7 @@ def report(
 
     Example: ses-gcn report demo_out/bag -o demo_out
     """
-    from ses_gcn_ros.evaluation.report import write_report
+    from ses_gcn_ros.evaluation.report.files import write_report
     from ses_gcn_ros.evaluation.summary_lines import summary_table
 
     summary = write_report(bag, out, robot=robot)

@@ -24,9 +24,10 @@ from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.safety_scores import SafetyScores
 from ses_gcn_ros.evaluation.offline.stages import Heard, beside, first_half
 from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
-from ses_gcn_ros.evaluation.replay import About
+from ses_gcn_ros.evaluation.replay import About, open_replay
+from ses_gcn_ros.evaluation.report.page import write_page
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
-from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, Urdf
+from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, read_robots
 
 FORMAT = 1
 LONG = 120.0  # s of recording from which on a second process pays
@@ -46,9 +47,8 @@ class Plan:
         Time of recording [s].
     safety : SafetyConfig
         With the robot's description filled in.
-    model : RobotModel or None
-        The robot; None where nothing says what it is.
-    urdf : Urdf or None
+    robots : Robots or None
+        None where nothing says what the robot looks like, or where it is.
     problems : list of str
         What has to be said already.
     """
@@ -57,8 +57,7 @@ class Plan:
     observations: int
     length: float
     safety: SafetyConfig
-    model: RobotModel | None
-    urdf: Urdf | None
+    robots: Robots | None
     problems: list[str]
 
 
@@ -72,7 +71,8 @@ def evaluate(
     bag : str or Path
         Folder of a bag, or an mcap or db3 file.
     out : str or Path, optional
-        Folder for ``summary.json``, ``metrics.csv`` and ``replay/``; nothing is written without.
+        Folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html`` that
+        is drawn from it; nothing is written without.
     options : Options, optional
     processes : int
         1 or 2; 0 takes 2 for bags of more than `LONG` seconds. The numbers are the same.
@@ -103,13 +103,15 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / "metrics.csv", summary)
         write_json(folder / "summary.json", summary)
+        if run.filmed:
+            write_page(open_replay(folder / "replay"), summary, folder / "report.html")
     return summary
 
 
 def make_plan(path: Path, options: Options) -> Plan:
     """Look into a bag: what it holds and which robot it shows."""
     with open_bag(path) as bag:
-        topics = find_topics(bag.topics, options.naming)
+        topics = find_topics(bag.topics, options.topics())
         first = next(
             (e.content.stamp for e in _people_of(bag, topics, options) if e.kind == "people"), None
         )
@@ -135,15 +137,8 @@ def make_plan(path: Path, options: Options) -> Plan:
             )
         begin, end = bag.span
         counted = sum(bag.counts[topic] for topic, ours in topics.items() if ours == "skeletons")
-    urdf = Urdf.load(safety.robot_description) if safety.robot_description else None
-    model = None
-    if urdf is not None:
-        model = RobotModel.from_urdf(urdf, safety.robot_frames)
-    elif safety.robot_frames:
-        model = RobotModel.from_frames(safety.robot_frames, safety.robot_radii)
-    if problems:
-        model = None
-    return Plan(first, counted, (end - begin) * 1e-9, safety, model, urdf, problems)
+    robots = None if problems else read_robots(safety)
+    return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems)
 
 
 def _people_of(bag: OpenBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
@@ -164,13 +159,14 @@ class Run:
         self._step, self._horizon = 1 / weights.config.fps, weights.config.horizon
         robot = None
         if options.demo_robot:
-            if plan.urdf is None or plan.model is None:
+            if plan.robots is None or plan.robots.urdf is None:
                 raise ConfigError("the demo robot needs its description")
-            robot = ObedientRobot(plan.urdf, plan.model)
-        self._watch = Watch(plan.safety, plan.model, robot, recorded=options.recorded)
+            robot = ObedientRobot(plan.robots.urdf)
+        self._watch = Watch(plan.safety, plan.robots, robot, recorded=options.recorded)
         self._collisions: CollisionScores | None = None
-        if plan.model is not None:
-            radius = plan.model.radius
+        self._model = plan.robots.model if plan.robots else None
+        if self._model is not None:
+            radius = self._model.radius
             self._collisions = CollisionScores(plan.safety, radius, options.threshold)
         self._safety = SafetyScores(plan.safety, options.threshold)
         self._film: Film | None = None
@@ -179,7 +175,7 @@ class Run:
                 out / "replay",
                 self._layout,
                 self._horizon,
-                plan.model,
+                self._model,
                 plan.observations,
                 plan.start,
             )
@@ -272,8 +268,13 @@ class Run:
         return summary
 
     @property
+    def filmed(self) -> bool:
+        """Whether there is a replay to draw from."""
+        return self._film is not None
+
+    @property
     def _robot_lost(self) -> bool:
-        return self._plan.model is not None and self._watch.capsules is None
+        return self._model is not None and self._watch.capsules is None
 
     def _complaints(self, heard: Heard) -> list[str]:
         """Sentences on what was wrong with the bag."""
@@ -307,7 +308,7 @@ class Run:
                     duration=duration,
                     steps=tuple(((film.steps + 1) * self._step).tolist()),
                     links=film.links.all,
-                    link_radii=tuple(plan.model.radius.tolist()) if plan.model else (),
+                    link_radii=tuple(self._model.radius.tolist()) if self._model else (),
                     person_ids=film.people.all,
                     limbs=film.limbs.all,
                     reasons=film.reasons.all,

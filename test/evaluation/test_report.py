@@ -21,7 +21,7 @@ from ses_gcn_ros.evaluation.moment import moment_at
 from ses_gcn_ros.evaluation.plot_lines import apart, spans
 from ses_gcn_ros.evaluation.plot_scene import stadium
 from ses_gcn_ros.evaluation.replay import Replay, open_replay
-from ses_gcn_ros.evaluation.report import write_report
+from ses_gcn_ros.evaluation.report.files import write_report
 from ses_gcn_ros.evaluation.report.packing import pack_metres
 from ses_gcn_ros.evaluation.report.scene import chosen_frames
 from ses_gcn_ros.evaluation.report.series import chosen_states

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, Urdf
+from ses_gcn_ros.errors import RobotError
+from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
 
 Array = NDArray[np.float64]
@@ -19,21 +22,30 @@ class ObedientRobot:
     Parameters
     ----------
     urdf : Urdf
-    model : RobotModel
-        Whose frames are asked for.
     """
 
-    def __init__(self, urdf: Urdf, model: RobotModel) -> None:
+    def __init__(self, urdf: Urdf) -> None:
         self._motion = SweepMotion(DemoRobotConfig(), urdf)
-        self._urdf, self._model = urdf, model
+        self._urdf = urdf
         self._last: float | None = None
 
-    def poses(self, now: float, factor: float) -> tuple[float, Array]:
-        """Stamp [s] and world_from_frame (F, 4, 4), having been allowed `factor` until `now`."""
+    def advance(self, now: float, factor: float) -> None:
+        """Move on until `now` [s], having been allowed `factor` until then."""
         passed = 0.0 if self._last is None else now - self._last
         self._last = now
         if passed > 0.0:
             self._motion.advance(min(passed, LONGEST_STEP), factor)
+
+    def poses(self, frames: Sequence[str]) -> Array:
+        """world_from_frame (F, 4, 4); the robot stands at the world's origin."""
         angles = dict(zip(self._motion.joints, self._motion.positions.tolist(), strict=True))
         placed = self._urdf.forward(angles)
-        return now, np.stack([placed[frame] for frame in self._model.frames])
+        missing = [frame for frame in frames if frame not in placed]
+        if missing:
+            raise RobotError(f"tf of {missing[0]} missing: the demo robot has no such frame")
+        return np.stack([placed[frame] for frame in frames])
+
+    def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
+        """Names, positions [rad] and velocities [rad/s] of the joints."""
+        motion = self._motion
+        return motion.joints, motion.positions.tolist(), motion.velocities.tolist()

@@ -15,7 +15,16 @@ from ses_gcn_ros.evaluation.bags import OpenBag, RawMessage
 from ses_gcn_ros.evaluation.offline.transform_codec import decode_transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
-_OPTIONAL = ("forecasts", "safety_state", "robot_description", "/tf", "/tf_static", "/diagnostics")
+_OPTIONAL = (
+    "forecasts",
+    "safety_state",
+    "robot_description",
+    "joint_states",
+    "trajectory",
+    "/tf",
+    "/tf_static",
+    "/diagnostics",
+)
 _AMBIGUOUS = ("visualization_msgs/msg/MarkerArray", "geometry_msgs/msg/PoseArray")
 
 
@@ -29,6 +38,8 @@ class Event(NamedTuple):
     "refused"       (source, sentence): a message that the nodes refuse
     "forecasts"     (stamp [s], frame_id, list of Forecast)
     "state"         recorded SafetyState message
+    "joint_states"  recorded JointState message
+    "trajectory"    recorded JointTrajectory or DisplayTrajectory message
     "tf"            list of StampedTransform
     "tf_static"     list of StampedTransform
     "diagnostics"   recorded DiagnosticArray message
@@ -52,11 +63,14 @@ class Naming:
         A frame of the bag to the name that it is to have here.
     layout : str
         Joint layout of messages that don't say theirs (PoseArray).
+    usual : mapping
+        Our name of an optional topic to what it is usually called; empty: not to be read.
     """
 
     topics: Mapping[str, str] = field(default_factory=dict)
     frames: Mapping[str, str] = field(default_factory=dict)
     layout: str = ""
+    usual: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
@@ -71,8 +85,10 @@ def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
     found: dict[str, str] = {}
     for ours in ("skeletons", *_OPTIONAL):
         named = naming.topics.get(ours)
+        name = named or naming.usual.get(ours, ours)
         try:
-            found[there.resolve(named or ours)] = ours
+            if name:
+                found[there.resolve(name)] = ours
         except BagError:
             if named:
                 raise
@@ -122,10 +138,12 @@ class Events:
         self._decode: dict[str, Callable[[RawMessage, float], Event]] = {
             "skeletons": self._people,
             "forecasts": self._forecasts,
-            "safety_state": self._state,
+            "safety_state": self._as_it_is("state"),
+            "joint_states": self._as_it_is("joint_states"),
+            "trajectory": self._as_it_is("trajectory"),
             "/tf": self._transforms,
             "/tf_static": self._transforms,
-            "/diagnostics": lambda entry, time: Event(time, "diagnostics", bag.decode(entry)),
+            "/diagnostics": self._as_it_is("diagnostics"),
         }
 
     @property
@@ -191,8 +209,8 @@ class Events:
         frame = self._naming.frames.get(content.header.frame_id, content.header.frame_id)
         return Event(time, "forecasts", (to_seconds(content.header.stamp), frame, forecasts))
 
-    def _state(self, entry: RawMessage, time: float) -> Event:
-        return Event(time, "state", self._bag.decode(entry))
+    def _as_it_is(self, kind: str) -> Callable[[RawMessage, float], Event]:
+        return lambda entry, time: Event(time, kind, self._bag.decode(entry))
 
     def _transforms(self, entry: RawMessage, time: float) -> Event:
         static = entry.topic == "/tf_static"

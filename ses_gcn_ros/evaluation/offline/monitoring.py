@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
 from ses_gcn_ros.evaluation.offline.events import Event
 from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.safety import Assessment, Level, RobotModel, SafetyConfig, SeparationMonitor
+from ses_gcn_ros.safety import Assessment, Level, Robots, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -56,10 +56,18 @@ Step = Assessment | Seen | Forecasted | Refused
 
 
 class Robot(Protocol):
-    """Where the robot is."""
+    """A simulated robot."""
 
-    def poses(self, now: float, factor: float) -> tuple[float, Array]:
-        """Stamp [s] and world_from_frame (F, 4, 4), having been allowed `factor` until `now`."""
+    def advance(self, now: float, factor: float) -> None:
+        """Move on until `now` [s], having been allowed `factor` until then."""
+        ...
+
+    def poses(self, frames: Sequence[str]) -> Array:
+        """world_from_frame (F, 4, 4)."""
+        ...
+
+    def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
+        """Names, positions and velocities of the joints."""
         ...
 
 
@@ -69,8 +77,8 @@ class Watch:
     Parameters
     ----------
     config : SafetyConfig
-    model : RobotModel, optional
-        The robot; without one people are only placed in the world, and there are no states.
+    robots : Robots, optional
+        From `read_robots`; without, people are only placed in the world and there are no states.
     robot : Robot, optional
         A simulated robot; by default the one of the transforms.
     recorded : bool
@@ -87,16 +95,16 @@ class Watch:
     def __init__(
         self,
         config: SafetyConfig,
-        model: RobotModel | None,
+        robots: Robots | None,
         robot: Robot | None = None,
         *,
         recorded: bool = False,
     ) -> None:
         self.buffer = TransformBuffer(config.world_frame)
-        self.monitor = None
-        if model is not None and not recorded:
-            self.monitor = SeparationMonitor(config, model)
-        self._robot, self._model = robot, model
+        monitor = None if robots is None else SeparationMonitor(config, robots.model, robots.urdf)
+        self._model = monitor.model if monitor else None  # with the frames of the zones
+        self.monitor = None if recorded else monitor
+        self._robot = robot
         self._period = 1.0 / config.rate
         self._origin = 0.0
         self._ticks = -1  # states since the origin; none before the first event
@@ -140,6 +148,10 @@ class Watch:
         elif event.kind == "forecasts":
             stamp, frame_id, forecasts = event.content
             yield self._forecasts(stamp, frame_id, forecasts, now)
+        elif event.kind == "joint_states":
+            self._joint_states(event.content)
+        elif event.kind == "trajectory":
+            self._trajectory(event.content)
         elif event.kind == "state":
             state = recorded_state(event.content)
             self.find_robot(state.stamp)
@@ -185,6 +197,25 @@ class Watch:
             return Refused("forecasts", str(error))
         return Forecasted(stamp, placed)
 
+    def _joint_states(self, content: Any) -> None:
+        joints = self.monitor.joints if self.monitor else None
+        if joints is not None:
+            stamp = to_seconds(content.header.stamp)
+            with contextlib.suppress(InputError):  # the node leaves them out as well
+                joints.observe(stamp, content.name, content.position, content.velocity)
+
+    def _trajectory(self, content: Any) -> None:
+        joints = self.monitor.joints if self.monitor else None
+        if joints is not None:
+            stages = [stage.joint_trajectory for stage in getattr(content, "trajectory", [])]
+            plan = stages[0] if stages else content
+            with contextlib.suppress(InputError):
+                joints.observe_plan(
+                    plan.joint_names,
+                    [to_seconds(point.time_from_start) for point in plan.points],
+                    [point.positions for point in plan.points],
+                )
+
     def _placed(
         self, positions: NDArray[np.float32], frame_id: str, stamp: float
     ) -> NDArray[np.float32]:
@@ -208,16 +239,26 @@ class Watch:
         """Stamp [s] and poses (F, 4, 4) of the robot at `now`, or why they aren't known."""
         if self._model is None:
             return "there is no robot"
+        stamp = now
         try:
             if self._robot is None:
                 stamp, poses = self.buffer.poses(self._model.frames, now)
             else:
-                stamp, poses = self._robot.poses(now, self._factor)
+                self._robot.advance(now, self._factor)
+                poses = self._robot.poses(self._model.frames)
+                if self.monitor is not None and self.monitor.joints is not None:
+                    self.monitor.joints.observe(now, *self._robot.joint_states())
         except RobotError as error:
             self.robot_faults[str(error)] += 1
             return str(error)
         self.capsules = (stamp, *self._model.place(poses))
         return stamp, poses
+
+    def robot_at(self, stamp: float, within: float) -> tuple[float, Array] | None:
+        """Stamp [s] and poses of the robot at a stamp that transforms have, give or take."""
+        if self._model is None:
+            return None
+        return self.buffer.poses_at(self._model.frames, stamp, within)
 
 
 def recorded_state(content: Any) -> Assessment:

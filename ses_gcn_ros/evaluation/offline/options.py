@@ -47,6 +47,12 @@ class Options:
     threshold: float = THRESHOLD
     film: bool = True
 
+    def topics(self) -> Naming:
+        """Names of the topics, those that the safety node takes from its parameters included."""
+        told = {"joint_states": self.safety.joint_states, "trajectory": self.safety.trajectory}
+        # a topic that a parameter names may be missing, one that was remapped may not
+        return Naming(self.naming.topics, self.naming.frames, self.naming.layout, told)
+
 
 def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> T:
     """Configuration of a node from a ROS parameter file, as the node itself would read it.

@@ -24,8 +24,7 @@ from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.forecast import load
 
 _BATCH = 64  # events that go over to the other process at once
-_COMPUTED = ("robot_description", "/tf", "/tf_static", "/diagnostics")
-_RECORDED = (*_COMPUTED, "forecasts", "safety_state")
+_ROBOT = ("/tf", "/tf_static", "joint_states", "trajectory")
 
 
 @dataclass
@@ -57,8 +56,10 @@ def first_half(path: Path, options: Options) -> Iterator[Event]:
     time = 0.0
     try:
         with open_bag(path) as bag:
-            topics = find_topics(bag.topics, options.naming)
-            wanted = _RECORDED if options.recorded else _COMPUTED
+            topics = find_topics(bag.topics, options.topics())
+            wanted = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
+            if options.recorded:
+                wanted += ("forecasts", "safety_state")
             source = Events(bag, topics, options.naming, options.safety.world_frame, wanted)
             events: Iterator[Event] = iter(source)
             if not options.recorded:

@@ -122,6 +122,27 @@ class TransformBuffer:
             raise RobotError(f"tf of the robot missing: {found}")
         return (stamp * 1e-9 if latest else now), found
 
+    def poses_at(
+        self, frames: Sequence[str], stamp: float, within: float
+    ) -> tuple[float, Array] | None:
+        """Stamp [s] and poses (F, 4, 4) at that recorded stamp which is nearest to `stamp`.
+
+        None if there is none `within` [s], or a frame was not known then.
+        """
+        chains = [self._chain(frame) for frame in frames]
+        names = {name for chain in chains if isinstance(chain, tuple) for name in chain}
+        wanted, nearest = round(stamp * 1e9), 0
+        for edge in (self._edges[name] for name in names):
+            if edge.static:
+                continue
+            after = bisect_right(edge.stamps, wanted)
+            near = edge.stamps[max(after - 1, 0) : after + 1]
+            nearest = min([nearest, *near], key=lambda known: abs(known - wanted))
+        if abs(nearest - wanted) > within * 1e9:
+            return None
+        found = self._matrices(frames, nearest)
+        return None if isinstance(found, str) else (nearest * 1e-9, found)
+
     def _matrices(self, frames: Sequence[str], stamp: int) -> Array | str:
         """world_from_frame (F, 4, 4) at a stamp [ns], or why they can't be had."""
         chains = []
