@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,6 +23,7 @@ from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
 from ses_gcn_ros.nodes.landmark_conversions import camera_from_msg, sighting_from_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.pose.calibration_files import read_calibration
 from ses_gcn_ros.pose.multiview import MultiviewFusion
 from ses_gcn_ros.pose.multiview_config import FusionConfig
 from ses_gcn_ros.pose.synchronising import Synchroniser
@@ -45,6 +47,14 @@ class FusionNode(ManagedNode):
                 f"parameter 'cameras' names {len(self.config.cameras)} of the pose nodes' "
                 "namespaces; triangulation takes two at least"
             )
+        self.places: Mapping[str, NDArray[np.float64]] | None = None
+        if self.config.calibration:
+            frame, self.places = read_calibration(Path(self.config.calibration))
+            if frame != self.config.target_frame:
+                raise ConfigError(
+                    f"calibration '{self.config.calibration}' is for frame '{frame}', but "
+                    f"'target_frame' is '{self.config.target_frame}'"
+                )
         self.people = 0
         self.used: set[int] = set()
 
@@ -103,6 +113,13 @@ class FusionNode(ManagedNode):
 
     def _transform(self, frame_id: str, stamp: Time) -> NDArray[np.float64]:
         target = self.config.target_frame
+        if self.places is not None:
+            if frame_id not in self.places:
+                raise InputError(
+                    f"calibration '{self.config.calibration}' has no camera '{frame_id}'; it has "
+                    f"{', '.join(self.places)}"
+                )
+            return self.places[frame_id]
         when, timeout = RosTime.from_msg(stamp), Duration(seconds=self.config.tf_timeout)
         try:
             return matrix(self.tf_buffer.lookup_transform(target, frame_id, when, timeout))

@@ -17,6 +17,9 @@ class FusionConfig:
         (), "namespaces of the pose nodes; each one's topic 'landmarks' is heard"
     )
     target_frame: str = option("world", "frame of the skeletons; every camera's must lead to it")
+    calibration: str = option(
+        "", "file of `ses-gcn calibrate` that says where the cameras are; empty: TF says it"
+    )
     tf_timeout: float = option(
         0.1, "longest wait for a camera's transform [s]", minimum=0.0, maximum=2.0
     )

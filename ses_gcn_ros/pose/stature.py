@@ -13,30 +13,25 @@ from ses_gcn_ros.skeleton import get_layout
 # (Drillis and Contini, Body segment parameters, 1966).
 _CHAIN_OF_STATURE = 0.246 + 0.245 + 0.288
 _REMEMBERED = 60  # frames that a person's size is taken from
-_JOINTS = {name: i for i, name in enumerate(get_layout("mediapipe33").joints)}
 
 
-def stature(positions: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Height of people standing upright [m], shape (...), from joints (..., 33, 3) of mediapipe33.
+def stature(positions: NDArray[np.floating], layout: str = "mediapipe33") -> NDArray[np.float64]:
+    """Height of people standing upright [m], shape (...), from joints (..., J, 3) of a layout.
 
     From the lengths of trunk, thighs and shanks; needs all of them, hidden ones as estimated.
     """
+    names = get_layout(layout).canonical
 
-    def middle(name: str) -> NDArray[np.float64]:
-        return 0.5 * (
-            positions[..., _JOINTS[f"l_{name}"], :] + positions[..., _JOINTS[f"r_{name}"], :]
-        )
+    def joint(name: str) -> NDArray[np.floating]:
+        return positions[..., names.index(name), :]
 
     def length(a: str, b: str) -> NDArray[np.float64]:
-        sides = [
-            np.linalg.norm(
-                positions[..., _JOINTS[s + a], :] - positions[..., _JOINTS[s + b], :], axis=-1
-            )
-            for s in ("l_", "r_")
-        ]
+        sides = [np.linalg.norm(joint(s + a) - joint(s + b), axis=-1) for s in ("l_", "r_")]
         return 0.5 * (sides[0] + sides[1])
 
-    trunk = np.linalg.norm(middle("shoulder") - middle("hip"), axis=-1)
+    shoulders = 0.5 * (joint("l_shoulder") + joint("r_shoulder"))
+    hips = 0.5 * (joint("l_hip") + joint("r_hip"))
+    trunk = np.linalg.norm(shoulders - hips, axis=-1)
     return (trunk + length("hip", "knee") + length("knee", "ankle")) / _CHAIN_OF_STATURE
 
 

@@ -24,6 +24,8 @@ from ses_gcn_ros.nodes.landmark_conversions import (
     sighting_from_msg,
 )
 from ses_gcn_ros.pose.association import Sighting
+from ses_gcn_ros.pose.calibration_files import CameraPlace, write_calibration
+from ses_gcn_ros.pose.camera import target_from_optical
 
 NAMES = ["left", "middle", "right"]
 BEGIN = 100.0
@@ -32,7 +34,7 @@ BEGIN = 100.0
 class Cameras:
     """Three cameras in the test's hands."""
 
-    def __init__(self, cell, shared_data: Path) -> None:
+    def __init__(self, cell, shared_data: Path, **parameters: str) -> None:
         motion = read_recording(shared_data / "motion" / "cmu.npz")
         self.rng = np.random.default_rng(12)
         self.scene = draw_scene(motion, self.rng, 3)
@@ -44,7 +46,7 @@ class Cameras:
         self.static = cell.publisher(TFMessage, "/tf_static", qos.STATIC_TRANSFORMS)
         self.skeletons = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
         self.reports = cell.listen(DiagnosticArray, "/diagnostics", 10)
-        cell.start("fusion_node", cameras=NAMES, target_frame="world")
+        cell.start("fusion_node", cameras=NAMES, target_frame="world", **parameters)
         cell.wait_for_listeners(*self.outlets, self.static)
 
     def stand(self) -> None:
@@ -131,6 +133,20 @@ def test_three_cameras_make_one_person_and_two_carry_on(cell, shared_data: Path)
     cell.wait_for(carried_on, "skeletons of two cameras")
     assert [person.person_id for person in cameras.skeletons[-1].skeletons] == ["p1"]
     cameras.told("camera left silent")
+
+
+def test_a_calibration_file_says_where_the_cameras_are_and_who_is_not_in_it(
+    cell, shared_data: Path, tmp_path: Path
+):
+    path = tmp_path / "cell.yaml"
+    pose = target_from_optical((0.0, 0.0, 1.5, 0.0, 0.0, 0.0))
+    places = [CameraPlace(name, f"{name}_optical_frame", pose, 0.1) for name in NAMES[:2]]
+    write_calibration(path, "world", places, "board")
+    cameras = Cameras(cell, shared_data, calibration=str(path))
+    cameras.show(0, (2,))
+    cameras.told("problem InputError 1")  # the third is not in the file
+    cameras.show(0, (0, 1))
+    cameras.answered(0)  # without any transform on /tf_static
 
 
 def test_what_is_missing_is_named_and_nothing_is_published(cell, shared_data: Path):

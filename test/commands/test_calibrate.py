@@ -1,0 +1,97 @@
+"""``ses-gcn calibrate``: boards in pictures to transforms in files, and a sentence for the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+import yaml
+from boards import picture_of
+from typer.testing import CliRunner
+
+from ses_gcn_ros.commands.calibrate import calibrate
+from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
+from ses_gcn_ros.pose.calibration_board import Board
+from ses_gcn_ros.pose.calibration_files import read_calibration
+from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.virtual_cameras import look_at
+
+app = typer.Typer()
+app.command()(calibrate)
+PLACES = {"left": (0.2, -1.2, 1.2), "right": (0.9, -1.0, 1.1)}
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures of a board from two cameras, and their intrinsics."""
+    folder = tmp_path_factory.mktemp("cell")
+    camera = camera_from_view(1280, 720, 65.0)
+    for name, place in PLACES.items():
+        view = View(camera, look_at(place, (0.35, 0.25, 0.0)))
+        (folder / name).mkdir()
+        cv2.imwrite(str(folder / name / "0.png"), picture_of(Board(7, 5, 0.1, 0.075), view))
+        intrinsics = {
+            "image_width": 1280,
+            "image_height": 720,
+            "distortion_model": "plumb_bob",
+            "camera_matrix": {"data": [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]},
+            "distortion_coefficients": {"data": [0.0] * 5},
+        }
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(intrinsics))
+    return folder
+
+
+def run(*arguments: object):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, SesGcnError):
+        raise result.exception
+    return result
+
+
+def cameras(cell: Path) -> list[str]:
+    words = []
+    for name in PLACES:
+        words += ["--camera", f"{name}={cell / name}"]
+        words += ["--intrinsics", f"{name}={cell / name}.yaml"]
+    return words
+
+
+BOARD = ("--board", "7x5", "--square", 0.1, "--marker", 0.075)
+
+
+def test_two_cameras_are_placed_by_a_board_at_its_place_in_the_cell(cell, tmp_path):
+    out, launch = tmp_path / "found.yaml", tmp_path / "found.launch.py"
+    arguments = ("-o", out, "--launch", launch, "--board-pose", "1 0 0.8 0 0 0", "--json")
+    result = run(*cameras(cell), *BOARD, *arguments)
+    assert result.exit_code == 0, result.output
+    assert sorted(json.loads(result.stdout)["cameras"]) == ["left", "right"]
+    frame, transforms = read_calibration(out)
+    assert frame == "world"
+    for name, place in PLACES.items():
+        found = transforms[f"{name}_optical_frame"][:3, 3]
+        np.testing.assert_allclose(found, np.add(place, (1.0, 0.0, 0.8)), atol=0.01)
+    assert "left_optical_frame" in launch.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (("--camera", "left"), ConfigError, "--camera is 'left'; it takes NAME=PATH"),
+        (("--camera", "left=a"), ConfigError, "camera 'left' has no intrinsics"),
+        (("--camera", "a=b", "--camera", "a=c"), ConfigError, "--camera names 'a' twice"),
+        (("CELL", "--board", "7"), ConfigError, "--board is '7'; it takes COLUMNSxROWS"),
+        (("CELL", "--board-pose", "1 2"), ConfigError, "--board-pose is '1 2'; it takes six"),
+        (("CELL", "--board", "9x6"), InputError, "camera 'left': none of 1 pictures shows"),
+        (("CELL", "--height", "17"), ConfigError, "--height is 17 m; it takes 1.0 to 2.5"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_leaves_nothing(cell, tmp_path, arguments, error, sentence):
+    words = [word for a in arguments for word in (cameras(cell) if a == "CELL" else [a])]
+    with pytest.raises(error, match=sentence):
+        run(*words, "-o", tmp_path / "found.yaml")
+    assert list(tmp_path.iterdir()) == []
