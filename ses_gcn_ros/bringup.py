@@ -83,7 +83,9 @@ def plan_workcell(
     if demo_robot:
         robot = DEMO_ROBOT
         plans.append(NodePlan("demo_robot"))
-    plans += [NodePlan("forecaster_node"), NodePlan("safety_node", robot)]
+    # What a recording teaches about the radius is nothing for the cell's next start.
+    recorded: Mapping[str, Value] = {"adaptive_state": "none"} if bag or video else {}
+    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", robot)]
     if bag:
         # The forecaster, the safety node and perhaps the recorder must hear the first message.
         source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}

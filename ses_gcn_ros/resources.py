@@ -41,3 +41,12 @@ def cache_folder() -> Path:
         return Path(chosen).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "ses_gcn_ros"
+
+
+def state_folder() -> Path:
+    """Folder of what nodes keep over restarts: $SES_GCN_STATE, else in the user's state."""
+    chosen = os.environ.get("SES_GCN_STATE")
+    if chosen:
+        return Path(chosen).expanduser()
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "ses_gcn_ros"

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.arrays import load_arrays
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.weights import write_atomically
+from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.skeleton import get_layout
 
 _LAYOUT = "chico15"

@@ -61,7 +61,7 @@ class ForecastConfig:
         maximum=2,
     )
     adaptive_memory: float = option(
-        20.0, "time constant of forgetting recent errors [s]", minimum=1, maximum=3600
+        10.0, "time constant of forgetting recent errors [s]", minimum=1, maximum=3600
     )
     adaptive_least: float = option(
         0.1, "least factor on the calibrated radius", minimum=0.01, maximum=1
@@ -70,7 +70,7 @@ class ForecastConfig:
         5.0, "largest factor on the calibrated radius", minimum=1, maximum=50
     )
     adaptive_state: str = option(
-        "", "file that keeps the radius over restarts; empty: in $SES_GCN_STATE or the user's"
+        "", "file that keeps the radius over restarts; empty: in the user's state; none: not kept"
     )
     coverage_band: float = option(
         0.03,

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.adaptive import AdaptiveRadius
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.history import History
+from ses_gcn_ros.forecast.outstanding import Outstanding
 from ses_gcn_ros.forecast.resample import Resampled, resample
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, convert, get_layout
 
@@ -72,6 +74,8 @@ class Forecaster:
         From `forecast.load`.
     config : ForecastConfig
         Limits and the fallback's radius.
+    adaptive : AdaptiveRadius, optional
+        Radius that follows what happens to the forecasts; the calibrated one if None.
 
     Attributes
     ----------
@@ -79,8 +83,12 @@ class Forecaster:
         For diagnostics.
     """
 
-    def __init__(self, engine: Engine, config: ForecastConfig) -> None:
+    def __init__(
+        self, engine: Engine, config: ForecastConfig, adaptive: AdaptiveRadius | None = None
+    ) -> None:
         self._engine = engine
+        self._adaptive = adaptive
+        self._outstanding: dict[str, Outstanding] = {}
         self._config = config
         self._joints = get_layout(engine.layout).joints
         self._histories: dict[str, History] = {}
@@ -128,9 +136,13 @@ class Forecaster:
                     "must rise"
                 )
             self._histories.clear()
-        self._stamp = stamp
+            self._outstanding.clear()
+        elapsed, self._stamp = stamp - self._stamp, stamp
         self._present = []
-        for name, positions in self._converted(skeletons):
+        converted = self._converted(skeletons)
+        if self._adaptive is not None:
+            self._learn(self._adaptive, converted, elapsed)
+        for name, positions in converted:
             if name not in self._histories:
                 self._histories[name] = History(len(self._joints), _CAPACITY)
             self._histories[name].append(stamp, positions)
@@ -141,7 +153,28 @@ class Forecaster:
             for name, history in self._histories.items()
             if history.stamps[-1] >= oldest
         }
+        self._outstanding = {n: o for n, o in self._outstanding.items() if n in self._histories}
         self.counts.people = len(self._present)
+
+    def _learn(
+        self,
+        adaptive: AdaptiveRadius,
+        seen: Sequence[tuple[str, NDArray[np.float32]]],
+        elapsed: float,
+    ) -> None:
+        """Hold what is seen against what was forecast for now."""
+        pairs = []
+        for name, positions in seen:
+            history = self._histories.get(name)
+            if name not in self._outstanding or history is None:
+                continue
+            before = history.stamps[-1], history.positions[-1]
+            if self._stamp - before[0] <= self._config.gap:
+                now = self._stamp, positions
+                pairs.append(self._outstanding[name].errors(before, now))
+        if pairs:
+            errors, issued = (np.stack(part) for part in zip(*pairs, strict=True))
+            adaptive.observe(errors, issued, elapsed)
 
     def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, NDArray[np.float32]]]:
         """Names and positions in the model's layout of everybody with a joint to show."""
@@ -198,6 +231,13 @@ class Forecaster:
     def _by_model(self, name: str, positions: NDArray[np.float32]) -> Forecast:
         engine = self._engine
         radius = self._fallback_radius if engine.radius is None else engine.radius
+        if self._adaptive is not None:
+            radius = self._adaptive.radius
+            if name not in self._outstanding:
+                self._outstanding[name] = Outstanding(
+                    engine.horizon, len(self._joints), 1 / engine.fps
+                )
+            self._outstanding[name].add(self._stamp, positions, self._adaptive.factor)
         return Forecast(
             person_id=name,
             layout=engine.layout,

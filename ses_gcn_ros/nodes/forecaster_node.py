@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import Engine, ForecastConfig, Forecaster, load
+from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster, load
+from ses_gcn_ros.forecast.keeper import RadiusKeeper
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
+from ses_gcn_ros.resources import state_folder
 
 
 class ForecasterNode(ManagedNode):
@@ -26,6 +29,7 @@ class ForecasterNode(ManagedNode):
         super().__init__("forecaster_node", ForecastConfig)
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
+        self.adaptive: AdaptiveRadius | None = None
 
     def configure(self) -> None:
         """Load the weights and build the engine."""
@@ -36,6 +40,18 @@ class ForecasterNode(ManagedNode):
             f"{self.engine.name}: {self.engine.observed} frames in, {self.engine.horizon} out "
             f"at {self.engine.fps:g} Hz"
         )
+        if config.adaptive and self.engine.radius is not None:
+            self.adaptive = AdaptiveRadius(self.engine.radius, self.engine.coverage, config)
+            self.keeper = RadiusKeeper(self.adaptive, self._state_file())
+            if self.keeper.problem:
+                self.get_logger().warning(self.keeper.problem)
+
+    def _state_file(self) -> Path | None:
+        chosen = self.config.adaptive_state
+        if chosen == "none":
+            return None
+        name = self.get_fully_qualified_name().strip("/").replace("/", ".")
+        return Path(chosen).expanduser() if chosen else state_folder() / f"{name}.npz"
 
     def activate(self) -> None:
         """Listen and publish."""
@@ -55,8 +71,10 @@ class ForecasterNode(ManagedNode):
         )
 
     def release(self) -> None:
-        """Give the weights' memory back."""
-        self.engine = self.forecaster = None
+        """Keep what was learnt and give the weights' memory back."""
+        if self.adaptive is not None:
+            self.keeper.close()
+        self.engine = self.forecaster = self.adaptive = None
 
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
@@ -66,7 +84,7 @@ class ForecasterNode(ManagedNode):
         assert self.engine is not None  # listening begins after configuring
         if self.forecaster is None or frame_id != self.frame_id:
             # Histories in another frame would look like a jump of everybody.
-            self.forecaster = Forecaster(self.engine, self.config)
+            self.forecaster = Forecaster(self.engine, self.config, self.adaptive)
             self.frame_id = frame_id
         people = skeletons_from_msg(message)
         self.forecaster.observe(to_seconds(message.header.stamp), people)
@@ -79,9 +97,11 @@ class ForecasterNode(ManagedNode):
         for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
             if publisher.get_subscription_count():
                 publisher.publish(board.show(message.header, draw()))
+        if self.adaptive is not None:
+            self.keeper.keep()
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
-        """People, forecasts and fallbacks."""
+        """People, forecasts, fallbacks, and how well the radius has held lately."""
         if self.engine is None:
             return DiagnosticStatus.WARN, "not configured", {}
         if self.forecaster is None:
@@ -92,9 +112,14 @@ class ForecasterNode(ManagedNode):
             "forecasts": counts.forecasts,
             "engine": self.engine.name,
             **{f"fallback {reason}": n for reason, n in counts.fallbacks.items()},
+            **(self.adaptive.report() if self.adaptive is not None else {}),
         }
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
+        if self.adaptive is not None:
+            concern = self.adaptive.warning() or self.keeper.problem
+            if concern:
+                return DiagnosticStatus.WARN, concern, values
         return DiagnosticStatus.OK, "forecasting", values
 
 

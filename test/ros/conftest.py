@@ -91,8 +91,9 @@ class Cell:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ros_domain() -> None:
+def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep this test process and its nodes to themselves."""
+    os.environ["SES_GCN_STATE"] = str(tmp_path_factory.mktemp("state"))
     os.environ.pop("ROS_DOMAIN_ID", None)
     os.environ.update(demo_environment())
 
