@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.event_handler import (
     QoSLivelinessChangedInfo,
     QoSRequestedDeadlineMissedInfo,
     QoSRequestedIncompatibleQoSInfo,
+    QoSSubscriptionMatchedInfo,
     SubscriptionEventCallbacks,
 )
 from sensor_msgs.msg import JointState
@@ -32,6 +34,8 @@ class SafetyInputs:
     node : ManagedNode
         Opens them while it is active.
     watch : SeparationMonitor
+    then : callable
+        Called after each message of forecasts, so that the answer need not wait for a timer.
 
     Raises
     ------
@@ -39,14 +43,18 @@ class SafetyInputs:
         If the message type of the trajectories is not installed.
     """
 
-    def __init__(self, node: ManagedNode, watch: SeparationMonitor) -> None:
+    def __init__(
+        self, node: ManagedNode, watch: SeparationMonitor, then: Callable[[], None]
+    ) -> None:
         self._node = node
+        self._then = then
         self._watch = watch
         config: SafetyConfig = watch.config
         self.frames = Frames(node, config.world_frame)
         self._heard: dict[str, Callable[[], int]] = {}
-        deadline = config.input_deadline or None
-        profile = qos.stream(config.reliability, deadline)
+        profile = qos.stream(config.reliability, config.input_deadline or None)
+        if config.input_lease:
+            profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
         self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
         self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
         if watch.joints and config.joint_states:
@@ -90,21 +98,30 @@ class SafetyInputs:
             limit = watch.config.input_deadline
             watch.fault(f"{source} deadline", f"{source} missed the deadline of {limit:.2f} s")
 
-        def on_liveliness(info: QoSLivelinessChangedInfo) -> None:
-            if info.alive_count > 0:
+        def on_matched(info: QoSSubscriptionMatchedInfo) -> None:
+            if info.current_count > 0:
                 watch.well(f"{source} publisher")
-            else:
+            elif info.total_count > 0:
                 watch.fault(f"{source} publisher", f"publisher of {source} gone")
 
+        def on_liveliness(info: QoSLivelinessChangedInfo) -> None:
+            if info.alive_count == 0 and info.not_alive_count > 0:
+                watch.fault(f"{source} liveliness", f"publisher of {source} not alive")
+            else:
+                watch.well(f"{source} liveliness")
+
         def on_incompatible(info: QoSRequestedIncompatibleQoSInfo) -> None:
-            policy = str(info.last_policy_kind).rsplit(".", 1)[-1].lower()
+            policy = str(info.last_policy_kind).lower().split("policy_")[-1]
             reason = f"publisher of {source} not heard: it offers an incompatible {policy}"
-            log.warning(f"{reason}; adapt the parameters reliability and input_deadline")
+            log.warning(
+                f"{reason}; adapt the parameters reliability, input_deadline and input_lease"
+            )
             watch.fault(f"{source} QoS", reason)
 
         return SubscriptionEventCallbacks(
             deadline=on_deadline if watch.config.input_deadline else None,
             liveliness=on_liveliness,
+            matched=on_matched,
             incompatible_qos=on_incompatible,
         )
 
@@ -127,6 +144,7 @@ class SafetyInputs:
             self._watch.fault("forecasts", f"forecasts unusable: {error}")
             raise
         self._watch.observe_forecasts(stamp, forecasts, self._node.now())
+        self._then()
 
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints into the prediction of the robot."""

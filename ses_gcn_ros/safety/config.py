@@ -204,6 +204,12 @@ class SafetyConfig:
         minimum=0,
         maximum=5,
     )
+    input_lease: float = option(
+        0.0,
+        "DDS liveliness lease asked of them [s]; 0: none; who offers none isn't heard",
+        minimum=0,
+        maximum=60,
+    )
     vanish_distance: float = option(
         1.5, "a person lost nearer than this is held where last seen [m]", minimum=0, maximum=20
     )

@@ -19,6 +19,12 @@ URDF = str(share_path("config", "demo", "cell.urdf"))
         ("safety_node", {"rate": "fast"}, "parameter 'rate' is 'fast'; it takes a double in"),
         ("safety_node", {"rate": 1.0e6}, "parameter 'rate' is 1000000.0; it takes a double in"),
         ("safety_node", {"robot_description": "/nowhere/r.urdf"}, "/nowhere/r.urdf"),
+        ("safety_node", {"robot_description": URDF, "zones": ["{name: a}"]}, "zone 'a': size is"),
+        (
+            "safety_node",
+            {"robot_description": URDF, "speed_scaling_input": "speed"},
+            "install the package control_msgs",
+        ),
         ("bag_player", {"bag": "/nowhere/bag"}, "/nowhere/bag"),
         ("bag_player", {"topics": "skeletons"}, "parameter 'topics' is 'skeletons'"),
         ("bag_recorder", {}, "parameter 'bag' is empty; give the folder"),

@@ -1,0 +1,31 @@
+"""The safety node hears the robot's joints and a planner, and survives nonsense from both."""
+
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from ses_gcn_ros.msg import SafetyState
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.resources import share_path
+
+
+def test_joints_and_plans_reach_the_prediction(cell):
+    urdf = str(share_path("config", "demo", "cell.urdf"))
+    cell.start("safety_node", robot_description=urdf, trajectory="planned")
+    states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+    joints = cell.publisher(JointState, "joint_states", qos.STREAM)
+    plans = cell.publisher(JointTrajectory, "planned", qos.STREAM)
+    problems = cell.listen(DiagnosticArray, "/diagnostics", qos.STREAM)
+    cell.wait_for_listeners(joints, plans)
+    joints.publish(JointState(name=["joint1"], position=[float("nan")]))
+    plans.publish(JointTrajectory(joint_names=["a", "b"]))
+
+    def counted():
+        values = [v for array in problems for s in array.status for v in s.values]
+        return [v for v in values if v.key == "problem InputError"]
+
+    cell.wait_for(counted, "the refused joint state in /diagnostics")
+    cell.wait_for(lambda: len(states) > 10, "states")
+    assert all(state.level == SafetyState.STOP for state in states)
