@@ -11,6 +11,7 @@ from ses_gcn_ros.commands import (
     ablation,
     bags,
     bench,
+    bench_pose,
     braking,
     calibrate,
     collisions,
@@ -65,6 +66,7 @@ for command in (
     braking.braking_study,
     soak.soak,
     bench.bench,
+    bench_pose.bench_pose,
 ):
     app.command()(command)
 

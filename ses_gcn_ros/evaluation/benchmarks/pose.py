@@ -1,0 +1,162 @@
+"""What the eyes cost: from an image message's bytes to everybody's skeleton, and its memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.evaluation.benchmarks.section import Column, Progress, Section, Value
+from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import PoseEstimator
+from ses_gcn_ros.pose.images import decode_image
+from ses_gcn_ros.pose.sources import VideoFile
+
+SIZES = ((640, 360), (1280, 720))
+MODELS = ("lite", "full", "heavy")
+_PERIOD = 0.04  # s between the frames' stamps
+_WARM_UP = 20  # frames
+_STEADY = 0.2  # share of the frames before memory is compared: caches fill first
+_HELD = 60  # frames of the video that are gone through again and again
+
+
+def run(
+    quick: bool, progress: Progress, video: Path | None = None, models: Sequence[str] = MODELS
+) -> Section:
+    """Every model at 640×360 and 1280×720.
+
+    Parameters
+    ----------
+    quick : bool
+        40 frames each instead of 300.
+    progress : callable
+        Told what comes next.
+    video : Path, optional
+        Video of a person; without a person only the detector would be timed, so there is no
+        measurement without a video.
+    models : sequence of str
+        Names or paths of pose landmarkers.
+    """
+    rows: list[dict[str, Value]] = []
+    notes: list[str] = []
+    if video is None:
+        notes.append("the eyes were not measured: name a video of a person with --video")
+        models = ()
+    for model in models:
+        for size in SIZES:
+            progress(f"pose {model}, {size[0]}×{size[1]}")
+            try:
+                rows.append(measure(str(video), model, size, frames=40 if quick else 300))
+            except ModelError as error:
+                notes.append(f"{Path(model).stem} was not measured: {error}")
+                break
+    return Section(
+        name="pose",
+        title="Eyes, on the CPU",
+        about="From the bytes of an image message to everybody's skeleton: decoding, landmarks, "
+        "placement, identity and smoothing, one image after the other.",
+        columns=[
+            Column("model", "model"),
+            Column("size", "size"),
+            Column("rate", "images/s", 1, 1),
+            Column("median", "median ms", 1e3, 1),
+            Column("p99", "p99 ms", 1e3, 1),
+            Column("seen", "people", 1, 2),
+        ],
+        rows=rows,
+        notes=notes,
+    )
+
+
+def measure(
+    video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
+) -> dict[str, Value]:
+    """Time one model on one size of image.
+
+    Parameters
+    ----------
+    video : str
+        Video of people, scaled to the size.
+    model : str
+        Name or path of a pose landmarker.
+    size : (int, int)
+        Width and height of the images [px].
+    frames : int
+        Number of images that are timed.
+    **settings
+        Further fields of `PoseConfig`.
+
+    Returns
+    -------
+    dict
+        ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
+        people per image, ``memory_growth`` [bytes] of the process from a fifth of the way to
+        the end, and ``memory`` [bytes] at the end; None where the system does not say.
+
+    Raises
+    ------
+    InputError
+        If the video can't be read.
+    ModelError
+        If the model can't be had.
+    """
+    width, height = size
+    camera = camera_from_view(width, height, 60.0)
+    pictures = _pictures(video, size)
+    estimator = PoseEstimator(PoseConfig(model=model, **settings))
+    durations = np.zeros(frames)
+    seen = 0
+    before = None
+    try:
+        for number in range(-_WARM_UP, frames):
+            data = next(pictures)
+            start = time.perf_counter()
+            rgb = decode_image(data, height, width, "bgr8", 3 * width)
+            people = estimator.process(1.0 + _PERIOD * (number + _WARM_UP), rgb, camera)
+            if number >= 0:
+                durations[number] = time.perf_counter() - start
+                seen += len(people)
+            if number == int(_STEADY * frames):
+                before = resident_memory()
+        after = resident_memory()
+    finally:
+        estimator.close()
+    return {
+        "model": Path(model).stem,
+        "size": f"{width}×{height}",
+        "frames": frames,
+        "rate": float(frames / durations.sum()),
+        "median": float(np.median(durations)),
+        "p99": float(np.percentile(durations, 99)),
+        "seen": seen / frames,
+        "memory": after,
+        "memory_growth": None if before is None or after is None else after - before,
+    }
+
+
+def resident_memory() -> int | None:
+    """Memory of this process that is in use [bytes]; None where the system does not say."""
+    try:
+        fields = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmRSS"))
+
+
+def _pictures(video: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Bytes of BGR images of a size: the video's first frames, forth and back without a leap."""
+    frames: list[NDArray[np.uint8]] = []
+    for frame in VideoFile(video):
+        scaled = np.asarray(cv2.resize(frame.rgb, size), np.uint8)
+        frames.append(np.ascontiguousarray(scaled[..., ::-1]).ravel())
+        if len(frames) == _HELD:
+            break
+    return cycle(frames + frames[-2:0:-1])
