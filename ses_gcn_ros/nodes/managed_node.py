@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
@@ -19,6 +19,7 @@ from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
 from ses_gcn_ros.nodes.conversions import to_seconds
+from ses_gcn_ros.nodes.executor import DirectExecutor
 from ses_gcn_ros.nodes.parameters import declare, read
 
 HIGHEST_DOMAIN = 232  # DDS-RTPS 9.6.1: beyond it the port numbers run out
@@ -82,8 +83,8 @@ class ManagedNode(LifecycleNode):
     def while_active(self, entity: Any) -> Any:
         """Close a subscription, publisher or timer when the node is deactivated."""
         kind = type(entity).__name__.lower()
-        for word in ("subscription", "publisher", "timer", "service"):
-            if word in kind:
+        for word in ("subscription", "publisher", "timer", "service", "guard_condition"):
+            if word.replace("_", "") in kind:
                 self._open.append((getattr(self, f"destroy_{word}"), entity))
                 return entity
         raise TypeError(f"don't know how to close a {kind}")
@@ -242,7 +243,7 @@ def _start_middleware(args: list[str] | None) -> Executor:
         raise ConfigError(f"ROS_DOMAIN_ID is '{domain}'; it takes 0 to {HIGHEST_DOMAIN}")
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        return SingleThreadedExecutor()
+        return DirectExecutor()
     except RuntimeError as error:  # RCLError: an unreadable parameter file, a malformed argument
         reason = str(error).split(", at /")[0].replace("\n", " ")
         raise ConfigError(f"ROS 2 does not start: {reason}") from error

@@ -57,7 +57,7 @@ class SafetyNode(ManagedNode):
         )
 
     def activate(self) -> None:
-        """Begin stopped, listen, and publish at a fixed rate."""
+        """Begin stopped, listen, and publish at least at a fixed rate."""
         config = self.config
         self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf)
         self.assessment: Assessment | None = None
@@ -83,10 +83,11 @@ class SafetyNode(ManagedNode):
         self.drawings = self.while_active(
             self.create_publisher(MarkerArray, "markers/safety", qos.STREAM)
         )
-        self.inputs = SafetyInputs(self, self.watch)
+        self.news = self.while_active(self.create_guard_condition(self.answer))
+        self.inputs = SafetyInputs(self, self.watch, self.news.trigger)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
-        self.while_active(self.create_timer(period, self.tick, clock=STEADY))
+        self.timer = self.while_active(self.create_timer(period, self.tick, clock=STEADY))
 
     def deactivate(self) -> None:
         """Leave the robot stopped."""
@@ -104,6 +105,11 @@ class SafetyNode(ManagedNode):
         response.success, response.message = self.watch.enable(request.data, self.now())
         self.get_logger().warning(f"enable {request.data}: {response.message}")
         return response
+
+    def answer(self) -> None:
+        """Assess what has come, at once and once, and a period later again if nothing else does."""
+        self.timer.reset()
+        self.tick()
 
     def tick(self) -> None:
         """Assess and publish; whatever goes wrong in here stops the robot."""
