@@ -40,6 +40,9 @@ def params(
     ] = "",
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a parameter file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print tables for a document.")
+    ] = False,
 ) -> None:
     """List the parameters of the nodes, or print a parameter file with their defaults.
 
@@ -53,9 +56,20 @@ def params(
         print(yaml.safe_dump(_parameter_file(chosen), sort_keys=False), end="")
     elif as_json:
         print(json.dumps({name: _rows(kind) for name, kind in chosen.items()}, indent=2))
+    elif as_markdown:
+        print("\n".join(markdown(kind) for kind in chosen.values()), end="")
     else:
         for name, kind in chosen.items():
             Console().print(_table(name, kind))
+
+
+def markdown(kind: type[Any]) -> str:
+    """Table of a configuration's options for a document."""
+    lines = ["| parameter | default | allowed | what |", "| --- | --- | --- | --- |"]
+    for row in _rows(kind):
+        default = json.dumps(row["default"])
+        lines.append(f"| `{row['name']}` | {default} | {_allowed(row)} | {row['description']} |")
+    return "\n".join(lines) + "\n"
 
 
 def _parameter_file(chosen: dict[str, type[Any]]) -> dict[str, Any]:
@@ -84,8 +98,11 @@ def _rows(kind: type[Any]) -> list[dict[str, Any]]:
 def _table(name: str, kind: type[Any]) -> Table:
     table = Table("parameter", "default", "allowed", "what", title=name, title_justify="left")
     for row in _rows(kind):
-        allowed = ", ".join(row.get("choices", ()))
-        if "minimum" in row or "maximum" in row:
-            allowed = f"{row.get('minimum', '')} … {row.get('maximum', '')}".strip()
-        table.add_row(row["name"], json.dumps(row["default"]), allowed, row["description"])
+        table.add_row(row["name"], json.dumps(row["default"]), _allowed(row), row["description"])
     return table
+
+
+def _allowed(row: dict[str, Any]) -> str:
+    if "minimum" in row or "maximum" in row:
+        return f"{row.get('minimum', '')} … {row.get('maximum', '')}".strip()
+    return ", ".join(row.get("choices", ()))

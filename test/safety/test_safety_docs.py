@@ -1,0 +1,37 @@
+"""docs/safety.md lists what there is: every parameter as it is, examples that work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ses_gcn_ros.commands.parameters import markdown
+from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.safety.entries import read_entries
+from ses_gcn_ros.safety.robots import FurtherRobot, Tool
+from ses_gcn_ros.safety.zones import Zone, read_zones
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", [SafetyConfig, Zone, Tool, FurtherRobot])
+def test_every_parameter_is_listed_as_it_is(kind):
+    """When this fails: `ses-gcn params safety_node --markdown`."""
+    assert markdown(kind) in TEXT
+
+
+def test_the_examples_are_ones_that_the_node_takes():
+    block = TEXT.split("    zones:\n", 1)[1].split("\n\n", 1)[0]
+    assert [zone.name for zone in read_zones(re.findall(r'"(.*)"', block), "world")] == [
+        "door",
+        "pit",
+        "cart",
+        "shelf",
+    ]
+    (tool,) = re.findall(r'^    tools: \["(.*)"\]$', TEXT, re.MULTILINE)
+    (robot,) = re.findall(r'^    more_robots: \["(.*)"\]$', TEXT, re.MULTILINE)
+    assert read_entries("tools", [tool], Tool)[0].model().names == ("gripper",)
+    assert read_entries("more_robots", [robot], FurtherRobot)[0].frame_prefix == "left_"
