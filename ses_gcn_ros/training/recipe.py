@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from ses_gcn_ros.config import build, option
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.skeleton import get_layout
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,15 @@ def _check(recipe: Recipe) -> None:
     """Check what ranges alone can't."""
     name, data, plan = recipe.name, recipe.data, recipe.training
     recipe.model.check()
+    try:
+        joints = len(get_layout(recipe.model.layout).joints)
+    except InputError as error:
+        raise ConfigError(f"recipe '{name}': {error}") from error
+    if joints != recipe.model.joints:
+        raise ConfigError(
+            f"recipe '{name}' gives {recipe.model.joints} joints; layout {recipe.model.layout} has "
+            f"{joints}"
+        )
     if not data.held_out_subjects and not data.held_out_every:
         raise ConfigError(
             f"recipe '{name}' keeps nothing from training; give data.held_out_subjects or "

@@ -32,8 +32,20 @@ class Source(Protocol):
 
 
 def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> Source:
-    """Source that a recipe asks for: on a grid where it counts epochs, else at random."""
+    """Source that a recipe asks for: on a grid where it counts epochs, else at random.
+
+    Raises
+    ------
+    InputError
+        If a sequence has another layout than the network, or none is as long as a window.
+    """
     config, plan = recipe.model, recipe.training
+    foreign = next((s for s in sequences if s.layout != config.layout), None)
+    if foreign is not None:
+        raise InputError(
+            f"sequence '{foreign.name}' has layout {foreign.layout}; recipe '{recipe.name}' trains "
+            f"on {config.layout}"
+        )
     length = config.observed + config.horizon
     if plan.epochs:
         return GridSource(sequences, length, config.fps, recipe.data.stride, plan.batch, plan.seed)

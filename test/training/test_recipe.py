@@ -31,6 +31,8 @@ def test_recipes_that_ship_load(name):
         ({"model": []}, "keeps nothing from training"),
         ({"model": [1]}, "section 'model' of recipe 'r' is no mapping"),
         ({"model": {}, "data": {}}, "keeps nothing from training"),
+        ({"model": {"joints": 22}}, "gives 22 joints; layout chico15 has 15"),
+        ({"model": {"layout": "octopus"}}, "octopus"),
         ("text", "is no mapping of sections"),
     ],
 )

@@ -61,6 +61,11 @@ def test_no_window_at_all_is_refused():
         GridSource([numbered("s", 9)], 10, 25.0, 1, 4, 0)
 
 
+def test_motion_of_another_layout_is_refused():
+    with pytest.raises(InputError, match=r"layout chico15; recipe 'sesgcn_h36m' trains on h36m22"):
+        make_source([numbered("s", 60)], load_recipe("sesgcn_h36m"))
+
+
 def test_rates_fall_at_milestones_or_as_a_cosine():
     stepped = Schedule(TrainingRecipe(epochs=4, milestones=(1, 3), warm_up=1), per_epoch=10)
     assert stepped.steps == 40
