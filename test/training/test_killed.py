@@ -48,7 +48,7 @@ def test_a_run_killed_at_random_moments_gives_the_weights_of_one_left_alone(shar
             *("some.npz", "tiny.yaml", "alone.safetensors", "alone.csv")
         }
     last = start(recipe, data, killed)
-    assert last.wait(timeout=120) == 0
+    assert last.wait(timeout=240) == 0
     assert killed.read_bytes() == alone.read_bytes()
     assert log.read_bytes() == alone.with_suffix(".csv").read_bytes()
 

@@ -46,7 +46,7 @@ def test_two_processes_give_what_one_gives_with_the_same_batch(data, tmp_path):
     errors = tmp_path / "errors.txt"
     process = start(recipe, data, both, processes=2, log=errors)
     one = train(load_recipe(str(recipe)), read_recording(data), alone)
-    assert process.wait(timeout=120) == 0, errors.read_text()[-3000:]
+    assert process.wait(timeout=240) == 0, errors.read_text()[-3000:]
     two = forecast.read_weights(both)
     # Biases before a normalisation change nothing but wander: answers are compared, not tensors.
     answers = [answers_of(weights, data) for weights in (one, two)]
