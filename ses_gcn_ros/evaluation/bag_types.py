@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from rosbags.interfaces import (
     Qos,
@@ -22,6 +22,15 @@ from ses_gcn_ros.resources import share_path
 
 _LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
 _FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
+
+
+class RawMessage(NamedTuple):
+    """One message as it went over the network: topic, type, time of recording [ns], CDR bytes."""
+
+    topic: str
+    type: str
+    stamp: int
+    data: bytes
 
 
 class Topics(dict[str, str]):

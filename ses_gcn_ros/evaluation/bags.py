@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.evaluation.bag_types import Topics, offered_qos, typestore
-
-PathLike = str | Path
-
-
-class RawMessage(NamedTuple):
-    """One message as it went over the network: topic, type, time of recording [ns], CDR bytes."""
-
-    topic: str
-    type: str
-    stamp: int
-    data: bytes
+from ses_gcn_ros.evaluation.bag_reader import PathLike, open_bag
+from ses_gcn_ros.evaluation.bag_types import RawMessage, Topics, offered_qos, typestore
 
 
 class Message(NamedTuple):
@@ -149,61 +136,6 @@ class BagWriter:
         )
 
 
-class OpenBag:
-    """A bag that is being read; made by `open_bag`."""
-
-    def __init__(self, path: Path, reader: AnyReader) -> None:
-        self.path = path
-        self._reader = reader
-        connections = reader.connections
-        self.topics = Topics({each.topic: each.msgtype for each in connections})
-        self.counts = Counter[str]()
-        for each in connections:
-            self.counts[each.topic] += each.msgcount
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Times of recording of the first and of the last message [ns]."""
-        return self._reader.start_time, self._reader.end_time - 1
-
-    def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
-        """Messages in the order of their recording, not decoded.
-
-        Topics that are not asked for are not read, however large they are.
-
-        Parameters
-        ----------
-        names : mapping of str to str
-            Full name of each topic wanted, and the name that its messages are to carry.
-        """
-        wanted = [each for each in self._reader.connections if each.topic in names]
-        messages = iter(self._reader.messages(wanted) if wanted else ())  # none would mean all
-        while True:
-            with _damage(self.path):
-                found = next(messages, None)
-            if found is None:
-                return
-            connection, stamp, data = found
-            yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
-
-    def decode(self, entry: RawMessage) -> Any:
-        """Content of a message, with the definitions the bag carries.
-
-        Raises
-        ------
-        BagError
-            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package, or
-            the bytes are no message of it.
-        """
-        if entry.type not in self._reader.typestore.fielddefs:
-            raise BagError(
-                f"topic '{entry.topic}' of bag '{self.path}' has the type '{entry.type}', whose "
-                "definition is neither in the bag nor known here"
-            )
-        with _damage(self.path):
-            return self._reader.deserialize(entry.data, entry.type)
-
-
 def topics_of(path: PathLike) -> Topics:
     """Topics of a bag and their types.
 
@@ -252,53 +184,6 @@ def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Messag
 
 def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:
     return {there.resolve(topic): topic for topic in wanted} or {topic: topic for topic in there}
-
-
-@contextlib.contextmanager
-def open_bag(path: PathLike) -> Iterator[OpenBag]:
-    """Open a bag for reading.
-
-    Raises
-    ------
-    BagError
-        If the bag is missing, truncated or no bag.
-    """
-    path = Path(path)
-    if not path.exists():
-        incomplete = path.with_name(f"{path.name}.incomplete")
-        hint = f"; an interrupted recording lies in '{incomplete}'" if incomplete.exists() else ""
-        raise BagError(f"bag '{path}' does not exist{hint}")
-    with contextlib.ExitStack() as stack:
-        with _damage(path):
-            reader = AnyReader([_storage(path)], default_typestore=typestore())
-            stack.enter_context(reader)
-        yield OpenBag(path, reader)
-
-
-@contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Say of whatever breaks in here, and of nothing else, that the bag is damaged."""
-    try:
-        yield
-    except BagError:
-        raise
-    except Exception as error:  # the library meets damaged files with whatever breaks first
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}") from error
-
-
-def _storage(path: Path) -> Path:
-    """Return the path itself, or the one recording in a folder that lacks its metadata."""
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-        if len(files) != 1:
-            raise BagError(
-                f"'{path}' is no bag: it has no metadata.yaml and {len(files)} mcap or db3 files"
-            )
-        return files[0]
-    if path.is_file() and path.suffix not in (".mcap", ".db3"):
-        raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
-    return path
 
 
 def _unused(path: Path) -> Path:

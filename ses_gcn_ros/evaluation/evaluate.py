@@ -13,7 +13,7 @@ import numpy as np
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import BagError, ConfigError
-from ses_gcn_ros.evaluation.bags import OpenBag, PathLike, open_bag
+from ses_gcn_ros.evaluation.bag_reader import AnyBag, PathLike, open_bag
 from ses_gcn_ros.evaluation.offline.collision_scores import CollisionScores
 from ses_gcn_ros.evaluation.offline.demo_robot import ObedientRobot
 from ses_gcn_ros.evaluation.offline.events import Event, Events, description_of, find_topics
@@ -141,7 +141,7 @@ def make_plan(path: Path, options: Options) -> Plan:
     return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems)
 
 
-def _people_of(bag: OpenBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
+def _people_of(bag: AnyBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
     wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
     return iter(Events(bag, topics, options.naming, options.safety.world_frame, wanted))
 

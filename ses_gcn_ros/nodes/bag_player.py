@@ -9,7 +9,8 @@ from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
 
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.evaluation.bags import RawMessage, read_raw, topics_of
+from ses_gcn_ros.evaluation.bag_types import RawMessage
+from ses_gcn_ros.evaluation.bags import read_raw, topics_of
 from ses_gcn_ros.evaluation.playback import Playback, PlayerConfig
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.bags import open_bag
+from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.offline.events import Event, Events, find_topics
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.monitoring import Watch

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.evaluation.adapters import ADAPTED, HriBodies, adapt
 from ses_gcn_ros.evaluation.bag_messages import NANO, forecasts_from_message, to_seconds
-from ses_gcn_ros.evaluation.bag_types import Topics
-from ses_gcn_ros.evaluation.bags import OpenBag, RawMessage
+from ses_gcn_ros.evaluation.bag_reader import AnyBag
+from ses_gcn_ros.evaluation.bag_types import RawMessage, Topics
 from ses_gcn_ros.evaluation.offline.transform_codec import decode_transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
@@ -100,7 +100,7 @@ def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
     return found
 
 
-def description_of(bag: OpenBag, topics: Mapping[str, str]) -> str:
+def description_of(bag: AnyBag, topics: Mapping[str, str]) -> str:
     """URDF that was recorded in a bag; empty if none was."""
     names = {there: ours for there, ours in topics.items() if ours == "robot_description"}
     return next((str(bag.decode(entry).data) for entry in bag.raw(names)), "")
@@ -111,7 +111,7 @@ class Events:
 
     Parameters
     ----------
-    bag : OpenBag
+    bag : AnyBag
     topics : mapping
         From `find_topics`.
     naming : Naming
@@ -123,7 +123,7 @@ class Events:
 
     def __init__(
         self,
-        bag: OpenBag,
+        bag: AnyBag,
         topics: Mapping[str, str],
         naming: Naming,
         world: str,

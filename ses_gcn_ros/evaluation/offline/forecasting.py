@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.evaluation.offline.events import Event
-from ses_gcn_ros.forecast import Engine, ForecastConfig, Forecaster
+from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster
 
 
 def with_forecasts(
@@ -14,10 +14,15 @@ def with_forecasts(
 ) -> Iterator[Event]:
     """Events with a "forecasts" event behind each "people" event, and none that was recorded.
 
+    An adaptive radius begins as it was calibrated, so that a replay gives the same every time.
+
     Skeletons that the forecaster refuses stay: the safety monitor judges them by itself, as its
     node does. A "refused" event says why there is no forecast.
     """
-    forecaster = Forecaster(engine, config)
+    adaptive = None
+    if config.adaptive and engine.radius is not None:
+        adaptive = AdaptiveRadius(engine.radius, engine.coverage, config)
+    forecaster = Forecaster(engine, config, adaptive)
     frame_id = ""
     for event in events:
         if event.kind == "forecasts":
@@ -31,7 +36,8 @@ def with_forecasts(
                 raise InputError("skeletons came without a frame_id; set it to a frame with z up")
             if observation.frame_id != frame_id:
                 # Histories in another frame would look like a jump of everybody.
-                forecaster, frame_id = Forecaster(engine, config), observation.frame_id
+                forecaster = Forecaster(engine, config, adaptive)
+                frame_id = observation.frame_id
             forecaster.observe(observation.stamp, observation.people)
         except InputError as error:
             yield event._replace(kind="refused", content=("forecaster", str(error)))

@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 
 from ses_gcn_ros.evaluation.bag_messages import NANO, skeletons_message
+from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.bag_types import message
-from ses_gcn_ros.evaluation.bags import BagWriter, open_bag
+from ses_gcn_ros.evaluation.bags import BagWriter
 from ses_gcn_ros.evaluation.offline.events import Events, find_topics
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.transform_codec import encode_transforms

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ses_gcn_ros.errors import SesGcnError
-from ses_gcn_ros.evaluation.bags import open_bag
+from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.offline.events import Event, Events, find_topics
 from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
