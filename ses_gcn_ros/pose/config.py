@@ -33,8 +33,12 @@ class PoseConfig:
 
     mode: str = option(
         "monocular",
-        "where the third dimension comes from: the landmarks alone, or a depth image",
-        choices=("monocular", "rgbd"),
+        "where the third dimension comes from: the landmarker's own estimate, a depth image, or "
+        "a network that lifts the joints of the last images",
+        choices=("monocular", "rgbd", "lifting"),
+    )
+    lifting_weights: str = option(
+        "", "weights file for mode 'lifting'; empty: the SemGCN that ships"
     )
     depth_tolerance: float = option(
         0.02, "greatest difference in time of colour and depth [s]", minimum=0.0, maximum=0.5

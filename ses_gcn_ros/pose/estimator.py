@@ -43,7 +43,7 @@ class PoseEstimator:
         self._camera: Camera | None = None
 
         self._placer = make_placer(config)
-        height = config.body_height if config.mode == "monocular" else 0.0
+        height = config.body_height if config.mode in ("monocular", "lifting") else 0.0
 
         def make_memory() -> tuple[SizeKeeper, LimbKeeper, OneEuroFilter]:
             return (
@@ -133,7 +133,7 @@ class PoseEstimator:
         depth: NDArray[np.float32] | None,
     ) -> list[Skeleton]:
         layout, wanted = self._placer.layout, self._config.layout
-        placed = self._placer.place(landmarks, camera, depth)
+        placed = self._placer.place(stamp, landmarks, camera, depth)
         known = np.isfinite(placed.ray_sigma)
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = target_from_camera[:3, :3], target_from_camera[:3, 3]

@@ -34,6 +34,8 @@ def place(
     rays: NDArray[np.float64],
     weights: NDArray[np.float64],
     size_known: bool = False,
+    *,
+    upright: bool = False,
 ) -> Placement:
     """Find the translation that makes each person's joints project to where they are seen.
 
@@ -52,6 +54,8 @@ def place(
         Trust in each joint, 0 for one that is not seen.
     size_known : bool
         Whether the person's true size is known; else the spread of adult stature limits the depth.
+    upright : bool
+        Whether the landmarks' axes are the camera's own already, so that nothing is turned.
     """
     weights = np.where(np.isfinite(rays).all(-1), weights, 0.0)
     rays = np.where(np.isfinite(rays), rays, 0.0)

@@ -9,14 +9,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.models.lifting_weights import read_lifting_weights
 from ses_gcn_ros.pose.camera import Camera
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned
+from ses_gcn_ros.pose.image_history import ImageHistory
 from ses_gcn_ros.pose.landmarker import Landmarks
+from ses_gcn_ros.pose.lifting import Lifter
 from ses_gcn_ros.pose.placement import place
 from ses_gcn_ros.pose.rgbd import place_with_depth
+from ses_gcn_ros.skeleton import mapping
 
+_LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
 
 
@@ -55,9 +60,16 @@ class Placer(Protocol):
     needs_depth: bool
 
     def place(
-        self, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+        self,
+        stamp: float,
+        landmarks: Landmarks,
+        camera: Camera,
+        depth: NDArray[np.float32] | None,
     ) -> Placed:
-        """Place everybody found in an image; `depth` (H, W) [m] is registered to it."""
+        """Place everybody found in the image of time `stamp` [s].
+
+        `depth` (H, W) [m] is registered to the image.
+        """
         ...
 
 
@@ -71,7 +83,11 @@ class MonocularPlacer:
         self._config = config
 
     def place(
-        self, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+        self,
+        stamp: float,
+        landmarks: Landmarks,
+        camera: Camera,
+        depth: NDArray[np.float32] | None,
     ) -> Placed:
         """Place everybody by the landmarks alone."""
         pixels, visibility = landmarks.pixels, landmarks.visibility
@@ -94,7 +110,11 @@ class DepthPlacer:
         self._config = config
 
     def place(
-        self, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+        self,
+        stamp: float,
+        landmarks: Landmarks,
+        camera: Camera,
+        depth: NDArray[np.float32] | None,
     ) -> Placed:
         """Place everybody who has depth."""
         if depth is None:
@@ -114,9 +134,62 @@ class DepthPlacer:
         return Placed(positions, confidence, _DEPTH_SIGMA * distance)
 
 
+class LiftingPlacer:
+    """Joints of the last images lifted by a trained network, which learned bodies from motion.
+
+    It needs no landmarks in metres, so that any detector of joints in the image would do.
+    """
+
+    layout = "chico15"
+    needs_depth = False
+
+    def __init__(self, config: PoseConfig) -> None:
+        self._config = config
+        self._lifter = Lifter(
+            read_lifting_weights(config.lifting_weights) if config.lifting_weights else None
+        )
+        if self._lifter.layout != self.layout:
+            raise ConfigError(
+                f"lifting weights '{config.lifting_weights}' are for layout "
+                f"{self._lifter.layout}; mode 'lifting' takes {self.layout}"
+            )
+        self._history = ImageHistory(self._lifter.frames, _LIFTING_FPS)
+        self._joints = mapping("mediapipe33", self.layout)
+
+    def place(
+        self,
+        stamp: float,
+        landmarks: Landmarks,
+        camera: Camera,
+        depth: NDArray[np.float32] | None,
+    ) -> Placed:
+        """Place everybody by where the joints were in the last images."""
+        pixels = landmarks.pixels
+        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
+        seen = inside & (landmarks.visibility >= self._config.min_visibility)
+        visibility = np.where(seen, landmarks.visibility, 0.0)
+        # A joint that is made of several is seen when all of them are.
+        made_of = self._joints > 0.0
+        confidence = np.where(made_of, visibility[:, None, :], 1.0).min(axis=-1)
+        rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
+        rays = np.where(confidence[..., None] > 0.0, self._joints @ rays, np.nan)
+        past, trust = self._history.add(stamp, rays, confidence)
+        joints = self._lifter.lift(past, trust)
+        lifted: NDArray[np.bool_] = np.isfinite(joints).all(axis=(1, 2))
+        placed = place(
+            np.where(lifted[:, None, None], joints, 0.0),
+            rays,
+            np.where(lifted[:, None], confidence, 0.0),
+            size_known=self._config.body_height > 0.0,
+            upright=True,
+        )
+        return Placed(placed.positions, confidence, placed.ray_sigma)
+
+
 _PLACERS: dict[str, Callable[[PoseConfig], Placer]] = {
     "monocular": MonocularPlacer,
     "rgbd": DepthPlacer,
+    "lifting": LiftingPlacer,
 }
 
 

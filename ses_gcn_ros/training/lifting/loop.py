@@ -31,6 +31,7 @@ from ses_gcn_ros.training.lifting.views import as_training, see
 from ses_gcn_ros.training.optimisation import Schedule, make_optimiser
 from ses_gcn_ros.training.split import split
 
+_SHARED_VIEW = 8  # windows that a virtual camera sees; one each takes as long as the network
 Progress = Callable[[int, float], None]  # step, mean loss since the last call [m]
 
 
@@ -88,7 +89,7 @@ def train_lifter(
         windows = augment.resize(windows, rng, recipe.model.layout, views.size, views.proportions)
         low, high = views.noise
         features, joints = as_training(
-            see(windows, rng, (low, high), views.outliers, views.missing)
+            see(windows, rng, (low, high), views.outliers, views.missing, group=_SHARED_VIEW)
         )
         for group in optimiser.param_groups:
             group["lr"] = schedule.learning_rate(step)

@@ -14,13 +14,22 @@ from ses_gcn_ros.models.lifting_config import LiftingConfig
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.recipe import DataRecipe, TrainingRecipe
 
-# What the paper takes away from its network (CVPR 2019, Tab. 2), and the baseline to beat.
+# What the paper takes away from its network (CVPR 2019, Tab. 2), the fully connected baseline, and
+# what each looks like without what we add to the paper.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "semgcn": {},
     "no_nonlocal": {"nonlocal_blocks": False},
     "no_semgconv": {"semantic": False},
     "resgcn": {"semantic": False, "nonlocal_blocks": False},
     "linear": {"kind": "linear", "width": 1024, "blocks": 2, "dropout": 0.5},
+    "published": {"identity": False, "flat": False},
+    "one_image": {"frames": 1},
+    "linear_one_image": {
+        "kind": "linear",
+        "width": 1024,
+        "blocks": 2,
+        "dropout": 0.5,
+        "frames": 1,
+    },
 }
 
 
@@ -78,7 +87,8 @@ def load_lifting_recipe(name: str) -> LiftingRecipe:
     if not path.is_file():
         known = sorted(file.stem for file in share_path("config", "lifting").glob("*.yaml"))
         raise ConfigError(
-            f"there is no lifting recipe '{name}'; known are {', '.join(known)}, or give a .yaml file"
+            f"there is no lifting recipe '{name}'; known are {', '.join(known)}, or give a .yaml "
+            "file"
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -105,7 +115,8 @@ def variant(recipe: LiftingRecipe, name: str) -> LiftingRecipe:
     """
     if name not in VARIANTS:
         raise ConfigError(f"there is no variant '{name}'; known are {', '.join(VARIANTS)}")
-    return replace(recipe, model=replace(recipe.model, **VARIANTS[name]))
+    model = replace(recipe.model, **VARIANTS[name])
+    return replace(recipe, name=f"{recipe.name}_{name}", model=model)
 
 
 def values(recipe: LiftingRecipe) -> dict[str, str]:

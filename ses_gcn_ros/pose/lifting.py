@@ -1,0 +1,135 @@
+"""From joints in the image of one camera to joints in space, by a trained network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.models.lifting_weights import LiftingWeights, build_lifter, read_lifting_weights
+
+DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "semgcn_workcell.safetensors"
+MIN_JOINTS = 4  # seen in the last image, to lift it at all
+_FARTHEST = 6.0  # clip for joints far from the body, in units of the body's mean extent
+
+
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """People's joints as a network takes them: about the person, as seen looking straight at it.
+
+    Attributes
+    ----------
+    features : NDArray, shape (N, J, 3 F + 1), float32
+        Per image two coordinates and 1, or zeros for a joint not seen; then the body's extent.
+    camera_from_facing : NDArray, shape (N, 3, 3)
+        Rotation that turns the optical axis to the person; it undoes what the place in the image
+        does to how a body looks (as in CLIFF, Li et al., ECCV 2022).
+    """
+
+    features: NDArray[np.float32]
+    camera_from_facing: NDArray[np.float64]
+
+
+def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> Framed:
+    """Frame joints for a network.
+
+    Parameters
+    ----------
+    rays : NDArray, shape (N, F, J, 2)
+        Joints in F images one after the other, undistorted, at unit depth.
+    seen : NDArray, shape (N, F, J)
+        Which of them were found; at least one in the last image.
+    """
+    found = np.where(seen[..., None], rays, np.nan)
+    centre = np.nanmedian(found[:, -1], axis=1)
+    axis = np.concatenate([centre, np.ones((len(centre), 1))], axis=1)
+    camera_from_facing = _rotation_to(axis / np.linalg.norm(axis, axis=1, keepdims=True))
+    homogeneous = np.concatenate([found, np.ones((*found.shape[:-1], 1))], axis=-1)
+    turned = homogeneous @ camera_from_facing[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        facing = turned[..., :2] / np.where(turned[..., 2:] > 0.0, turned[..., 2:], np.nan)
+    extent = np.nanmean(np.abs(facing[:, -1]), axis=(1, 2))
+    extent = np.maximum(extent, 1e-3)[:, None, None, None]
+    scaled = np.clip(facing / extent, -_FARTHEST, _FARTHEST)
+    there = np.isfinite(scaled).all(axis=-1, keepdims=True)
+    per_image = np.concatenate([np.where(there, scaled, 0.0), there], axis=-1)  # (N, F, J, 3)
+    people, _, joints = seen.shape
+    features = np.moveaxis(per_image, 1, 2).reshape(people, joints, -1)
+    size = np.broadcast_to(np.log(extent[:, 0]) + 2.0, (people, joints, 1))  # about zero at 3 m
+    return Framed(np.concatenate([features, size], axis=-1, dtype=np.float32), camera_from_facing)
+
+
+class Lifter:
+    """Lifts people seen by one camera.
+
+    Parameters
+    ----------
+    weights : LiftingWeights, optional
+        The network; by default the one that ships.
+    """
+
+    def __init__(self, weights: LiftingWeights | None = None) -> None:
+        import torch
+
+        self.weights = weights or read_lifting_weights(DEFAULT_WEIGHTS)
+        self._network = build_lifter(self.weights)
+        self._torch = torch
+
+    @property
+    def frames(self) -> int:
+        """Images that it looks at."""
+        return self.weights.config.frames
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self._network.parameters())
+
+    @property
+    def layout(self) -> str:
+        """Joints that it takes and gives."""
+        return self.weights.config.layout
+
+    def lift(
+        self, rays: NDArray[np.float64], confidence: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Joints in space about the root.
+
+        Parameters
+        ----------
+        rays : NDArray, shape (N, F, J, 2)
+            Joints in the last F images, oldest first, undistorted, at unit depth.
+        confidence : NDArray, shape (N, F, J)
+            0 for a joint that was not found.
+
+        Returns
+        -------
+        NDArray, shape (N, J, 3)
+            Positions in the last image [m], axes of the optical frame, the root at zero; NaN for a
+            person of whom it shows fewer than four joints.
+        """
+        seen = (confidence > 0.0) & np.isfinite(rays).all(axis=-1)
+        enough = seen[:, -1].sum(axis=1) >= MIN_JOINTS
+        joints = np.full((len(rays), rays.shape[2], 3), np.nan)
+        if not enough.any():
+            return joints
+        framed = frame_rays(rays[enough], seen[enough])
+        with self._torch.inference_mode():
+            answer = self._network(self._torch.from_numpy(framed.features)).double().numpy()
+        answer = answer - answer[:, :1]
+        joints[enough] = answer @ framed.camera_from_facing.transpose(0, 2, 1)
+        return joints
+
+
+def _rotation_to(axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shortest rotations (N, 3, 3) of the optical axis onto unit vectors (N, 3)."""
+    x, y, z = axes.T
+    scale = 1.0 / (1.0 + z)
+    rows = [
+        [1.0 - x * x * scale, -x * y * scale, x],
+        [-x * y * scale, 1.0 - y * y * scale, y],
+        [-x, -y, z],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
