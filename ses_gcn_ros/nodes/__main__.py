@@ -21,9 +21,18 @@ def make_node(executable: str) -> ManagedNode:
     return node
 
 
+def make_nodes(executables: list[str]) -> list[ManagedNode]:
+    """Nodes of a process, connected where they need no messages between them."""
+    from ses_gcn_ros.nodes.composition import compose
+
+    nodes = {executable: make_node(executable) for executable in executables}
+    compose(nodes)
+    return list(nodes.values())
+
+
 if __name__ == "__main__":
     process.prepare()
     from ses_gcn_ros.nodes.managed_node import run
 
     executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
-    run(lambda: [make_node(executable) for executable in executables])
+    run(lambda: make_nodes(executables))

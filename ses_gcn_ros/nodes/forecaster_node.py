@@ -14,6 +14,7 @@ from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecas
 from ses_gcn_ros.forecast.keeper import RadiusKeeper
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.composition import ForecastSource
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
@@ -27,6 +28,7 @@ class ForecasterNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("forecaster_node", ForecastConfig)
+        self.source = ForecastSource()
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
         self.adaptive: AdaptiveRadius | None = None
@@ -87,9 +89,12 @@ class ForecasterNode(ManagedNode):
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive)
             self.frame_id = frame_id
         people = skeletons_from_msg(message)
-        self.forecaster.observe(to_seconds(message.header.stamp), people)
+        stamp = to_seconds(message.header.stamp)
+        self.forecaster.observe(stamp, people)
         forecasts = self.forecaster.forecast()
-        self.forecasts.publish(forecasts_to_msg(message.header.stamp, frame_id, forecasts))
+        self.source.hand_over(frame_id, stamp, forecasts)
+        if not self.source.connected or self.forecasts.get_subscription_count():
+            self.forecasts.publish(forecasts_to_msg(message.header.stamp, frame_id, forecasts))
         drawings = (
             lambda: skeleton_markers(people),
             lambda: forecast_markers(forecasts),

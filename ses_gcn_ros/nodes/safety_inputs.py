@@ -19,6 +19,7 @@ from sensor_msgs.msg import JointState
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.composition import ForecastSource, HandedForecasts
 from ses_gcn_ros.nodes.conversions import forecasts_from_msg, skeletons_from_msg, to_seconds
 from ses_gcn_ros.nodes.frames import Frames
 from ses_gcn_ros.nodes.managed_node import ManagedNode
@@ -36,6 +37,8 @@ class SafetyInputs:
     watch : SeparationMonitor
     then : callable
         Called after each message of forecasts, so that the answer need not wait for a timer.
+    source : ForecastSource, optional
+        Of a forecaster in the same process, whose forecasts then need no messages.
 
     Raises
     ------
@@ -44,10 +47,14 @@ class SafetyInputs:
     """
 
     def __init__(
-        self, node: ManagedNode, watch: SeparationMonitor, then: Callable[[], None]
+        self,
+        node: ManagedNode,
+        watch: SeparationMonitor,
+        then: Callable[[], None],
+        source: ForecastSource | None = None,
     ) -> None:
         self._node = node
-        self._then = then
+        self._then, self._source = then, source
         self._watch = watch
         config: SafetyConfig = watch.config
         self.frames = Frames(node, config.world_frame)
@@ -56,7 +63,10 @@ class SafetyInputs:
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
         self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
-        self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
+        if source is None:
+            self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
+        else:
+            source.connect(node.guarded(self.on_handed_forecasts))
         if watch.joints and config.joint_states:
             handler = node.guarded(self.on_joint_states)
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
@@ -69,6 +79,12 @@ class SafetyInputs:
             node.while_active(
                 node.create_subscription(kind, config.trajectory, handler, qos.STREAM)
             )
+
+    def close(self) -> None:
+        """Stop listening to what does not end with the node's subscriptions."""
+        self.frames.close()
+        if self._source is not None:
+            self._source.connect(None)
 
     def publishers(self) -> dict[str, int]:
         """How many publishers each stream of people has."""
@@ -129,7 +145,7 @@ class SafetyInputs:
         """Take everybody to the world frame and into the monitor."""
         stamp = to_seconds(message.header.stamp)
         try:
-            people = self._to_world(message, skeletons_from_msg(message), stamp)
+            people = self._to_world(message.header.frame_id, skeletons_from_msg(message), stamp)
         except InputError as error:
             self._watch.fault("skeletons", f"skeletons unusable: {error}")
             raise
@@ -137,9 +153,19 @@ class SafetyInputs:
 
     def on_forecasts(self, message: msg.ForecastArray) -> None:
         """Take the forecasts to the world frame and into the monitor."""
-        stamp = to_seconds(message.header.stamp)
         try:
-            forecasts = self._to_world(message, forecasts_from_msg(message), stamp)
+            forecasts = forecasts_from_msg(message)
+        except InputError as error:
+            self._watch.fault("forecasts", f"forecasts unusable: {error}")
+            raise
+        stamp = to_seconds(message.header.stamp)
+        self.on_handed_forecasts(HandedForecasts(message.header.frame_id, stamp, forecasts))
+
+    def on_handed_forecasts(self, handed: HandedForecasts) -> None:
+        """Take forecasts that are no message, or none any more."""
+        stamp = handed.stamp
+        try:
+            forecasts = self._to_world(handed.frame_id, handed.forecasts, stamp)
         except InputError as error:
             self._watch.fault("forecasts", f"forecasts unusable: {error}")
             raise
@@ -173,8 +199,7 @@ class SafetyInputs:
             self._node.monitor.fail(type(error).__name__)
             self._watch.fault("robot", str(error))
 
-    def _to_world(self, message: Any, entries: Sequence[Any], stamp: float) -> list[Any]:
-        frame = message.header.frame_id
+    def _to_world(self, frame: str, entries: Sequence[Any], stamp: float) -> list[Any]:
         return [
             dataclasses.replace(
                 entry,

@@ -13,6 +13,7 @@ from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.composition import ForecastSource
 from ses_gcn_ros.nodes.conversions import state_to_msg, to_time
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
@@ -42,6 +43,7 @@ class SafetyNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("safety_node", SafetyConfig)
+        self.forecast_source: ForecastSource | None = None
 
     def configure(self) -> None:
         """Read robots, zones and what else can be wrong before anything moves."""
@@ -84,14 +86,14 @@ class SafetyNode(ManagedNode):
             self.create_publisher(MarkerArray, "markers/safety", qos.STREAM)
         )
         self.news = self.while_active(self.create_guard_condition(self.answer))
-        self.inputs = SafetyInputs(self, self.watch, self.news.trigger)
+        self.inputs = SafetyInputs(self, self.watch, self.news.trigger, self.forecast_source)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.timer = self.while_active(self.create_timer(period, self.tick, clock=STEADY))
 
     def deactivate(self) -> None:
         """Leave the robot stopped."""
-        self.inputs.frames.close()
+        self.inputs.close()
         self.publish_stop("safety node deactivated")
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
