@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import BagError, ConfigError
 
 _BEGIN = 1.0  # s, stamp of the first frame: in ROS, 0 means that there is no time
 _PLACES = "X Y Z ROLL PITCH YAW"
@@ -45,13 +45,14 @@ def pose(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bag.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Turn a video into a bag of skeletons.
+    """Turn a video into a bag of skeletons; a run that was interrupted continues.
 
     Example: ses-gcn pose cell.mp4 -o cell_bag --target-frame world
     --camera-pose '3 0 1.5 0 0.1 3.14' --overlay cell_skeletons.mp4
     """
-    from ses_gcn_ros.evaluation.bag_messages import NANO, Observation, skeletons_message
+    from ses_gcn_ros.evaluation.bag_messages import Observation, write_skeletons
     from ses_gcn_ros.evaluation.bags import BagWriter
+    from ses_gcn_ros.evaluation.video_journal import WARM_UP, Renaming, VideoJournal
     from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.pose.estimator import PoseEstimator
@@ -76,29 +77,43 @@ def pose(
     frame_id = config.target_frame or config.camera_frame
     frames = VideoFile(str(video), clock=lambda: _BEGIN)
     camera = camera_from_view(frames.width, frames.height, config.field_of_view)
-    seen: Counter[str] = Counter()
-    counts: Counter[int] = Counter()
+    if out.exists() and not overwrite:
+        raise BagError(f"'{out}' exists; choose another name or add --overwrite")
+    run = settings | {"size": video.stat().st_size, "changed": video.stat().st_mtime}
     with ExitStack() as stack:
         estimator = PoseEstimator(config)
         stack.callback(estimator.close)
         drawing = overlay and OverlayVideo(overlay, camera.width, camera.height, frames.fps)
         if drawing:
             stack.enter_context(drawing)
-        writer = stack.enter_context(BagWriter(out, overwrite=overwrite))
         progress = stack.enter_context(_progress(quiet=as_json))
-        for frame in progress.track(frames, total=frames.frames or None, description=video.name):
+        journal = stack.enter_context(VideoJournal(out.with_name(f".{out.name}.journal"), run))
+        resumed = len(journal.frames)
+        names = Renaming(journal.frames)
+        total = frames.frames or None
+        for index, frame in enumerate(progress.track(frames, total=total, description=video.name)):
+            if index < resumed - WARM_UP:
+                continue
             people = estimator.process(frame.stamp, frame.rgb, camera, target_from_camera)
-            observation = Observation(frame.stamp, frame_id, people)
-            writer.write_message(
-                "/skeletons", round(frame.stamp * NANO), skeletons_message(observation)
-            )
-            if drawing:
-                drawing.write(draw_skeletons(frame.rgb, people, camera, target_from_camera))
-            counts[len(people)] += 1
-            seen.update(person.person_id for person in people)
+            if index < resumed:
+                names.learn(people, journal.frames[index].people)
+                continue
+            journal.append(Observation(frame.stamp, frame_id, names.apply(people)))
+        if drawing:
+            pictures = VideoFile(str(video))
+            for observation, frame in zip(journal.frames, pictures, strict=False):
+                drawing.write(
+                    draw_skeletons(frame.rgb, observation.people, camera, target_from_camera)
+                )
+        with BagWriter(out, overwrite=overwrite) as writer:
+            write_skeletons(writer, "/skeletons", journal.frames)
+        journal.remove()
+    counts = Counter(len(observation.people) for observation in journal.frames)
+    seen = Counter(person.person_id for o in journal.frames for person in o.people)
     summary = {
         "out": str(out),
         "frames": counts.total(),
+        "resumed_after": resumed,
         "frames_by_people": {str(n): counts[n] for n in sorted(counts)},
         "frames_by_person": dict(seen.most_common()),
         "frame_id": frame_id,

@@ -15,8 +15,11 @@ pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 from ses_gcn_ros.commands.pose import pose
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
-from ses_gcn_ros.evaluation.bag_messages import observation_from_message
+from ses_gcn_ros.evaluation.bag_messages import Observation, observation_from_message
 from ses_gcn_ros.evaluation.bags import read_messages
+from ses_gcn_ros.evaluation.video_journal import Renaming
+from ses_gcn_ros.pose.estimator import PoseEstimator
+from ses_gcn_ros.skeleton import Skeleton
 
 app = typer.Typer()
 app.command()(pose)
@@ -68,6 +71,55 @@ def test_every_frame_becomes_a_message_and_a_picture(clip, model, tmp_path):
     difference = np.abs(drawn.read()[1].astype(int) - original.read()[1])
     assert (difference.max(axis=-1) > 60).sum() > 200
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "drawn.mp4"]
+
+
+def test_an_interrupted_run_continues_with_the_same_identities(clip, model, tmp_path, monkeypatch):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(clip, "-o", whole, "--model", model, "--max-people", 1)
+    process, calls = PoseEstimator.process, []
+
+    def fail_later(self, *arguments, **named):
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return process(self, *arguments, **named)
+
+    monkeypatch.setattr(PoseEstimator, "process", fail_later)
+    assert run(clip, "-o", cut, "--model", model, "--max-people", 1).exit_code != 0
+    assert not cut.exists()
+    [journal] = [path for path in tmp_path.iterdir() if path.name == ".cut.journal"]
+    journal.write_bytes(journal.read_bytes()[:-5])  # as a power cut would leave it
+
+    result = run(clip, "-o", cut, "--model", model, "--max-people", 1, "--json")
+    assert json.loads(result.stdout)["resumed_after"] == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "whole"]
+    once, twice = (
+        [observation_from_message(m.content) for m in read_messages(bag, ["/skeletons"])]
+        for bag in (whole, cut)
+    )
+    assert len(once) == len(twice) == 12
+    for a, b in zip(once, twice, strict=True):
+        assert a.stamp == b.stamp
+        assert [p.person_id for p in a.people] == [p.person_id for p in b.people] == ["p1"]
+        np.testing.assert_allclose(a.people[0].positions, b.people[0].positions, atol=0.02)
+
+
+def test_a_journal_of_other_settings_is_not_continued(clip, model, tmp_path):
+    journal = tmp_path / ".bag.journal"
+    journal.write_bytes(b'{"video": "another"}\n' + bytes(100))
+    result = run(clip, "-o", tmp_path / "bag", "--model", model, "--max-people", 1, "--json")
+    assert json.loads(result.stdout)["resumed_after"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+def test_who_was_there_before_keeps_the_name_and_who_is_new_gets_an_unused_one():
+    def person(name: str, x: float) -> Skeleton:
+        return Skeleton(name, "chico15", np.full((15, 3), x, np.float32), np.ones(15, np.float32))
+
+    names = Renaming([Observation(1.0, "world", [person("p1", 0.0), person("p4", 2.0)])])
+    names.learn([person("p1", 2.05), person("p2", 9.0)], [person("p1", 0.0), person("p4", 2.0)])
+    renamed = names.apply([person("p1", 2.1), person("p2", 9.0), person("p3", 5.0)])
+    assert [p.person_id for p in renamed] == ["p4", "p5", "p6"]
 
 
 @pytest.mark.parametrize(
