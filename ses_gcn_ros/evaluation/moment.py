@@ -87,14 +87,15 @@ def moment_at(replay: Replay, at: float) -> Moment:
     about, states = replay.about, replay.states
     people = _people(replay, frame)
     ends = np.asarray(replay.robot[frame], np.float64)
-    robot = None
+    robot: Capsules | None = None
     if ends.size and np.isfinite(ends).all():
-        robot = (ends[:, 0], ends[:, 1], np.asarray(about.link_radii))
+        robot = (ends[:, 0], ends[:, 1], np.asarray(about.link_radii, np.float64))
     closest, distance = None, np.inf
-    for person in people if robot is not None else []:
-        pair, gap = _closest(person.limbs, robot)
-        if gap < distance:
-            closest, distance = pair, gap
+    if robot is not None:
+        for person in people:
+            pair, gap = _closest(person.limbs, robot)
+            if gap < distance:
+                closest, distance = pair, gap
     said = int(np.searchsorted(states.time, at + 1e-6, side="right")) - 1
     return Moment(
         at=at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,32 +14,18 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from ses_gcn_ros.evaluation.moment import Capsules, Moment, Person
+from ses_gcn_ros.evaluation.plot_stage import BELOW, Box, Stage, View, stage_for
 from ses_gcn_ros.evaluation.plot_style import Theme, headline, styled
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
 Colour = str | tuple[float, ...]
 
-_MARGIN = 0.3  # m around what is drawn
-_BELOW = 0.3  # m under the floor, for the scale
 _ARC = np.linspace(-np.pi / 2, np.pi / 2, 15)
 _LEGS = ("knee", "ankle", "toe", "toe_base", "small_toe", "heel")
 
 
-@dataclass(frozen=True)
-class View:
-    """A direction to look from: rows of `axes` are right, up and towards the eye."""
-
-    name: str
-    axes: Array
-    from_above: bool
-
-    def project(self, points: NDArray[np.floating]) -> Array:
-        """Points (..., 3) as right, up and nearness [m]."""
-        return np.asarray(points @ self.axes.T, dtype=np.float64)
-
-
-def scene_figure(moment: Moment, theme: Theme, title: str) -> Figure:
+def scene_figure(moment: Moment, theme: Theme, title: str, stage: Stage | None = None) -> Figure:
     """Draw a moment from above and from the side.
 
     Parameters
@@ -49,27 +34,24 @@ def scene_figure(moment: Moment, theme: Theme, title: str) -> Figure:
     theme : Theme
     title : str
         What makes the moment worth a picture.
+    stage : Stage, optional
+        What both views show; by default what this moment needs.
 
     Returns
     -------
     Figure
-        Both views have the same scale; the side view looks across the line from the robot to the
-        nearest person.
+        Both views have the same scale.
     """
-    x, y = _line_of_sight(moment)
-    above = View("from above", np.eye(3), from_above=True)
-    side = View("from the side", np.array([[x, y, 0], [0, 0, 1], [y, -x, 0]]), from_above=False)
-    boxes = [_extent(moment, above), _extent(moment, side)]
-    height = max(top - bottom for _, _, bottom, top in boxes)
-    boxes[0] = _heighten(boxes[0], height, share_below=0.5)
-    boxes[1] = _heighten(boxes[1], height, share_below=0.0)
-    widths = [right - left for left, right, _, _ in boxes]
+    stage = stage or stage_for([moment])
+    widths = [right - left for left, right, _, _ in stage.boxes]
+    _, _, bottom, top = stage.boxes[0]
+    height = top - bottom
     page, head = 10.0, 0.72  # inches
     scale = (page - 0.35) / (sum(widths) + 0.12)
     with styled(theme):
         figure = Figure(figsize=(page, height * scale + head + 0.1))
         left = 0.15
-        for view, box, width in zip((above, side), boxes, widths, strict=True):
+        for view, box, width in zip(stage.views, stage.boxes, widths, strict=True):
             wide, high = figure.get_size_inches()
             inches = width * scale, height * scale
             axes = figure.add_axes((left / wide, 0.1 / high, inches[0] / wide, inches[1] / high))
@@ -78,42 +60,6 @@ def scene_figure(moment: Moment, theme: Theme, title: str) -> Figure:
         rest = "  ·  ".join(part for part in (f"{moment.at:.2f} s", moment.reason) if part)
         headline(figure, theme, title, rest, moment.level)
     return figure
-
-
-def _line_of_sight(moment: Moment) -> Array:
-    """Horizontal unit vector from the robot to the nearest person; x where one is missing."""
-    if moment.robot is None or not moment.people:
-        return np.array([1.0, 0.0])
-    base = moment.robot[0][0, :2]
-    offsets = [np.nanmean(person.positions[:, :2], axis=0) - base for person in moment.people]
-    offset = min(offsets, key=lambda v: float(np.hypot(*v)))
-    length = float(np.hypot(*offset))
-    return np.asarray(offset / length if length > 0.05 else [1.0, 0.0])
-
-
-Box = tuple[float, float, float, float]
-
-
-def _extent(moment: Moment, view: View) -> Box:
-    """Left, right, bottom and top of what has to be seen, with a margin."""
-    clouds: list[NDArray[np.floating]] = [person.positions for person in moment.people]
-    clouds += [person.ahead.reshape(-1, 3) for person in moment.people]
-    clouds += [] if moment.robot is None else moment.robot[:2]
-    points = np.concatenate([np.zeros((1, 3)), *clouds])
-    points = view.project(points[np.isfinite(points).all(axis=1)])
-    low, high = points.min(axis=0) - _MARGIN, points.max(axis=0) + _MARGIN
-    return (
-        float(low[0]),
-        float(high[0]),
-        float(low[1] if view.from_above else -_BELOW),
-        float(high[1]),
-    )
-
-
-def _heighten(box: Box, height: float, share_below: float) -> Box:
-    left, right, bottom, top = box
-    more = height - (top - bottom)
-    return left, right, bottom - share_below * more, top + (1 - share_below) * more
 
 
 def _draw(axes: Axes, moment: Moment, view: View, box: Box, theme: Theme) -> None:
@@ -150,7 +96,7 @@ def _ground(axes: Axes, box: Box, theme: Theme, view: View) -> None:
         axes.hlines(np.arange(np.ceil(bottom * 2) / 2, top, 0.5), left, right, theme.grid, lw=0.6)
         return
     axes.plot([left, right], [0, 0], color=theme.quiet, lw=0.8, zorder=0)
-    y = -0.6 * _BELOW
+    y = -0.6 * BELOW
     axes.plot([right - 1.0, right], [y, y], color=theme.ink, lw=1.4, solid_capstyle="butt")
     axes.text(right - 1.06, y, "1 m", ha="right", va="center", size=8.5)
 
