@@ -4,11 +4,9 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
 
 from ses_gcn_ros.bringup import plan_workcell
-from ses_gcn_ros.nodes.launching import make_nodes, with_exit_handlers
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.nodes.launching import make_nodes, rviz_node, with_exit_handlers
 
 ARGUMENTS = {
     "namespace": ("", "Namespace of the cell; several cells run side by side in their own."),
@@ -40,12 +38,7 @@ def _nodes(context: LaunchContext) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, nodes and RViz."""
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        arguments=["-d", str(share_path("config", "workcell.rviz"))],
-        condition=IfCondition(LaunchConfiguration("rviz")),
-    )
+    rviz = rviz_node(IfCondition(LaunchConfiguration("rviz")))
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()

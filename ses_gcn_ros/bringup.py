@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ses_gcn_ros.errors import ConfigError
@@ -106,6 +106,17 @@ def plan_workcell(
 def _time(plan: NodePlan, clock: Mapping[str, Value]) -> Mapping[str, Value]:
     # The player makes the clock, it doesn't follow it.
     return {} if plan.executable == "bag_player" else clock
+
+
+def with_robot(plans: Sequence[NodePlan], urdf: str) -> list[NodePlan]:
+    """The plans, with the safety node told which robot to watch; as they are without one."""
+    told: Mapping[str, Value] = {"robot_description": urdf} if urdf else {}
+    return [
+        replace(plan, parameters={**plan.parameters, **told})
+        if plan.executable == "safety_node"
+        else plan
+        for plan in plans
+    ]
 
 
 def plan_demo(record: Path, *, video: str = "", rate: float = 1.0) -> list[NodePlan]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from launch import Action
-from launch.actions import EmitEvent, RegisterEventHandler
+from launch import Action, Condition
+from launch.actions import EmitEvent, ExecuteProcess, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
+from launch.events import Shutdown, matches_action
+from launch.events.process import SignalProcess
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from ses_gcn_ros.bringup import NodePlan, params_path
+from ses_gcn_ros.resources import share_path
+
+_SETTLE = "2"  # s that ros2 bag play waits for the nodes to listen
 
 
 def shutdown(reason: str) -> Action:
@@ -35,8 +42,41 @@ def make_nodes(
     }
 
 
+def rviz_node(condition: Condition) -> Node:
+    """RViz on the cell of the launch argument ``namespace``, with the saved view."""
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", str(share_path("config", "workcell.rviz"))],
+        condition=condition,
+    )
+
+
+def play_bag(bag: str | Path, *, rate: str, namespace: str) -> ExecuteProcess:
+    """``ros2 bag play`` with a clock: people into the namespace, the rest as it was recorded."""
+    command = ["ros2", "bag", "play", str(bag), "--clock", "100", "--rate", rate]
+    command += ["--delay", _SETTLE, "--topics", "/skeletons", "/tf", "/tf_static"]
+    if namespace:
+        command += ["--remap", f"/skeletons:=/{namespace.strip('/')}/skeletons"]
+    return ExecuteProcess(cmd=command, output="both")
+
+
+def reported_at_the_end(
+    nodes: Mapping[str, ExecuteProcess], *, source: str, report: ExecuteProcess
+) -> list[Action]:
+    """Nodes whose recording is closed when `source` ends, then reported; then all is over."""
+    recorder = nodes["bag_recorder"]
+    close = EmitEvent(
+        event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(recorder))
+    )
+    reported = OnProcessExit(target_action=report, on_exit=[shutdown("the report is written")])
+    on_exit = {source: [close], "bag_recorder": [report]}
+    return [RegisterEventHandler(reported), *with_exit_handlers(nodes, on_exit)]
+
+
 def with_exit_handlers(
-    nodes: Mapping[str, Node], on_exit: Mapping[str, Sequence[Action]] | None = None
+    nodes: Mapping[str, ExecuteProcess], on_exit: Mapping[str, Sequence[Action]] | None = None
 ) -> list[Action]:
     """The nodes, and what happens when one of them ends.
 
