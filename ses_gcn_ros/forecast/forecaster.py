@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.adaptive import AdaptiveRadius
+from ses_gcn_ros.forecast.baselines import latest_motion
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.history import History
 from ses_gcn_ros.forecast.outstanding import Outstanding
-from ses_gcn_ros.forecast.resample import Resampled, resample
+from ses_gcn_ros.forecast.resample import Resampled, resample_people
 from ses_gcn_ros.skeleton import Skeleton, check_skeleton, convert, get_layout
 
 _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
+
+_Sighting = tuple[float, NDArray[np.float32]]  # stamp [s], positions (J, 3) [m]
+_Pair = tuple[Outstanding, _Sighting, _Sighting]  # forecasts, and two sightings in a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,7 @@ class Forecaster:
         self._joints = get_layout(engine.layout).joints
         self._histories: dict[str, History] = {}
         self._present: list[str] = []
+        self._unlearnt: tuple[list[_Pair], float] = [], 0.0
         self._stamp = -np.inf
         self.counts = Counts()
         seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
@@ -137,11 +142,12 @@ class Forecaster:
                 )
             self._histories.clear()
             self._outstanding.clear()
+        self.learn()
         elapsed, self._stamp = stamp - self._stamp, stamp
         self._present = []
         converted = self._converted(skeletons)
         if self._adaptive is not None:
-            self._learn(self._adaptive, converted, elapsed)
+            self._unlearnt = self._pairs(converted), elapsed
         for name, positions in converted:
             if name not in self._histories:
                 self._histories[name] = History(len(self._joints), _CAPACITY)
@@ -156,25 +162,29 @@ class Forecaster:
         self._outstanding = {n: o for n, o in self._outstanding.items() if n in self._histories}
         self.counts.people = len(self._present)
 
-    def _learn(
-        self,
-        adaptive: AdaptiveRadius,
-        seen: Sequence[tuple[str, NDArray[np.float32]]],
-        elapsed: float,
-    ) -> None:
-        """Hold what is seen against what was forecast for now."""
-        pairs = []
+    def learn(self) -> None:
+        """Hold what was seen last against what was forecast for then.
+
+        The next observation does it otherwise; called between the two, it delays no forecast.
+        """
+        pairs, elapsed = self._unlearnt
+        self._unlearnt = [], 0.0
+        if self._adaptive is not None and pairs:
+            results = [outstanding.errors(before, now) for outstanding, before, now in pairs]
+            errors, issued = (np.stack(part) for part in zip(*results, strict=True))
+            self._adaptive.observe(errors, issued, elapsed)
+
+    def _pairs(self, seen: Sequence[tuple[str, NDArray[np.float32]]]) -> list[_Pair]:
+        """Of everybody seen twice in a row: forecasts, and both sightings."""
+        pairs: list[_Pair] = []
         for name, positions in seen:
             history = self._histories.get(name)
             if name not in self._outstanding or history is None:
                 continue
-            before = history.stamps[-1], history.positions[-1]
+            before = history.stamps[-1], history.positions[-1].copy()
             if self._stamp - before[0] <= self._config.gap:
-                now = self._stamp, positions
-                pairs.append(self._outstanding[name].errors(before, now))
-        if pairs:
-            errors, issued = (np.stack(part) for part in zip(*pairs, strict=True))
-            adaptive.observe(errors, issued, elapsed)
+                pairs.append((self._outstanding[name], before, (self._stamp, positions)))
+        return pairs
 
     def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, NDArray[np.float32]]]:
         """Names and positions in the model's layout of everybody with a joint to show."""
@@ -195,7 +205,7 @@ class Forecaster:
 
     def forecast(self) -> list[Forecast]:
         """Forecast everybody present at the last observation."""
-        resampled = {name: self._resample(self._histories[name]) for name in self._present}
+        resampled = self._resample()
         ready = [name for name, result in resampled.items() if result.history is not None]
         histories = [result.history for result in resampled.values() if result.history is not None]
         answers = (
@@ -212,21 +222,39 @@ class Forecaster:
         self.counts.forecasts += len(forecasts)
         return forecasts
 
-    def _resample(self, history: History) -> Resampled:
+    def _resample(self) -> dict[str, Resampled]:
+        """Histories of everybody present on the model's grid.
+
+        Who was seen at the same times is resampled together.
+        """
         engine, config = self._engine, self._config
-        result = resample(
-            history.stamps,
-            history.positions,
-            engine.observed,
-            engine.fps,
-            gap=config.gap,
-            joint_gap=config.joint_gap,
-            kind=config.interpolation,
-        )
-        if result.history is not None and result.unseen.any() and not engine.unseen_joints:
-            joint = self._joints[int(np.argmax(result.unseen))]
-            return Resampled(None, result.unseen, f"joint unseen: {joint}")
-        return result
+        span = (engine.observed - 1) / engine.fps + 2 * max(config.gap, config.joint_gap)
+        groups: dict[bytes, list[str]] = {}
+        recent = {}
+        for name in self._present:
+            recent[name] = self._histories[name].since(self._stamp - span)
+            groups.setdefault(recent[name][0].tobytes(), []).append(name)
+        resampled: dict[str, Resampled] = {}
+        for names in groups.values():
+            together = resample_people(
+                recent[names[0]][0],
+                np.stack([recent[name][1] for name in names], axis=1),
+                engine.observed,
+                engine.fps,
+                gap=config.gap,
+                joint_gap=config.joint_gap,
+                kind=config.interpolation,
+            )
+            for name, result in zip(names, together, strict=True):
+                resampled[name] = self._checked(result)
+        return {name: resampled[name] for name in self._present}
+
+    def _checked(self, result: Resampled) -> Resampled:
+        """Result, or why the network can't take it."""
+        if result.history is None or self._engine.unseen_joints or not result.unseen.any():
+            return result
+        joint = self._joints[int(np.argmax(result.unseen))]
+        return Resampled(None, result.unseen, f"joint unseen: {joint}")
 
     def _by_model(self, name: str, positions: NDArray[np.float32]) -> Forecast:
         engine = self._engine
@@ -254,7 +282,7 @@ class Forecaster:
         engine, history = self._engine, self._histories[name]
         seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
         recent = history.stamps >= self._stamp - max(_VELOCITY_WINDOW, self._config.joint_gap)
-        last, velocity = _motion(history.stamps[recent], history.positions[recent])
+        last, velocity = latest_motion(history.stamps[recent], history.positions[recent])
         return Forecast(
             person_id=name,
             layout=engine.layout,
@@ -265,25 +293,3 @@ class Forecaster:
             coverage=0.0,
             model=f"constant_velocity ({reason})",
         )
-
-
-def _motion(
-    stamps: NDArray[np.float64], positions: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latest position and least-squares velocity of each joint, (J, 3) [m], [m/s].
-
-    NaN for joints that were not seen; velocity 0 for joints that were seen once.
-    """
-    seen = np.all(np.isfinite(positions), axis=-1)[..., None]  # (M, J, 1)
-    points = np.where(seen, positions, 0).astype(np.float64)
-    times = (stamps - stamps[-1])[:, None, None] * seen
-    count = np.maximum(seen.sum(axis=0), 1)
-    mean_time, mean_point = times.sum(axis=0) / count, points.sum(axis=0) / count
-    away = (times - mean_time) * seen
-    spread = (away**2).sum(axis=0)
-    velocity = (away * (points - mean_point)).sum(axis=0) / np.where(spread > 0, spread, 1)
-    newest = len(stamps) - 1 - np.argmax(seen[::-1, :, 0], axis=0)
-    columns = np.arange(positions.shape[1])
-    last = positions[newest, columns] - velocity * times[newest, columns]  # carried on to now
-    last = np.where(seen.any(axis=0), last, np.nan)
-    return last.astype(np.float32), velocity.astype(np.float32)

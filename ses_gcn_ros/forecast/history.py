@@ -37,6 +37,11 @@ class History:
         self._positions[self._end] = positions
         self._end += 1
 
+    def since(self, start: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Stamps and positions of the observations from `start` [s] on."""
+        first = int(np.searchsorted(self.stamps, start))
+        return self.stamps[first:], self.positions[first:]
+
     @property
     def stamps(self) -> NDArray[np.float64]:
         """Times of the observations [s], shape (M,)."""

@@ -41,15 +41,32 @@ def resample(
     joint_gap: float = 0.2,
     kind: str = "linear",
 ) -> Resampled:
-    """Resample one person's observations onto a grid that ends at the last of them.
+    """Resample one person's observations; `resample_people` for one with positions (M, J, 3)."""
+    (resampled,) = resample_people(
+        stamps, positions[:, None], frames, fps, gap=gap, joint_gap=joint_gap, kind=kind
+    )
+    return resampled
+
+
+def resample_people(
+    stamps: NDArray[np.float64],
+    positions: NDArray[np.float32],
+    frames: int,
+    fps: float,
+    *,
+    gap: float = 0.2,
+    joint_gap: float = 0.2,
+    kind: str = "linear",
+) -> list[Resampled]:
+    """Resample observations of people seen together onto a grid that ends at the last of them.
 
     Parameters
     ----------
     stamps : NDArray, shape (M,)
         Times of the observations [s], rising.
-    positions : NDArray, shape (M, J, 3)
-        Positions; NaN where a joint was unseen. A joint unseen at the last observation is carried
-        on from where it was last seen.
+    positions : NDArray, shape (M, P, J, 3)
+        Positions of P people; NaN where a joint was unseen. A joint unseen at the last
+        observation is carried on from where it was last seen.
     frames : int
         Length T of the grid.
     fps : float
@@ -63,32 +80,38 @@ def resample(
 
     Returns
     -------
-    Resampled
+    list of Resampled
+        One of each person.
     """
-    joints = positions.shape[1]
+    people, joints = positions.shape[1:3]
     nobody = np.ones(joints, bool)
     grid = stamps[-1] - np.arange(frames - 1, -1, -1) / fps
     needed = (frames - 1) / fps
     available = stamps[-1] - stamps[0]
     if available + _EDGE / fps < needed or len(stamps) < 2:
-        return Resampled(None, nobody, f"history too short: {available:.1f} s of {needed:.1f} s")
+        reason = f"history too short: {available:.1f} s of {needed:.1f} s"
+        return [Resampled(None, nobody, reason)] * people
     first = max(np.searchsorted(stamps, grid[0], side="right") - 1, 0)
     longest = float(np.diff(stamps[first:]).max())
     if longest > gap:
-        return Resampled(None, nobody, f"gap too long: {longest:.2f} s, limit {gap:.2f} s")
+        reason = f"gap too long: {longest:.2f} s, limit {gap:.2f} s"
+        return [Resampled(None, nobody, reason)] * people
 
     # Keep one observation more at the old end for the cubic's slope there.
     first = max(first - 1, 0)
-    stamps, positions = stamps[first:], positions[first:]
+    stamps, positions = stamps[first:], positions[first:].reshape(-1, people * joints, 3)
     seen = np.all(np.isfinite(positions), axis=-1)
     unseen = _longest_unseen(stamps, seen, grid[0]) > joint_gap
-    if unseen.all():
-        return Resampled(None, unseen, f"no joint seen throughout, limit {joint_gap:.2f} s")
     if not seen.all():
         positions = _fill(stamps, positions, seen)
     history = _interpolate(stamps, positions, grid, kind)
     history[:, unseen] = np.nan
-    return Resampled(history, unseen)
+    by_person = history.reshape(frames, people, joints, 3).swapaxes(0, 1)
+    nothing = f"no joint seen throughout, limit {joint_gap:.2f} s"
+    return [
+        Resampled(None, gone, nothing) if gone.all() else Resampled(motion, gone)
+        for motion, gone in zip(by_person, unseen.reshape(people, joints), strict=True)
+    ]
 
 
 def _longest_unseen(

@@ -102,6 +102,7 @@ class ForecasterNode(ManagedNode):
         for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
             if publisher.get_subscription_count():
                 publisher.publish(board.show(message.header, draw()))
+        self.forecaster.learn()
         if self.adaptive is not None:
             self.keeper.keep()
 
