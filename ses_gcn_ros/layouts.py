@@ -54,6 +54,15 @@ TABLES: dict[str, str] = {
         l_fingers=l_hand_tip < l_hand, l_thumb < l_wrist
         r_shoulder < chest, r_elbow < r_shoulder, r_wrist < r_elbow, r_hand < r_wrist
         r_fingers=r_hand_tip < r_hand, r_thumb < r_wrist""",
+    # SMPL's body (Loper et al., 2015), as AMASS has it; no face.
+    "smpl22": """
+        pelvis, l_hip < pelvis, r_hip < pelvis, spine1=navel < pelvis
+        l_knee < l_hip, r_knee < r_hip, spine2=spine < spine1
+        l_ankle < l_knee, r_ankle < r_knee, spine3=chest < spine2
+        l_foot=l_toe < l_ankle, r_foot=r_toe < r_ankle, neck < spine3
+        l_collar=l_clavicle < spine3, r_collar=r_clavicle < spine3, head < neck
+        l_shoulder < l_collar, r_shoulder < r_collar, l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow""",
     # MediaPipe Pose / BlazePose (Bazarevsky et al., 2020).
     "mediapipe33": """
         nose, l_eye_inner < nose, l_eye < l_eye_inner, l_eye_outer < l_eye

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ses_gcn_ros.datasets import cmu_body, cmu_expmap
+from ses_gcn_ros.datasets import asf_amc, cmu_body, cmu_expmap
+from ses_gcn_ros.datasets.amass import read_amass
+from ses_gcn_ros.datasets.bags import read_bag
 from ses_gcn_ros.datasets.chico import read_chico
 from ses_gcn_ros.datasets.h36m import read_h36m
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, read_recording
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.npz import load_arrays
 
-# In order of trial: what a kind's folder holds, and what reads it.
-_FOLDERS: dict[str, tuple[str, Callable[[Path], list[Sequence]]]] = {
-    "chico": ("S[0-9]*/*.pkl", read_chico),
-    "h36m": ("S[0-9]*/*_[12].txt", read_h36m),
-    "cmu": (cmu_expmap.PATTERN, cmu_expmap.read_benchmark),
-    "cmu_repaired": (cmu_expmap.PATTERN, cmu_expmap.read_repaired),
+
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of data set: what its folder holds, what reads it, what is said of it."""
+
+    pattern: str
+    read: Callable[[Path], list[Sequence]]
+    from_cmu: bool = False
+
+
+# In order of trial.
+_KINDS = {
+    "chico": _Kind("S[0-9]*/*.pkl", read_chico),
+    "h36m": _Kind("S[0-9]*/*_[12].txt", read_h36m),
+    "cmu": _Kind(cmu_expmap.PATTERN, cmu_expmap.read_benchmark, from_cmu=True),
+    "cmu_repaired": _Kind(cmu_expmap.PATTERN, cmu_expmap.read_repaired, from_cmu=True),
+    "cmu_trials": _Kind("**/*.amc", asf_amc.read_training_trials, from_cmu=True),
+    "asf_amc": _Kind("**/*.amc", asf_amc.read_asf_amc, from_cmu=True),
+    "bag": _Kind("*.mcap", read_bag),
+    "amass": _Kind("**/*.npz", read_amass),
 }
-KINDS = ("auto", "recording", *_FOLDERS)
+KINDS = ("auto", "recording", *_KINDS)
 
 
 def read_dataset(path: Path, kind: str = "auto") -> Recording:
@@ -27,7 +45,7 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
     Parameters
     ----------
     path : Path
-        A recording of this project (.npz) or the folder of a data set.
+        A recording of this project (.npz), a bag, or the file or folder of a data set.
     kind : str
         One of `KINDS`; 'auto' looks.
 
@@ -44,15 +62,18 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
         kind = _look(path)
     if kind == "recording":
         return read_recording(path)
-    about = cmu_body.ABOUT if kind.startswith("cmu") else {}
-    return Recording(path.name, _FOLDERS[kind][1](path), about)
+    chosen = _KINDS[kind]
+    return Recording(path.name, chosen.read(path), cmu_body.ABOUT if chosen.from_cmu else {})
 
 
 def _look(path: Path) -> str:
+    if path.suffix in (".mcap", ".db3"):
+        return "bag"
     if path.is_file():
-        return "recording"
-    for kind, (pattern, _) in _FOLDERS.items():
-        if any(path.glob(pattern)):
+        amass = path.suffix == ".npz" and {"joints", "poses"} & set(load_arrays(path))
+        return "amass" if amass else "recording"
+    for kind, about in _KINDS.items():
+        if any(path.glob(about.pattern)):
             return kind
     raise InputError(
         f"'{path}' holds no data set of a known kind; known are {', '.join(KINDS[1:])}"

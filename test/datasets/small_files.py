@@ -42,3 +42,61 @@ def write_chico(folder: Path, files: dict[str, int], protocol: int = 4) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(pickle.dumps(chico_frames(frames, seed), protocol=protocol))
     return folder
+
+
+def write_expmaps(path: Path, lines: int, seed: int = 0) -> np.ndarray:
+    """A CMU benchmark file of 38 joints at 120 Hz; its table."""
+    table = smooth_angles(np.random.default_rng(seed), lines, 117, 0.4)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, table, fmt="%.7f", delimiter=",")
+    return table
+
+
+# Root, both legs, back, head and arms of a made-up person, in the units and form of CMU's files:
+# bone, parent, direction, length, axis, degrees of freedom.
+_BONES = """
+lhipjoint root 0.6 -0.8 0 2 0 0 0
+lfemur lhipjoint 0.34202 -0.939693 0 7.5 0 0 20 rx ry rz
+ltibia lfemur 0.34202 -0.939693 0 7.2 0 0 20 rx
+rhipjoint root -0.6 -0.8 0 2 0 0 0
+rfemur rhipjoint -0.34202 -0.939693 0 7.5 0 0 -20 rx ry rz
+rtibia rfemur -0.34202 -0.939693 0 7.2 0 0 -20 rx
+lowerback root 0 1 0 6 0 0 0 rx ry rz
+head lowerback 0 1 0 5 0 0 0 rx ry rz
+lclavicle lowerback 1 0 0 3.5 0 0 0 ry rz
+lhumerus lclavicle 1 0 0 5 180 -30 -90 rx ry rz
+lwrist lhumerus 1 0 0 5 0 90 90 ry
+rclavicle lowerback -1 0 0 3.5 0 0 0 ry rz
+rhumerus rclavicle -1 0 0 5 180 30 90 rx ry rz
+rwrist rhumerus -1 0 0 5 0 -90 -90 ry
+"""
+
+
+def write_asf_amc(folder: Path, trials: dict[str, int]) -> Path:
+    """Skeletons and motion in Acclaim's format, by trial such as '02_01' and frames at 120 Hz."""
+    bones = [line.split() for line in _BONES.strip().splitlines()]
+    children: dict[str, list[str]] = {}
+    asf = [":version 1.10", ":units", "  length 0.45", ":root"]
+    asf += ["  order TX TY TZ RX RY RZ", "  axis XYZ", ":bonedata"]
+    for number, (name, parent, *rest) in enumerate(bones, start=1):
+        children.setdefault(parent, []).append(name)
+        asf += ["  begin", f"  id {number}", f"  name {name}", f"  direction {' '.join(rest[:3])}"]
+        asf += [f"  length {rest[3]}", f"  axis {' '.join(rest[4:7])} XYZ"]
+        asf += [f"  dof {' '.join(rest[7:])}"] if rest[7:] else []
+        asf += ["  end"]
+    asf += [":hierarchy", "  begin"]
+    asf += [f"  {parent} {' '.join(names)}" for parent, names in children.items()] + ["  end"]
+    for seed, (trial, frames) in enumerate(trials.items()):
+        subject = trial.partition("_")[0]
+        (folder / subject).mkdir(parents=True, exist_ok=True)
+        (folder / subject / f"{subject}.asf").write_text("\n".join(asf))
+        rng = np.random.default_rng(seed)
+        moving = {"root": 6} | {name: len(rest) - 7 for name, _, *rest in bones if rest[7:]}
+        columns = {n: 57.3 * smooth_angles(rng, frames, k, 0.3) for n, k in moving.items()}
+        columns["root"][:, :3] = 17.0
+        lines = ["#!OML:ASF", ":FULLY-SPECIFIED", ":DEGREES"]
+        for frame in range(frames):
+            lines.append(str(frame + 1))
+            lines += [f"{n} " + " ".join(f"{v:.4f}" for v in c[frame]) for n, c in columns.items()]
+        (folder / subject / f"{trial}.amc").write_text("\n".join(lines))
+    return folder

@@ -1,0 +1,245 @@
+"""CMU's own motion capture files: a skeleton (.asf) and its joint angles frame by frame (.amc).
+
+Acclaim's format as the CMU Graphics Lab Motion Capture Database uses it. A bone has a direction and
+a length in the skeleton's frame, an axis that its own frame is turned by, and degrees of freedom.
+The root moves and turns; a bone begins where its parent ends. Angles turn about x, then y, then z.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
+from scipy.spatial.transform import Rotation
+
+from ses_gcn_ros.datasets.cmu_body import RECORDED_FPS, UNIT, chico15
+from ses_gcn_ros.datasets.sequences import Sequence
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import share_path
+
+FPS = 25.0
+_ROOT = "root"
+_ALL = slice(None)
+_CUTOFF = 10.0  # Hz; faster is noise of the markers
+_SHORTEST = 30  # frames at 120 Hz that filtering takes
+_AXES = {"rx": 0, "ry": 1, "rz": 2}
+
+
+@dataclass
+class Bone:
+    """One bone: where it ends [m] and its own axes, both in the skeleton's frame; its freedoms."""
+
+    parent: str = ""
+    offset: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    frame: Rotation = field(default_factory=Rotation.identity)
+    freedoms: tuple[int, ...] = ()
+
+
+def read_asf(path: Path) -> dict[str, Bone]:
+    """Bones of a skeleton by name, parents before children.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is no skeleton in degrees with the root as CMU has it.
+    """
+    sections = _sections(path)
+    try:
+        for line in sections["root"]:
+            if line[0] == "order" and line[1:] != ["TX", "TY", "TZ", "RX", "RY", "RZ"]:
+                raise InputError(f"the root of '{path}' turns in another order: {line[1:]}")
+        bones: dict[str, Bone] = {}
+        values: dict[str, list[str]] = {}
+        for line in sections["bonedata"]:
+            if line[0] == "begin":
+                values = {}
+            elif line[0] == "end":
+                bones[values["name"][0]] = _bone(values)
+            else:
+                values[line[0]] = line[1:]
+        ordered = {}
+        for parent, *children in sections["hierarchy"]:
+            for child in children if parent not in ("begin", "end") else ():
+                ordered[child] = bones[child]
+                ordered[child].parent = parent
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"'{path}' is no skeleton in Acclaim's format: {error!r}") from error
+    return ordered
+
+
+def _bone(values: dict[str, list[str]]) -> Bone:
+    direction = np.array(values["direction"][:3], float)
+    axis = np.array(values["axis"][:3], float)
+    return Bone(
+        offset=UNIT * float(values["length"][0]) * direction,
+        frame=Rotation.from_euler("xyz", axis, degrees=True),
+        freedoms=tuple(_AXES[name] for name in values.get("dof", [])),
+    )
+
+
+def _sections(path: Path) -> dict[str, list[list[str]]]:
+    """Words of each line, by section."""
+    sections: dict[str, list[list[str]]] = {}
+    for line in _lines(path):
+        words = line.split()
+        if words[0].startswith(":"):
+            sections[words[0][1:]] = current = []
+        elif sections:
+            current.append(words)
+    return sections
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"there is no file '{path}'")
+    text = path.read_text(encoding="latin-1")
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def read_amc(path: Path, bones: dict[str, Bone]) -> dict[str, NDArray[np.float64]]:
+    """Numbers of each bone that moves, (T, freedoms), and of the root, (T, 6).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or belongs to another skeleton.
+    """
+    wanted = {name: len(bone.freedoms) for name, bone in bones.items() if bone.freedoms}
+    wanted[_ROOT] = 6
+    rows: dict[str, list[list[float]]] = {name: [] for name in wanted}
+    frames = 0
+    try:
+        for line in _lines(path):
+            words = line.split()
+            if words[0].startswith(":"):
+                continue
+            if len(words) == 1 and words[0].isdigit():
+                frames += 1
+            elif words[0] in wanted:
+                rows[words[0]].append([float(word) for word in words[1:]])
+        angles = {name: np.array(numbers, np.float64) for name, numbers in rows.items()}
+    except ValueError as error:
+        raise InputError(f"'{path}' is no motion in Acclaim's format: {error}") from error
+    for name, numbers in angles.items():
+        if not frames or numbers.shape != (frames, wanted[name]):
+            raise InputError(
+                f"'{path}' has {numbers.shape} numbers of '{name}' in {frames} frames; its "
+                f"skeleton asks for {wanted[name]} a frame"
+            )
+    return angles
+
+
+def positions(
+    bones: dict[str, Bone], angles: dict[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Layout chico15 of every frame [m], z up, (T, 15, 3)."""
+    root = angles[_ROOT]
+    turns = {_ROOT: Rotation.from_euler("xyz", root[:, 3:], degrees=True)}
+    ends = {_ROOT: UNIT * root[:, :3]}
+    for name, bone in bones.items():
+        turn = turns[bone.parent]
+        if bone.freedoms:
+            own = np.zeros((len(root), 3))
+            own[:, bone.freedoms] = angles[name]
+            local = bone.frame * Rotation.from_euler("xyz", own, degrees=True) * bone.frame.inv()
+            turn = turn * local
+        turns[name] = turn
+        ends[name] = ends[bone.parent] + turn.apply(bone.offset)
+    return chico15(ends, turns["head"].apply([0.0, 0.0, 1.0]))
+
+
+def resampled(recorded: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Motion at 120 Hz as it is at 25 Hz: smoothed without delay, interpolated (Catmull-Rom)."""
+    filtered = recorded
+    if len(recorded) > _SHORTEST:
+        low = butter(4, _CUTOFF, fs=RECORDED_FPS, output="sos")
+        filtered = sosfiltfilt(low, recorded, axis=0)
+    count = int((len(recorded) - 1) * FPS / RECORDED_FPS + 1e-9) + 1
+    place = np.arange(count) * RECORDED_FPS / FPS
+    low_frame = np.minimum(place.astype(int), max(len(recorded) - 2, 0))
+    t = (place - low_frame)[:, None, None]
+    p0, p1, p2, p3 = (
+        filtered[np.clip(low_frame + step, 0, len(recorded) - 1)] for step in (-1, 0, 1, 2)
+    )
+    slope1, slope2 = (p2 - p0) / 2, (p3 - p1) / 2
+    bend = 2 * (p1 - p2) + slope1 + slope2
+    curve: NDArray[np.float64] = ((bend * t - (bend + slope1 + p1 - p2)) * t + slope1) * t + p1
+    return curve
+
+
+def read_asf_amc(folder: Path) -> list[Sequence]:
+    """All trials below a folder at 25 Hz, each read when first looked at.
+
+    Returns
+    -------
+    list of Sequence
+        Named ``cmu_02_01``, with the subject of the file's name, layout chico15.
+
+    Raises
+    ------
+    InputError
+        If there are none, or a trial's skeleton is missing.
+    """
+    paths = sorted(folder.rglob("*_*.amc"))
+    if not paths:
+        raise InputError(f"'{folder}' holds no files like 02/02.asf and 02/02_01.amc")
+    return [_sequence(f"cmu_{path.stem}", index, path) for index, path in enumerate(paths)]
+
+
+def read_training_trials(folder: Path) -> list[Sequence]:
+    """The parts of trials that the weights that ship are trained and measured on.
+
+    ``config/training/cmu_trials.csv`` lists them: the name of each, its trial, its first frame and
+    the one after its last, its kind, and whether it is like work in a cell.
+
+    Raises
+    ------
+    InputError
+        If a trial or its skeleton is not below the folder.
+    """
+    paths = {path.stem: path for path in folder.rglob("*_*.amc")}
+    with open(share_path("config", "training", "cmu_trials.csv"), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = sorted({row["trial"] for row in rows} - set(paths))
+    if missing:
+        raise InputError(
+            f"'{folder}' lacks {len(missing)} of the {len(rows)} listed trials, such as "
+            f"{missing[0]}.amc; get them from mocap.cs.cmu.edu, or convert what is there with "
+            "--kind asf_amc"
+        )
+    return [
+        _sequence(
+            row["id"],
+            index,
+            paths[row["trial"]],
+            slice(int(row["first"]), int(row["last"])),
+            frozenset([row["category"]] + ["core"] * (row["core"] == "1")),
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def _sequence(
+    name: str,
+    index: int,
+    path: Path,
+    part: slice = _ALL,
+    tags: frozenset[str] = frozenset(),
+) -> Sequence:
+    subject = path.stem.partition("_")[0]
+    skeleton = path.with_name(f"{subject}.asf")
+    if not skeleton.is_file():
+        raise InputError(f"'{path}' lacks its skeleton '{skeleton.name}' beside it")
+    read = partial(_read, path, skeleton, part)
+    return Sequence(name, index, subject, tags, FPS, "chico15", read)
+
+
+def _read(path: Path, skeleton: Path, part: slice) -> NDArray[np.float32]:
+    bones = read_asf(skeleton)
+    recorded = positions(bones, read_amc(path, bones))[part]
+    return resampled(recorded).astype(np.float32)
