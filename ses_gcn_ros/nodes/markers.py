@@ -64,7 +64,7 @@ def skeleton_markers(people: Sequence[Skeleton]) -> list[Marker]:
 
 
 def forecast_markers(forecasts: Sequence[Forecast]) -> list[Marker]:
-    """Skeletons to come, paler the later, and the radius of each joint at the horizon's end."""
+    """Skeletons to come, paler the later, and tubes that hands, feet and head are to stay in."""
     markers = []
     for forecast in forecasts:
         limbs = np.asarray(get_layout(forecast.layout).limbs)
@@ -77,14 +77,16 @@ def forecast_markers(forecasts: Sequence[Forecast]) -> list[Marker]:
             markers.append(
                 _marker(ns, number, Marker.LINE_LIST, 0.02, colour, points=_points(lines))
             )
-        last, radius = forecast.positions[-1], forecast.radius[-1]
-        for joint in np.flatnonzero(np.isfinite(last).all(axis=1)):
-            diameter = 2.0 * float(radius[joint])
-            ball = _marker(
-                f"{ns}/radius", int(joint), Marker.SPHERE, diameter, _colour(FORECAST_COLOUR, 0.08)
-            )
-            ball.pose.position = _point(last[joint])
-            markers.append(ball)
+        ends = _ends_of_limbs(forecast.layout)
+        way, radius = forecast.positions[steps][:, ends], forecast.radius[steps[1:]][:, ends]
+        markers += capsule_markers(
+            f"{ns}/tube",
+            way[:-1].reshape(-1, 3),
+            way[1:].reshape(-1, 3),
+            radius.ravel(),
+            FORECAST_COLOUR,
+            alpha=0.07,
+        )
     return markers
 
 
@@ -164,6 +166,13 @@ def text_marker(ns: str, position: NDArray[np.floating], text: str, level: int) 
     marker.pose.position = _point(position)
     marker.text = text
     return marker
+
+
+def _ends_of_limbs(layout_name: str) -> list[int]:
+    """Joints that limbs end in: hands, feet, head."""
+    layout = get_layout(layout_name)
+    starts = {first for first, _ in layout.limbs}
+    return sorted({last for _, last in layout.limbs} - starts)
 
 
 def _marker(

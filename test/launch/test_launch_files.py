@@ -15,6 +15,9 @@ if shutil.which("ros2") is None:
     pytest.skip("the command ros2 is not installed", allow_module_level=True)
 
 from ses_gcn_ros.commands.domain import demo_environment
+from ses_gcn_ros.evaluation.evaluate import evaluate
+from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.resources import share_path
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def environment() -> dict[str, str]:
     return {**inherited, **demo_environment()}
 
 
-@pytest.mark.parametrize("name", ["workcell", "demo"])
+@pytest.mark.parametrize("name", ["workcell", "demo", "replay"])
 def test_arguments_are_documented(name):
     command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "--show-args"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -40,6 +43,33 @@ def test_the_demo_reports_and_ends(tmp_path, environment):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["forecasts"] > 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_a_replay_gives_the_table_of_an_evaluation(tmp_path, environment):
+    """The same forecasts to the millimetre, through DDS, as `ses-gcn evaluate` computes."""
+    command = ["ros2", "launch", "ses_gcn_ros", "replay.launch.py", f"out:={tmp_path / 'replay'}"]
+    command += ["demo_robot:=true", "namespace:=cell_1"]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    replayed = json.loads((tmp_path / "replay" / "summary.json").read_text())
+    sample = share_path("config", "demo", "visitor")
+    evaluated = evaluate(sample, tmp_path / "core", Options(film=False))
+    assert replayed["frames"] == evaluated["frames"]
+    there, here = (s["forecasts"]["mpjpe_mm"]["at"]["forecast"] for s in (replayed, evaluated))
+    assert there == pytest.approx(here, abs=1.0)
+    assert replayed["safety"]["states"] > 0
+    assert (tmp_path / "replay" / "report.html").stat().st_size > 10_000
+
+
+def test_an_unknown_player_is_refused(tmp_path, environment):
+    command = ["ros2", "launch", "ses_gcn_ros", "replay.launch.py", f"out:={tmp_path}"]
+    run = subprocess.run(
+        [*command, "player:=vlc"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode != 0
+    assert "it takes bag_player or rosbag2" in run.stdout + run.stderr
 
 
 def test_the_workcell_ends_when_one_of_its_nodes_does(tmp_path, environment):

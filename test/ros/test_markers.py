@@ -15,6 +15,7 @@ from ses_gcn_ros.nodes.markers import (
     forecast_markers,
     skeleton_markers,
 )
+from ses_gcn_ros.skeleton import get_layout
 
 HEADER = Header(frame_id="world")
 
@@ -52,6 +53,27 @@ def test_a_forecast_fades_with_the_horizon():
     assert len(lines) > 2
     assert alphas == sorted(alphas, reverse=True)
     assert alphas[-1] < 0.5 * alphas[0]
+
+
+def test_tubes_hold_the_way_of_hands_feet_and_head():
+    forecast = some_forecast(1)
+    tubes = [m for m in forecast_markers([forecast]) if m.ns.endswith("/tube")]
+    caps = [m for m in tubes if m.type == Marker.SPHERE_LIST]
+    ends = {"nose", "r_wrist", "l_wrist", "r_foot", "l_foot"}
+    assert len(caps) % len(ends) == 0
+    assert len({(m.ns, m.id) for m in tubes}) == len(tubes)
+    widest = max(cap.scale.x for cap in caps)
+    joints = [get_layout(forecast.layout).joints.index(end) for end in ends]
+    assert np.isclose(forecast.radius[:, joints], widest / 2).any()
+    assert keys(MarkerBoard().show(HEADER, tubes), Marker.ADD)
+
+
+def test_a_forecast_without_a_joint_has_no_tube_for_it():
+    forecast = some_forecast(1)
+    forecast.positions[:, get_layout(forecast.layout).joints.index("r_wrist")] = np.nan
+    markers = forecast_markers([forecast])
+    points = [(p.x, p.y, p.z) for marker in markers for p in marker.points]
+    assert np.isfinite(points).all()
 
 
 def test_a_capsule_is_a_cylinder_along_its_axis():
