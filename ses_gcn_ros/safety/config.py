@@ -214,7 +214,10 @@ class SafetyConfig:
         1.5, "a person lost nearer than this is held where last seen [m]", minimum=0, maximum=20
     )
     vanish_timeout: float = option(
-        2.0, "how long a lost person is held, growing at the floors of v_h [s]", minimum=0, maximum=60
+        2.0,
+        "how long a lost person is held, growing at the floors of v_h [s]",
+        minimum=0,
+        maximum=60,
     )
 
 

@@ -28,7 +28,7 @@ from ses_gcn_ros.safety.prediction import (
 from ses_gcn_ros.safety.reactive import Reactive, assess_now, reaction_time
 from ses_gcn_ros.safety.robot import RobotTracker
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.separation import allowed_speed
+from ses_gcn_ros.safety.separation import allowed_speed, protective_distance
 from ses_gcn_ros.safety.stopping import braking
 from ses_gcn_ros.safety.tracks import PeopleTracks
 from ses_gcn_ros.safety.urdf import Urdf
@@ -235,19 +235,21 @@ class SeparationMonitor:
         if robot is None or not len(self.zones["robot"]):
             return []
         start, end = robot.carried(now - robot.stamp)
-        delay = 1.0 / config.rate + config.robot_reaction_time
-
-        def stoppable(distance: Array) -> Array:
-            return allowed_speed(
-                distance,
-                human_speed=0.0,
-                reaction_time=delay,
-                robot_uncertainty=config.robot_uncertainty,
-                **braking(config),
-            )
-
-        zones = self.zones["robot"]
-        return zones.watch_robot(robot, start[0], end[0], config.robot_speed_max, stoppable)
+        full = config.robot_speed_max
+        case = {
+            "human_speed": 0.0,
+            "reaction_time": 1.0 / config.rate + config.robot_reaction_time,
+            "robot_uncertainty": config.robot_uncertainty,
+        }
+        brakes = braking(config)
+        return self.zones["robot"].watch_robot(
+            robot,
+            start[0],
+            end[0],
+            full,
+            lambda distance: allowed_speed(distance, **case, **brakes),
+            float(protective_distance(robot_speed=full, **case, **brakes)),
+        )
 
     def _predict(self, now: float) -> Outlook:
         robot = self.robot.state

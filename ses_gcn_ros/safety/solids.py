@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,11 @@ class Solids:
 
 
 def solid_distances(
-    solids: Solids, solid_from_world: Array, start: Array, end: Array
+    solids: Solids,
+    solid_from_world: Array,
+    start: Array,
+    end: Array,
+    within: ArrayLike = np.inf,
 ) -> tuple[Array, Array, Array]:
     """Distances between Z solids and N segments.
 
@@ -42,6 +46,9 @@ def solid_distances(
     solid_from_world : ndarray, shape (Z, 4, 4)
     start, end : ndarray, shape (N, 3)
         Ends of the segments in the world [m].
+    within : array_like, shape (N,)
+        Distance beyond which nobody asks [m]: what is surely farther is not solved, its distance is
+        a lower bound.
 
     Returns
     -------
@@ -55,30 +62,45 @@ def solid_distances(
     turn, shift = solid_from_world[:, :3, :3], solid_from_world[:, None, :3, 3]
     first = np.einsum("zij,nj->zni", turn, start) + shift
     along = np.einsum("zij,nj->zni", turn, end - start)
-    low, high = np.zeros(first.shape[:2]), np.ones(first.shape[:2])
+    half = np.broadcast_to(solids.half[:, None], first.shape)
+    is_round = np.broadcast_to(solids.round[:, None], first.shape[:2])
+
+    fraction = np.full(first.shape[:2], 0.5)
+    gap = _gap(half, is_round, first + 0.5 * along)
+    distance = np.linalg.norm(gap, axis=-1) - 0.5 * np.linalg.norm(along, axis=-1)
+    near = distance <= within
+    if near.any():
+        fraction[near] = _nearest(half[near], is_round[near], first[near], along[near])
+        point = first[near] + fraction[near][:, None] * along[near]
+        gap[near] = _gap(half[near], is_round[near], point)
+        distance[near] = np.linalg.norm(gap[near], axis=-1)
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    normal = -gap / np.maximum(length, 1e-12)
+    return distance, fraction, np.einsum("zji,znj->zni", turn, normal)
+
+
+def _nearest(half: Array, is_round: NDArray[np.bool_], first: Array, along: Array) -> Array:
+    """Fractions (K,) at which K segments are nearest to K solids, in the solids' frames."""
+    low, high = np.zeros(len(first)), np.ones(len(first))
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        gap = _gap(solids, first + middle[..., None] * along)
-        rising = np.einsum("znk,znk->zn", gap, along) > 0.0
+        gap = _gap(half, is_round, first + middle[:, None] * along)
+        rising = np.einsum("kj,kj->k", gap, along) > 0.0
         low, high = np.where(rising, low, middle), np.where(rising, middle, high)
     # of both ends of the bracket one is the nearest point itself where it is an end of the segment
-    gaps = [_gap(solids, first + f[..., None] * along) for f in (low, high)]
-    lengths = [np.linalg.norm(gap, axis=-1) for gap in gaps]
-    nearer = lengths[0] <= lengths[1]
-    distance = np.where(nearer, *lengths)
-    gap = np.where(nearer[..., None], *gaps)
-    normal = -gap / np.maximum(distance, 1e-12)[..., None]
-    world = np.einsum("zji,znj->zni", turn, normal)
-    return distance, np.where(nearer, low, high), world
+    ends = [
+        np.linalg.norm(_gap(half, is_round, first + f[:, None] * along), axis=-1)
+        for f in (low, high)
+    ]
+    return np.where(ends[0] <= ends[1], low, high)
 
 
-def _gap(solids: Solids, points: Array) -> Array:
-    """Vectors (Z, N, 3) from the nearest point of each solid to points in its frame."""
-    half = solids.half[:, None]
+def _gap(half: Array, is_round: NDArray[np.bool_], points: Array) -> Array:
+    """Vectors (..., 3) from the nearest points of solids to points in their frames."""
     gap = np.sign(points) * np.maximum(np.abs(points) - half, 0.0)
-    if solids.round.any():
+    if is_round.any():
         flat = points[..., :2]
         radius = np.linalg.norm(flat, axis=-1, keepdims=True)
         out = flat * (1.0 - np.minimum(half[..., :1] / np.maximum(radius, 1e-12), 1.0))
-        gap[solids.round, :, :2] = out[solids.round]
+        gap[..., :2] = np.where(is_round[..., None], out, gap[..., :2])
     return gap

@@ -46,8 +46,7 @@ class Joint:
         """Return parent_from_child (4, 4) at a joint angle [rad] or displacement [m]."""
         motion = np.eye(4)
         if self.kind in TURNING:  # Rodrigues' formula
-            x, y, z = self.axis.tolist()
-            cross = np.array([(0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)])
+            cross = self._cross()
             motion[:3, :3] += math.sin(value) * cross + (1.0 - math.cos(value)) * (cross @ cross)
         elif self.kind == "prismatic":
             motion[:3, 3] = value * self.axis
@@ -57,11 +56,17 @@ class Joint:
         """Return parent_from_child (H, 4, 4) at H joint angles or displacements."""
         motion = np.tile(np.eye(4), (len(values), 1, 1))
         if self.kind in TURNING:
-            turns = Rotation.from_rotvec(values[:, None] * self.axis)
-            motion[:, :3, :3] = turns.as_matrix()
+            sine, versine = np.sin(values)[:, None, None], 1.0 - np.cos(values)[:, None, None]
+            cross = self._cross()
+            motion[:, :3, :3] += sine * cross + versine * (cross @ cross)
         elif self.kind == "prismatic":
             motion[:, :3, 3] = values[:, None] * self.axis
         return np.asarray(self.parent_from_joint @ motion)
+
+    def _cross(self) -> Array:
+        """Matrix of the cross product with the axis."""
+        x, y, z = self.axis.tolist()
+        return np.array([(0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)])
 
 
 class Urdf:

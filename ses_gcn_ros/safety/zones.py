@@ -130,10 +130,11 @@ class Zones:
             Speeds [m/s]; 0 for limbs in no zone.
         """
         limbs = people.limbs
+        reach = limbs.radius + growth
         distance, _, _ = solid_distances(
-            self._solids, self.inverse_poses(robot), limbs.start, limbs.end
+            self._solids, self.inverse_poses(robot), limbs.start, limbs.end, reach
         )
-        depth = limbs.radius + growth - distance  # NaN, and so not inside, for unplaced limbs
+        depth = reach - distance  # NaN, and so not inside, for unplaced limbs
         inside = depth >= 0.0
         floors = np.where(inside, [[zone.human_speed] for zone in self.zones], 0.0).max(axis=0)
         limits = []
@@ -146,7 +147,13 @@ class Zones:
         return limits, floors
 
     def watch_robot(
-        self, robot: RobotState, start: Array, end: Array, speed_max: float, stoppable: SpeedOver
+        self,
+        robot: RobotState,
+        start: Array,
+        end: Array,
+        speed_max: float,
+        stoppable: SpeedOver,
+        reach: float,
     ) -> list[Limit]:
         """Limits that keep the robot's links out, or slow while they are inside.
 
@@ -159,9 +166,11 @@ class Zones:
             Speed at factor 1 [m/s].
         stoppable : callable
             Speeds from which the robot comes to rest within distances [m].
+        reach : float
+            Distance that it takes from the highest speed [m].
         """
         distance, fraction, normal = solid_distances(
-            self._solids, self.inverse_poses(robot), start, end
+            self._solids, self.inverse_poses(robot), start, end, self._model.radius + reach
         )
         distance = np.maximum(distance - self._model.radius, 0.0)
         velocity = robot.start_velocity + fraction[..., None] * (
