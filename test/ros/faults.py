@@ -1,0 +1,214 @@
+"""What goes wrong in the fault table's tests, the world that it happens in, and what must follow.
+
+SES_GCN_FAULTS=20 injects each fault twenty times instead of once; SES_GCN_FAULT_REPORT=faults.json
+writes the reaction times down, and a table of them beside it (faults.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distant_person import DistantPerson
+from rclpy.clock import Clock as RosClock
+from rclpy.clock import ClockType
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from tf2_msgs.msg import TFMessage
+
+from ses_gcn_ros.bringup import DEMO_ROBOT
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import to_time
+
+REPEATS = int(os.environ.get("SES_GCN_FAULTS", "1"))
+REPORT = os.environ.get("SES_GCN_FAULT_REPORT", "")
+SLACK = 0.35  # s on top of a limit: a frame, a state, and a machine that does other things too
+QUICK = {"release_time": 0.1, "recovery_rate": 10.0}  # so that the robot is soon free again
+CAMERA = Path(__file__).with_name("distant_person.py")
+
+
+class World:
+    """Robot, forecaster and safety node as processes; the camera is in this one, or a fourth."""
+
+    def __init__(self, cell, *, simulated: bool = False) -> None:
+        self.cell = cell
+        self.simulated = simulated
+        self.offset = 0.0  # s that the simulated clock is ahead
+        self.false_robot: Any = None  # timer of who takes the robot's place
+        self.reactions: dict[str, tuple[float, list[float]]] = {}  # limit and times by fault [s]
+        self.states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+        self.forecasts = cell.listen(ForecastArray, "forecasts", qos.STREAM)
+        self.skeletons = cell.listen(SkeletonArray, "skeletons", qos.STREAM)
+        self.transforms = cell.publisher(TFMessage, "/tf", qos.STREAM)
+        if simulated:
+            clock = cell.publisher(Clock, "/clock", qos.STREAM)
+            cell.node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
+            steady = RosClock(clock_type=ClockType.STEADY_TIME)
+            cell.node.create_timer(0.01, lambda: clock.publish(self._clock()), clock=steady)
+        for name in ("robot", "forecaster", "safety"):
+            self.start(name)
+        self.camera = DistantPerson(cell.node)
+        self.camera.start()
+
+    def _clock(self) -> Clock:
+        return Clock(clock=to_time(1000.0 + time.monotonic() % 1000.0 + self.offset))
+
+    def start(self, name: str) -> None:
+        """Start a process of the cell, or start it again."""
+        time_source = {"use_sim_time": True} if self.simulated else {}
+        if name == "robot":
+            self.cell.start("demo_robot", rate=50.0, **time_source)
+        elif name == "forecaster":
+            self.cell.start("forecaster_node", **time_source)
+        elif name == "safety":
+            self.cell.start("safety_node", **DEMO_ROBOT, **QUICK, **time_source)
+
+    def process(self, name: str) -> subprocess.Popen:
+        return self.cell.processes[
+            {"robot": "demo_robot", "forecaster": "forecaster_node"}.get(name, name)
+        ]
+
+    def hand_over_camera(self) -> None:
+        """Let a process of its own play the camera."""
+        self.camera.stop()
+        path = os.pathsep.join(part for part in (os.getcwd(), *sys.path) if part)
+        self.cell.processes["camera"] = subprocess.Popen(
+            [sys.executable, str(CAMERA)], env={**os.environ, "PYTHONPATH": path}
+        )
+        seen = len(self.skeletons)
+        self.cell.wait_for(lambda: len(self.skeletons) > seen, "the camera's process")
+
+    def take_camera_back(self) -> None:
+        camera = self.cell.processes.pop("camera")
+        camera.kill()
+        camera.wait()
+        self.camera.well()
+        self.camera.start()
+
+    def wait_until_clear(self) -> None:
+        """Wait until the robot runs free."""
+
+        def clear() -> bool:
+            return bool(self.states) and self.states[-1].level == SafetyState.CLEAR
+
+        self.cell.wait_for(clear, f"a free robot; last {self.last}", timeout=60)
+
+    @property
+    def last(self) -> str:
+        if not self.states:
+            return "nothing heard"
+        state = self.states[-1]
+        return f"level {state.level}: {'; '.join(state.reasons)}"
+
+    def pass_time(self, seconds: float) -> None:
+        """Go on for some time: what happens meanwhile is what is tested."""
+        deadline = time.monotonic() + seconds
+        self.cell.wait_for(lambda: time.monotonic() >= deadline, "time to pass", seconds + 10)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong.
+
+    Attributes
+    ----------
+    name : str
+    inject : callable
+        Makes it go wrong.
+    heal : callable
+        Makes it good again.
+    reason : str
+        Regular expression that a reason of the state has to match.
+    limit : float
+        s within which the state has to be STOP and name the reason.
+    hold : float
+        s from the injection during which the robot must not run free.
+    prepare : callable
+        Done beforehand, while all is well.
+    free : bool
+        Whether the robot runs free after that.
+    from_start : bool
+        Whether it begins with a new safety node, whose first state has to name it.
+    """
+
+    name: str
+    inject: Callable[[World], None]
+    heal: Callable[[World], None]
+    reason: str
+    limit: float
+    hold: float = 0.0
+    prepare: Callable[[World], None] = lambda world: None
+    free: bool = True
+    from_start: bool = False
+
+
+def check(world: World, fault: Fault, moment: float) -> None:
+    """Inject a fault once, after a random time, and hold the answer against what must come."""
+    world.wait_until_clear()
+    fault.prepare(world)
+    if fault.free:
+        world.wait_until_clear()
+    world.pass_time(moment)
+    seen, injected = len(world.states), time.monotonic()
+    try:
+        fault.inject(world)
+        reaction = _await_answer(world, fault, min(seen, len(world.states)), injected)
+        stopped = len(world.states)
+        world.pass_time(max(injected + fault.hold - time.monotonic(), 0.0))
+        for state in world.states[stopped:]:
+            assert state.level == SafetyState.STOP, f"{fault.name}: {list(state.reasons)}"
+            assert state.speed_factor == 0.0
+    finally:
+        fault.heal(world)
+    assert reaction <= fault.limit + SLACK, f"{fault.name}: {reaction:.2f} s"
+
+
+def _await_answer(world: World, fault: Fault, seen: int, injected: float) -> float:
+    """Seconds until a state says STOP and names the fault."""
+
+    def names(state: SafetyState) -> bool:
+        return any(re.search(fault.reason, reason) for reason in state.reasons)
+
+    def answered() -> bool:
+        return any(s.level == SafetyState.STOP and names(s) for s in world.states[seen:])
+
+    deadline = time.monotonic() + 5.0
+    world.cell.wait_for(lambda: answered() or time.monotonic() > deadline, "an answer")
+    said = sorted({reason for state in world.states[seen:] for reason in state.reasons})
+    assert answered(), f"no STOP for '{fault.reason}' but {said[-8:]}"
+    reaction = time.monotonic() - injected
+    if fault.from_start:  # how long the safety node took to start is not of interest
+        assert names(world.states[0]), world.last
+        reaction = 0.0
+    world.reactions.setdefault(fault.name, (fault.limit, []))[1].append(reaction)
+    return reaction
+
+
+def write_report(world: World) -> None:
+    """Add reaction times to the report where one is wanted, and a table of all beside it."""
+    if not REPORT:
+        return
+    path = Path(REPORT)
+    written = json.loads(path.read_text()) if path.exists() else {}
+    for name, (limit, times) in world.reactions.items():
+        written[name] = {"limit_s": limit, "reactions_s": times}
+    path.write_text(json.dumps(written, indent=2) + "\n")
+    lines = ["| fault | times | limit [s] | STOP after, median [s] | longest [s] |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for name, entry in written.items():
+        times = entry["reactions_s"]
+        lines.append(
+            f"| {name} | {len(times)} | {entry['limit_s']:.2f} | {statistics.median(times):.2f} | "
+            f"{max(times):.2f} |"
+        )
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n")

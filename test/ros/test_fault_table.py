@@ -1,0 +1,164 @@
+"""The fault table over DDS: every fault, at random times, leads to STOP in time, with its name."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from faults import REPEATS, Fault, World, check, write_report
+
+from ses_gcn_ros.msg import SafetyState
+from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.safety import SafetyConfig, Urdf
+
+CONFIG = SafetyConfig()
+PAUSE = 2.0  # s of SIGSTOP
+NEAR = 1.15  # m from the base, where the hull of the sweep is some 0.4 m away
+
+
+def kill(name: str) -> Callable[[World], None]:
+    def now(world: World) -> None:
+        world.process(name).kill()
+        world.process(name).wait()
+
+    return now
+
+
+def pause(name: str) -> Callable[[World], None]:
+    return lambda world: world.process(name).send_signal(signal.SIGSTOP)
+
+
+def resume(name: str) -> Callable[[World], None]:
+    return lambda world: world.process(name).send_signal(signal.SIGCONT)
+
+
+def camera(**wrong: object) -> Callable[[World], None]:
+    def now(world: World) -> None:
+        for name, value in wrong.items():
+            setattr(world.camera, name, value)
+
+    return now
+
+
+def well(world: World) -> None:
+    world.camera.well()
+    world.camera.start()
+
+
+def lose_transforms(world: World) -> None:
+    """Nobody says where the robot is, and the safety node has never heard it."""
+    pause("robot")(world)
+    safety = world.cell.processes["safety_node"]
+    safety.kill()
+    safety.wait()
+    world.states.clear()
+    world.start("safety")
+    world.cell.wait_for(lambda: world.states, "the safety node's return")
+
+
+def play_robot(world: World, age: float, leap: float) -> None:
+    """Take the robot's place, 50 times a second: with old stamps, or leaping to and fro."""
+    pause("robot")(world)
+    urdf = Urdf.load("demo")
+    sender = TransformSender([(joint.parent, joint.child) for joint in urdf.movable])
+    turn = [0]
+
+    def send() -> None:
+        turn[0] += 1
+        angle = leap * (turn[0] // 5 % 2)
+        poses = np.stack([joint.transform(angle) for joint in urdf.movable])
+        stamp = world.cell.node.get_clock().now().nanoseconds * 1e-9 - age
+        world.transforms.publish(sender.fill(stamp, poses))
+
+    world.false_robot = world.cell.node.create_timer(0.02, send)
+
+
+def end_play(world: World) -> None:
+    world.cell.node.destroy_timer(world.false_robot)
+    resume("robot")(world)
+
+
+def come_near(world: World) -> None:
+    """Put the person so near that the robot stands."""
+    world.camera.distance = NEAR
+
+    def near() -> bool:
+        state = world.states[-1]
+        return state.level == SafetyState.STOP and state.separation < 0.7
+
+    world.cell.wait_for(near, f"a robot that stands; {world.last}")
+
+
+FAULTS = [
+    Fault(
+        "skeletons' publisher: kill -9", kill("camera"), World.take_camera_back,
+        "skeletons", CONFIG.skeleton_age_max, prepare=World.hand_over_camera,
+    ),
+    Fault(
+        "forecaster: kill -9", kill("forecaster"), lambda world: world.start("forecaster"),
+        "forecasts", CONFIG.forecast_age_max,
+    ),
+    Fault(
+        "robot publisher: kill -9", kill("robot"), lambda world: world.start("robot"),
+        "tf of the robot stale", CONFIG.tf_age_max,
+    ),
+    Fault(
+        "skeletons' publisher: SIGSTOP 2 s", pause("camera"), World.take_camera_back,
+        "skeletons stale", CONFIG.skeleton_age_max, PAUSE, World.hand_over_camera,
+    ),
+    Fault(
+        "forecaster: SIGSTOP 2 s", pause("forecaster"), resume("forecaster"),
+        "forecasts stale", CONFIG.forecast_age_max, PAUSE,
+    ),
+    Fault(
+        "robot publisher: SIGSTOP 2 s", pause("robot"), resume("robot"),
+        "tf of the robot stale", CONFIG.tf_age_max, PAUSE,
+    ),
+    Fault(
+        "skeletons delayed by 300 ms", camera(delay=0.3), well,
+        "skeletons stale", CONFIG.skeleton_age_max, 1.0,
+    ),
+    Fault("skeletons all NaN", camera(broken="nan"), well, "no joint seen", 0.0, 1.0),
+    Fault(
+        "skeletons infinite", camera(broken="infinite"), well, "skeletons unusable", 0.0, 1.0
+    ),
+    Fault(
+        "skeletons frozen, stamps fresh", camera(broken="frozen"), well,
+        "skeletons frozen", CONFIG.frozen_time, 2.0,
+    ),
+    Fault("skeletons at 210 Hz", camera(burst=7), well, "skeletons flood", 0.5, 1.0),
+    Fault(
+        "TF missing", lose_transforms, resume("robot"), r"tf of .* missing|no tf", 0.0, 1.0,
+        from_start=True,
+    ),
+    Fault(
+        "TF old by 0.5 s", lambda world: play_robot(world, 0.5, 0.0), end_play,
+        "tf of the robot stale", CONFIG.tf_age_max, 1.0,
+    ),
+    Fault(
+        "TF jumping", lambda world: play_robot(world, 0.0, 0.3), end_play, "tf jumps", 0.15, 1.0
+    ),
+    Fault(
+        "person vanishes at 0.4 m", camera(broken="nobody"), well,
+        r"person 1 lost at 0\.\d\d m", 0.0, CONFIG.vanish_timeout - 0.2, come_near,
+        free=False,
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(shared_cell):
+    world = World(shared_cell)
+    yield world
+    write_report(world)
+
+
+@pytest.mark.timeout(60 + 40 * REPEATS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_stops_the_robot_in_time_and_is_named(world, fault):
+    moments = random.Random(fault.name)
+    for _ in range(REPEATS):
+        check(world, fault, moments.uniform(0.0, 0.5))
