@@ -17,7 +17,7 @@ from ses_gcn_ros.errors import InputError
 if TYPE_CHECKING:
     from ses_gcn_ros.evaluation.benchmarks.section import Section
 
-SECTIONS = ("engines", "geometry")
+SECTIONS = ("engines", "geometry", "chain", "training", "replay", "footprint")
 
 
 def bench(

@@ -84,16 +84,18 @@ def measure(
     return rows, missing
 
 
-def synthetic_histories(config: ModelConfig, people: int, seed: int = 0) -> NDArray[np.float32]:
+def synthetic_histories(
+    config: ModelConfig, people: int, *, frames: int | None = None
+) -> NDArray[np.float32]:
     """Smooth motion of made-up people around (1, 1, 1) m, shape (N, T, J, 3) [m].
 
     Its speed and extent are a person's; what a network makes of it does not matter here.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     pose = 1 + rng.normal(0, 0.4, (people, 1, config.joints, 3))
     velocity = rng.normal(0, 0.5, (people, 1, config.joints, 3))
     acceleration = rng.normal(0, 1.0, (people, 1, config.joints, 3))
-    seconds = (np.arange(config.observed) / config.fps)[:, None, None]
+    seconds = (np.arange(frames or config.observed) / config.fps)[:, None, None]
     path = pose + velocity * seconds + 0.5 * acceleration * seconds**2
     return path.astype(np.float32)
 

@@ -1,0 +1,1 @@
+"""Processes that the end-to-end benchmark holds the nodes against."""
