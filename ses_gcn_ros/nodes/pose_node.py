@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import tf2_ros
@@ -19,9 +19,11 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
+from ses_gcn_ros.nodes.hri_outlet import FramesOutlet, HriOutlet
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
 from ses_gcn_ros.nodes.landmark_conversions import landmarks_to_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.pose.association import Sighting
 from ses_gcn_ros.pose.camera import (
     Camera,
     camera_from_view,
@@ -31,10 +33,19 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.sources import Frame, VideoFile, Webcam
 from ses_gcn_ros.pose.worker import Outcome, Source, Worker
+from ses_gcn_ros.skeleton import Skeleton
 
 _SILENCE = 1.0  # s without an image after which it is diagnosed
-Answer = tuple[msg.SkeletonArray, msg.LandmarksArray]  # to one image
 _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
+
+
+class Answer(NamedTuple):
+    """What is said to one image."""
+
+    skeletons: msg.SkeletonArray
+    landmarks: msg.LandmarksArray
+    people: Sequence[Skeleton]
+    sighting: Sighting
 
 
 class PoseNode(ManagedNode):
@@ -65,6 +76,11 @@ class PoseNode(ManagedNode):
         self.landmarks = self.while_active(
             self.create_publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
         )
+        frames, ros4hri = self.config.frames, self.config.ros4hri
+        self.hri = HriOutlet(self) if ros4hri else None
+        self.frames = None
+        if ros4hri or frames != "none":
+            self.frames = FramesOutlet(self, joints=frames == "joints")
         self.tf_buffer = tf2_ros.Buffer(node=self)
         self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
         self.deliver = self.guarded(self.on_outcome)
@@ -76,6 +92,8 @@ class PoseNode(ManagedNode):
         if self.worker is not None:
             self.worker.close()
             self.worker = None
+        if self.hri is not None:
+            self.hri.close()
         self.tf_listener.unregister()
 
     def release(self) -> None:
@@ -126,11 +144,16 @@ class PoseNode(ManagedNode):
         if outcome.error is not None:
             raise outcome.error
         assert outcome.result is not None
-        skeletons, landmarks = outcome.result
-        self.people = len(skeletons.skeletons)
-        self.skeletons.publish(skeletons)
+        answer = outcome.result
+        header = answer.skeletons.header
+        self.people = len(answer.people)
+        self.skeletons.publish(answer.skeletons)
         if self.landmarks.get_subscription_count():
-            self.landmarks.publish(landmarks)
+            self.landmarks.publish(answer.landmarks)
+        if self.frames is not None:
+            self.frames.publish(header, answer.people)
+        if self.hri is not None:
+            self.hri.publish(header, answer.landmarks.header, answer.sighting)
 
     # In the worker's thread -------------------------------------------------------------------
 
@@ -152,9 +175,11 @@ class PoseNode(ManagedNode):
             to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id), depth
         )
         assert self.estimator.sighting is not None
-        return (
+        return Answer(
             skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
             landmarks_to_msg(stamp, frame_id, self.estimator.sighting),
+            people,
+            self.estimator.sighting,
         )
 
     def _calibration(self) -> Camera | None:
@@ -203,7 +228,7 @@ class PoseNode(ManagedNode):
             "dropped": self.worker.source.dropped,
             "distance_sigma_m": " ".join(f"{sigma:.2f}" for sigma in self.estimator.ray_sigma),
             "camera": "calibrated" if camera else view,
-            "model": self.config.model,
+            "model": f"{self.config.model} on the {self.estimator.delegate}",
             "mode": self.config.mode,
         }
         unpaired = getattr(self.worker.source, "unpaired", 0)

@@ -43,6 +43,11 @@ class PoseConfig:
     depth_tolerance: float = option(
         0.02, "greatest difference in time of colour and depth [s]", minimum=0.0, maximum=0.5
     )
+    delegate: str = option(
+        "auto",
+        "what runs the landmarker; auto: the GPU if there is one that it can use",
+        choices=("auto", "cpu", "gpu"),
+    )
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
     # Measured on three people 100 px high: MediaPipe's own 0.5/0.5/0.5 finds two of them at once in
@@ -82,6 +87,14 @@ class PoseConfig:
     )
 
     layout: str = option("chico15", "joints published", choices=("chico15", "mediapipe33"))
+    frames: str = option(
+        "none",
+        "frames on /tf: body_ID of everybody, and JOINT_ID of every joint seen",
+        choices=("none", "bodies", "joints"),
+    )
+    ros4hri: bool = option(
+        False, "publish humans/bodies/… and body frames as REP-155 has them; needs hri_msgs"
+    )
     track_gate: float = option(
         0.5, "distance from where a person is expected that is still that person [m]", minimum=0.05
     )

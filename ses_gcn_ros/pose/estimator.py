@@ -100,6 +100,11 @@ class PoseEstimator:
         transform = np.eye(4) if target_from_camera is None else target_from_camera
         return self._skeletons(stamp, landmarks, camera, transform, depth)
 
+    @property
+    def delegate(self) -> str:
+        """What the landmarker runs on, "cpu" or "gpu"."""
+        return self._landmarker.delegate
+
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
         self._tracker.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
 
 _JOINTS = 33
+_GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 _SAME_PERSON = 0.3  # mean joint distance, in trunk lengths, below which two findings are one
 
@@ -38,19 +40,24 @@ class Landmarks:
 
 
 class PoseLandmarker:
-    """MediaPipe's pose landmarker on the CPU, in video mode. Close it when done.
+    """MediaPipe's pose landmarker in video mode. Close it when done.
 
     Parameters
     ----------
     model : Path
         A ``.task`` file.
     config : PoseConfig
-        Number of people and least scores.
+        Number of people, least scores and what to run on.
+
+    Attributes
+    ----------
+    delegate : str
+        What it runs on, "cpu" or "gpu".
 
     Raises
     ------
     ModelError
-        If MediaPipe is not installed or does not take the file.
+        If MediaPipe is not installed, does not take the file or can't use the GPU asked for.
 
     References
     ----------
@@ -67,20 +74,21 @@ class PoseLandmarker:
                 f"pose estimation needs mediapipe ({error}); install requirements/pose.txt"
             ) from error
         self._mediapipe: Any = mediapipe
-        options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(
-                model_asset_path=str(model), delegate=BaseOptions.Delegate.CPU
-            ),
-            running_mode=vision.RunningMode.VIDEO,
-            num_poses=config.max_people,
-            min_pose_detection_confidence=config.detection_confidence,
-            min_pose_presence_confidence=config.presence_confidence,
-            min_tracking_confidence=config.tracking_confidence,
-        )
-        try:
-            self._landmarker = vision.PoseLandmarker.create_from_options(options)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"'{model}' is no pose landmarker: {error}") from error
+
+        def create(delegate: str) -> Any:
+            options = vision.PoseLandmarkerOptions(
+                base_options=BaseOptions(
+                    model_asset_path=str(model), delegate=BaseOptions.Delegate[delegate.upper()]
+                ),
+                running_mode=vision.RunningMode.VIDEO,
+                num_poses=config.max_people,
+                min_pose_detection_confidence=config.detection_confidence,
+                min_pose_presence_confidence=config.presence_confidence,
+                min_tracking_confidence=config.tracking_confidence,
+            )
+            return vision.PoseLandmarker.create_from_options(options)
+
+        self.delegate, self._landmarker = _first_that_works(create, config.delegate, model)
         self._milliseconds = 0
 
     def detect(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks:
@@ -106,6 +114,24 @@ class PoseLandmarker:
     def close(self) -> None:
         """End MediaPipe's threads."""
         self._landmarker.close()
+
+
+def _first_that_works(create: Callable[[str], Any], wanted: str, model: Path) -> tuple[str, Any]:
+    """Name of a delegate and what `create` made with it."""
+    candidates = [wanted]
+    if wanted == "auto":  # without a GPU, MediaPipe would compute in software and say nothing
+        candidates = ["gpu", "cpu"] if any(Path(node).exists() for node in _GPU_NODES) else ["cpu"]
+    failure: Exception | None = None
+    for delegate in candidates:
+        try:
+            return delegate, create(delegate)
+        except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
+            failure = error
+    if wanted == "gpu":
+        raise ModelError(
+            f"the GPU delegate does not run '{model}' ({failure}); set 'delegate' to cpu or auto"
+        ) from failure
+    raise ModelError(f"'{model}' is no pose landmarker: {failure}") from failure
 
 
 def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> NDArray[np.intp]:
