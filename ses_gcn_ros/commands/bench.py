@@ -27,7 +27,7 @@ def bench(
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="Weights file, repeatable; the ones that ship if left out."),
+        typer.Option(help="Weights to time besides the ones that ship, repeatable."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look: fewer calls.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -38,6 +38,8 @@ def bench(
     ] = None,
 ) -> None:
     """Time the parts and the whole, each against what it is to be compared with.
+
+    Takes some eight minutes on an idle machine, and is worth nothing on a busy one.
 
     Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
+from ses_gcn_ros.commands.bench import SECTIONS
 from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.evaluation.benchmarks import document, engines, geometry
+from ses_gcn_ros.evaluation.benchmarks import document, engines, geometry, replay, training
 from ses_gcn_ros.evaluation.benchmarks.section import Section
 from ses_gcn_ros.evaluation.reference import reference_model
 from ses_gcn_ros.forecast.official import import_official
@@ -112,3 +114,19 @@ def test_a_file_without_measurements_is_refused(tmp_path, content):
 def test_an_unknown_section_is_named():
     said = CliRunner().invoke(app, ["bench", "--section", "speed"])
     assert "there is no section 'speed'" in str(said.exception)
+
+
+def test_training_and_evaluation_are_timed():
+    section = training.run(True, quietly)
+    assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
+    assert all(row["windows"] > 0 for row in section.rows)
+    (row,) = replay.run(True, quietly).rows
+    assert row["frames"] == 372
+    assert row["speed"] > 0
+
+
+def test_the_page_is_what_the_saved_measurements_say():
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    content = document.read(docs / "benchmarks.json")
+    assert (docs / "benchmarks.md").read_text() == document.markdown(content)
+    assert {section["name"] for section in content["sections"]} == set(SECTIONS)

@@ -46,11 +46,11 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     section = Section(
         name="chain",
         title="End to end, over DDS",
-        about="From the stamp of the skeletons, in processes of their own, 30 messages a second. The floor is a chain of as "
-        "many bare rclpy relays with messages of the same sizes, fed half a period later. Of the "
-        "forecaster's part, conversion and inference (resampling included) are timed in a process "
-        "of their own; transport is the rest. CPU: processor time of forecaster and safety node, "
-        "in shares of one core.",
+        about="From the stamp of the skeletons to the forecasts and to the safety state, in "
+        "processes of their own, 30 messages a second. The floor is a chain of as many bare rclpy "
+        "relays with messages of the same sizes, fed half a period later. Of the forecaster's "
+        "part, conversion and inference (resampling included) are timed apart; transport is the "
+        "rest. CPU: processor time of forecaster and safety node, in shares of one core.",
         columns=[
             Column("people", "people"),
             Column("stage", "to"),

@@ -19,8 +19,10 @@ from ses_gcn_ros.forecast.engine import UNITS_PER_METRE, Engine, build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.framing import frame, unframe
+from ses_gcn_ros.models.shapes import tensor_shapes
 
 REFERENCE = "reference"
+LARGER = ModelConfig(layout="h36m22", joints=22)  # the published network for Human3.6M
 PEOPLE = (1, 8, 64)
 
 
@@ -34,7 +36,8 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     progress : callable
         Told what comes next.
     weights : sequence of Weights
-        Networks to run; the one that ships by default.
+        Networks to run besides the one that ships and an untrained one of the published size for
+        Human3.6M.
 
     Raises
     ------
@@ -43,7 +46,7 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     """
     rows: list[dict[str, Value]] = []
     notes: list[str] = []
-    for network in weights or [read_weights(DEFAULT_WEIGHTS)]:
+    for network in (read_weights(DEFAULT_WEIGHTS), untrained(LARGER), *weights):
         more, missing = measure(network, PEOPLE, seconds=0.5 if quick else 6.0, progress=progress)
         rows += more
         notes += [f"{name} was not measured: {why}" for name, why in missing.items()]
@@ -82,6 +85,20 @@ def measure(
             progress(f"{weights.name}, {count} people")
             rows += _compare_engines(weights, engines, count, seconds)
     return rows, missing
+
+
+def untrained(config: ModelConfig) -> Weights:
+    """Weights that nobody trained, of a size at which numbers stay about one."""
+    rng = np.random.default_rng(0)
+    tensors: dict[str, NDArray[np.generic]] = {}
+    for name, shape in tensor_shapes(config).items():
+        kind = name.rpartition(".")[2]
+        if kind == "running_var" or kind.startswith("mask") or "norm" in name:
+            tensors[name] = np.ones(shape, np.float32)
+        else:
+            spread = 0.5 / np.sqrt(np.prod(shape[1:]))
+            tensors[name] = rng.normal(0, spread, shape).astype(np.float32)
+    return Weights(config, tensors, f"untrained, {config.joints} joints")
 
 
 def synthetic_histories(

@@ -1,0 +1,30 @@
+"""The benchmark's measurements that need nodes: every answer is found, the floor beside it."""
+
+from __future__ import annotations
+
+from ses_gcn_ros.evaluation.benchmarks import chain, footprint
+
+
+def test_both_chains_answer():
+    section = chain.run(True, lambda text: None)
+    assert [(row["people"], row["stage"]) for row in section.rows] == [
+        (1, "forecast"),
+        (1, "state"),
+    ]
+    forecast, state = section.rows
+    for row in section.rows:
+        assert 0 < row["median"] <= row["p99"]
+        assert 0 < row["floor_median"] <= row["floor_p99"]
+        assert 0 < row["answered"] <= 1
+    assert forecast["median"] < state["median"]
+    assert forecast["conversion"] > 0
+    assert forecast["inference"] > 0
+    assert state["cpu"] > 0
+    assert state["floor_cpu"] > 0
+
+
+def test_a_forecaster_starts_and_its_memory_is_known():
+    (row,) = footprint.run(True, lambda text: None).rows
+    assert row["by"] == "compiled"
+    assert 0 < row["message"] <= row["forecast"]
+    assert 50e6 < row["memory"] < 2e9
