@@ -50,3 +50,18 @@ def state_folder() -> Path:
         return Path(chosen).expanduser()
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(home).expanduser() / "ses_gcn_ros"
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file can be written before the work for it is done.
+
+    Raises
+    ------
+    ConfigError
+        If its folder is not there or can't be written to.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigError(f"'{path}' can't be written: there is no folder '{folder}'")
+    if not os.access(folder, os.W_OK) or path.is_dir():
+        raise ConfigError(f"'{path}' can't be written; choose another place")

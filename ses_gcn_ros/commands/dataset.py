@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from ses_gcn_ros.resources import check_writable
+
 
 def dataset(
     data: Annotated[Path, typer.Argument(help="File or folder of a data set, or a bag.")],
@@ -36,6 +38,7 @@ def dataset(
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.datasets.windows import at_rate
 
+    check_writable(out)
     recording = read_dataset(data, kind)
     console = Console(stderr=True)
     sequences = [

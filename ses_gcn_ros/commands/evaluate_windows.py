@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_writable
 
 _PARTS = ("all", "held_out", "test", "calibrate", "train")
 _FIELD_FRAMES = (2, 4, 8, 10, 14, 18, 22, 25)  # 80, 160, 320, 400, 560, 720, 880, 1000 ms
@@ -57,6 +58,8 @@ def evaluate_windows(
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.training.table_text import as_csv, as_text
 
+    if csv is not None:
+        check_writable(csv)
     torch.set_num_threads(threads)
     if protocol != "none" and kind == "auto" and data.is_dir():
         kind = protocol

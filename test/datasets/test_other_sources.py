@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ses_gcn_ros.commands.dataset import dataset
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.datasets.sources import read_dataset
-from ses_gcn_ros.errors import BagError, InputError
+from ses_gcn_ros.errors import BagError, ConfigError, InputError
 from ses_gcn_ros.evaluation.bag_messages import Observation, write_skeletons
 from ses_gcn_ros.evaluation.bags import BagWriter
 from ses_gcn_ros.skeleton import Skeleton
@@ -136,10 +136,13 @@ def test_any_data_set_becomes_one_file(tmp_path):
     assert "mocap.cs.cmu.edu" in recording.about["acknowledgement"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_an_error_and_leaves_nothing(tmp_path):
+def test_an_output_that_cannot_be_written_is_a_sentence_before_any_work(tmp_path):
     write_chico(tmp_path / "c", {"S02/lift": 40})
     result = run(tmp_path / "c", "-o", tmp_path / "absent" / "out.npz")
-    assert isinstance(result.exception, OSError)
-    assert not (tmp_path / "absent").exists()
+    assert "there is no folder" in str(result.exception)
+    assert isinstance(result.exception, ConfigError)
+    result = run(tmp_path / "c", "-o", tmp_path / "c")
+    assert "choose another place" in str(result.exception)
     result = run(tmp_path / "c", "-o", tmp_path / "out.csv")
     assert "is written as .npz" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
