@@ -34,6 +34,6 @@ setup(
         *share("config", "launch", "msg"),
     ],
     install_requires=requirements("core"),
-    extras_require={"pose": requirements("pose"), "dev": requirements("dev")},
+    extras_require={name: requirements(name) for name in ("pose", "cluster", "dev")},
     entry_points={"console_scripts": ["ses-gcn = ses_gcn_ros.cli:main"]},
 )

@@ -154,6 +154,7 @@ class Run:
         self._problems = list(plan.problems)
         self._refused: dict[str, int] = {}
         self._heard: Heard | None = None
+        self._disk_full = False
         weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS)
         self._layout = weights.config.layout
         self._step, self._horizon = 1 / weights.config.fps, weights.config.horizon
@@ -227,7 +228,7 @@ class Run:
             self._problems.append(
                 f"the replay could not be written, only the numbers: {error.strerror}"
             )
-            self._film = None
+            self._film, self._disk_full = None, True
 
     def _sum_up(self) -> dict[str, Any]:
         heard = self._heard
@@ -235,7 +236,7 @@ class Run:
             raise BagError(f"bag '{self._path}' gave no event")
         health, plan = heard.health, self._plan
         self._problems += heard.notes + self._complaints(heard)
-        partial = bool(heard.broken or plan.problems or self._robot_lost)
+        partial = bool(heard.broken or plan.problems or self._robot_lost or self._disk_full)
         about: dict[str, Any] = {
             "bag": self._path.name,
             "source": "recorded" if self._options.recorded else "computed",

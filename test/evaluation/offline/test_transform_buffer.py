@@ -1,0 +1,92 @@
+"""The replay's transform tree answers as tf2's buffer does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation, Slerp
+
+from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
+from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform
+
+SECOND = 10**9
+STILL = (0.0, 0.0, 0.0, 1.0)
+
+
+def moved(parent: str, child: str, at: float, x: float, turn=STILL) -> StampedTransform:
+    return StampedTransform(parent, child, round(at * SECOND), (x, 0.0, 0.0, *turn))
+
+
+def arm() -> TransformBuffer:
+    """World, a fixed base one metre up the x axis, and two links that move along it."""
+    buffer = TransformBuffer("world")
+    buffer.add([moved("world", "base", 0.0, 1.0)], static=True)
+    for at in (10.0, 10.1, 10.2):
+        buffer.add([moved("base", "a", at, at)], static=False)
+    for at in (10.0, 10.1):
+        buffer.add([moved("a", "b", at, 0.5)], static=False)
+    return buffer
+
+
+def test_frames_are_given_at_the_last_time_that_all_of_them_are_known():
+    stamp, poses = arm().poses(["a", "b"], now=11.0)
+    assert stamp == pytest.approx(10.1)
+    np.testing.assert_allclose(poses[:, 0, 3], [1.0 + 10.1, 1.0 + 10.1 + 0.5], atol=1e-9)
+
+
+def test_frames_that_never_move_hold_now():
+    stamp, poses = arm().poses(["base"], now=123.0)
+    assert stamp == 123.0
+    assert poses[0, 0, 3] == 1.0
+
+
+def test_between_two_transforms_rotations_go_along_the_great_arc():
+    turns = Rotation.from_rotvec([[0.2, -0.1, 0.4], [1.0, 0.3, -0.2]])
+    buffer = TransformBuffer("world")
+    for at, turn in zip((1.0, 1.1), turns, strict=True):
+        buffer.add([moved("world", "head", at, at, tuple(turn.as_quat()))], static=False)
+    point = np.array([[0.3, 0.5, -0.2]], np.float32)
+    found = buffer.points(point, "head", 1.03)
+    between = Slerp([1.0, 1.1], turns)(1.03)
+    np.testing.assert_allclose(found, between.apply(point) + np.array([1.03, 0, 0]), atol=1e-6)
+
+
+def test_points_of_the_world_stay_and_a_frame_has_to_be_named():
+    points = np.ones((2, 3), np.float32)
+    np.testing.assert_array_equal(arm().points(points, "world", 0.0), points)
+    with pytest.raises(InputError, match="frame_id"):
+        arm().points(points, "", 10.0)
+
+
+def test_before_the_first_and_after_the_last_transform_nothing_is_known():
+    for stamp in (9.9, 10.3):
+        with pytest.raises(InputError, match="not known at"):
+            arm().points(np.ones((1, 3), np.float32), "a", stamp)
+
+
+def test_what_does_not_connect_is_said():
+    buffer = arm()
+    buffer.add([moved("elsewhere", "tool", 10.0, 0.0)], static=False)
+    with pytest.raises(RobotError, match="'tool' hangs on 'elsewhere'"):
+        buffer.poses(["tool"], 10.0)
+    with pytest.raises(RobotError, match="nothing was heard of frame 'gripper'"):
+        buffer.poses(["gripper"], 10.0)
+    buffer.add([moved("y", "x", 10.0, 0.0), moved("x", "y", 10.0, 0.0)], static=False)
+    with pytest.raises(RobotError, match="loop"):
+        buffer.poses(["x"], 10.0)
+
+
+def test_a_frame_may_get_another_parent():
+    buffer = arm()
+    buffer.add([moved("world", "a", 10.3, 7.0)], static=False)
+    _, poses = buffer.poses(["a"], 10.3)
+    assert poses[0, 0, 3] == 7.0
+
+
+def test_memory_is_bounded():
+    buffer = TransformBuffer("world")
+    for number in range(5000):
+        buffer.add([moved("world", "a", number / 100, 0.0)], static=False)
+    edge = buffer._edges["a"]
+    assert len(edge.stamps) == len(edge.poses) <= 2001
