@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ses_gcn_ros.forecast.resample import resample
+from ses_gcn_ros.forecast.resample import resample, resample_people
 
 FRAMES, FPS = 10, 25.0
 
@@ -121,3 +121,21 @@ def test_nobody_to_see_is_a_reason():
     positions[15:] = np.nan
     result = resample(stamps, positions, FRAMES, FPS, joint_gap=0.2)
     assert result.reason == "no joint seen throughout, limit 0.20 s"
+
+
+@given(seed=st.integers(0, 1000))
+def test_people_seen_together_are_resampled_as_each_alone(seed):
+    rng = np.random.default_rng(seed)
+    stamps = np.cumsum(rng.uniform(0.02, 0.05, 20))
+    people = rng.normal(0, 1, (20, 3, 4, 3)).astype(np.float32)
+    people[rng.random((20, 3, 4)) < 0.1] = np.nan
+    people[:, 1, 2] = np.nan
+    together = resample_people(stamps, people, 10, 25.0, joint_gap=0.1)
+    for person, result in enumerate(together):
+        alone = resample(stamps, people[:, person], 10, 25.0, joint_gap=0.1)
+        assert result.reason == alone.reason
+        np.testing.assert_array_equal(result.unseen, alone.unseen)
+        if alone.history is None:
+            assert result.history is None
+        else:
+            np.testing.assert_array_equal(result.history, alone.history)

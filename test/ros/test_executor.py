@@ -1,0 +1,112 @@
+"""The nodes' executor does what rclpy's own does."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import pytest
+import rclpy
+from rclpy.task import Future
+from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
+
+from ses_gcn_ros.nodes.executor import DirectExecutor
+
+
+@pytest.fixture
+def node(ros_domain):
+    rclpy.init()
+    node = rclpy.create_node("tested")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def executor(node):
+    executor = DirectExecutor()
+    executor.add_node(node)
+    yield executor
+    executor.shutdown()
+    gc.enable()
+    gc.unfreeze()
+
+
+def spin_until(executor, condition, turns: int = 200) -> None:
+    for _ in range(turns):
+        if condition():
+            return
+        executor.spin_once(0.1)
+    pytest.fail("the condition never came true")
+
+
+def test_a_node_that_fell_behind_catches_up_in_one_turn(node, executor):
+    heard = []
+    node.create_subscription(Float64, "values", lambda m: heard.append(m.data), 10)
+    publisher = node.create_publisher(Float64, "values", 10)
+    spin_until(executor, lambda: publisher.get_subscription_count())
+    for value in range(5):
+        publisher.publish(Float64(data=float(value)))
+    spin_until(executor, lambda: heard)
+    spin_until(executor, lambda: len(heard) == 5, turns=3)
+    assert heard == [0, 1, 2, 3, 4]
+
+
+def test_timers_guards_and_services_are_served(node, executor):
+    called = []
+    guard = node.create_guard_condition(lambda: called.append("guard"))
+    node.create_timer(0.01, lambda: called.append("timer"))
+    node.create_service(Trigger, "ask", lambda request, response: Trigger.Response(success=True))
+    client = node.create_client(Trigger, "ask")
+    guard.trigger()
+    spin_until(executor, lambda: {"guard", "timer"} <= set(called) and client.service_is_ready())
+    answer = client.call_async(Trigger.Request())
+    spin_until(executor, answer.done)
+    assert answer.result().success
+
+
+def test_a_callback_may_destroy_what_is_ready_too(node, executor):
+    heard = []
+
+    def first(message) -> None:
+        heard.append("first")
+        node.destroy_subscription(second)
+
+    node.create_subscription(Float64, "values", first, 10)
+    second = node.create_subscription(Float64, "values", lambda m: heard.append("second"), 10)
+    publisher = node.create_publisher(Float64, "values", 10)
+    spin_until(executor, lambda: publisher.get_subscription_count() == 2)
+    publisher.publish(Float64())
+    spin_until(executor, lambda: "first" in heard)
+    publisher.publish(Float64())
+    spin_until(executor, lambda: heard.count("first") == 2)
+
+
+def test_a_callback_that_waits_goes_on_when_it_can(node, executor):
+    waited = Future(executor=executor)
+    passed = []
+
+    async def wait() -> None:
+        passed.append(await waited)
+
+    timer = node.create_timer(0.01, wait)
+    spin_until(executor, lambda: executor._tasks)
+    timer.cancel()
+    waited.set_result("here")
+    spin_until(executor, lambda: passed)
+    assert passed[0] == "here"
+
+
+def test_it_can_be_woken_from_another_thread(executor):
+    woken = threading.Event()
+
+    def wake() -> None:
+        woken.set()
+        executor.wake()
+
+    for _ in range(3):  # turns that only count the node's own events
+        executor.spin_once(0.0)
+    threading.Timer(0.1, wake).start()
+    while not woken.is_set():
+        executor.spin_once()
