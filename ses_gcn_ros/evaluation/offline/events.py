@@ -103,6 +103,8 @@ def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
 def description_of(bag: AnyBag, topics: Mapping[str, str]) -> str:
     """URDF that was recorded in a bag; empty if none was."""
     names = {there: ours for there, ours in topics.items() if ours == "robot_description"}
+    if not names:
+        return ""
     return next((str(bag.decode(entry).data) for entry in bag.raw(names)), "")
 
 
