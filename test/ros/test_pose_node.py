@@ -15,12 +15,15 @@ rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 from builtin_interfaces.msg import Time  # noqa: E402
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from camera_hands import Camera, image_of  # noqa: E402
+from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 from ses_gcn_ros import msg  # noqa: E402
 from ses_gcn_ros.nodes import qos  # noqa: E402
-from ses_gcn_ros.nodes.conversions import skeletons_from_msg, to_seconds  # noqa: E402
+from ses_gcn_ros.nodes.conversions import (  # noqa: E402
+    skeletons_from_msg,
+    to_seconds,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,61 +85,6 @@ def test_people_seen_at_once_keep_their_names(cell, media, model):
     together = [names for names in together if len(names) >= 2]
     assert len(together) >= 0.8 * len(heard)
     assert sum({"p1", "p2"} <= names for names in together) >= 0.95 * len(together)
-
-
-def image_of(picture: np.ndarray, stamp: float, frame_id: str = "world") -> Image:
-    height, width = picture.shape[:2]
-    message = Image(height=height, width=width, encoding="bgr8", step=3 * width)
-    message.header.stamp = Time(sec=int(stamp), nanosec=round((stamp % 1) * 1e9))
-    message.header.frame_id = frame_id
-    message.data = picture.tobytes()
-    return message
-
-
-def calibration(width: int = 640, height: int = 360) -> CameraInfo:
-    info = CameraInfo(width=width, height=height, distortion_model="plumb_bob")
-    info.k = [500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0]
-    info.d = [0.0] * 5
-    return info
-
-
-class Camera:
-    """A camera in the test's hands."""
-
-    def __init__(self, cell, kind=Image, topic: str = "image") -> None:
-        self.cell = cell
-        self.images = cell.publisher(kind, topic, qos.STREAM)
-        self.infos = cell.publisher(CameraInfo, "camera_info", qos.STREAM)
-        self.skeletons = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
-        self.reports = cell.listen(DiagnosticArray, "/diagnostics", 10)
-
-    def connect(self) -> None:
-        self.cell.wait_for_listeners(self.images, self.infos)
-
-    def show(self, message) -> msg.SkeletonArray:
-        """The answer to an image."""
-        before = len(self.skeletons)
-        self.images.publish(message)
-        self.cell.wait_for(lambda: len(self.skeletons) > before, "an answer to an image")
-        return self.skeletons[-1]
-
-    def calibrate(self, width: int = 640, height: int = 360) -> None:
-        """Send camera_info, again and again as cameras do, until it has been taken."""
-
-        def send() -> bool:
-            self.infos.publish(calibration(width, height))
-            return self.last("camera") == "calibrated"
-
-        self.cell.wait_for(send, "the calibration to be taken")
-
-    def last(self, key: str) -> str:
-        """A value of the node's latest diagnostics, empty if there is none."""
-        values = [v for r in self.reports for s in r.status for v in s.values if v.key == key]
-        return values[-1].value if values else ""
-
-    def reported(self, key: str, wanted: str) -> None:
-        """Wait until the node's diagnostics say so."""
-        self.cell.wait_for(lambda: self.last(key) == wanted, f"{key} {wanted} in the diagnostics")
 
 
 def test_images_are_answered_at_their_stamp_in_their_frame(cell, model, pictures):

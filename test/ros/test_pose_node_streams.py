@@ -1,0 +1,115 @@
+"""pose_node's other streams: depth, frames and landmarks, and what is said when they fail."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
+pytest.importorskip("mediapipe", reason="these tests need mediapipe")
+
+from camera_hands import Camera, depth_of, image_of  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
+
+from ses_gcn_ros import msg  # noqa: E402
+from ses_gcn_ros.nodes import qos  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def media(shared_data: Path) -> Path:
+    return shared_data / "media"
+
+
+@pytest.fixture(scope="module")
+def model(media: Path) -> str:
+    return str(media / "pose_landmarker_lite.task")
+
+
+@pytest.fixture(scope="module")
+def pictures(media: Path) -> list[np.ndarray]:
+    """The first frames of a person in all of them, BGR."""
+    capture = cv2.VideoCapture(str(media / "one_person.mp4"))
+    return [capture.read()[1] for _ in range(6)]
+
+
+def test_depth_of_the_same_time_places_people_and_any_other_is_named(cell, model, pictures):
+    camera = Camera(cell)
+    depths = cell.publisher(Image, "depth", qos.STREAM)
+    cell.start("pose_node", model=model, mode="rgbd", target_frame="", camera_pose=[], max_people=1)
+    camera.connect()
+    cell.wait_for_listeners(depths)
+    camera.calibrate()
+
+    depths.publish(depth_of((640, 360), 100.0))
+    answer = camera.show(image_of(pictures[0], 100.0))
+    positions = np.array(answer.skeletons[0].positions).reshape(-1, 3)
+    assert np.nanmedian(positions[:, 2]) == pytest.approx(2.5, abs=0.2)
+
+    depths.publish(depth_of((320, 180), 100.1))  # not registered to colour
+    camera.images.publish(image_of(pictures[1], 100.1))
+    camera.reported("problem InputError", "1")
+    odd = depth_of((640, 360), 100.2)
+    odd.encoding = "rgb8"
+    depths.publish(odd)
+    camera.images.publish(image_of(pictures[2], 100.2))
+    camera.reported("problem InputError", "2")
+    depths.publish(depth_of((640, 360), 100.5))  # of another time
+    camera.images.publish(image_of(pictures[3], 100.3))
+    camera.reported("without_depth", "1")
+    assert len(camera.skeletons) == 1
+
+
+def test_a_camera_that_stops_or_sends_odd_sizes_is_named(cell, model, pictures):
+    camera = Camera(cell)
+    cell.start("pose_node", model=model, max_people=10)
+    camera.connect()
+    camera.calibrate()
+    camera.show(image_of(pictures[0], 100.0))
+    camera.images.publish(image_of(pictures[1][:180, :320], 100.1))
+    camera.reported("problem InputError", "1")  # not the size that was calibrated
+
+    def said(sentence: str):
+        return any(sentence in s.message for r in camera.reports for s in r.status)
+
+    cell.wait_for(lambda: said("no image for"), "the silence to be diagnosed")
+    assert len(camera.skeletons) == 1
+    answer = camera.show(image_of(pictures[2], 100.5))  # and it is there again
+    assert len(answer.skeletons) >= 1
+
+
+def test_bodies_and_joints_have_frames_and_landmarks_the_same_names(cell, model, pictures):
+    camera = Camera(cell)
+    transforms = cell.listen(TFMessage, "/tf", qos.TRANSFORMS)
+    landmarks = cell.listen(msg.LandmarksArray, "landmarks", qos.STREAM)
+    cell.start("pose_node", model=model, frames="joints", max_people=1)
+    camera.connect()
+    camera.calibrate()
+    answer = camera.show(image_of(pictures[0], 100.0, "eye"))
+    [person] = answer.skeletons
+    cell.wait_for(lambda: transforms, "transforms")
+    children = {t.child_frame_id for t in transforms[0].transforms}
+    assert f"body_{person.person_id}" in children
+    assert f"nose_{person.person_id}" in children
+    assert {t.header.frame_id for t in transforms[0].transforms} == {answer.header.frame_id}
+
+    def named() -> bool:  # landmarks are sent once somebody listens
+        camera.show(image_of(pictures[1], 100.1 + 0.1 * len(camera.skeletons), "eye"))
+        return bool(landmarks)
+
+    cell.wait_for(named, "landmarks")
+    assert [p.person_id for p in landmarks[-1].people] == [person.person_id]
+    assert landmarks[-1].calibrated
+    assert landmarks[-1].header.frame_id == "eye"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("hri_msgs") is not None, reason="hri_msgs is there")
+def test_ros4hri_without_its_messages_is_refused(cell, model):
+    process = cell.start("pose_node", model=model, ros4hri=True)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "parameter 'ros4hri' needs the package hri_msgs" in stderr.decode()
