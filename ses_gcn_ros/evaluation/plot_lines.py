@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from ses_gcn_ros.evaluation.plot_style import Theme, bare, headline, styled
-from ses_gcn_ros.evaluation.recording import LEVELS
+from ses_gcn_ros.evaluation.plot_style import bare, headline, styled
 from ses_gcn_ros.evaluation.replay import Replay
+from ses_gcn_ros.evaluation.report.series import spans
+from ses_gcn_ros.evaluation.themes import Theme
 
 Array = NDArray[np.float64]
 
@@ -74,19 +75,6 @@ def _timeline_line(safety: dict[str, Any]) -> str:
     if worst and worst["stopped_for_s"] is not None:
         text += f"  ·  stopped {worst['stopped_for_s']:.1f} s before the closest approach"
     return text
-
-
-def spans(time: Array, level: NDArray[np.int_]) -> list[tuple[float, float, str]]:
-    """Stretches of one level: start and end [s], and its name."""
-    if not len(time):
-        return []
-    changes = np.flatnonzero(np.diff(level)) + 1
-    starts = np.concatenate([[0], changes])
-    ends = np.concatenate([changes, [len(time) - 1]])
-    return [
-        (float(time[a]), float(time[b]), LEVELS[level[a]])
-        for a, b in zip(starts, ends, strict=True)
-    ]
 
 
 def _band_label(axes: Axes, first: float, last: float, level: str, theme: Theme) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.evaluation.moment import Capsules, Moment, Person
 from ses_gcn_ros.evaluation.plot_stage import BELOW, Box, Stage, View, stage_for
-from ses_gcn_ros.evaluation.plot_style import Theme, headline, styled
+from ses_gcn_ros.evaluation.plot_style import headline, styled
+from ses_gcn_ros.evaluation.themes import Theme
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]

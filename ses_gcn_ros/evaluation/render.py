@@ -16,8 +16,8 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.evaluation.moment import Moment, moment_at
 from ses_gcn_ros.evaluation.plot_scene import scene_figure
 from ses_gcn_ros.evaluation.plot_stage import Stage, stage_for
-from ses_gcn_ros.evaluation.plot_style import THEMES
 from ses_gcn_ros.evaluation.replay import Replay
+from ses_gcn_ros.evaluation.themes import THEMES
 
 Image = NDArray[np.uint8]  # (height, width, 3)
 

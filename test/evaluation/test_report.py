@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import itertools
 import json
 import re
@@ -18,13 +19,14 @@ from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter, read_raw
 from ses_gcn_ros.evaluation.moment import moment_at
-from ses_gcn_ros.evaluation.plot_lines import apart, spans
+from ses_gcn_ros.evaluation.plot_lines import apart
 from ses_gcn_ros.evaluation.plot_scene import stadium
 from ses_gcn_ros.evaluation.replay import Replay, open_replay
 from ses_gcn_ros.evaluation.report.files import write_report
 from ses_gcn_ros.evaluation.report.packing import pack_metres
+from ses_gcn_ros.evaluation.report.page import render_page
 from ses_gcn_ros.evaluation.report.scene import chosen_frames
-from ses_gcn_ros.evaluation.report.series import chosen_states
+from ses_gcn_ros.evaluation.report.series import chosen_states, spans
 
 PICTURES = {"scene_stop.png", "scene_closest.png", "timeline.png", "horizon.png"}
 NUMBERS = {"report.html", "summary.json", "metrics.csv", "replay"}
@@ -123,6 +125,31 @@ def test_a_long_run_is_thinned_out_but_for_its_worst_moments(replay):
     assert (frames[0], frames[-1]) == (0, count - 1)
     assert set(np.flatnonzero(np.abs(time - 2500) <= 1)) <= set(frames)
     assert np.diff(time[frames]).max() < 2 * 3600 / 2000
+
+
+def test_the_page_of_a_day_is_no_larger_than_that_of_an_hour(report, replay):
+    """Four people, more frames and states than a page holds."""
+    count, people = 20_000, 4
+
+    def spread(rows: np.ndarray, times: int) -> np.ndarray:
+        return np.broadcast_to(rows[:1], (times, *rows.shape[1:]))
+
+    long = Replay(
+        about=dataclasses.replace(
+            replay.about, duration=86_400.0, frame_reasons=("somebody is near",) * count
+        ),
+        states=replay.states,
+        time=np.linspace(0, 86_400, count),
+        rows=people * np.arange(count + 1),
+        state=np.full(count, -1),
+        robot=spread(replay.robot, count),
+        person=np.zeros(people * count, np.int16),
+        positions=spread(replay.positions, people * count),
+        forecast=spread(replay.forecast, people * count),
+        radius=spread(replay.radius, people * count),
+    )
+    page = render_page(long, json.loads((report / "summary.json").read_text()))
+    assert len(page) < 12e6
 
 
 def test_of_neighbouring_states_the_worst_one_is_kept(replay):

@@ -1,1 +1,1 @@
-"""Reports: one page that holds a run (`page`), and a recorded run as page and pictures (`files`)."""
+"""Reports: one page that holds a run (`page`); a recorded run as page and pictures (`files`)."""

@@ -15,8 +15,9 @@ from ses_gcn_ros.evaluation.moment import moment_at
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.plot_lines import horizon_figure, timeline_figure
 from ses_gcn_ros.evaluation.plot_scene import scene_figure
-from ses_gcn_ros.evaluation.plot_style import LIGHT, png
+from ses_gcn_ros.evaluation.plot_style import png
 from ses_gcn_ros.evaluation.replay import Replay, open_replay
+from ses_gcn_ros.evaluation.themes import LIGHT
 from ses_gcn_ros.safety import SafetyConfig
 
 

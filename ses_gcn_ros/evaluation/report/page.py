@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.evaluation.plot_style import THEMES
 from ses_gcn_ros.evaluation.replay import Replay
 from ses_gcn_ros.evaluation.report.blocks import Section
 from ses_gcn_ros.evaluation.report.forecasts import forecasts_section
@@ -20,6 +19,7 @@ from ses_gcn_ros.evaluation.report.series import highest_shown, level_bands, sta
 from ses_gcn_ros.evaluation.report.stops import collisions_section, stops_section
 from ses_gcn_ros.evaluation.report.timing import timing_section
 from ses_gcn_ros.evaluation.report.words import facts, verdict
+from ses_gcn_ros.evaluation.themes import THEMES
 
 _SCRIPTS = ("decode.js", "camera.js", "scene.js", "chart.js", "player.js", "main.js")
 HARMLESS = 0.5  # m over the protective distance, from which on a moment is none of the worst

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.evaluation.plot_lines import spans
+from ses_gcn_ros.evaluation.recording import LEVELS
 from ses_gcn_ros.evaluation.replay import Replay
 from ses_gcn_ros.evaluation.report.packing import pack
+
+Array = NDArray[np.float64]
 
 MOST_STATES = 20_000
 _SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
@@ -57,3 +59,16 @@ def highest_shown(replay: Replay) -> float:
     separation = np.asarray(replay.states.separation)
     separation = separation[np.isfinite(separation)]
     return round(float(min(max(separation.max(initial=0.5), 0.5), _SHOWN)) * 1.08, 3)
+
+
+def spans(time: Array, level: NDArray[np.int_]) -> list[tuple[float, float, str]]:
+    """Stretches of one level: start and end [s], and its name."""
+    if not len(time):
+        return []
+    changes = np.flatnonzero(np.diff(level)) + 1
+    starts = np.concatenate([[0], changes])
+    ends = np.concatenate([changes, [len(time) - 1]])
+    return [
+        (float(time[a]), float(time[b]), LEVELS[level[a]])
+        for a, b in zip(starts, ends, strict=True)
+    ]

@@ -6,10 +6,6 @@ class Camera {
     this.resize(1, 1);
   }
 
-  copy() {
-    return new Camera(this);
-  }
-
   resize(width, height) {
     this.width = width;
     this.height = height;

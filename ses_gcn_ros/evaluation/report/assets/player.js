@@ -38,9 +38,9 @@ class Player {
 
   key(event) {
     if (event.target.matches("input, select, button, summary")) return;
-    const step = { ArrowLeft: -0.04, ArrowRight: 0.04, PageUp: -1, PageDown: 1 }[event.key];
+    const step = { ArrowLeft: -0.04, ArrowRight: 0.04 }[event.key];
     if (event.key === " ") this.toggle();
-    else if (step && !event.key.startsWith("Page")) this.jump(this.time + step);
+    else if (step) this.jump(this.time + step);
     else return;
     event.preventDefault();
   }
