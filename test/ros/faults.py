@@ -12,6 +12,7 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ REPEATS = int(os.environ.get("SES_GCN_FAULTS", "1"))
 REPORT = os.environ.get("SES_GCN_FAULT_REPORT", "")
 SLACK = 0.35  # s on top of a limit: a frame, a state, and a machine that does other things too
 QUICK = {"release_time": 0.1, "recovery_rate": 10.0}  # so that the robot is soon free again
+NODES = {
+    "robot": ("demo_robot", {"rate": 50.0}),
+    "forecaster": ("forecaster_node", {}),
+    "safety": ("safety_node", {**DEMO_ROBOT, **QUICK}),
+}
 CAMERA = Path(__file__).with_name("distant_person.py")
 
 
@@ -55,7 +61,7 @@ class World:
             cell.node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
             steady = RosClock(clock_type=ClockType.STEADY_TIME)
             cell.node.create_timer(0.01, lambda: clock.publish(self._clock()), clock=steady)
-        for name in ("robot", "forecaster", "safety"):
+        for name in NODES:
             self.start(name)
         self.camera = DistantPerson(cell.node)
         self.camera.start()
@@ -65,18 +71,15 @@ class World:
 
     def start(self, name: str) -> None:
         """Start a process of the cell, or start it again."""
-        time_source = {"use_sim_time": True} if self.simulated else {}
-        if name == "robot":
-            self.cell.start("demo_robot", rate=50.0, **time_source)
-        elif name == "forecaster":
-            self.cell.start("forecaster_node", **time_source)
-        elif name == "safety":
-            self.cell.start("safety_node", **DEMO_ROBOT, **QUICK, **time_source)
+        executable, parameters = NODES[name]
+        if self.simulated:
+            parameters = {**parameters, "use_sim_time": True}
+        process = self.cell.start(executable, **parameters)
+        # a pipe that nobody empties holds up the node that logs into it
+        threading.Thread(target=process.stderr.read, daemon=True).start()
 
     def process(self, name: str) -> subprocess.Popen:
-        return self.cell.processes[
-            {"robot": "demo_robot", "forecaster": "forecaster_node"}.get(name, name)
-        ]
+        return self.cell.processes[NODES[name][0] if name in NODES else name]
 
     def hand_over_camera(self) -> None:
         """Let a process of its own play the camera."""
@@ -98,8 +101,10 @@ class World:
     def wait_until_clear(self) -> None:
         """Wait until the robot runs free."""
 
+        heard = len(self.states)
+
         def clear() -> bool:
-            return bool(self.states) and self.states[-1].level == SafetyState.CLEAR
+            return len(self.states) > heard and self.states[-1].level == SafetyState.CLEAR
 
         self.cell.wait_for(clear, f"a free robot; last {self.last}", timeout=60)
 
