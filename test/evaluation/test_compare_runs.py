@@ -51,7 +51,12 @@ def test_what_gets_worse_beyond_the_tolerance_is_named(summary, path, change, na
     part[path[-1]] *= change
     assert regressions(summary, worse) == [name]
     assert regressions(worse, summary) == []
-    assert regressions(summary, worse, tolerance=10.0) == []
+
+
+def test_what_stays_within_the_tolerance_is_none(summary):
+    worse = copy.deepcopy(summary)
+    worse["forecasts"]["mpjpe_mm"]["at"]["forecast"][24] *= 1.06
+    assert regressions(summary, worse, tolerance=0.07) == []
 
 
 def test_one_more_missed_stop_is_a_regression_whatever_the_tolerance_of_none(summary):
