@@ -54,6 +54,7 @@ def lose_transforms(world: World) -> None:
     safety = world.cell.processes["safety_node"]
     safety.kill()
     safety.wait()
+    world.pass_time(0.2)  # what the old one had said before
     world.states.clear()
     world.start("safety")
     world.cell.wait_for(lambda: world.states, "the safety node's return")
