@@ -32,6 +32,7 @@ class DirectExecutor(SingleThreadedExecutor):
 
     def __init__(self) -> None:
         super().__init__()
+        self._tasks: list[Any]
         self._counts: tuple[int, ...] = ()
         self._wait_set: Any = None
         self._next_collection = 0.0
@@ -88,8 +89,7 @@ class DirectExecutor(SingleThreadedExecutor):
                 for entity in entities:
                     if _pointer(entity) in pointers[kind]:
                         take(entity)
-        if self._tasks:  # of callbacks that wait for something themselves
-            super().spin_once(0)
+        self._go_on_with_tasks()
         self._collect()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
@@ -128,6 +128,23 @@ class DirectExecutor(SingleThreadedExecutor):
             return True
         self.create_task(running)
         return True
+
+    def _go_on_with_tasks(self) -> None:
+        """Run what other threads ask for, and callbacks that wait for something themselves.
+
+        Whoever adds a task, or has what one waits for, wakes this executor.
+        """
+        with self._tasks_lock:
+            tasks = [entry[0] for entry in self._tasks]
+        for task in tasks:
+            if not task.done() and not task.cancelled():
+                task()
+            if task.done() and task.exception() is not None:
+                raise task.exception()
+        with self._tasks_lock:
+            self._tasks = [
+                entry for entry in self._tasks if not entry[0].done() and not entry[0].cancelled()
+            ]
 
     def _collect(self) -> None:
         now = time.monotonic()

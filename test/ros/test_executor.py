@@ -98,6 +98,24 @@ def test_a_callback_that_waits_goes_on_when_it_can(node, executor):
     assert passed[0] == "here"
 
 
+def test_tasks_of_other_threads_are_all_run_at_once(executor):
+    done = []
+    for _ in range(3):
+        executor.spin_once(0.0)
+
+    def ask() -> None:
+        for number in range(5):
+            executor.create_task(done.append, number)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    spin_until(executor, lambda: done, turns=5)
+    executor.spin_once(0.0)
+    assert done == [0, 1, 2, 3, 4]
+    assert not executor._tasks
+
+
 def test_it_can_be_woken_from_another_thread(executor):
     woken = threading.Event()
 
