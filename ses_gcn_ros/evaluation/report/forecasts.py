@@ -9,6 +9,7 @@ from ses_gcn_ros.evaluation.report.blocks import Chart, Line, Section, Table, sh
 HORIZONS = (0.08, 0.16, 0.32, 0.4, 0.56, 1.0)  # s ahead, of the table; those published
 _NAMES = {
     "forecast": ("forecast", "person"),
+    "damped_velocity": ("damped velocity", "CLEAR"),
     "constant_velocity": ("constant velocity", "baseline2"),
     "last_pose": ("last pose", "baseline1"),
 }
