@@ -12,10 +12,11 @@ from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
 from ses_gcn_ros.commands.domain import demo_environment
 from ses_gcn_ros.commands.processes import ProcessGroup
 from ses_gcn_ros.errors import ConfigError, SesGcnError
-from ses_gcn_ros.evaluation.evaluate import evaluate, make_plan
+from ses_gcn_ros.evaluation.evaluate import evaluate
 from ses_gcn_ros.evaluation.offline.agreement import agreement
 from ses_gcn_ros.evaluation.offline.normal_form import write_normal_form
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.plan import make_plan
 from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
 
 

@@ -1,0 +1,80 @@
+"""A first look into a bag, before it is replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.evaluation.bag_reader import AnyBag, open_bag
+from ses_gcn_ros.evaluation.offline.events import Event, Events, description_of, find_topics
+from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.safety import Robots, SafetyConfig, read_robots
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a bag before it is replayed.
+
+    Attributes
+    ----------
+    start : float
+        Stamp of the first observation [s].
+    observations : int
+        How many messages of people there are.
+    length : float
+        Time of recording [s].
+    safety : SafetyConfig
+        With the robot's description filled in.
+    robots : Robots or None
+        None where nothing says what the robot looks like, or where it is.
+    problems : list of str
+        What has to be said already.
+    """
+
+    start: float
+    observations: int
+    length: float
+    safety: SafetyConfig
+    robots: Robots | None
+    problems: list[str]
+
+
+def make_plan(path: Path, options: Options) -> Plan:
+    """Look into a bag: what it holds and which robot it shows."""
+    with open_bag(path) as bag:
+        topics = find_topics(bag.topics, options.topics())
+        first = next(
+            (e.content.stamp for e in _people_of(bag, topics, options) if e.kind == "people"), None
+        )
+        if first is None:
+            there = next(topic for topic, ours in topics.items() if ours == "skeletons")
+            raise BagError(f"bag '{path}' has the topic '{there}' but nobody's skeleton on it")
+        safety, problems = options.safety, []
+        recorded = "/tf" in topics.values()
+        if options.demo_robot:
+            safety = dataclasses.replace(safety, robot_description="demo")
+        elif not (safety.robot_description or safety.robot_frames):
+            description = description_of(bag, topics)
+            safety = dataclasses.replace(safety, robot_description=description)
+            if not description:
+                problems.append(
+                    "nothing says what the robot looks like: the bag has no robot_description; "
+                    "give --robot, or robot_frames in a parameter file, or --demo-robot "
+                    "(safety is not evaluated)"
+                )
+        if not recorded and not options.demo_robot and not problems:
+            problems.append(
+                "the bag has no /tf that says where the robot is (safety is not evaluated)"
+            )
+        begin, end = bag.span
+        counted = sum(bag.counts[topic] for topic, ours in topics.items() if ours == "skeletons")
+    robots = None if problems else read_robots(safety)
+    return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems)
+
+
+def _people_of(bag: AnyBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
+    wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
+    return iter(Events(bag, topics, options.naming, options.safety.world_frame, wanted))
