@@ -78,7 +78,8 @@ def _nodes(
     if record.exists():
         raise ConfigError(f"'{record}' exists; choose another folder with -o, or remove it first")
     clock: dict[str, Any] = {"use_sim_time": True}
-    player: dict[str, Any] = {"bag": str(bag), "topics": topics, "rate": rate, "subscribers": 1}
+    # forecaster, safety node and recorder must hear the first message
+    player: dict[str, Any] = {"bag": str(bag), "topics": topics, "rate": rate, "subscribers": 3}
     if not robot.get("robot_description"):
         robot = {}  # the parameter file names the robot's frames
     simulated = [NodePlan("demo_robot", clock)] if demo_robot else []

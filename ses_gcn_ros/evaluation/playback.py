@@ -29,7 +29,7 @@ class PlayerConfig:
         1.0, "Time on /clock before the first message [s], for nodes to settle.", minimum=0.0
     )
     subscribers: int = option(
-        1, "Listeners that each topic but TF must have before the playing begins.", minimum=0
+        1, "Listeners that each topic but the robot's must have before playing begins.", minimum=0
     )
     autostart: bool = option(True, "Configure and activate without being asked to.")
 

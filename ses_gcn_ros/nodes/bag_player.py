@@ -18,6 +18,7 @@ from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}
+ROBOT = {*TRANSFORMS, "joint_states"}  # not waited for: who listens to it depends on the cell
 
 
 class BagPlayer(ManagedNode):
@@ -72,7 +73,7 @@ class BagPlayer(ManagedNode):
         return all(
             publisher.get_subscription_count() >= self.config.subscribers
             for topic, publisher in self.outputs.items()
-            if topic not in TRANSFORMS
+            if topic not in ROBOT
         )
 
 
