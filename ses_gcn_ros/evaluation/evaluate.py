@@ -139,7 +139,7 @@ class Run:
     def _score(self, step: Assessment | Seen | Forecasted) -> None:
         collisions = self._collisions
         if isinstance(step, Assessment):
-            self._safety.add(step)
+            self._safety.add(step, measured=step.person_id in self._watch.present)
             if collisions is not None and self._watch.capsules is not None:
                 collisions.move(*self._watch.capsules)
         elif collisions is not None:

@@ -88,6 +88,8 @@ class Watch:
     ----------
     capsules : tuple of (float, NDArray, NDArray) or None
         Stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
+    present : frozenset of str
+        People in sight.
     robot_faults : Counter
         How often the robot could not be found, by reason.
     """
@@ -110,6 +112,7 @@ class Watch:
         self._ticks = -1  # states since the origin; none before the first event
         self._factor = 0.0
         self.capsules: tuple[float, Array, Array] | None = None
+        self.present: frozenset[str] = frozenset()
         self.robot_faults = Counter[str]()
 
     def run(self, events: Iterable[Event]) -> Iterator[Step]:
@@ -174,6 +177,7 @@ class Watch:
                 self.monitor.observe_skeletons(seen.stamp, people, now)
         except InputError as error:
             return Refused("skeletons", str(error))
+        self.present = frozenset(person.person_id for person in people)
         return Seen(seen.stamp, people)
 
     def _forecasts(

@@ -67,8 +67,12 @@ class SafetyScores:
         self._ages = {name: Distribution() for name in _AGES}
         self._new: list[Assessment] = []
 
-    def add(self, state: Assessment) -> None:
-        """Take in a state."""
+    def add(self, state: Assessment, *, measured: bool) -> None:
+        """Take in a state, and whether its person is in sight.
+
+        The separation of somebody lost from sight is a bound that falls with time, no measurement:
+        it stops the robot, but it is neither a worst moment nor a collision.
+        """
         self.states += 1
         if self._before is not None:
             held = state.stamp - self._before.stamp
@@ -82,8 +86,9 @@ class SafetyScores:
         self._new.append(state)
         if len(self._new) >= _BLOCK:
             self._flush()
-        self._watch_stops(state)
-        self._watch_moments(state)
+        self._watch_stops(state, measured)
+        if measured:
+            self._watch_moments(state)
         self._before, self._last = state, state.stamp
 
     def _flush(self) -> None:
@@ -91,7 +96,7 @@ class SafetyScores:
             self._ages[name].add([max(getattr(s, field), 0.0) * 1e3 for s in self._new])
         self._new.clear()
 
-    def _watch_stops(self, state: Assessment) -> None:
+    def _watch_stops(self, state: Assessment, measured: bool) -> None:
         stopped = state.level == Level.STOP
         began = stopped and not (self._before is not None and self._before.level == Level.STOP)
         if began:
@@ -109,7 +114,7 @@ class SafetyScores:
                 stop.needed = True
             if open_still and not stopped:
                 stop.until = state.stamp
-        touching = state.separation < self._threshold
+        touching = measured and state.separation < self._threshold
         if touching and not self._touching:
             resting = stopped and state.stamp - self._stopped_since >= self._rest
             if self._moved and not resting:
