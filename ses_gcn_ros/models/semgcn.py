@@ -191,7 +191,7 @@ class SemGCN(nn.Module):
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)  # the first answers are flat, not far away
         # Mean extent of a body in the picture [m]: what one unit of the input is worth.
-        self.extent = nn.Parameter(torch.tensor(0.4)) if config.flat else None
+        self.extent = nn.Parameter(torch.tensor([0.4])) if config.flat else None
 
     def forward(self, joints: Tensor) -> Tensor:
         """Joints in space, shape (N, J, 3), of joints in the image, shape (N, J, inputs)."""
