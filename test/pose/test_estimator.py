@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,6 +113,55 @@ def test_the_target_frame_is_where_the_camera_pose_says(frames, model):
         moved = own.positions @ pose[:3, :3].T + pose[:3, 3]
         np.testing.assert_allclose(cell.positions, moved, atol=1e-5)
         assert own.layout == cell.layout == "chico15"
+
+
+class TenCopies:
+    """A landmarker that sees its person ten times: in two rows of five who stroll, in any order."""
+
+    def __init__(self, landmarker) -> None:
+        self._landmarker = landmarker
+        self._rng = np.random.default_rng(0)
+        self._frame = 0
+
+    def detect_for_video(self, image, milliseconds):
+        """What MediaPipe would answer; who is who is in `order`."""
+        found = self._landmarker.detect_for_video(image, milliseconds)
+        [person], [world] = found.pose_landmarks, found.pose_world_landmarks
+        self.order = self._rng.permutation(10)
+        stroll = 0.001 * self._frame
+        self._frame += 1
+        people = []
+        for number in self.order:
+            left, top = 0.19 * (number % 5) + stroll, 0.5 * (number // 5)
+            people.append(
+                [
+                    SimpleNamespace(
+                        x=left + 0.4 * (p.x - 0.3), y=top + 0.4 * p.y,
+                        visibility=p.visibility, presence=p.presence,
+                    )
+                    for p in person
+                ]
+            )  # fmt: skip
+        return SimpleNamespace(pose_landmarks=people, pose_world_landmarks=[world] * 10)
+
+    def close(self) -> None:
+        """End the landmarker."""
+        self._landmarker.close()
+
+
+def test_ten_people_at_once_have_ten_names_and_keep_them(frames, model):
+    estimator = PoseEstimator(PoseConfig(model=model, max_people=10))
+    copies = TenCopies(estimator._landmarker._landmarker)
+    estimator._landmarker._landmarker = copies
+    names = {}
+    for frame in frames[:20]:
+        people = estimator.process(frame.stamp, frame.rgb, CAMERA)
+        assert len({person.person_id for person in people}) == len(people) == 10
+        for number, person in zip(copies.order, people, strict=True):
+            check_skeleton(person)
+            names.setdefault(number, set()).add(person.person_id)
+    estimator.close()
+    assert sorted(name for [name] in names.values()) == sorted(f"p{n}" for n in range(1, 11))
 
 
 def test_an_empty_picture_has_nobody_and_whoever_comes_after_is_new_or_known(frames, model):
