@@ -18,6 +18,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.waitable import NumberOfEntities
 
+from ses_gcn_ros.nodes.polling import Unattended
+
 COLLECT_EVERY = 10.0  # s between collections of garbage
 MESSAGES_AT_ONCE = 10  # of one subscription; then the others and the timers have their turn
 
@@ -40,7 +42,12 @@ class DirectExecutor(SingleThreadedExecutor):
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for work, do what is ready, and return."""
         nodes = self.get_nodes()
-        subscriptions = [entity for node in nodes for entity in node.subscriptions]
+        subscriptions = [
+            entity
+            for node in nodes
+            for entity in node.subscriptions
+            if not isinstance(entity.callback_group, Unattended)
+        ]
         timers = [entity for node in nodes for entity in node.timers]
         services = [entity for node in nodes for entity in node.services]
         clients = [entity for node in nodes for entity in node.clients]

@@ -13,18 +13,24 @@ from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import Buffer, TransformException
 
 from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds, to_time
+from ses_gcn_ros.nodes.polling import Mailbox
 
 Array = NDArray[np.float64]
 
 LATEST = Time()
+MOVING_KEPT = 20  # messages of moving frames between two looks; a tick's worth at 1 kHz
+AUTHORITY = "default_authority"  # what tf2 calls those who don't say who they are
 
 
 class Frames:
-    """The transform tree as a node hears it.
+    """The transform tree as a node hears it, brought up to date whenever it is asked.
+
+    tf2's own listener would wake the node for every message.
 
     Parameters
     ----------
@@ -36,13 +42,24 @@ class Frames:
 
     def __init__(self, node: Node, world: str) -> None:
         self.world = world
+        self._node = node
         self._buffer = Buffer(node=node)
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
-        self._listener = TransformListener(self._buffer, node, qos=QoSProfile(depth=10))
+        self._moving = Mailbox(node, TFMessage, "/tf", QoSProfile(depth=MOVING_KEPT))
+        self._static = Mailbox(node, TFMessage, "/tf_static", qos.STATIC_TRANSFORMS)
 
     def close(self) -> None:
         """Stop listening."""
-        self._listener.unregister()
+        for mailbox in (self._moving, self._static):
+            self._node.destroy_subscription(mailbox.subscription)
+
+    def _listen(self) -> None:
+        for message in self._static.messages():
+            for transform in message.transforms:
+                self._buffer.set_transform_static(transform, AUTHORITY)
+        for message in self._moving.messages():
+            for transform in message.transforms:
+                self._buffer.set_transform(transform, AUTHORITY)
 
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
@@ -56,6 +73,7 @@ class Frames:
             return np.asarray(positions, np.float64)
         if not frame:
             raise InputError("a message came without a frame_id; its positions can't be placed")
+        self._listen()
         try:
             when = Time.from_msg(to_time(stamp))
             found = self._buffer.lookup_transform(self.world, frame, when)
@@ -74,6 +92,7 @@ class Frames:
         RobotError
             If a frame is unknown or the frames have no time in common.
         """
+        self._listen()
         found = [self._lookup(frame, LATEST) for frame in frames]
         stamps = [to_seconds(transform.header.stamp) for transform in found]
         moving = [stamp for stamp in stamps if stamp > 0.0]
@@ -103,14 +122,19 @@ def matrix(stamped: TransformStamped) -> Array:
 
 def matrices(transforms: Sequence[TransformStamped]) -> Array:
     """Matrices (N, 4, 4) of transforms, all at once."""
-    turns, shifts = [], []
+    rows = []
     for stamped in transforms:
         turn, shift = stamped.transform.rotation, stamped.transform.translation
-        turns.append((turn.x, turn.y, turn.z, turn.w))
-        shifts.append((shift.x, shift.y, shift.z))
-    result = np.zeros((len(turns), 4, 4))
-    result[:, :3, :3] = Rotation.from_quat(turns).as_matrix()
-    result[:, :3, 3] = shifts
+        rows.append((shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w))
+    values = np.array(rows).reshape(-1, 7)
+    x, y, z, w = (values[:, 3:] / np.linalg.norm(values[:, 3:], axis=1, keepdims=True)).T
+    result = np.zeros((len(values), 4, 4))
+    result[:, 0, 0], result[:, 0, 1] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w)
+    result[:, 0, 2], result[:, 1, 0] = 2 * (x * z + y * w), 2 * (x * y + z * w)
+    result[:, 1, 1], result[:, 1, 2] = 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
+    result[:, 2, 0], result[:, 2, 1] = 2 * (x * z - y * w), 2 * (y * z + x * w)
+    result[:, 2, 2] = 1 - 2 * (x * x + y * y)
+    result[:, :3, 3] = values[:, :3]
     result[:, 3, 3] = 1.0
     return result
 

@@ -98,19 +98,25 @@ class ManagedNode(LifecycleNode):
         def callback(message: Any, info: dict[str, int]) -> None:
             started = time.monotonic()
             waited = max(0, time.time_ns() - info["received_timestamp"]) * 1e-9
-            try:
-                handler(message)
-            except SesGcnError as error:
-                self.monitor.fail(type(error).__name__)
-                self.get_logger().warning(str(error), throttle_duration_sec=2.0)
-            except Exception as error:  # a fault of ours must not take the cell's watch down
-                self.monitor.fail(f"internal {type(error).__name__}")
-                self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
-            else:
+            if self.attempt(handler, message):
                 ended = time.monotonic()
                 self.monitor.handle(ended, waited + ended - started)
 
         return callback
+
+    def attempt(self, handler: Callable[[Any], None], message: Any) -> bool:
+        """Let `handler` have a message, and survive a bad one; tells whether it was good."""
+        try:
+            handler(message)
+        except SesGcnError as error:
+            self.monitor.fail(type(error).__name__)
+            self.get_logger().warning(str(error), throttle_duration_sec=2.0)
+            return False
+        except Exception as error:  # a fault of ours must not take the cell's watch down
+            self.monitor.fail(f"internal {type(error).__name__}")
+            self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
+            return False
+        return True
 
     def finish(self, code: int = 0) -> None:
         """End the process in an orderly way once the current callback returns."""

@@ -24,6 +24,7 @@ from ses_gcn_ros.nodes.conversions import forecasts_from_msg, skeletons_from_msg
 from ses_gcn_ros.nodes.frames import Frames
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.message_types import message_type
+from ses_gcn_ros.nodes.polling import Mailbox
 from ses_gcn_ros.safety import SafetyConfig, SeparationMonitor
 
 
@@ -59,6 +60,7 @@ class SafetyInputs:
         config: SafetyConfig = watch.config
         self.frames = Frames(node, config.world_frame)
         self._heard: dict[str, Callable[[], int]] = {}
+        self._joint_states: Mailbox | None = None
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
@@ -68,11 +70,9 @@ class SafetyInputs:
         else:
             source.connect(node.guarded(self.on_handed_forecasts))
         if watch.joints and config.joint_states:
-            handler = node.guarded(self.on_joint_states)
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
-            node.while_active(
-                node.create_subscription(JointState, config.joint_states, handler, best_effort)
-            )
+            self._joint_states = Mailbox(node, JointState, config.joint_states, best_effort)
+            node.while_active(self._joint_states.subscription)
         if watch.joints and config.trajectory:
             kind = message_type(config.trajectory_type)
             handler = node.guarded(self.on_trajectory)
@@ -192,7 +192,9 @@ class SafetyInputs:
         )
 
     def look_up_robot(self, now: float) -> None:
-        """Hand the latest poses of robot, tools and zones to the monitor."""
+        """Hand the latest poses of robot, tools and zones, and its joints, to the monitor."""
+        for message in self._joint_states.messages() if self._joint_states else ():
+            self._node.attempt(self.on_joint_states, message)
         try:
             self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now))
         except (RobotError, InputError) as error:

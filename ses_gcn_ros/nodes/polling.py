@@ -1,0 +1,69 @@
+"""Subscriptions whose messages wait until somebody looks, instead of waking the node.
+
+Each wake-up of a node costs more than a message; a robot's transforms and joint states come a
+hundred times a second and more, and are wanted only when there is something to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+
+class Unattended(CallbackGroup):
+    """Group of entities that no executor waits for."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """Never."""
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """Never."""
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing has begun."""
+
+
+class Mailbox:
+    """A subscription that is emptied by hand.
+
+    Parameters
+    ----------
+    node : Node
+        Opens it.
+    kind : type
+        Message type.
+    topic : str
+    profile : QoSProfile
+        Its depth is how many messages are kept until they are looked at; older ones give way.
+    """
+
+    def __init__(self, node: Node, kind: type[Any], topic: str, profile: QoSProfile) -> None:
+        # a node keeps weak references to the groups of its entities only
+        self._group = Unattended()
+        self._depth = profile.depth
+        self.subscription = node.create_subscription(
+            kind, topic, _never_called, profile, callback_group=self._group
+        )
+
+    def messages(self) -> Iterator[Any]:
+        """What has come since the last time, oldest first.
+
+        No more than are kept at once: whoever sends faster than this is read must not hold it up.
+        """
+        subscription = self.subscription
+        with subscription.handle:
+            for _ in range(self._depth):
+                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is None:
+                    return
+                yield taken[0]
+
+
+def _never_called(_: Any) -> None:
+    raise RuntimeError("an unattended subscription was called back")
