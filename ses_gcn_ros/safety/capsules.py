@@ -85,13 +85,20 @@ class CapsuleDistances:
         )
 
     def _pick(self, capsules: tuple[Array, Array, Array], index: tuple[int, ...]) -> Any:
-        shape = self.distance.shape
         start, end, radius = capsules
         return (
-            np.broadcast_to(start, (*shape, 3))[index],
-            np.broadcast_to(end, (*shape, 3))[index],
-            np.broadcast_to(radius, shape)[index],
+            _broadcast_at(start, 1, index),
+            _broadcast_at(end, 1, index),
+            _broadcast_at(radius, 0, index),
         )
+
+
+def _broadcast_at(values: Array, inner: int, index: tuple[int, ...]) -> Array:
+    """Entry of an array broadcast over its leading axes, all but the last `inner`."""
+    lead = values.shape[: values.ndim - inner]
+    own = index[len(index) - len(lead) :]
+    picked: Array = values[tuple(at if size > 1 else 0 for at, size in zip(own, lead, strict=True))]
+    return picked
 
 
 def capsule_distances(

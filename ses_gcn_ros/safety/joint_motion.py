@@ -64,7 +64,6 @@ class JointPath:
     stamp: float
     robot: RobotState
     motion: JointMotion
-    base: Array  # (F, 4, 4) world from the root of the description, as each frame's pose has it
     joints: tuple[str, ...]
     times: Array  # (P,) s after the stamp
     positions: Array  # (P, J)
@@ -89,8 +88,9 @@ class JointMotion:
     def __init__(self, urdf: Urdf, model: RobotModel) -> None:
         self._urdf = urdf
         self._model = model
-        self._described = np.array([frame in urdf.links for frame in model.frames])
-        self._by_joints = self._described[model.start_frame] & self._described[model.end_frame]
+        self._movable = frozenset(joint.name for joint in urdf.movable)
+        described = np.array([frame in urdf.links for frame in model.frames])
+        self._by_joints = described[model.start_frame] & described[model.end_frame]
         self.forget()
 
     def forget(self) -> None:
@@ -122,7 +122,6 @@ class JointMotion:
             )
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
             raise InputError("joint states hold a value that is not finite (not used)")
-        movable = {joint.name for joint in self._urdf.movable}
         where = {name: float(q) for name, q in zip(names, positions, strict=True)}
         before = self.states
         if before is not None and stamp <= before.stamp:
@@ -138,8 +137,8 @@ class JointMotion:
             rates = {}
         self.states = JointStates(
             stamp,
-            {name: q for name, q in where.items() if name in movable},
-            {name: rate for name, rate in rates.items() if name in movable},
+            {name: q for name, q in where.items() if name in self._movable},
+            {name: rate for name, rate in rates.items() if name in self._movable},
         )
 
     def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:
@@ -161,7 +160,7 @@ class JointMotion:
         """
         when, where = np.asarray(times, np.float64), np.asarray(positions, np.float64)
         self._plan, self._phase = None, 0.0
-        known = {joint.name for joint in self._urdf.movable}
+        known = self._movable
         if len(when) < 2 or not known.intersection(names):
             return
         if where.shape != (len(when), len(names)):
@@ -196,13 +195,9 @@ class JointMotion:
         rates = np.array([states.velocities.get(name, 0.0) for name in names])
         start = np.array(list(states.positions.values())) + since * rates
         now = dict(zip(names, start.tolist(), strict=True))
-        placed = self._urdf.forward(now)
-        base = np.tile(np.eye(4), (len(self._model.frames), 1, 1))
-        for index in np.flatnonzero(self._described).tolist():
-            base[index] = robot.poses[index] @ np.linalg.inv(placed[self._model.frames[index]])
         times = np.array([0.0, horizon])
         ahead = start + times[:, None] * rates
-        paths = [JointPath(robot.stamp, robot, self, base, names, times, ahead)]
+        paths = [JointPath(robot.stamp, robot, self, names, times, ahead)]
         plan = self._plan
         if plan is not None and set(plan.joints) <= set(names):
             here = np.array([now[name] for name in plan.joints])
@@ -216,25 +211,27 @@ class JointMotion:
                 held = np.tile([now[name] for name in rest], (len(times), 1))
                 joints = (*plan.joints, *rest)
                 positions = np.hstack([where, held])
-                paths.append(JointPath(robot.stamp, robot, self, base, joints, times, positions))
+                paths.append(JointPath(robot.stamp, robot, self, joints, times, positions))
         return paths
 
     def place(self, path: JointPath, times: Array) -> tuple[Array, Array]:
         """Ends of the axes along a path, each (H, M, 3) [m]."""
+        instants = np.append(0.0, times)
         along: Mapping[str, Array] = {
-            name: np.interp(times, path.times, path.positions[:, index])
+            name: np.interp(instants, path.times, path.positions[:, index])
             for index, name in enumerate(path.joints)
         }
-        placed = self._urdf.forward_along(along, len(times))
-        model = self._model
-        poses = np.tile(np.eye(4), (len(times), len(model.frames), 1, 1))
-        for index in np.flatnonzero(self._described).tolist():
-            poses[:, index] = path.base[index] @ placed[model.frames[index]]
+        linked = self._urdf.forward_along(along, len(instants))
+        model, robot = self._model, path.robot
+        still = np.broadcast_to(np.eye(4), (len(instants), 4, 4))
+        placed = np.stack([linked.get(frame, still) for frame in model.frames], axis=1)
+        # from where the description has a frame at first to where it is measured
+        poses = (robot.poses @ np.linalg.inv(placed[0])) @ placed[1:]
         first, second = poses[:, model.start_frame], poses[:, model.end_frame]
-        start = np.einsum("hmij,mj->hmi", first[..., :3, :3], model.start) + first[..., :3, 3]
-        end = np.einsum("hmij,mj->hmi", second[..., :3, :3], model.end) + second[..., :3, 3]
+        start = (first[..., :3, :3] @ model.start[..., None])[..., 0] + first[..., :3, 3]
+        end = (second[..., :3, :3] @ model.end[..., None])[..., 0] + second[..., :3, 3]
         if not self._by_joints.all():
-            other = path.robot.carried(times)
+            other = robot.carried(times)
             start = np.where(self._by_joints[:, None], start, other[0])
             end = np.where(self._by_joints[:, None], end, other[1])
         return start, end

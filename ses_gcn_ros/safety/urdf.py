@@ -46,24 +46,13 @@ class Joint:
         """Return parent_from_child (4, 4) at a joint angle [rad] or displacement [m]."""
         motion = np.eye(4)
         if self.kind in TURNING:  # Rodrigues' formula
-            cross = self._cross()
+            cross = self.cross()
             motion[:3, :3] += math.sin(value) * cross + (1.0 - math.cos(value)) * (cross @ cross)
         elif self.kind == "prismatic":
             motion[:3, 3] = value * self.axis
         return self.parent_from_joint @ motion
 
-    def transforms(self, values: Array) -> Array:
-        """Return parent_from_child (H, 4, 4) at H joint angles or displacements."""
-        motion = np.tile(np.eye(4), (len(values), 1, 1))
-        if self.kind in TURNING:
-            sine, versine = np.sin(values)[:, None, None], 1.0 - np.cos(values)[:, None, None]
-            cross = self._cross()
-            motion[:, :3, :3] += sine * cross + versine * (cross @ cross)
-        elif self.kind == "prismatic":
-            motion[:, :3, 3] = values[:, None] * self.axis
-        return np.asarray(self.parent_from_joint @ motion)
-
-    def _cross(self) -> Array:
+    def cross(self) -> Array:
         """Matrix of the cross product with the axis."""
         x, y, z = self.axis.tolist()
         return np.array([(0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)])
@@ -107,6 +96,7 @@ class Urdf:
         self.links = tuple(_name(link) for link in robot.findall("link"))
         joints = [_joint(element, self.links) for element in robot.findall("joint")]
         self.root, self.joints = _sort(self.links, joints)
+        self._lay_out()
         self.movable = tuple(joint for joint in self.joints if joint.kind != "fixed")
         self.capsules = {
             _name(link): _link_capsules(link, folder) for link in robot.findall("link")
@@ -169,12 +159,29 @@ class Urdf:
         steps : int
             H.
         """
-        still = np.zeros(steps)
-        poses = {self.root: np.tile(np.eye(4), (steps, 1, 1))}
-        for joint in self.joints:
-            moved = joint.transforms(positions.get(joint.name, still))
-            poses[joint.child] = poses[joint.parent] @ moved
+        values = np.zeros((steps, len(self.joints)))
+        for index, joint in enumerate(self.joints):
+            if joint.name in positions:
+                values[:, index] = positions[joint.name]
+        turns, slides = self._turns, self._slides
+        angles = values[..., None, None]
+        motion = np.sin(angles) * turns + (1.0 - np.cos(angles)) * self._bends + angles * slides
+        moved = self._origins @ (motion + np.eye(4))
+        poses = {self.root: np.broadcast_to(np.eye(4), (steps, 4, 4))}
+        for index, joint in enumerate(self.joints):
+            poses[joint.child] = poses[joint.parent] @ moved[:, index]
         return poses
+
+    def _lay_out(self) -> None:
+        """What `forward_along` makes the motion of all joints from at once, each (joints, 4, 4)."""
+        self._origins = np.array([j.parent_from_joint for j in self.joints]).reshape(-1, 4, 4)
+        self._turns, self._slides = np.zeros((2, *self._origins.shape))
+        for index, joint in enumerate(self.joints):
+            if joint.kind in TURNING:
+                self._turns[index, :3, :3] = joint.cross()
+            elif joint.kind == "prismatic":
+                self._slides[index, :3, 3] = joint.axis
+        self._bends = self._turns @ self._turns
 
 
 def _name(element: Element) -> str:
