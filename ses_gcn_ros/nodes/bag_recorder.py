@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.evaluation.bags import BagWriter
@@ -30,6 +30,7 @@ class BagRecorder(ManagedNode):
         if not self.config.bag:
             raise ConfigError("parameter 'bag' is empty; give the folder of the bag to write")
         self.writer = BagWriter(self.config.bag)
+        self.early: list[tuple[str, str, bytes]] = []
 
     def activate(self) -> None:
         """Look for the topics."""
@@ -54,16 +55,28 @@ class BagRecorder(ManagedNode):
         profile = QoSProfile(
             depth=_QUEUE, reliability=offered.reliability, durability=offered.durability
         )
+        lasting = offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
         def write(data: bytes) -> None:
             started = time.monotonic()
-            self.writer.write(topic, type_name, self.get_clock().now().nanoseconds, data)
+            now = self.get_clock().now().nanoseconds
+            if now:
+                self._write_early(now)
+                self.writer.write(topic, type_name, now, data)
+            elif lasting:
+                self.early.append((topic, type_name, data))
             ended = time.monotonic()
             self.monitor.handle(ended, ended - started)
 
         self.while_active(
             self.create_subscription(message_type(type_name), topic, write, profile, raw=True)
         )
+
+    def _write_early(self, now: int) -> None:
+        # A simulated clock stands at zero, decades before the rest, until somebody moves it.
+        for topic, type_name, data in self.early:
+            self.writer.write(topic, type_name, now, data)
+        self.early.clear()
 
 
 def main(args: list[str] | None = None) -> NoReturn:
