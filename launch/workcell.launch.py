@@ -15,6 +15,8 @@ ARGUMENTS = {
     "rviz": ("false", "Open RViz on the cell."),
     "bag": ("", "Take skeletons from this bag instead of a camera ('sample': ours)."),
     "video": ("", "Take images from this video file instead of a camera."),
+    "cameras": ("", "Fuse what several cameras see: their namespaces, such as left,right."),
+    "calibration": ("", "File of 'ses-gcn calibrate' for these cameras; TF when empty."),
     "rate": ("1.0", "Recorded seconds per second, for a bag."),
     "demo_robot": ("false", "Simulate the demo cell's robot."),
     "record": ("", "Record what the nodes publish to this bag."),
@@ -27,6 +29,8 @@ def _nodes(context: LaunchContext) -> list:
     plans = plan_workcell(
         bag=value["bag"],
         video=value["video"],
+        cameras=value["cameras"],
+        calibration=value["calibration"],
         rate=float(value["rate"]),
         demo_robot=value["demo_robot"].lower() == "true",
         record=value["record"],

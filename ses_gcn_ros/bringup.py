@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,28 +29,44 @@ class NodePlan:
     Attributes
     ----------
     executable : str
-        Name for ``ros2 run ses_gcn_ros``; also the node's name and its module in ``nodes``.
+        For ``ros2 run ses_gcn_ros``; also the node's own name and its module in ``nodes``.
     parameters : mapping
         Parameters on top of those of the parameter file.
     ends_run : bool
         Whether its regular end ends the whole run, as that of a recording does.
+    namespace : str
+        Within the cell's, as that of one of several cameras; empty for the cell's own.
     """
 
     executable: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     ends_run: bool = False
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name that no other node of the cell has."""
+        return f"{self.namespace}/{self.executable}" if self.namespace else self.executable
+
+    def namespace_in(self, cell: str) -> str:
+        """Namespace in a cell that has the namespace `cell`, or none."""
+        if not (cell and self.namespace):
+            return cell or self.namespace
+        return f"{cell.rstrip('/')}/{self.namespace}"
 
 
 def plan_workcell(
     *,
     bag: str = "",
     video: str = "",
+    cameras: str = "",
+    calibration: str = "",
     rate: float = 1.0,
     demo_robot: bool = False,
     record: str = "",
     use_sim_time: bool = False,
 ) -> list[NodePlan]:
-    """Nodes of a workcell: eyes (camera, video or recording), forecaster, safety, extras.
+    """Nodes of a workcell: eyes (cameras, video or recording), forecaster, safety, extras.
 
     Parameters
     ----------
@@ -57,6 +74,11 @@ def plan_workcell(
         Bag to take the skeletons from, "sample" for the one that ships; empty for none.
     video : str
         Video file to take the images from; empty for the image topic.
+    cameras : str
+        Names of several cameras, separated by commas: each has a pose node in a namespace of that
+        name, and a fusion node makes one set of skeletons of what they see. Empty for one camera.
+    calibration : str
+        File that says where these cameras are; empty where TF says it.
     rate : float
         Recorded seconds per second, for a bag.
     demo_robot : bool
@@ -69,11 +91,14 @@ def plan_workcell(
     Raises
     ------
     ConfigError
-        For a bag and a video at once, or a file that is not there.
+        For two sources at once, cameras without proper names, or a file that is not there.
     """
-    if bag and video:
-        raise ConfigError("bag and video are both given; skeletons come from one of them")
-    for name, path in (("bag", bag), ("video", video)):
+    sources = [n for n, s in (("bag", bag), ("video", video), ("cameras", cameras)) if s]
+    if len(sources) > 1:
+        raise ConfigError(
+            f"{' and '.join(sources)} are both given; skeletons come from one of them"
+        )
+    for name, path in (("bag", bag), ("video", video), ("calibration", calibration)):
         if path and path != "sample" and not Path(path).exists():
             raise ConfigError(f"{name} '{path}' does not exist; give the path of a {name}")
     plans = []
@@ -97,10 +122,37 @@ def plan_workcell(
         source = {"source": "video", "video": video, "exit_at_end": True}
         source["subscribers"] = 3 if record else 2
         plans.append(NodePlan("pose_node", source, ends_run=True))
+    elif cameras or calibration:
+        plans += _plan_cameras(cameras, calibration)
     else:
         plans.append(NodePlan("pose_node"))
     clock: Mapping[str, Value] = {"use_sim_time": bool(bag) or use_sim_time}
-    return [NodePlan(p.executable, {**p.parameters, **_time(p, clock)}, p.ends_run) for p in plans]
+    return [replace(p, parameters={**p.parameters, **_time(p, clock)}) for p in plans]
+
+
+def _plan_cameras(names: str, calibration: str) -> list[NodePlan]:
+    cameras = [name.strip() for name in names.split(",")] if names else []
+    for name in cameras:
+        if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+            raise ConfigError(
+                f"cameras is '{names}', but '{name}' is no name for a namespace; take letters, "
+                "digits and _, such as left,right"
+            )
+    if len(set(cameras)) < 2 or len(set(cameras)) < len(cameras):
+        raise ConfigError(
+            f"cameras is '{names}'; it takes two different names at least, such as left,right"
+        )
+    fusion: dict[str, Value] = {"cameras": cameras}
+    if calibration:
+        fusion["calibration"] = calibration
+    # Where a camera stands is the fusion node's business: what the parameter file says of the one
+    # camera of a cell would be wrong for all of them.
+    pose: Mapping[str, Value] = {"target_frame": "", "camera_pose": []}
+    eyes = [
+        NodePlan("pose_node", {"camera_frame": f"{name}_optical_frame", **pose}, namespace=name)
+        for name in cameras
+    ]
+    return [*eyes, NodePlan("fusion_node", fusion)]
 
 
 def _time(plan: NodePlan, clock: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -135,7 +187,19 @@ def fresh_recording(out: Path) -> Path:
 
 
 def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
-    """Parameters of several nodes in one process, each name with its node's before it."""
+    """Parameters of several nodes in one process, each name with its node's before it.
+
+    Raises
+    ------
+    ConfigError
+        If a node has a namespace of its own, which ROS gives to a whole process.
+    """
+    for plan in plans:
+        if plan.namespace:
+            raise ConfigError(
+                f"{plan.name} has a namespace of its own and so needs a process of its own; "
+                "several cameras don't run in a single process"
+            )
     return {
         f"{plan.executable}:{name}": value
         for plan in plans

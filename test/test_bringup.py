@@ -3,7 +3,13 @@
 import pytest
 import yaml
 
-from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell, ros_arguments
+from ses_gcn_ros.bringup import (
+    fresh_recording,
+    plan_demo,
+    plan_workcell,
+    ros_arguments,
+    targeted_parameters,
+)
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -13,6 +19,36 @@ def executables(plans):
 
 def test_a_cell_with_a_camera_has_eyes_forecaster_and_safety():
     assert executables(plan_workcell()) == ["forecaster_node", "safety_node", "pose_node"]
+
+
+def test_several_cameras_have_a_pose_node_each_and_one_node_that_fuses(tmp_path):
+    calibration = tmp_path / "cell.yaml"
+    calibration.touch()
+    plans = plan_workcell(cameras="left, right", calibration=str(calibration), use_sim_time=True)
+    assert [plan.name for plan in plans] == [
+        "forecaster_node", "safety_node", "left/pose_node", "right/pose_node", "fusion_node",
+    ]  # fmt: skip
+    left, right, fusion = plans[2:]
+    assert [left.parameters["camera_frame"], right.parameters["camera_frame"]] == [
+        "left_optical_frame", "right_optical_frame",
+    ]  # fmt: skip
+    assert fusion.parameters["cameras"] == [left.namespace, right.namespace]
+    assert fusion.parameters["calibration"] == str(calibration)
+    assert all(plan.parameters["use_sim_time"] is True for plan in plans)
+
+
+def test_a_camera_s_namespace_is_within_the_cell_s():
+    *_, left, _, fusion = plan_workcell(cameras="left,right")
+    assert [left.namespace_in(cell) for cell in ("", "cell_1", "/cell_1/")] == [
+        "left", "cell_1/left", "/cell_1/left",
+    ]  # fmt: skip
+    assert [fusion.namespace_in(cell) for cell in ("", "cell_1")] == ["", "cell_1"]
+    assert "calibration" not in fusion.parameters  # the parameter file may say it
+
+
+def test_several_cameras_need_several_processes():
+    with pytest.raises(ConfigError, match="left/pose_node has a namespace of its own"):
+        targeted_parameters(plan_workcell(cameras="left,right"))
 
 
 def test_a_bag_takes_the_place_of_the_camera_and_its_clock_that_of_the_machine():
@@ -58,6 +94,13 @@ def test_parameters_keep_their_type_on_the_command_line():
         ({"bag": "sample", "video": "x.mp4"}, "bag and video are both given"),
         ({"bag": "/nowhere/bag"}, "bag '/nowhere/bag' does not exist"),
         ({"video": "/nowhere/x.mp4"}, "video '/nowhere/x.mp4' does not exist"),
+        ({"bag": "sample", "cameras": "a,b"}, "bag and cameras are both given"),
+        ({"cameras": "left"}, "cameras is 'left'; it takes two different names at least"),
+        ({"cameras": "a,b,a"}, "cameras is 'a,b,a'; it takes two different names at least"),
+        ({"cameras": "a,,b"}, "cameras is 'a,,b', but '' is no name for a namespace"),
+        ({"cameras": "a,/b"}, "cameras is 'a,/b', but '/b' is no name for a namespace"),
+        ({"calibration": "/nowhere.yaml"}, "calibration '/nowhere.yaml' does not exist"),
+        ({"calibration": __file__}, "cameras is ''; it takes two different names at least"),
     ],
 )
 def test_a_source_that_cannot_be_is_named(options, sentence):

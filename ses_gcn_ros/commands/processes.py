@@ -68,7 +68,7 @@ class ProcessGroup:
     ) -> None:
         """Start one process for the nodes of `plans`, with its ROS arguments."""
         executables = [plan.executable for plan in plans]
-        name = ", ".join(executables)
+        name = ", ".join(plan.name for plan in plans)
         command = [sys.executable, "-m", "ses_gcn_ros.nodes", *executables, *arguments]
         self._children[name] = subprocess.Popen(
             command,

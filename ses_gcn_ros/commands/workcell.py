@@ -29,6 +29,12 @@ LogLevel = Annotated[str, typer.Option(help="debug, info, warn, error or fatal."
 def up(
     bag: Annotated[str, typer.Option(help="Take skeletons from this bag ('sample': ours).")] = "",
     video: Annotated[str, typer.Option(help="Take images from this video file.")] = "",
+    cameras: Annotated[
+        str, typer.Option(help="Fuse what several cameras see: their namespaces, as left,right.")
+    ] = "",
+    calibration: Annotated[
+        str, typer.Option(help="File of 'ses-gcn calibrate' for these cameras; TF if left out.")
+    ] = "",
     rate: Annotated[float, typer.Option(help="Recorded seconds per second, for a bag.")] = 1.0,
     demo_robot: Annotated[bool, typer.Option(help="Simulate the demo cell's robot.")] = False,
     record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
@@ -47,18 +53,22 @@ def up(
     plans = plan_workcell(
         bag=bag,
         video=video,
+        cameras=cameras,
+        calibration=calibration,
         rate=rate,
         demo_robot=demo_robot,
         record=record,
         use_sim_time=use_sim_time,
     )
-    options = {"params_file": params_file, "namespace": namespace, "log_level": log_level}
+    options = {"params_file": params_file, "log_level": log_level}
     with ProcessGroup(Console(stderr=True)) as group:
         if single_process:
-            group.start(plans, ros_arguments(targeted_parameters(plans), **options))
+            parameters = targeted_parameters(plans)
+            group.start(plans, ros_arguments(parameters, namespace=namespace, **options))
         else:
             for plan in plans:
-                group.start([plan], ros_arguments(plan.parameters, **options))
+                place = plan.namespace_in(namespace)
+                group.start([plan], ros_arguments(plan.parameters, namespace=place, **options))
         code = group.wait()
     raise typer.Exit(code)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from launch import Action, Condition
+from launch import Action, Condition, LaunchContext
 from launch.actions import EmitEvent, ExecuteProcess, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown, matches_action
-from launch.events.process import SignalProcess
+from launch.events.process import ProcessExited, SignalProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from ses_gcn_ros.bringup import NodePlan, params_path
+from ses_gcn_ros.bringup import NodePlan, ros_arguments
 from ses_gcn_ros.resources import share_path
 
 _SETTLE = "2"  # s that ros2 bag play waits for the nodes to listen
@@ -28,18 +28,21 @@ def shutdown(reason: str) -> Action:
 def make_nodes(
     plans: Sequence[NodePlan], *, params_file: str, namespace: str, log_level: str
 ) -> dict[str, Node]:
-    """Launch node of each plan, by executable."""
-    return {
-        plan.executable: Node(
+    """Launch node of each plan, by name."""
+    # As `ses-gcn up` says it; launch's own parameters can't hold an empty list.
+    nodes = {}
+    for plan in plans:
+        _, *arguments = ros_arguments(
+            plan.parameters, params_file=params_file, namespace="", log_level=log_level
+        )
+        nodes[plan.name] = Node(
             package="ses_gcn_ros",
             executable=plan.executable,
-            namespace=namespace,
-            parameters=[str(params_path(params_file)), dict(plan.parameters)],
-            ros_arguments=["--log-level", log_level],
+            namespace=plan.namespace_in(namespace),
+            ros_arguments=arguments,
             output="both",
         )
-        for plan in plans
-    }
+    return nodes
 
 
 def rviz_node(condition: Condition) -> Node:
@@ -70,7 +73,8 @@ def reported_at_the_end(
     close = EmitEvent(
         event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(recorder))
     )
-    reported = OnProcessExit(target_action=report, on_exit=[shutdown("the report is written")])
+    end = _reaction("ses-gcn report", [shutdown("the report is written")])
+    reported = OnProcessExit(target_action=report, on_exit=end)
     on_exit = {source: [close], "bag_recorder": [report]}
     return [RegisterEventHandler(reported), *with_exit_handlers(nodes, on_exit)]
 
@@ -81,11 +85,23 @@ def with_exit_handlers(
     """The nodes, and what happens when one of them ends.
 
     There is no respawn: a watch that comes and goes is worse than a robot that stands still. So the
-    end of any node ends the launch, unless `on_exit` names other actions for it.
+    end of any node ends the launch, unless `on_exit` names other actions for it. After a failure
+    ``ros2 launch`` exits with 1.
     """
     actions: list[Action] = []
     for name, node in nodes.items():
-        reaction = (on_exit or {}).get(name, [shutdown(f"{name} ended")])
-        handler = OnProcessExit(target_action=node, on_exit=list(reaction))
+        reaction = _reaction(name, (on_exit or {}).get(name, [shutdown(f"{name} ended")]))
+        handler = OnProcessExit(target_action=node, on_exit=reaction)
         actions += [node, RegisterEventHandler(handler)]
     return actions
+
+
+def _reaction(
+    name: str, actions: Sequence[Action]
+) -> Callable[[ProcessExited, LaunchContext], list[Action]]:
+    def react(event: ProcessExited, _: LaunchContext) -> list[Action]:
+        if event.returncode:
+            raise RuntimeError(f"{name} failed with exit code {event.returncode}")
+        return list(actions)
+
+    return react
