@@ -175,7 +175,7 @@ class LiftingPlacer:
         rays = np.where(confidence[..., None] > 0.0, self._joints @ rays, np.nan)
         past, trust = self._history.add(stamp, rays, confidence)
         joints = self._lifter.lift(past, trust)
-        lifted: NDArray[np.bool_] = np.isfinite(joints).all(axis=(1, 2))
+        lifted = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
         placed = place(
             np.where(lifted[:, None, None], joints, 0.0),
             rays,

@@ -132,11 +132,11 @@ def test_a_recipe_with_a_slip_is_refused(tmp_path: Path, content: str, message: 
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="known are semgcn_workcell"):
+    with pytest.raises(ConfigError, match="known are semgcn_ablation, semgcn_workcell"):
         load_lifting_recipe("semgcn")
 
 
 def test_the_published_network_is_a_configuration() -> None:
     assert variant(load_lifting_recipe("semgcn_workcell"), "published").model == LiftingConfig(
-        frames=9, width=64
+        frames=9
     )
