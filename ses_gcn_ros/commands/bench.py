@@ -17,7 +17,7 @@ from ses_gcn_ros.errors import InputError
 if TYPE_CHECKING:
     from ses_gcn_ros.evaluation.benchmarks.section import Section
 
-SECTIONS = ("engines", "geometry", "chain", "training", "replay", "footprint")
+SECTIONS = ("engines", "geometry", "chain", "training", "replay", "footprint", "pose")
 
 
 def bench(
@@ -28,6 +28,13 @@ def bench(
     weights: Annotated[
         list[Path] | None,
         typer.Option(help="Weights to time besides the ones that ship, repeatable."),
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Video of a person, without which the eyes are left out.")
+    ] = None,
+    pose_model: Annotated[
+        list[str] | None,
+        typer.Option(help="lite, full, heavy or the path of a .task file; all three if left out."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look: fewer calls.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -47,7 +54,8 @@ def bench(
     from ses_gcn_ros.forecast.weights import write_atomically
 
     console = Console(stderr=True)
-    content = document.read(saved) if saved else _measure(section, weights, quick, console)
+    eyes: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
+    content = document.read(saved) if saved else _measure(section, weights, eyes, quick, console)
     text = json.dumps(content, indent=2) + "\n"
     if save is not None:
         write_atomically(save, text.encode())
@@ -60,7 +68,11 @@ def bench(
 
 
 def _measure(
-    names: list[str] | None, weights: list[Path] | None, quick: bool, console: Console
+    names: list[str] | None,
+    weights: list[Path] | None,
+    eyes: dict[str, Any],
+    quick: bool,
+    console: Console,
 ) -> dict[str, Any]:
     from ses_gcn_ros.evaluation.benchmarks import document
     from ses_gcn_ros.forecast.weights import read_weights
@@ -79,6 +91,8 @@ def _measure(
             run = importlib.import_module(f"ses_gcn_ros.evaluation.benchmarks.{name}").run
             if name == "engines":
                 run = partial(run, weights=networks)
+            if name == "pose":
+                run = partial(run, **eyes)
             sections.append(run(quick, progress))
     return document.as_json(sections, quick=quick)
 

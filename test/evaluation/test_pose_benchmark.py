@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
+from ses_gcn_ros.cli import app
 from ses_gcn_ros.evaluation.benchmarks import pose
 
 
@@ -35,3 +38,16 @@ def test_without_a_video_or_a_model_a_note_says_so(shared_data: Path):
     section = pose.run(True, told.append, video, ["/nowhere/model.task"])
     assert "model was not measured: pose model '/nowhere/model.task' is neither" in section.notes[0]
     assert told == ["pose /nowhere/model.task, 640×360"]
+
+
+def test_the_benchmark_has_the_eyes_where_a_video_is_named(shared_data: Path):
+    media = shared_data / "media"
+    command = ["bench", "--quick", "--section", "pose", "--json"]
+    [section] = json.loads(CliRunner().invoke(app, command).stdout)["sections"]
+    assert section["rows"] == []
+    assert "--video" in section["notes"][0]
+    command += ["--video", str(media / "one_person.mp4")]
+    command += ["--pose-model", str(media / "pose_landmarker_lite.task")]
+    [section] = json.loads(CliRunner().invoke(app, command).stdout)["sections"]
+    assert [row["size"] for row in section["rows"]] == ["640×360", "1280×720"]
+    assert section["notes"] == []
