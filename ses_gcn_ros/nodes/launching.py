@@ -68,15 +68,19 @@ def play_bag(bag: str | Path, *, rate: str, namespace: str) -> ExecuteProcess:
 def reported_at_the_end(
     nodes: Mapping[str, ExecuteProcess], *, source: str, report: ExecuteProcess
 ) -> list[Action]:
-    """Nodes whose recording is closed when `source` ends, then reported; then all is over."""
-    recorder = nodes["bag_recorder"]
-    close = EmitEvent(
-        event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(recorder))
-    )
-    end = _reaction("ses-gcn report", [shutdown("the report is written")])
-    reported = OnProcessExit(target_action=report, on_exit=end)
-    on_exit = {source: [close], "bag_recorder": [report]}
+    """Nodes of which the recorder ends after `source`, and the rest while the report is drawn."""
+    written = _reaction("ses-gcn report", [shutdown("the report is written")])
+    reported = OnProcessExit(target_action=report, on_exit=written)
+    rest = [node for name, node in nodes.items() if name not in (source, "bag_recorder")]
+    on_exit: dict[str, list[Action]] = {name: [] for name in nodes}  # they end one after the other
+    on_exit[source] = [_interrupt(nodes["bag_recorder"])]
+    on_exit["bag_recorder"] = [report, *map(_interrupt, rest)]
     return [RegisterEventHandler(reported), *with_exit_handlers(nodes, on_exit)]
+
+
+def _interrupt(process: ExecuteProcess) -> Action:
+    matcher = matches_action(process)
+    return EmitEvent(event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matcher))
 
 
 def with_exit_handlers(

@@ -41,7 +41,7 @@ def test_the_demo_reports_and_ends(tmp_path, environment):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["forecasts"] > 0
+    assert summary["forecasts"]["count"] > 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
@@ -80,6 +80,20 @@ def test_the_workcell_ends_when_one_of_its_nodes_does(tmp_path, environment):
     )
     assert run.returncode != 0
     assert "missing.yaml' does not exist" in run.stdout + run.stderr
+
+
+def test_a_node_that_fails_makes_the_launch_fail(tmp_path, environment):
+    parameters = tmp_path / "cell.yaml"
+    parameters.write_text("/**/safety_node:\n  ros__parameters:\n    rte: 50.0\n")
+    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
+    command += ["demo_robot:=true", f"params_file:={parameters}"]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 1
+    assert "has no parameter 'rte'" in run.stdout + run.stderr
+    assert "safety_node failed with exit code 1" in run.stdout + run.stderr
+    assert "failed to terminate" not in run.stdout + run.stderr
 
 
 def test_ctrl_c_ends_every_process(environment):
