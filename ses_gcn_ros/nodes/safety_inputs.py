@@ -201,7 +201,9 @@ class SafetyInputs:
             self._node.monitor.fail(type(error).__name__)
             self._watch.fault("robot", str(error))
 
-    def _to_world(self, frame: str, entries: Sequence[Any], stamp: float) -> list[Any]:
+    def _to_world(self, frame: str, entries: Sequence[Any], stamp: float) -> Sequence[Any]:
+        if frame == self.frames.world:
+            return entries
         return [
             dataclasses.replace(
                 entry,

@@ -65,5 +65,5 @@ class Assessment:
             "level": int(self.level),
             "reasons": list(self.reasons),
             **{name: getattr(self, name) for name in names},
-            **dataclasses.asdict(self.breakdown or UNKNOWN),
+            **vars(self.breakdown or UNKNOWN),
         }

@@ -93,34 +93,46 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
         together.setdefault(key, []).append(forecast)
     groups = []
     for (stamp, step, steps), members in together.items():
-        parts = [
-            limb_capsules(
-                np.asarray(member.positions, np.float64),
-                member.layout,
-                scale=config.body_scale,
-                hand_reach=config.hand_reach,
-                growth=np.asarray(member.radius, np.float64),
-            )
-            for member in members
-        ]
-        ids = [m.person_id for m, part in zip(members, parts, strict=True) for _ in part.names]
-        times = stamp + step * np.arange(1, steps + 1)
+        alike: dict[str, list[Forecast]] = {}
+        for member in members:
+            alike.setdefault(member.layout, []).append(member)
+        parts = [_around(config, layout, same) for layout, same in alike.items()]
+        everybody = [member for same in alike.values() for member in same]
+        sizes = [len(body(member.layout).names) for member in everybody]
         limbs = join(parts)
-        base = np.concatenate([config.body_scale * body(m.layout).radii for m in members])
-        quantile = [
-            np.full(len(part.names), _quantile(member.coverage))
-            for member, part in zip(members, parts, strict=True)
-        ]
+        base = np.concatenate([config.body_scale * body(m.layout).radii for m in everybody])
         groups.append(
             ForecastCapsules(
-                times=np.asarray(times),
+                times=np.asarray(stamp + step * np.arange(1, steps + 1)),
                 limbs=limbs,
-                person_ids=tuple(ids),
+                person_ids=tuple(
+                    member.person_id
+                    for member, size in zip(everybody, sizes, strict=True)
+                    for _ in range(size)
+                ),
                 growth=limbs.radius - base,
-                quantile=np.concatenate(quantile),
+                quantile=np.repeat([_quantile(m.coverage) for m in everybody], sizes),
             )
         )
     return groups
+
+
+def _around(config: SafetyConfig, layout: str, members: Sequence[Forecast]) -> LimbCapsules:
+    """Capsules (H, N, ...) around forecasts of one layout, all made at once."""
+    people = limb_capsules(
+        np.stack([member.positions for member in members], axis=1).astype(np.float64),
+        layout,
+        scale=config.body_scale,
+        hand_reach=config.hand_reach,
+        growth=np.stack([member.radius for member in members], axis=1).astype(np.float64),
+    )
+    flat = (len(people.start), -1)
+    return LimbCapsules(
+        people.start.reshape(*flat, 3),
+        people.end.reshape(*flat, 3),
+        people.radius.reshape(flat),
+        people.names * len(members),
+    )
 
 
 def meet(

@@ -35,7 +35,7 @@ class Pair:
     robot_point: Array
 
     def __str__(self) -> str:
-        return f"person {self.person_id}: {self.limb} at {self.distance:.2f} m from {self.frame}"
+        return describe(self.person_id, self.limb, self.distance, self.frame)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ class Reactive:
     protective_distance: float
     breakdown: Breakdown
     distances: Mapping[str, float]
+
+
+def describe(person_id: str, limb: str, distance: float, frame: str) -> str:
+    """A pair in words; the points on its surfaces, which take long to find, aren't in them."""
+    return f"person {person_id}: {limb} at {distance:.2f} m from {frame}"
 
 
 def reaction_time(config: SafetyConfig, skeleton_age: float) -> float:
@@ -171,51 +176,46 @@ def assess_now(
     margin = distance - required
     factor = np.where(margin < 0.0, 0.0, factor)
 
-    def pair(index: tuple[int, int]) -> Pair:
-        n, m = index
-        here = met.at(index)
-        return Pair(
+    rank = factor + 1e-6 * margin  # the lowest factor, and among equals the least margin
+    first = np.flatnonzero(np.diff(people.person, prepend=-1))  # limbs lie person after person
+    slowest = np.minimum.reduceat(factor.min(axis=1), first)
+    nearest = np.minimum.reduceat(distance.min(axis=1), first)
+    present = [people.ids[number] for number in people.person[first]]
+    limits = []
+    for begin, past, person_id, least in zip(
+        first, [*first[1:], len(rank)], present, slowest.tolist(), strict=True
+    ):
+        if least >= 1.0:
+            continue
+        n, m = divmod(int(rank[begin:past].argmin()), rank.shape[1])
+        worst = int(begin) + n, m
+        verb = (
+            f"< {required[worst]:.2f} m protective distance"
+            if margin[worst] < 0
+            else f"allows {allowed[worst]:.2f} m/s"
+        )
+        place = describe(person_id, limbs.names[worst[0]], distance[worst], model.names[m])
+        limits.append(Limit(float(factor[worst]), f"{place} {verb}"))
+    n, m = divmod(int(margin.argmin()), margin.shape[1])
+    deciding = met.at((n, m))
+    return Reactive(
+        limits=tuple(limits),
+        pair=Pair(
             person_id=people.ids[people.person[n]],
             limb=limbs.names[n],
             frame=model.names[m],
-            distance=float(distance[index]),
-            human_point=here.a_point,
-            robot_point=here.b_point,
-        )
-
-    limits = []
-    distances = {}
-    for number, person_id in enumerate(people.ids):
-        rows = np.flatnonzero(people.person == number)
-        if len(rows) == 0:
-            continue
-        distances[person_id] = float(distance[rows].min())
-        worst = _least(factor[rows] + 1e-6 * margin[rows], rows)
-        if factor[worst] < 1.0:
-            verb = (
-                f"< {required[worst]:.2f} m protective distance"
-                if margin[worst] < 0
-                else f"allows {allowed[worst]:.2f} m/s"
-            )
-            limits.append(Limit(float(factor[worst]), f"{pair(worst)} {verb}"))
-    worst = _least(margin, np.arange(len(margin)))
-    return Reactive(
-        limits=tuple(limits),
-        pair=pair(worst),
-        protective_distance=float(required[worst]),
-        breakdown=_breakdown(terms, v_h, np.maximum(towards, 0.0), held, t_r, worst),
-        distances=distances,
+            distance=float(distance[n, m]),
+            human_point=deciding.a_point,
+            robot_point=deciding.b_point,
+        ),
+        protective_distance=float(required[n, m]),
+        breakdown=_breakdown(terms, v_h, np.maximum(towards, 0.0), held, t_r, (n, m)),
+        distances=dict(zip(present, nearest.tolist(), strict=True)),
     )
 
 
 def _between(start: Array, end: Array, fraction: Array) -> Array:
     return start + fraction[..., None] * (end - start)
-
-
-def _least(values: Array, rows: NDArray[np.int64]) -> tuple[int, int]:
-    """Index of the least of `values`, whose first axis is numbered by `rows`."""
-    n, m = divmod(int(np.argmin(values)), values.shape[1])
-    return int(rows[n]), m
 
 
 def _breakdown(
