@@ -38,12 +38,16 @@ def evaluate(
         str, typer.Option("--params-file", help="YAML with parameters of the nodes.")
     ] = "",
     remap: Annotated[
-        list[str] | None, typer.Option(help="Topic, ours:=theirs: skeletons:=/cam/people.")
+        list[str] | None,
+        typer.Option(help="Topic, ours:=theirs: image:=/cam/image_raw."),
     ] = None,
     frame: Annotated[
         list[str] | None, typer.Option(help="Frame, theirs:=ours: map:=world.")
     ] = None,
     layout: Annotated[str, typer.Option(help="Joint layout of a PoseArray.")] = "",
+    pose_model: Annotated[
+        str, typer.Option(help="For bags of images: lite, full, heavy, or a .task file.")
+    ] = "",
     threshold: Annotated[
         float, typer.Option(help="Distance that counts as a collision [m].", min=0.0)
     ] = 0.13,
@@ -61,12 +65,14 @@ def evaluate(
     from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.evaluation.campaign import find_bags
     from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
-    from ses_gcn_ros.evaluation.offline.events import Naming
     from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
+    from ses_gcn_ros.evaluation.offline.topics import Naming
     from ses_gcn_ros.evaluation.summary_lines import summary_table
     from ses_gcn_ros.forecast import ForecastConfig
+    from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.safety import SafetyConfig
 
+    found_by = {"model": pose_model} if pose_model else {}
     told: dict[str, Any] = dict(DEMO_ROBOT) if demo_robot else {}
     if robot:
         told["robot_description"] = robot
@@ -74,6 +80,7 @@ def evaluate(
         forecaster=node_parameters(params_file, "forecaster_node", ForecastConfig),
         safety=node_parameters(params_file, "safety_node", SafetyConfig, **told),
         naming=Naming(_pairs("remap", remap), _pairs("frame", frame), layout),
+        pose=node_parameters(params_file, "pose_node", PoseConfig, **found_by),
         demo_robot=demo_robot,
         recorded=recorded,
         threshold=threshold,

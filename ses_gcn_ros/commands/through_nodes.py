@@ -18,6 +18,7 @@ from ses_gcn_ros.evaluation.offline.normal_form import write_normal_form
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.plan import make_plan
 from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
+from ses_gcn_ros.evaluation.offline.topics import Naming
 
 
 def evaluate_through_nodes(
@@ -64,7 +65,9 @@ def evaluate_through_nodes(
         described = {"robot_description": str(urdf)}
     nodes = _nodes(normal, recording, topics, options.demo_robot, rate, described)
     _play(nodes, params_file, console)
-    after = dataclasses.replace(options, recorded=True, demo_robot=False, safety=plan.safety)
+    after = dataclasses.replace(  # the recording has our names
+        options, recorded=True, demo_robot=False, safety=plan.safety, naming=Naming()
+    )
     summary = evaluate(recording, out, after)
     summary["agreement"] = plain(dataclasses.asdict(agreement(recording, after, plan.robots)))
     write_csv(out / "metrics.csv", summary)

@@ -75,7 +75,8 @@ def key_of(bag: Path, options: Options) -> str:
     weights = Path(options.forecaster.weights or DEFAULT_WEIGHTS)
     files = sorted(p for p in bag.rglob("*") if p.is_file()) if bag.is_dir() else [bag]
     robot = Path(options.safety.robot_description[:255])  # a file, or the text of one
-    files += [robot] if robot.is_file() else []
+    model = Path(options.pose.model).expanduser()
+    files += [path for path in (robot, model) if path.is_file()]
     for path in (weights, *files):
         digest.update(f"{path.name} {path.stat().st_size}".encode())
         with path.open("rb") as file:

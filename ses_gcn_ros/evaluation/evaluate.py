@@ -170,16 +170,19 @@ class Run:
             raise BagError(f"bag '{self._path}' gave no event")
         health, plan = heard.health, self._plan
         self._problems += heard.notes + self._complaints(heard)
+        parameters = {
+            "forecaster_node": dataclasses.asdict(self._options.forecaster),
+            "safety_node": dataclasses.asdict(self._options.safety),
+        }
+        if plan.from_images:
+            parameters["pose_node"] = dataclasses.asdict(self._options.pose)
         partial = bool(heard.broken or plan.problems or self._robot_lost or self._disk_full)
         about: dict[str, Any] = {
             "bag": self._path.name,
             "source": "recorded" if self._options.recorded else "computed",
             "partial": partial,
             "problems": self._problems,
-            "parameters": {
-                "forecaster_node": dataclasses.asdict(self._options.forecaster),
-                "safety_node": dataclasses.asdict(self._options.safety),
-            },
+            "parameters": parameters,
             "versions": {"ses_gcn_ros": __version__, "numpy": np.__version__},
         }
         summary = plain(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ses_gcn_ros.evaluation.bags import PathLike, open_bag
-from ses_gcn_ros.evaluation.offline.events import Naming, description_of, find_topics
+from ses_gcn_ros.evaluation.offline.topics import Naming, description_of, find_topics
 
 
 def write_recorded_robot(bag: PathLike, path: Path) -> str:

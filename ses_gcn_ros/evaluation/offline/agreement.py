@@ -17,10 +17,11 @@ import numpy as np
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.evaluation.bag_reader import open_bag
-from ses_gcn_ros.evaluation.offline.events import Event, Events, find_topics
+from ses_gcn_ros.evaluation.offline.events import Event, Events
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.monitoring import Watch
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import Forecast, load
 from ses_gcn_ros.safety import Robots
 
@@ -84,7 +85,8 @@ def agreement(bag: Path, options: Options, robots: Robots | None) -> Agreement:
 def _events(bag: Path, options: Options) -> Any:
     with open_bag(bag) as opened:
         topics = find_topics(opened.topics, options.topics())
-        yield from Events(opened, topics, options.naming, options.safety.world_frame)
+        world = options.safety.world_frame
+        yield from Events(opened, topics, options.naming, world, options.pose)
 
 
 def _forecasts(bag: Path, options: Options) -> tuple[int, float, float]:

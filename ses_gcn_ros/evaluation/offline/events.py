@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ses_gcn_ros.errors import BagError, InputError
-from ses_gcn_ros.evaluation.adapters import ADAPTED, HriBodies, adapt
-from ses_gcn_ros.evaluation.bag_messages import NANO, forecasts_from_message, to_seconds
+from ses_gcn_ros.evaluation.adapters import Adapter, HriBodies, adapt
+from ses_gcn_ros.evaluation.bag_messages import (
+    NANO,
+    Observation,
+    forecasts_from_message,
+    to_seconds,
+)
 from ses_gcn_ros.evaluation.bag_reader import AnyBag
-from ses_gcn_ros.evaluation.bag_types import RawMessage, Topics
-from ses_gcn_ros.evaluation.offline.transform_codec import decode_transforms
+from ses_gcn_ros.evaluation.bag_types import RawMessage
+from ses_gcn_ros.evaluation.offline.image_people import ImagePeople
+from ses_gcn_ros.evaluation.offline.topics import OPTIONAL, Naming, source_of
+from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform, decode_transforms
+from ses_gcn_ros.pose.config import PoseConfig
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
-_OPTIONAL = (
-    "forecasts",
-    "safety_state",
-    "robot_description",
-    "joint_states",
-    "trajectory",
-    "/tf",
-    "/tf_static",
-    "/diagnostics",
-)
-_AMBIGUOUS = ("visualization_msgs/msg/MarkerArray", "geometry_msgs/msg/PoseArray")
 
 
 class Event(NamedTuple):
@@ -51,63 +49,6 @@ class Event(NamedTuple):
     content: Any
 
 
-@dataclass(frozen=True)
-class Naming:
-    """How the names of a bag become ours.
-
-    Attributes
-    ----------
-    topics : mapping
-        Our name of a topic ("skeletons", "/tf", …) to the bag's.
-    frames : mapping
-        A frame of the bag to the name that it is to have here.
-    layout : str
-        Joint layout of messages that don't say theirs (PoseArray).
-    usual : mapping
-        Our name of an optional topic to what it is usually called; empty: not to be read.
-    """
-
-    topics: Mapping[str, str] = field(default_factory=dict)
-    frames: Mapping[str, str] = field(default_factory=dict)
-    layout: str = ""
-    usual: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
-    """Topics of a bag that a replay takes: the bag's name to ours.
-
-    Raises
-    ------
-    BagError
-        If nothing in the bag holds people, or a topic that was named is not there; the message
-        lists those there are.
-    """
-    found: dict[str, str] = {}
-    for ours in ("skeletons", *_OPTIONAL):
-        named = naming.topics.get(ours)
-        name = named or naming.usual.get(ours, ours)
-        try:
-            if name:
-                found[there.resolve(name)] = ours
-        except BagError:
-            if named:
-                raise
-    if "skeletons" not in found.values():
-        people = [t for t, k in there.items() if k in ADAPTED and k not in _AMBIGUOUS]
-        if len(people) != 1:
-            there.resolve("skeletons")  # says what is there instead
-        found[people[0]] = "skeletons"
-    return found
-
-
-def description_of(bag: AnyBag, topics: Mapping[str, str]) -> str:
-    """URDF that was recorded in a bag; empty if none was."""
-    names = {there: ours for there, ours in topics.items() if ours == "robot_description"}
-    if not names:
-        return ""
-    return next((str(bag.decode(entry).data) for entry in bag.raw(names)), "")
-
-
 class Events:
     """Read the events of an open bag, one at a time.
 
@@ -118,7 +59,9 @@ class Events:
         From `find_topics`.
     naming : Naming
     world : str
-        Frame to give people in who come as frames of TF.
+        Frame to give people in who come as frames of TF or in images.
+    pose : PoseConfig
+        How people are found in images.
     wanted : collection of str
         Our names of the optional topics to read; the others are not decoded.
     """
@@ -129,18 +72,28 @@ class Events:
         topics: Mapping[str, str],
         naming: Naming,
         world: str,
-        wanted: tuple[str, ...] = _OPTIONAL,
+        pose: PoseConfig,
+        wanted: tuple[str, ...] = OPTIONAL,
     ) -> None:
-        self._bag, self._naming = bag, naming
-        self._names = {t: ours for t, ours in topics.items() if ours in ("skeletons", *wanted)}
-        source = next(topic for topic, ours in topics.items() if ours == "skeletons")
-        self._adapter = adapt(bag.topics[source], layout=naming.layout, frame_id=world)
+        self._bag, self._naming, self._wanted = bag, naming, wanted
+        source, kind = source_of(topics)
+        self._images: ImagePeople | None = None
+        self._adapter: Adapter | None = None
+        if kind == "image":
+            self._images = ImagePeople(bag, topics, pose, naming.frames, world)
+            self._hear_fixed_transforms(self._images, topics)
+        else:
+            self._adapter = adapt(bag.topics[source], layout=naming.layout, frame_id=world)
+        read = {"skeletons", "image", *wanted}
+        if self._images or isinstance(self._adapter, HriBodies):
+            read |= {"/tf", "/tf_static"}
+        self._names = {there: ours for there, ours in topics.items() if ours in read}
         self._by_stamps = False  # whether stamps are the clock, and not the times of recording
         self._last = -math.inf
         self._decode: dict[str, Callable[[RawMessage, float], Event]] = {
             "skeletons": self._people,
             "forecasts": self._forecasts,
-            "safety_state": self._as_it_is("state"),
+            "safety_state": self._state,
             "joint_states": self._as_it_is("joint_states"),
             "trajectory": self._as_it_is("trajectory"),
             "/tf": self._transforms,
@@ -149,31 +102,53 @@ class Events:
         }
 
     @property
-    def note(self) -> str:
-        """What has to be said about the clock; empty if nothing."""
-        if not self._by_stamps:
-            return ""
-        return (
-            "messages were recorded on another clock than they are stamped with; "
-            "the stamps are taken as the clock"
-        )
+    def notes(self) -> list[str]:
+        """What has to be said about the clock and the camera."""
+        notes = list(self._images.notes) if self._images else []
+        if self._by_stamps:
+            notes.append(
+                "messages were recorded on another clock than they are stamped with; "
+                "the stamps are taken as the clock"
+            )
+        return notes
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event]:
         """Events in the order of their recording.
 
         Raises
         ------
         BagError
             Where the bag turns out to be damaged, or a type to be unknown.
+        ModelError
+            If people are to be found in images and the pose model can't be had.
         """
-        for entry in self._bag.raw(self._names):
-            decode = self._decode.get(entry.topic)
-            if decode is None:
-                continue
-            event = decode(entry, entry.stamp / NANO)
-            if self._by_stamps:
-                event = event._replace(time=self._stamped(event))
-            yield event
+        now = 0.0
+        try:
+            for entry in self._bag.raw(self._names):
+                now = entry.stamp / NANO
+                decode = self._decode.get(entry.topic)
+                if entry.topic == "image" and self._images:
+                    self._images.hear(self._bag.decode(entry), now)
+                elif decode is not None:
+                    event = decode(entry, now)
+                    if entry.topic == "skeletons" or entry.topic in self._wanted:
+                        yield self._clocked(event)
+                yield from self._in_images(now, now)
+            yield from self._in_images(now, math.inf)
+        finally:
+            if self._images:
+                self._images.close()
+
+    def _in_images(self, now: float, until: float) -> Iterator[Event]:
+        """Events of the images that wait, heard `now` [s], of those that are ready `until` then."""
+        for found in self._images.ready(until) if self._images else ():
+            if isinstance(found, InputError):
+                yield self._clocked(Event(now, "refused", ("image", str(found))))
+            else:
+                yield self._clocked(self._observed(found, now))
+
+    def _clocked(self, event: Event) -> Event:
+        return event._replace(time=self._stamped(event)) if self._by_stamps else event
 
     def _stamped(self, event: Event) -> float:
         stamp = math.nan
@@ -190,17 +165,21 @@ class Events:
         return self._last
 
     def _people(self, entry: RawMessage, time: float) -> Event:
+        assert self._adapter is not None
         try:
             observation = self._adapter(self._bag.decode(entry))
         except InputError as error:
             return Event(time, "refused", ("skeletons", str(error)))
+        frame = self._naming.frames.get(observation.frame_id, observation.frame_id)
+        return self._observed(observation._replace(frame_id=frame), time)
+
+    def _observed(self, observation: Observation, time: float) -> Event:
         if math.isnan(observation.stamp):  # nobody, in a type that then has no stamp either
             observation = observation._replace(stamp=time)
         if self._last == -math.inf:
             self._by_stamps = abs(observation.stamp - time) > OTHER_CLOCK
             self._last = observation.stamp
-        frame = self._naming.frames.get(observation.frame_id, observation.frame_id)
-        return Event(time, "people", observation._replace(frame_id=frame))
+        return Event(time, "people", observation)
 
     def _forecasts(self, entry: RawMessage, time: float) -> Event:
         content = self._bag.decode(entry)
@@ -214,21 +193,40 @@ class Events:
     def _as_it_is(self, kind: str) -> Callable[[RawMessage, float], Event]:
         return lambda entry, time: Event(time, kind, self._bag.decode(entry))
 
+    def _state(self, entry: RawMessage, time: float) -> Event:
+        content, frames = self._bag.decode(entry), self._naming.frames
+        header = content.header
+        header = replace(header, frame_id=frames.get(header.frame_id, header.frame_id))
+        robot = frames.get(content.robot_frame, content.robot_frame)
+        return Event(time, "state", replace(content, header=header, robot_frame=robot))
+
     def _transforms(self, entry: RawMessage, time: float) -> Event:
         static = entry.topic == "/tf_static"
         if isinstance(self._adapter, HriBodies):
             self._adapter.observe_transforms(self._bag.decode(entry), static=static)
         try:
-            transforms = decode_transforms(entry.data)
+            transforms = self._named(decode_transforms(entry.data))
         except InputError as error:
             return Event(time, "refused", ("tf", str(error)))
-        frames = self._naming.frames
-        if frames:
-            transforms = [
-                item._replace(
-                    parent=frames.get(item.parent, item.parent),
-                    child=frames.get(item.child, item.child),
-                )
-                for item in transforms
-            ]
+        if self._images:
+            self._images.transforms.add(transforms, static=static)
         return Event(time, "tf_static" if static else "tf", transforms)
+
+    def _named(self, transforms: list[StampedTransform]) -> list[StampedTransform]:
+        frames = self._naming.frames
+        if not frames:
+            return transforms
+        return [
+            item._replace(
+                parent=frames.get(item.parent, item.parent),
+                child=frames.get(item.child, item.child),
+            )
+            for item in transforms
+        ]
+
+    def _hear_fixed_transforms(self, images: ImagePeople, topics: Mapping[str, str]) -> None:
+        """Those that never move hold at any time, also before they were recorded."""
+        names = {there: ours for there, ours in topics.items() if ours == "/tf_static"}
+        with contextlib.suppress(BagError, InputError):  # told of when the events come there
+            for entry in self._bag.raw(names):
+                images.transforms.add(self._named(decode_transforms(entry.data)), static=True)

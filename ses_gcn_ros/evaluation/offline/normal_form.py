@@ -9,8 +9,9 @@ from ses_gcn_ros.evaluation.bag_messages import NANO, skeletons_message
 from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter
-from ses_gcn_ros.evaluation.offline.events import Events, find_topics
+from ses_gcn_ros.evaluation.offline.events import Events
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.evaluation.offline.transform_codec import encode_transforms
 
 _TF = "tf2_msgs/msg/TFMessage"
@@ -42,7 +43,8 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
     with open_bag(bag) as source, BagWriter(out, overwrite=True) as target:
         topics = find_topics(source.topics, options.topics())
         robot = () if options.demo_robot else ("/tf", "/tf_static", "joint_states")
-        events = Events(source, topics, options.naming, options.safety.world_frame, robot)
+        world = options.safety.world_frame
+        events = Events(source, topics, options.naming, world, options.pose, robot)
         first = math.nan
         for event in events:
             stamp = round(event.time * NANO)

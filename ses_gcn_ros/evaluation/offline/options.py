@@ -12,8 +12,9 @@ import yaml
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.evaluation.offline.collision_scores import THRESHOLD
-from ses_gcn_ros.evaluation.offline.events import Naming
+from ses_gcn_ros.evaluation.offline.topics import Naming
 from ses_gcn_ros.forecast import ForecastConfig
+from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.safety import SafetyConfig
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ class Options:
     safety : SafetyConfig
     naming : Naming
         How the names of the bag become ours.
+    pose : PoseConfig
+        How people are found in the images of a bag without skeletons.
     demo_robot : bool
         Whether to simulate the demo cell's robot, which obeys, instead of the recorded one.
     recorded : bool
@@ -42,6 +45,7 @@ class Options:
     forecaster: ForecastConfig = field(default_factory=ForecastConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     naming: Naming = field(default_factory=Naming)
+    pose: PoseConfig = field(default_factory=PoseConfig)
     demo_robot: bool = False
     recorded: bool = False
     threshold: float = THRESHOLD

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.bag_reader import AnyBag, open_bag
-from ses_gcn_ros.evaluation.offline.events import Event, Events, description_of, find_topics
+from ses_gcn_ros.evaluation.offline.events import Events
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.topics import description_of, find_topics, source_of
 from ses_gcn_ros.safety import Robots, SafetyConfig, read_robots
 
 
@@ -32,6 +33,8 @@ class Plan:
         None where nothing says what the robot looks like, or where it is.
     problems : list of str
         What has to be said already.
+    from_images : bool
+        Whether people are found in images, and not recorded as skeletons.
     """
 
     start: float
@@ -40,18 +43,15 @@ class Plan:
     safety: SafetyConfig
     robots: Robots | None
     problems: list[str]
+    from_images: bool
 
 
 def make_plan(path: Path, options: Options) -> Plan:
     """Look into a bag: what it holds and which robot it shows."""
     with open_bag(path) as bag:
         topics = find_topics(bag.topics, options.topics())
-        first = next(
-            (e.content.stamp for e in _people_of(bag, topics, options) if e.kind == "people"), None
-        )
-        if first is None:
-            there = next(topic for topic, ours in topics.items() if ours == "skeletons")
-            raise BagError(f"bag '{path}' has the topic '{there}' but nobody's skeleton on it")
+        source, kind = source_of(topics)
+        first = _first_stamp(path, bag, topics, options)
         safety, problems = options.safety, []
         recorded = "/tf" in topics.values()
         if options.demo_robot:
@@ -70,11 +70,23 @@ def make_plan(path: Path, options: Options) -> Plan:
                 "the bag has no /tf that says where the robot is (safety is not evaluated)"
             )
         begin, end = bag.span
-        counted = sum(bag.counts[topic] for topic, ours in topics.items() if ours == "skeletons")
+        counted = bag.counts[source]
     robots = None if problems else read_robots(safety)
-    return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems)
+    return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems, kind == "image")
 
 
-def _people_of(bag: AnyBag, topics: dict[str, str], options: Options) -> Iterator[Event]:
+def _first_stamp(path: Path, bag: AnyBag, topics: dict[str, str], options: Options) -> float:
+    """Stamp of the first observation [s]."""
     wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
-    return iter(Events(bag, topics, options.naming, options.safety.world_frame, wanted))
+    world = options.safety.world_frame
+    refused = ""
+    events = Events(bag, topics, options.naming, world, options.pose, wanted).__iter__()
+    with contextlib.closing(events):  # which releases the pose model
+        for event in events:
+            if event.kind == "people":
+                return float(event.content.stamp)
+            if event.kind == "refused" and not refused:
+                refused = f": {event.content[1]}"
+    source, kind = source_of(topics)
+    nothing = "not an image that can be used" if kind == "image" else "nobody's skeleton on it"
+    raise BagError(f"bag '{path}' has the topic '{source}' but {nothing}{refused}")

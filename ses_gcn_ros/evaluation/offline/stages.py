@@ -16,11 +16,12 @@ from pathlib import Path
 
 from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.evaluation.bag_reader import open_bag
-from ses_gcn_ros.evaluation.offline.events import Event, Events, find_topics
+from ses_gcn_ros.evaluation.offline.events import Event, Events
 from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.health import Health
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import load
 
 _BATCH = 64  # events that go over to the other process at once
@@ -60,7 +61,8 @@ def first_half(path: Path, options: Options) -> Iterator[Event]:
             wanted = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
             if options.recorded:
                 wanted += ("forecasts", "safety_state")
-            source = Events(bag, topics, options.naming, options.safety.world_frame, wanted)
+            world = options.safety.world_frame
+            source = Events(bag, topics, options.naming, world, options.pose, wanted)
             events: Iterator[Event] = iter(source)
             if not options.recorded:
                 config = options.forecaster
@@ -76,8 +78,7 @@ def first_half(path: Path, options: Options) -> Iterator[Event]:
                 elif event.kind == "diagnostics":
                     continue
                 yield event
-            if source.note:
-                heard.notes.append(source.note)
+            heard.notes += source.notes
     except SesGcnError as error:
         if not heard.health.frames:
             raise

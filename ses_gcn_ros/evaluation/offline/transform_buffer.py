@@ -92,12 +92,21 @@ class TransformBuffer:
         """
         if frame == self.world:
             return np.asarray(positions, np.float64)
+        pose = self.pose(frame, stamp)
+        return np.asarray(positions @ pose[:3, :3].T + pose[:3, 3])
+
+    def pose(self, frame: str, stamp: float) -> Array:
+        """world_from_frame (4, 4) at `stamp` [s]; raises as `points`."""
         if not frame:
             raise InputError("a message came without a frame_id; its positions can't be placed")
         found = self._matrices([frame], round(stamp * 1e9))
         if isinstance(found, str):
             raise InputError(f"no transform from '{frame}' to '{self.world}': {found}")
-        return np.asarray(positions @ found[0, :3, :3].T + found[0, :3, 3])
+        return np.asarray(found[0])
+
+    def joins(self, frame: str) -> bool:
+        """Whether transforms lead from a frame to the world, at whatever time."""
+        return isinstance(self._chain(frame), tuple)
 
     def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
         """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).

@@ -83,7 +83,7 @@ def test_a_damaged_sqlite_bag_is_judged_up_to_the_damage(visit, tmp_path):
 
 
 def test_a_missing_topic_says_what_is_there(visit, bag_of):
-    from ses_gcn_ros.evaluation.offline.events import Naming
+    from ses_gcn_ros.evaluation.offline.topics import Naming
 
     path = bag_of("bag", visit)
     with pytest.raises(BagError, match=r"no topic '/people'; it has /skeletons \(ses_gcn_ros/msg"):

@@ -19,9 +19,11 @@ from ses_gcn_ros.evaluation.bag_messages import (
 from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.bags import BagWriter, read_messages
 from ses_gcn_ros.evaluation.evaluate import evaluate
-from ses_gcn_ros.evaluation.offline.events import Naming
+from ses_gcn_ros.evaluation.offline.events import Events
 from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
+from ses_gcn_ros.evaluation.offline.topics import Naming, find_topics
 from ses_gcn_ros.evaluation.replay import open_replay
+from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -169,6 +171,20 @@ def test_people_in_a_camera_frame_are_taken_to_the_world(shift_bag, tmp_path):
             abs(moment["separation_m"] - other["separation_m"])
             for other in found["safety"]["moments"]
         ) < 1e-4  # fmt: skip
+
+
+def test_frames_of_recorded_states_are_renamed(run_bag):
+    states = (entry.content for entry in read_messages(run_bag, ["safety_state"]))
+    robot = next(state.robot_frame for state in states if state.robot_frame)
+    naming = Naming(frames={"world": "cell", robot: "cell_robot"})
+    with open_bag(run_bag) as bag:
+        topics = find_topics(bag.topics, naming)
+        events = Events(bag, topics, naming, "cell", PoseConfig(), ("safety_state",))
+        renamed = [event.content for event in events if event.kind == "state"]
+    assert {state.header.frame_id for state in renamed} == {"cell"}
+    frames = {state.robot_frame for state in renamed}
+    assert "cell_robot" in frames
+    assert robot not in frames
 
 
 def test_parameters_are_read_as_the_nodes_read_them(tmp_path):
