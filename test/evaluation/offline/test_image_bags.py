@@ -123,7 +123,7 @@ def test_people_in_images_are_forecast_and_judged(write, pose, tmp_path):
     assert summary["duration_s"] == pytest.approx((FRAMES - 1) / 25)
     assert summary["stream"]["arrival_ms"]["median"] == pytest.approx(1e3 * DELAY, abs=1.0)
     assert summary["forecasts"]["compared"] > 0
-    assert summary["safety"]["worst"]["separation_m"] < 1.0  # in front of the camera stands the robot
+    assert summary["safety"]["worst"]["separation_m"] < 1.0  # they meet at the robot
     assert summary["problems"] == []
     assert summary["parameters"]["pose_node"]["model"] == pose.model
     assert (tmp_path / "out" / "report.html").exists()
