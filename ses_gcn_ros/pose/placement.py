@@ -126,9 +126,13 @@ def _reprojection(
 def _robust(residuals: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cauchy weights (N, J), their scale from the median residual of the joints that count."""
     length = np.linalg.norm(residuals, axis=-1)
-    counted = np.where(weights > 0.0, length, np.nan)
+    ordered = np.sort(np.where(weights > 0.0, length, np.inf), axis=1)
+    counted = (weights > 0.0).sum(axis=1, keepdims=True)
+    middle = np.concatenate(((counted - 1) // 2, counted // 2), axis=1)
+    # numpy's nanmedian takes ten times as long, nine times per image.
+    median = np.take_along_axis(ordered, middle, axis=1).mean(axis=1, keepdims=True)
     # The median of a Rayleigh-distributed length is 1.1774 standard deviations.
-    sigma = np.nanmedian(counted, axis=1, keepdims=True) / 1.1774 + 1e-9
+    sigma = median / 1.1774 + 1e-9
     return 1.0 / (1.0 + (length / (_OUTLIER * sigma)) ** 2)
 
 

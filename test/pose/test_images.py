@@ -48,6 +48,11 @@ def test_every_encoding_shows_the_same_picture(encoding, is_bigendian, padding):
     assert decoded.flags.c_contiguous
 
 
+def test_what_is_rgb_already_is_not_copied():
+    sent = np.frombuffer(RGB.tobytes(), np.uint8)
+    assert np.shares_memory(decode_image(sent, 10, 14, "rgb8", 42), sent)
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack", "unpack"),
     [
