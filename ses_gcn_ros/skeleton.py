@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -240,6 +241,27 @@ def convert(
     return converted, np.where(lacking, 0, least).astype(np.float32)
 
 
+def check_skeletons(skeletons: Sequence[Skeleton]) -> None:
+    """Check what comes from outside, all of it at once; `check_skeleton` says what is refused."""
+    for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
+        joints = len(get_layout(layout).joints)
+        group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
+        shapes = {(skeleton.positions.shape, skeleton.confidence.shape) for skeleton in group}
+        if shapes == {((joints, 3), (joints,))}:
+            positions = np.array([skeleton.positions for skeleton in group])
+            confidence = np.array([skeleton.confidence for skeleton in group])
+            if _may_be(positions, confidence):
+                continue
+        for skeleton in skeletons:  # in their order, to name the first that is wrong
+            check_skeleton(skeleton)
+
+
+def _may_be(positions: NDArray[np.floating], confidence: NDArray[np.floating]) -> bool:
+    """Whether no position is infinite and all confidences lie in 0 to 1."""
+    trusted = np.minimum.reduce(confidence, None) >= 0 and np.maximum.reduce(confidence, None) <= 1
+    return bool(trusted and (np.isfinite(positions).all() or not np.isinf(positions).any()))
+
+
 def check_skeleton(skeleton: Skeleton) -> None:
     """Check what comes from outside.
 
@@ -257,10 +279,11 @@ def check_skeleton(skeleton: Skeleton) -> None:
             f"{skeleton.confidence.shape}; layout {skeleton.layout} takes "
             f"({joints}, 3) and ({joints},)"
         )
+    if _may_be(skeleton.positions, skeleton.confidence):
+        return
     if np.isinf(skeleton.positions).any():
         raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
-    if not ((skeleton.confidence >= 0) & (skeleton.confidence <= 1)).all():
-        raise InputError(
-            f"{who} has confidences from {skeleton.confidence.min()} to "
-            f"{skeleton.confidence.max()}; they lie in 0 to 1"
-        )
+    raise InputError(
+        f"{who} has confidences from {skeleton.confidence.min()} to "
+        f"{skeleton.confidence.max()}; they lie in 0 to 1"
+    )

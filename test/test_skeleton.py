@@ -14,6 +14,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.skeleton import (
     Skeleton,
     check_skeleton,
+    check_skeletons,
     convert,
     get_layout,
     layout_names,
@@ -287,3 +288,25 @@ def test_a_bad_skeleton_is_refused_with_what_is_wrong(changes, message):
 def test_convert_refuses_another_shape():
     with pytest.raises(InputError, match=r"coco17.*\(\.\.\., 17, 3\)"):
         convert(np.zeros((15, 3)), np.ones(15), "coco17", "chico15")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"positions": np.full((15, 3), np.inf, np.float32)},
+        {"confidence": np.full(15, 1.5, np.float32)},
+        {"confidence": np.full(15, np.nan, np.float32)},
+        {"confidence": np.ones(14, np.float32)},
+        {"layout": "chico16"},
+    ],
+)
+def test_all_at_once_are_refused_as_one_by_one(changes):
+    hidden = skeleton(positions=np.full((15, 3), np.nan, np.float32))
+    check_skeletons([])
+    check_skeletons([skeleton(), hidden])
+    wrong = skeleton(**changes)
+    with pytest.raises(InputError) as alone:
+        check_skeleton(wrong)
+    with pytest.raises(InputError) as together:
+        check_skeletons([skeleton(), hidden, wrong])
+    assert str(together.value) == str(alone.value)

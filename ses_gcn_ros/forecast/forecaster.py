@@ -16,8 +16,8 @@ from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.history import History
 from ses_gcn_ros.forecast.outstanding import Outstanding
-from ses_gcn_ros.forecast.resample import Resampled, resample_people
-from ses_gcn_ros.skeleton import Skeleton, check_skeleton, convert, get_layout
+from ses_gcn_ros.forecast.resample import Resampled, resample
+from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
 
 _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
@@ -126,8 +126,7 @@ class Forecaster:
             For a stamp not after the last one, the same person twice or a skeleton that
             `check_skeleton` refuses. Nothing is taken in then.
         """
-        for skeleton in skeletons:
-            check_skeleton(skeleton)
+        check_skeletons(skeletons)
         names = [skeleton.person_id for skeleton in skeletons]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -155,9 +154,7 @@ class Forecaster:
             self._present.append(name)
         oldest = stamp - self._config.forget_after
         self._histories = {
-            name: history
-            for name, history in self._histories.items()
-            if history.stamps[-1] >= oldest
+            name: history for name, history in self._histories.items() if history.latest >= oldest
         }
         self._outstanding = {n: o for n, o in self._outstanding.items() if n in self._histories}
         self.counts.people = len(self._present)
@@ -181,7 +178,7 @@ class Forecaster:
             history = self._histories.get(name)
             if name not in self._outstanding or history is None:
                 continue
-            before = history.stamps[-1], history.positions[-1].copy()
+            before = history.latest, history.positions[-1].copy()
             if self._stamp - before[0] <= self._config.gap:
                 pairs.append((self._outstanding[name], before, (self._stamp, positions)))
         return pairs
@@ -191,15 +188,18 @@ class Forecaster:
         converted = []
         for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
             group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
-            positions = np.stack([skeleton.positions for skeleton in group])
+            positions = np.array([skeleton.positions for skeleton in group], np.float32)
             if layout != self._engine.layout:
                 confidence = np.stack([skeleton.confidence for skeleton in group])
                 positions, _ = convert(positions, confidence, layout, self._engine.layout)
-            somebody = np.any(np.all(np.isfinite(positions), axis=-1), axis=-1)
+            seen = np.isfinite(positions)
+            somebody = [True] * len(group)
+            if not seen.all():  # much cheaper to find out than for which joints
+                somebody = np.any(np.all(seen, axis=-1), axis=-1).tolist()
             converted += [
                 (skeleton.person_id, person)
-                for skeleton, person, seen in zip(group, positions, somebody, strict=True)
-                if seen
+                for skeleton, person, there in zip(group, positions, somebody, strict=True)
+                if there
             ]
         return converted
 
@@ -223,31 +223,21 @@ class Forecaster:
         return forecasts
 
     def _resample(self) -> dict[str, Resampled]:
-        """Histories of everybody present on the model's grid.
-
-        Who was seen at the same times is resampled together.
-        """
+        """Histories of everybody present on the model's grid."""
         engine, config = self._engine, self._config
         span = (engine.observed - 1) / engine.fps + 2 * max(config.gap, config.joint_gap)
-        groups: dict[bytes, list[str]] = {}
-        recent = {}
+        resampled = {}
         for name in self._present:
-            recent[name] = self._histories[name].since(self._stamp - span)
-            groups.setdefault(recent[name][0].tobytes(), []).append(name)
-        resampled: dict[str, Resampled] = {}
-        for names in groups.values():
-            together = resample_people(
-                recent[names[0]][0],
-                np.stack([recent[name][1] for name in names], axis=1),
+            result = resample(
+                *self._histories[name].since(self._stamp - span),
                 engine.observed,
                 engine.fps,
                 gap=config.gap,
                 joint_gap=config.joint_gap,
                 kind=config.interpolation,
             )
-            for name, result in zip(names, together, strict=True):
-                resampled[name] = self._checked(result)
-        return {name: resampled[name] for name in self._present}
+            resampled[name] = self._checked(result)
+        return resampled
 
     def _checked(self, result: Resampled) -> Resampled:
         """Result, or why the network can't take it."""

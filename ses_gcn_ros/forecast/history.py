@@ -39,8 +39,14 @@ class History:
 
     def since(self, start: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Stamps and positions of the observations from `start` [s] on."""
-        first = int(np.searchsorted(self.stamps, start))
-        return self.stamps[first:], self.positions[first:]
+        stamps, positions = self.stamps, self.positions
+        first = int(stamps.searchsorted(start))
+        return stamps[first:], positions[first:]
+
+    @property
+    def latest(self) -> float:
+        """Time of the latest observation [s]."""
+        return float(self._stamps[self._end - 1])
 
     @property
     def stamps(self) -> NDArray[np.float64]:

@@ -20,12 +20,16 @@ class Outstanding:
     """
 
     def __init__(self, horizon: int, joints: int, step: float) -> None:
+        # numba takes half a second to import: only where something is to be learnt
+        from ses_gcn_ros.forecast.learning_kernel import errors_between
+
+        self._errors_between = errors_between
         capacity = int(np.ceil((horizon + 1) / _CLOSEST)) + 1
         self._step, self._next = step, 0
         self._stamps = np.full(capacity, -np.inf)
         self._positions = np.zeros((capacity, horizon, joints, 3), np.float32)
         self._factors = np.ones((capacity, horizon))
-        self._ahead = step * np.arange(1, horizon + 1)[:, None]
+        self._ahead = step * np.arange(1, horizon + 1)
 
     def add(
         self, stamp: float, positions: NDArray[np.float32], factor: NDArray[np.float64]
@@ -59,13 +63,8 @@ class Outstanding:
             What the radii given out were multiplied by.
         """
         (earlier, start), (later, end) = before, now
-        due = self._stamps + self._ahead  # (H, capacity)
-        falls = (due > earlier) & (due <= later)
-        which = np.argmax(np.where(falls, self._stamps, -np.inf), axis=1)
-        rows = np.arange(len(which))
-        there = falls[rows, which]
-        share = np.where(there, (due[rows, which] - earlier) / (later - earlier), 0)
-        seen = start + share.astype(np.float32)[:, None, None] * (end - start)
-        distance = np.linalg.norm(self._positions[which, rows] - seen, axis=-1)
-        distance[~there] = np.nan
-        return distance.astype(np.float32), self._factors[which, rows]
+        errors = np.empty(self._positions.shape[1:3], np.float32)
+        issued = np.empty(len(errors))
+        forecasts = self._stamps, self._positions, self._factors, self._ahead
+        self._errors_between(*forecasts, earlier, later, start, end, errors, issued)
+        return errors, issued

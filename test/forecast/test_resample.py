@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.interpolate import CubicHermiteSpline
 
-from ses_gcn_ros.forecast.resample import resample, resample_people
+from ses_gcn_ros.forecast.resample import resample
 
 FRAMES, FPS = 10, 25.0
 
@@ -123,19 +126,59 @@ def test_nobody_to_see_is_a_reason():
     assert result.reason == "no joint seen throughout, limit 0.20 s"
 
 
-@given(seed=st.integers(0, 1000))
-def test_people_seen_together_are_resampled_as_each_alone(seed):
+@given(
+    seed=st.integers(0, 2**31),
+    count=st.integers(2, 30),
+    longest=st.floats(0.03, 0.3),
+    hidden=st.sampled_from([0.0, 0.1, 0.5]),
+    joint_gap=st.sampled_from([0.0, 0.1, 0.2]),
+)
+def test_the_compiled_loops_are_what_numpy_makes_of_it(seed, count, longest, hidden, joint_gap):
     rng = np.random.default_rng(seed)
-    stamps = np.cumsum(rng.uniform(0.02, 0.05, 20))
-    people = rng.normal(0, 1, (20, 3, 4, 3)).astype(np.float32)
-    people[rng.random((20, 3, 4)) < 0.1] = np.nan
-    people[:, 1, 2] = np.nan
-    together = resample_people(stamps, people, 10, 25.0, joint_gap=0.1)
-    for person, result in enumerate(together):
-        alone = resample(stamps, people[:, person], 10, 25.0, joint_gap=0.1)
-        assert result.reason == alone.reason
-        np.testing.assert_array_equal(result.unseen, alone.unseen)
-        if alone.history is None:
-            assert result.history is None
+    stamps = 1.7e9 + np.cumsum(rng.uniform(0.01, longest, count))
+    positions = rng.normal(size=(count, 4, 3)).astype(np.float32)
+    positions[rng.random((count, 4)) < hidden] = np.nan
+    for kind in ("linear", "cubic"):
+        found = resample(stamps, positions, FRAMES, FPS, joint_gap=joint_gap, kind=kind)
+        if found.history is None and "no joint" not in found.reason:
+            continue
+        grid = stamps[-1] - np.arange(FRAMES - 1, -1, -1) / FPS
+        first = max(int(np.searchsorted(stamps, grid[0], side="right")) - 2, 0)
+        history, unseen = by_numpy(stamps[first:], positions[first:], grid, joint_gap, kind)
+        np.testing.assert_array_equal(found.unseen, unseen)
+        if found.history is not None and kind == "linear":
+            np.testing.assert_array_equal(found.history, history)
+        elif found.history is not None:
+            np.testing.assert_allclose(found.history, history, atol=1e-5)
+
+
+def by_numpy(stamps, positions, grid, joint_gap, kind):
+    """Resample joint by joint; history (T, J, 3) and whether each joint was unseen for too long."""
+    history = np.full((len(grid), *positions.shape[1:]), np.nan, np.float32)
+    unseen = np.ones(positions.shape[1], bool)
+    low = np.clip(np.searchsorted(stamps, grid, side="right") - 1, 0, len(stamps) - 2)
+    share = np.clip((grid - stamps[low]) / (stamps[low + 1] - stamps[low]), 0, 1)[:, None]
+    for joint in range(positions.shape[1]):
+        seen = np.flatnonzero(np.isfinite(positions[:, joint]).all(axis=1))
+        if not len(seen):
+            continue
+        start = max(grid[0], stamps[0])
+        gaps = [stamps[b] - max(stamps[a], start) for a, b in pairwise(seen) if b > a + 1]
+        gaps += [stamps[seen[0]] - start] if seen[0] else []
+        gaps += [stamps[-1] - max(stamps[seen[-1]], start)] if seen[-1] < len(stamps) - 1 else []
+        unseen[joint] = max(gaps, default=0) > joint_gap
+        if unseen[joint]:
+            continue
+        after = np.clip(np.searchsorted(seen, np.arange(len(stamps))), 0, len(seen) - 1)
+        before = np.searchsorted(seen, np.arange(len(stamps)), side="right") - 1
+        a, b = seen[np.maximum(before, 0)], seen[after]
+        between = (stamps - stamps[a]) / np.where(b > a, stamps[b] - stamps[a], 1)
+        between = np.where(b > a, between, 0).astype(np.float32)[:, None]
+        path = positions[a, joint] + between * (positions[b, joint] - positions[a, joint])
+        if kind == "linear":
+            history[:, joint] = path[low] + share * (path[low + 1] - path[low])
         else:
-            np.testing.assert_array_equal(result.history, alone.history)
+            slopes = np.gradient(path.astype(float), stamps, axis=0)
+            curve = CubicHermiteSpline(stamps, path.astype(float), slopes)
+            history[:, joint] = curve(np.clip(grid, stamps[0], stamps[-1]))
+    return history, unseen
