@@ -126,4 +126,7 @@ done
 build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.
-(cd / && run "Compiling the kernels" "$venv/bin/python" -c 'from ses_gcn_ros import forecast; forecast.load()')
+(cd / && run "Compiling the kernels" "$venv/bin/python" -c '
+from ses_gcn_ros import forecast, safety
+forecast.load()
+safety.compile_all()')

@@ -26,10 +26,11 @@ from ses_gcn_ros.safety import (
     Level,
     SafetyConfig,
     SeparationMonitor,
-    capsule_distances,
+    compile_all,
     read_robots,
 )
 from ses_gcn_ros.safety.assessment import UNKNOWN
+from ses_gcn_ros.transforms import TransformBuffer
 
 MARKER_PERIOD = 0.2  # s; a drawing takes longer than a decision
 DEADLINE = 3.0  # periods between two states that are offered as the deadline
@@ -52,7 +53,8 @@ class SafetyNode(ManagedNode):
         self.log = EventLog(self.config.event_log)
         if self.config.speed_scaling_input:
             message_type(CONTROL)
-        capsule_distances([0, 0, 0], [0, 0, 1], 0.1, [1, 0, 0], [1, 0, 1], 0.1)  # compiles
+        compile_all()
+        TransformBuffer(self.config.world_frame)  # compiles
         self.get_logger().info(
             f"{len(model.names)} robot capsules in {', '.join(model.frames)}; "
             "not a certified safety function"

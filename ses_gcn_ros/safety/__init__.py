@@ -5,6 +5,7 @@ from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
 from ses_gcn_ros.safety.event_log import EventLog
+from ses_gcn_ros.safety.kernels import compile_all
 from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
 from ses_gcn_ros.safety.robot import RobotState, RobotTracker
@@ -42,6 +43,7 @@ __all__ = [
     "Verdict",
     "allowed_speed",
     "capsule_distances",
+    "compile_all",
     "limb_capsules",
     "protective_distance",
     "protective_terms",

@@ -17,6 +17,7 @@ PARALLEL = 1e-15  # sin² of the angle under which the interior solution is roun
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
 
 
+@functools.cache
 def compile_pairs() -> Kernel:
     """Compile the kernel on first use: importing numba takes half a second.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.urdf import Urdf
@@ -91,6 +92,9 @@ class JointMotion:
         self._movable = frozenset(joint.name for joint in urdf.movable)
         described = np.array([frame in urdf.links for frame in model.frames])
         self._by_joints = described[model.start_frame] & described[model.end_frame]
+        self._joints = [joint.name for joint in urdf.joints]
+        number = {urdf.root: 0} | {joint.child: n for n, joint in enumerate(urdf.joints, start=1)}
+        self._link = np.array([number.get(frame, -1) for frame in model.frames])
         self.forget()
 
     def forget(self) -> None:
@@ -216,20 +220,19 @@ class JointMotion:
 
     def place(self, path: JointPath, times: Array) -> tuple[Array, Array]:
         """Ends of the axes along a path, each (H, M, 3) [m]."""
-        instants = np.append(0.0, times)
-        along: Mapping[str, Array] = {
-            name: np.interp(instants, path.times, path.positions[:, index])
-            for index, name in enumerate(path.joints)
-        }
-        linked = self._urdf.forward_along(along, len(instants))
         model, robot = self._model, path.robot
-        still = np.broadcast_to(np.eye(4), (len(instants), 4, 4))
-        placed = np.stack([linked.get(frame, still) for frame in model.frames], axis=1)
-        # from where the description has a frame at first to where it is measured
-        poses = (robot.poses @ np.linalg.inv(placed[0])) @ placed[1:]
-        first, second = poses[:, model.start_frame], poses[:, model.end_frame]
-        start = (first[..., :3, :3] @ model.start[..., None])[..., 0] + first[..., :3, 3]
-        end = (second[..., :3, :3] @ model.end[..., None])[..., 0] + second[..., :3, 3]
+        column = {name: index for index, name in enumerate(path.joints)}
+        start, end = np.empty((2, len(times), *model.start.shape))
+        kernel("motion").follow(
+            (path.times, path.positions, np.array([column.get(name, -1) for name in self._joints])),
+            times,
+            self._urdf.chain,
+            self._link,
+            robot.poses,
+            (model.start_frame, model.start),
+            (model.end_frame, model.end),
+            *(start, end),
+        )
         if not self._by_joints.all():
             other = robot.carried(times)
             start = np.where(self._by_joints[:, None], start, other[0])

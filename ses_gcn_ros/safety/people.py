@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -86,8 +87,8 @@ def body(layout_name: str) -> Body:
     ]
     tree = [(parent, child) for child, parent in enumerate(layout.parents) if parent >= 0]
     return Body(
-        starts=limbs[:, 0],
-        ends=limbs[:, 1],
+        starts=limbs[:, 0].copy(),
+        ends=limbs[:, 1].copy(),
         radii=np.asarray(layout.limb_radii, dtype=np.float64),
         hands=np.asarray(hands),
         arms=np.asarray([ARM.search(layout.canonical[end]) is not None for _, end in limbs]),
@@ -125,34 +126,6 @@ def _adult_paths(layout_name: str) -> Array:
     paths = path_lengths(layout_name, np.full(len(body(layout_name).edges), LIMB_LENGTH))
     paths.setflags(write=False)
     return paths
-
-
-def place_unseen(positions: Array, paths: Array) -> tuple[Array, Array]:
-    """Put each unseen joint on the nearest seen one, and say how far from there it may be.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (..., J, 3)
-        Joint positions [m]; NaN where unseen.
-    paths : ndarray, shape (J, J)
-        Path lengths between the joints [m].
-
-    Returns
-    -------
-    positions : ndarray, shape (..., J, 3)
-        NaN only where no joint that this one hangs on is seen.
-    slack : ndarray, shape (..., J)
-        Greatest distance of the true joint from its place [m]; 0 where seen.
-    """
-    seen = np.asarray(np.isfinite(positions).all(axis=-1))
-    if seen.all():
-        return positions, np.zeros(seen.shape)
-    reach = np.where(seen[..., None, :], paths, np.inf)
-    nearest = reach.argmin(axis=-1)
-    slack = np.take_along_axis(reach, nearest[..., None], axis=-1)[..., 0]
-    placed = np.take_along_axis(positions, nearest[..., None], axis=-2)
-    lost = np.isinf(slack)
-    return np.where(lost[..., None], np.nan, placed), np.where(lost, 0.0, slack)
 
 
 def limb_capsules(
@@ -193,52 +166,23 @@ def limb_capsules(
         If the layout is unknown.
     """
     shape = body(layout_name)
-    positions = np.asarray(positions, np.float64)
-    if growth is not None:
-        positions = np.where(np.isnan(growth)[..., None], np.nan, positions)
-    placed, slack = place_unseen(positions, _adult_paths(layout_name) if paths is None else paths)
-    if growth is not None:
-        # an unseen joint hangs on a seen one, whose own radius it shares; the largest covers that
-        slack = slack + np.where(
-            slack > 0, np.nanmax(growth, axis=-1, keepdims=True, initial=0.0), np.nan_to_num(growth)
-        )
-    start, end = placed[..., shape.starts, :], placed[..., shape.ends, :]
-    radius = scale * shape.radii + np.maximum(slack[..., shape.starts], slack[..., shape.ends])
-    if hand_reach > 0 and shape.hands.any():
-        end, radius = _with_hands(start, end, radius, shape.hands, hand_reach)
+    positions = np.ascontiguousarray(positions, np.float64)
+    *lead, joints, _ = positions.shape
+    bodies = positions.reshape(-1, joints, 3)
+    if growth is None:
+        growth = np.zeros(bodies.shape[:2])
+    limbs = (*lead, len(shape.names))
+    start, end, radius = np.empty((*limbs, 3)), np.empty((*limbs, 3)), np.empty(limbs)
+    kernel("people").surround(
+        bodies,
+        np.ascontiguousarray(growth, np.float64).reshape(bodies.shape[:2]),
+        _adult_paths(layout_name) if paths is None else paths,
+        (shape.starts, shape.ends, shape.radii, shape.hands),
+        *(float(scale), float(hand_reach)),
+        *(start.reshape(len(bodies), -1, 3), end.reshape(len(bodies), -1, 3)),
+        radius.reshape(len(bodies), -1),
+    )
     return LimbCapsules(start, end, radius, shape.names)
-
-
-def _with_hands(
-    start: Array, end: Array, radius: Array, hands: NDArray[np.bool_], hand_reach: float
-) -> tuple[Array, Array]:
-    """Lengthen forearms by the hand; where the forearm has no direction it grows all round."""
-    along = end - start
-    length = np.linalg.norm(along, axis=-1)
-    directed = hands & (length > 0.05)
-    factor = np.where(directed, hand_reach / np.maximum(length, 0.05), 0.0)
-    ball = hands & ~directed
-    return end + factor[..., None] * along, radius + np.where(ball, hand_reach, 0.0)
-
-
-def approach_floor(approach: Array, floor: ArrayLike, receding_credit: float) -> Array:
-    """Speed v_h to reckon with, from the measured speed towards the robot.
-
-    Never below the floor while the person stands or approaches. A person who recedes has to lose
-    that speed first, so it is taken off the floor; v_h is continuous and never falls as the
-    approach rises.
-
-    Parameters
-    ----------
-    approach : ndarray, shape (...)
-        Measured speed towards the robot [m/s]; negative: moving away.
-    floor : array_like, shape (...)
-        Least speed that a person must be expected to have [m/s].
-    receding_credit : float
-        Share of the receding speed that counts, 0 to 1.
-    """
-    expected = np.asarray(floor) + receding_credit * np.minimum(approach, 0.0)
-    return np.maximum(approach, np.maximum(expected, 0.0))
 
 
 def joint_velocities(stamps: Array, positions: Array) -> Array:
@@ -258,14 +202,6 @@ def joint_velocities(stamps: Array, positions: Array) -> Array:
     ndarray, shape (J, 3)
         Velocities [m/s]; 0 where fewer than two frames show a joint.
     """
-    first, second = np.triu_indices(len(stamps), k=1)
-    if len(first) == 0:
-        return np.zeros(positions.shape[1:])
-    span = (stamps[second] - stamps[first])[:, None, None]
-    slopes = (positions[second] - positions[first]) / span
-    if np.isnan(slopes).any():
-        measured = ~np.isnan(slopes).all(axis=0)
-        velocity = np.zeros(positions.shape[1:])
-        velocity[measured] = np.nanmedian(slopes[:, measured], axis=0)
-        return velocity
-    return np.median(slopes, axis=0)
+    velocity = np.empty(positions.shape[1:])
+    kernel("people").median_slopes(stamps, positions, velocity)
+    return velocity

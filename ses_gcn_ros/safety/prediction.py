@@ -18,6 +18,7 @@ from scipy.special import gammaincinv
 from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
 from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.safety.robot_model import RobotModel
@@ -157,28 +158,31 @@ def meet(
     times = group.times[steps]
     start, end = robot.carried(times - robot.stamp)
     limbs = group.limbs
-    met = capsule_distances(
-        limbs.start[steps, :, None],
-        limbs.end[steps, :, None],
-        limbs.radius[steps, :, None],
-        start[:, None],
-        end[:, None],
-        model.radius,
+    nearest = np.empty(len(times))
+    least = kernel("prediction").foresee(
+        (limbs.start[steps], limbs.end[steps], limbs.radius[steps]),
+        (start, end, model.radius),
+        *(group.growth[steps], group.quantile, nearest),
     )
-    distance = np.where(np.isnan(met.distance), np.inf, met.distance)
-    nearest = distance.reshape(len(times), -1).min(axis=1)
-    score = _tail(group.quantile, group.growth[steps], distance.min(axis=2))
+    score = _tail(least)
     touching = np.flatnonzero(nearest <= 0.0)
     if len(touching) == 0:
         return Outlook(score)
     step = int(touching[0])
-    n, m = divmod(int(distance[step].argmin()), distance.shape[2])
-    here = met.at((step, n, m))
+    met = capsule_distances(
+        limbs.start[steps][step, :, None],
+        limbs.end[steps][step, :, None],
+        limbs.radius[steps][step, :, None],
+        *(start[step], end[step], model.radius),
+    )
+    distance = np.where(np.isnan(met.distance), np.inf, met.distance)
+    n, m = divmod(int(distance.argmin()), distance.shape[1])
+    here = met.at((n, m))
     pair = Pair(
         person_id=group.person_ids[n],
         limb=limbs.names[n],
         frame=model.names[m],
-        distance=float(distance[step, n, m]),
+        distance=float(distance[n, m]),
         human_point=here.a_point,
         robot_point=here.b_point,
     )
@@ -194,10 +198,10 @@ def _quantile(coverage: float) -> float:
     return math.sqrt(2.0 * float(gammaincinv(1.5, coverage if 0.0 < coverage < 1.0 else 0.5)))
 
 
-def _tail(quantile: Array, growth: Array, distance: Array) -> float:
-    """Greatest probability that an error uses up the growth and the distance beyond it, (H, N)."""
-    lengths = quantile * np.maximum(1.0 + distance / np.maximum(growth, 1e-6), 0.0)
-    least = float(lengths.min())
+def _tail(least: float) -> float:
+    """Probability that a standard normal vector in space is longer than that."""
+    if math.isinf(least):
+        return 0.0
     density = math.sqrt(2.0 / math.pi) * least * math.exp(-0.5 * least * least)
     return math.erfc(least / math.sqrt(2.0)) + density
 

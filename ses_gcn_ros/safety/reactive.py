@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.people import approach_floor
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.separation import Terms, allowed_speed, protective_terms
 from ses_gcn_ros.safety.stopping import braking
 from ses_gcn_ros.safety.tracks import People
 
 Array = NDArray[np.float64]
 
 STILL = 0.1  # m/s; a link slower than this may start in any direction
+_NO_TABLE = np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,102 +135,75 @@ def assess_now(
     -------
     Reactive
     """
+    loops = kernel("reactive")
     limbs = people.limbs
     start, end = robot.carried(now - robot.stamp)
-    met = capsule_distances(
-        limbs.start[:, None],
-        limbs.end[:, None],
-        (limbs.radius + growth)[:, None],
-        start,
-        end,
-        model.radius,
-    )
-    distance = np.where(np.isnan(met.distance), np.inf, met.distance)  # limbs that nobody placed
-
-    human = _between(people.start_velocity[:, None], people.end_velocity[:, None], met.a_fraction)
-    link = _between(robot.start_velocity, robot.end_velocity, met.b_fraction)
-    approach = np.einsum("nmk,nmk->nm", human, met.normal)
-    v_h = approach_floor(approach, people.floor[:, None], config.receding_credit)
-    towards = -np.einsum("nmk,nmk->nm", link, met.normal)
-    speed = np.linalg.norm(link, axis=-1)
-    unknown = np.isnan(speed)
-    towards = np.where(unknown, config.robot_speed_max, towards)
-    speed = np.where(unknown, config.robot_speed_max, speed)
-    # share of the link's speed that closes the gap; a standing link may start straight at it
-    share = np.clip((towards + STILL) / (speed + STILL), 0.0, 1.0)
-    held = share > 0.0
-
-    kept = {
-        "reaction_time": t_r,
-        "intrusion": config.intrusion,
-        "human_uncertainty": config.human_uncertainty,
-        "robot_uncertainty": config.robot_uncertainty,
-    }
+    reach = limbs.radius + growth
+    worst = np.empty((len(people.ids), len(loops.Judged._fields)))
+    nearest, deciding = np.empty(len(worst)), np.empty(worst.shape[1])
     brakes = braking(config)
-    terms = protective_terms(human_speed=v_h, robot_speed=towards, **kept, **brakes)
-    required = np.where(held, terms.total, 0.0)
-    allowed = allowed_speed(distance - margin_kept, human_speed=v_h, **kept, **brakes)
-    factor = np.where(
-        held, np.minimum(allowed / (config.robot_speed_max * np.maximum(share, 1e-9)), 1.0), 1.0
+    table = brakes.get("stopping_table")
+    loops.react(
+        (limbs.start, limbs.end, reach, people.start_velocity, people.end_velocity, people.floor),
+        people.person,
+        (start[0], end[0], robot.start_velocity, robot.end_velocity, model.radius),
+        loops.Case(
+            reaction_time=t_r,
+            intrusion=config.intrusion,
+            human_uncertainty=config.human_uncertainty,
+            robot_uncertainty=config.robot_uncertainty,
+            robot_speed_max=config.robot_speed_max,
+            receding_credit=config.receding_credit,
+            margin_kept=margin_kept,
+            still=STILL,
+            deceleration=brakes.get("deceleration", 0.0),
+            stopping_time=brakes.get("stopping_time", 0.0),
+        ),
+        table.speeds if table else _NO_TABLE,
+        table.times if table else _NO_TABLE,
+        *(worst, nearest, deciding),
     )
-    margin = distance - required
-    factor = np.where(margin < 0.0, 0.0, factor)
-
-    rank = factor + 1e-6 * margin  # the lowest factor, and among equals the least margin
-    first = np.flatnonzero(np.diff(people.person, prepend=-1))  # limbs lie person after person
-    slowest = np.minimum.reduceat(factor.min(axis=1), first)
-    nearest = np.minimum.reduceat(distance.min(axis=1), first)
-    present = [people.ids[number] for number in people.person[first]]
     limits = []
-    for begin, past, person_id, least in zip(
-        first, [*first[1:], len(rank)], present, slowest.tolist(), strict=True
-    ):
-        if least >= 1.0:
+    for person_id, row in zip(people.ids, worst.tolist(), strict=True):
+        judged = loops.Judged(*row)
+        if judged.factor >= 1.0:
             continue
-        n, m = divmod(int(rank[begin:past].argmin()), rank.shape[1])
-        worst = int(begin) + n, m
         verb = (
-            f"< {required[worst]:.2f} m protective distance"
-            if margin[worst] < 0
-            else f"allows {allowed[worst]:.2f} m/s"
+            f"< {judged.required:.2f} m protective distance"
+            if judged.margin < 0
+            else f"allows {judged.allowed:.2f} m/s"
         )
-        place = describe(person_id, limbs.names[worst[0]], distance[worst], model.names[m])
-        limits.append(Limit(float(factor[worst]), f"{place} {verb}"))
-    n, m = divmod(int(margin.argmin()), margin.shape[1])
-    deciding = met.at((n, m))
+        limb, link = limbs.names[int(judged.limb)], model.names[int(judged.link)]
+        place = describe(person_id, limb, judged.distance, link)
+        limits.append(Limit(judged.factor, f"{place} {verb}"))
+    closest = loops.Judged(*deciding.tolist())
     return Reactive(
         limits=tuple(limits),
         pair=Pair(
-            person_id=people.ids[people.person[n]],
-            limb=limbs.names[n],
-            frame=model.names[m],
-            distance=float(distance[n, m]),
-            human_point=deciding.a_point,
-            robot_point=deciding.b_point,
+            person_id=people.ids[people.person[int(closest.limb)]],
+            limb=limbs.names[int(closest.limb)],
+            frame=model.names[int(closest.link)],
+            distance=closest.distance,
+            human_point=np.array([closest.human_x, closest.human_y, closest.human_z]),
+            robot_point=np.array([closest.robot_x, closest.robot_y, closest.robot_z]),
         ),
-        protective_distance=float(required[n, m]),
-        breakdown=_breakdown(terms, v_h, np.maximum(towards, 0.0), held, t_r, (n, m)),
-        distances=dict(zip(present, nearest.tolist(), strict=True)),
+        protective_distance=closest.required,
+        breakdown=_breakdown(config, closest, t_r),
+        distances=dict(zip(people.ids, nearest.tolist(), strict=True)),
     )
 
 
-def _between(start: Array, end: Array, fraction: Array) -> Array:
-    return start + fraction[..., None] * (end - start)
-
-
-def _breakdown(
-    terms: Terms, v_h: Array, v_r: Array, held: NDArray[np.bool_], t_r: float, at: tuple[int, int]
-) -> Breakdown:
-    weight = float(held[at])
+def _breakdown(config: SafetyConfig, judged: Any, t_r: float) -> Breakdown:
+    held = judged.held
     return Breakdown(
-        human_speed=float(v_h[at]),
-        robot_speed=float(v_r[at]),
+        human_speed=judged.human_speed,
+        robot_speed=judged.robot_speed,
         reaction_time=t_r,
-        stopping_time=float(np.broadcast_to(terms.stopping_time, v_r.shape)[at]),
-        human_term=weight * float(terms.human[at]),
-        reaction_term=weight * float(terms.reaction[at]),
-        stopping_term=weight * float(terms.stopping[at]),
-        intrusion=weight * float(terms.intrusion),
-        human_uncertainty=weight * float(terms.human_uncertainty),
-        robot_uncertainty=weight * float(terms.robot_uncertainty),
+        stopping_time=judged.stopping_time,
+        human_term=held * judged.human_term,
+        reaction_term=held * judged.reaction_term,
+        stopping_term=held * judged.stopping_term,
+        intrusion=held * config.intrusion,
+        human_uncertainty=held * config.human_uncertainty,
+        robot_uncertainty=held * config.robot_uncertainty,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.robot_model import RobotModel
 
 Array = NDArray[np.float64]
@@ -58,14 +59,18 @@ class RobotState:
         A robot whose motion is unknown is left where it is.
         """
         times = np.asarray(times, np.float64).reshape(-1)
-        points = np.concatenate([self.start, self.end])
-        velocity = np.concatenate([self.start_velocity, self.end_velocity])
-        if np.isnan(velocity).any():
-            moved = np.broadcast_to(points, (len(times), *points.shape))
-        else:
-            turn = np.concatenate([self.start_turn, self.end_turn])
-            moved = carry(points, velocity, turn, times)
-        return moved[:, : len(self.start)], moved[:, len(self.start) :]
+        if not self.moves:
+            still = (len(times), 1, 1)
+            return np.tile(self.start, still), np.tile(self.end, still)
+        return (
+            carry(self.start, self.start_velocity, self.start_turn, times),
+            carry(self.end, self.end_velocity, self.end_turn, times),
+        )
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether its motion is known."""
+        return not (np.isnan(self.start_velocity).any() or np.isnan(self.end_velocity).any())
 
 
 class RobotTracker:
@@ -96,7 +101,7 @@ class RobotTracker:
         InputError
             If the poses have another shape or are not finite.
         """
-        poses = np.asarray(poses, np.float64)
+        poses = np.ascontiguousarray(poses, np.float64)
         if poses.shape != (len(self.model.frames), 4, 4):
             raise InputError(
                 f"poses are {poses.shape}; the robot takes {len(self.model.frames)} 4×4"
@@ -126,8 +131,8 @@ class RobotTracker:
         # of a long silence only that something moved is known; a jump shows as speed all the same
         span = stamp - old_stamp
         old_start, old_end = model.place(old)
-        turn = Rotation.from_matrix(new[:, :3, :3] @ old[:, :3, :3].transpose(0, 2, 1))
-        turn_rate = turn.as_rotvec() / span
+        turn_rate = np.empty((len(new), 3))
+        kernel("motion").turn_rates(old, new, span, turn_rate)
         return RobotState(
             stamp=stamp,
             start=start,
@@ -157,17 +162,7 @@ def carry(points: Array, velocity: Array, turn: Array, times: ArrayLike) -> Arra
     -------
     ndarray, shape (H, M, 3)
     """
-    t = np.asarray(times, np.float64).reshape(-1, 1, 1)
-    rate = np.linalg.norm(turn, axis=-1)[None, :, None]
-    angle = rate * t
-    safe = np.maximum(rate, 1e-9)
-    small = np.abs(angle) < 1e-4
-    second = np.where(small, 0.5 * t**2, (1.0 - np.cos(angle)) / safe**2)
-    third = np.where(small, t**3 / 6.0, (angle - np.sin(angle)) / safe**3)
-    bend = _cross(turn, velocity)
-    return points + t * velocity + second * bend + third * _cross(turn, bend)
-
-
-def _cross(a: Array, b: Array) -> Array:
-    """Cross products of rows; NumPy's own takes five times as long for a few."""
-    return a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]
+    times = np.asarray(times, np.float64).reshape(-1)
+    moved = np.empty((len(times), *points.shape))
+    kernel("motion").carry(points, velocity, turn, times, moved)
+    return moved

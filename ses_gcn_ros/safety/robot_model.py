@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, RobotError
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.urdf import Urdf
 
 Array = NDArray[np.float64]
@@ -110,9 +111,10 @@ class RobotModel:
 
     def place(self, poses: Array) -> tuple[Array, Array]:
         """Ends of the axes, each (M, 3) [m], from world_from_frame poses (F, 4, 4)."""
-        first, second = poses[self.start_frame], poses[self.end_frame]
-        start = np.einsum("mij,mj->mi", first[:, :3, :3], self.start) + first[:, :3, 3]
-        end = np.einsum("mij,mj->mi", second[:, :3, :3], self.end) + second[:, :3, 3]
+        poses = np.ascontiguousarray(poses, np.float64)
+        start, end = np.empty_like(self.start), np.empty_like(self.end)
+        kernel("motion").place(poses, self.start_frame, self.start, start)
+        kernel("motion").place(poses, self.end_frame, self.end, end)
         return start, end
 
     def joined(self, other: RobotModel) -> RobotModel:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +62,11 @@ class Track:
         edges = body(self.layout).edges
         lengths = np.linalg.norm(positions[edges[:, 0]] - positions[edges[:, 1]], axis=1)
         self.edge_lengths = np.fmax(self.edge_lengths, np.minimum(lengths, LIMB_LENGTH))
+
+    def velocities(self) -> Array:
+        """Velocities (J, 3) of the joints [m/s], 0 where unknown."""
+        stamps, positions = zip(*self.history, strict=True)
+        return joint_velocities(np.array(stamps), np.stack(positions))
 
     def paths(self) -> Array | None:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
@@ -171,45 +175,33 @@ class PeopleTracks:
     def _gather(self) -> People:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.history]
         config = self._config
-        limbs, velocities = self._capsules(tracks), _velocities(tracks)
-        ends = [
-            velocity[_limb_ends(track.layout)]
-            for track, velocity in zip(tracks, velocities, strict=True)
-        ]
-        floor = [
-            np.where(body(track.layout).arms, config.arm_speed, config.human_speed)
-            for track in tracks
-        ]
+        shapes = [body(track.layout) for track in tracks]
+        velocities = [track.velocities() for track in tracks]
+        starts = [v[shape.starts] for v, shape in zip(velocities, shapes, strict=True)]
+        ends = [v[shape.ends] for v, shape in zip(velocities, shapes, strict=True)]
+        arms = np.concatenate([shape.arms for shape in shapes] or [np.empty(0, bool)])
         return People(
-            limbs=join(limbs),
-            start_velocity=np.concatenate([v[0] for v in ends] or [np.empty((0, 3))]),
-            end_velocity=np.concatenate([v[1] for v in ends] or [np.empty((0, 3))]),
-            floor=np.concatenate(floor or [np.empty(0)]),
-            person=np.repeat(np.arange(len(tracks)), [len(part.names) for part in limbs]),
+            limbs=join(self._capsules(tracks)),
+            start_velocity=np.concatenate(starts or [np.empty((0, 3))]),
+            end_velocity=np.concatenate(ends or [np.empty((0, 3))]),
+            floor=np.where(arms, config.arm_speed, config.human_speed),
+            person=np.repeat(np.arange(len(tracks)), [len(shape.names) for shape in shapes]),
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),
         )
 
     def _capsules(self, tracks: Sequence[Track]) -> list[LimbCapsules]:
-        """Capsules of each, made at once for those of one layout who are seen whole."""
         config = self._config
-        around = partial(limb_capsules, scale=config.body_scale, hand_reach=config.hand_reach)
-        capsules: dict[int, LimbCapsules] = {}
-        whole: dict[str, list[int]] = {}
-        for index, track in enumerate(tracks):
-            paths, positions = track.paths(), track.history[-1][1]
-            if paths is None:
-                whole.setdefault(track.layout, []).append(index)
-            else:
-                capsules[index] = around(positions, track.layout, paths=paths)
-        for layout, indices in whole.items():
-            positions = np.stack([tracks[index].history[-1][1] for index in indices])
-            alike = around(positions, layout)
-            for row, index in enumerate(indices):
-                capsules[index] = LimbCapsules(
-                    alike.start[row], alike.end[row], alike.radius[row], alike.names
-                )
-        return [capsules[index] for index in range(len(tracks))]
+        return [
+            limb_capsules(
+                track.history[-1][1],
+                track.layout,
+                scale=config.body_scale,
+                hand_reach=config.hand_reach,
+                paths=track.paths(),
+            )
+            for track in tracks
+        ]
 
     def _recognise(self, stamp: float) -> None:
         """Drop the lost who stand there again under another identity."""
@@ -218,23 +210,6 @@ class PeopleTracks:
             reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
             if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
                 del self.lost[name]
-
-
-def _velocities(tracks: Sequence[Track]) -> list[Array]:
-    """Velocities (J, 3) of each one's joints [m/s], 0 where unknown.
-
-    Those who were seen at the same times are reckoned together, as if they were one body.
-    """
-    together: dict[tuple[float, ...], list[int]] = {}
-    for index, track in enumerate(tracks):
-        together.setdefault(tuple(stamp for stamp, _ in track.history), []).append(index)
-    velocities: dict[int, Array] = {}
-    for stamps, indices in together.items():
-        histories = [np.stack([at for _, at in tracks[index].history]) for index in indices]
-        joined = joint_velocities(np.array(stamps), np.concatenate(histories, axis=1))
-        borders = np.cumsum([history.shape[1] for history in histories])[:-1]
-        velocities |= dict(zip(indices, np.split(joined, borders), strict=True))
-    return [velocities[index] for index in range(len(tracks))]
 
 
 def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
@@ -247,8 +222,3 @@ def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
         radius=np.concatenate([part.radius for part in parts], axis=-1),
         names=tuple(name for part in parts for name in part.names),
     )
-
-
-def _limb_ends(layout: str) -> NDArray[np.int64]:
-    shape = body(layout)
-    return np.stack([shape.starts, shape.ends])

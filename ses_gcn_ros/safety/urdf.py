@@ -11,6 +11,7 @@ import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,6 @@ class Urdf:
         self.links = tuple(_name(link) for link in robot.findall("link"))
         joints = [_joint(element, self.links) for element in robot.findall("joint")]
         self.root, self.joints = _sort(self.links, joints)
-        self._lay_out()
         self.movable = tuple(joint for joint in self.joints if joint.kind != "fixed")
         self.capsules = {
             _name(link): _link_capsules(link, folder) for link in robot.findall("link")
@@ -149,39 +149,24 @@ class Urdf:
             poses[joint.child] = poses[joint.parent] @ joint.transform(value)
         return poses
 
-    def forward_along(self, positions: Mapping[str, Array], steps: int) -> dict[str, Array]:
-        """Poses of all links along a motion, root_from_link (H, 4, 4) by link name.
+    @cached_property
+    def chain(self) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
+        """The joints as arrays, for `motion_kernel.follow`.
 
-        Parameters
-        ----------
-        positions : mapping of str to ndarray, shape (H,)
-            As for `forward`, at each of the H steps.
-        steps : int
-            H.
+        Poses of the joints at 0 (J, 4, 4); what the sine, one less the cosine (Rodrigues' formula)
+        and the value itself add to the identity, (J, 4, 4) each; number of each one's parent link,
+        0 for the root and j + 1 for the link that joint j moves.
         """
-        values = np.zeros((steps, len(self.joints)))
-        for index, joint in enumerate(self.joints):
-            if joint.name in positions:
-                values[:, index] = positions[joint.name]
-        turns, slides = self._turns, self._slides
-        angles = values[..., None, None]
-        motion = np.sin(angles) * turns + (1.0 - np.cos(angles)) * self._bends + angles * slides
-        moved = self._origins @ (motion + np.eye(4))
-        poses = {self.root: np.broadcast_to(np.eye(4), (steps, 4, 4))}
-        for index, joint in enumerate(self.joints):
-            poses[joint.child] = poses[joint.parent] @ moved[:, index]
-        return poses
-
-    def _lay_out(self) -> None:
-        """What `forward_along` makes the motion of all joints from at once, each (joints, 4, 4)."""
-        self._origins = np.array([j.parent_from_joint for j in self.joints]).reshape(-1, 4, 4)
-        self._turns, self._slides = np.zeros((2, *self._origins.shape))
+        origins = np.array([j.parent_from_joint for j in self.joints]).reshape(-1, 4, 4)
+        turns, slides = np.zeros((2, *origins.shape))
         for index, joint in enumerate(self.joints):
             if joint.kind in TURNING:
-                self._turns[index, :3, :3] = joint.cross()
+                turns[index, :3, :3] = joint.cross()
             elif joint.kind == "prismatic":
-                self._slides[index, :3, 3] = joint.axis
-        self._bends = self._turns @ self._turns
+                slides[index, :3, 3] = joint.axis
+        number = {self.root: 0} | {joint.child: n for n, joint in enumerate(self.joints, start=1)}
+        parents = np.array([number[joint.parent] for joint in self.joints], dtype=np.int64)
+        return origins, turns, turns @ turns, slides, parents
 
 
 def _name(element: Element) -> str:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from safety_scenes import STANDING
 
 from ses_gcn_ros.safety import limb_capsules
-from ses_gcn_ros.safety.people import LIMB_LENGTH, approach_floor, body, joint_velocities
+from ses_gcn_ros.safety.people import LIMB_LENGTH, body, joint_velocities
+from ses_gcn_ros.safety.reactive_kernel import approach_floor
 from ses_gcn_ros.skeleton import convert, get_layout, layout_names
 
 
@@ -123,11 +124,11 @@ class TestSpeed:
     def test_the_speed_to_reckon_with_never_falls_as_the_approach_rises(
         self, approach, floor, credit, more
     ):
-        now = approach_floor(np.array(approach), floor, credit)
-        assert approach_floor(np.array(approach + more), floor, credit) >= now
+        now = approach_floor(approach, floor, credit)
+        assert approach_floor(approach + more, floor, credit) >= now
         assert now >= max(approach, 0.0)
         if approach >= 0:
             assert now >= floor
 
     def test_without_credit_the_floor_holds_always(self):
-        assert approach_floor(np.array(-3.0), 1.6, 0.0) == 1.6
+        assert approach_floor(-3.0, 1.6, 0.0) == 1.6

@@ -1,0 +1,206 @@
+"""How the robot's capsules move, compiled with numba; `robot` and `joint_motion` explain it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from ses_gcn_ros.compiling import array, compiled, real, whole
+
+SMALL_ANGLE = 1e-4  # rad under which the series takes the place of the quotients of a screw
+_POINTS, _WAYS = real[:, ::1], real[:, :, ::1]
+
+inline = numba.njit(error_model="numpy")
+
+
+@inline
+def _place(poses: Any, frame: Any, points: Any, placed: Any) -> None:
+    for m in range(len(points)):
+        pose = poses[frame[m]]
+        for i in range(3):
+            placed[m, i] = (
+                pose[i, 0] * points[m, 0]
+                + pose[i, 1] * points[m, 1]
+                + pose[i, 2] * points[m, 2]
+                + pose[i, 3]
+            )
+
+
+@compiled(types.void(array(3), array(1, whole), array(2), _POINTS))
+def place(poses: Any, frame: Any, points: Any, placed: Any) -> None:
+    """Fill `placed` (M, 3) with points (M, 3) fixed in frames (M,) whose poses are (F, 4, 4)."""
+    _place(poses, frame, points, placed)
+
+
+@compiled(types.void(array(3), array(3), real, _POINTS))
+def turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
+    """Fill `rates` (F, 3) with the angular velocities [rad/s] between poses (F, 4, 4).
+
+    Through the unit quaternion of the turn, by the largest of its parts (Shepperd 1978), so that no
+    angle is lost to rounding.
+    """
+    turn = np.empty((3, 3))
+    for f in range(len(old)):
+        for i in range(3):
+            for j in range(3):
+                turn[i, j] = (
+                    new[f, i, 0] * old[f, j, 0]
+                    + new[f, i, 1] * old[f, j, 1]
+                    + new[f, i, 2] * old[f, j, 2]
+                )
+        trace = turn[0, 0] + turn[1, 1] + turn[2, 2]
+        x, y, z = turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]
+        w = 1.0 + trace
+        if trace <= max(turn[0, 0], max(turn[1, 1], turn[2, 2])):
+            i = 0
+            if turn[1, 1] > turn[i, i]:
+                i = 1
+            if turn[2, 2] > turn[i, i]:
+                i = 2
+            j, k = (i + 1) % 3, (i + 2) % 3
+            w = turn[k, j] - turn[j, k]
+            part = np.empty(3)
+            part[i] = 1.0 + turn[i, i] - turn[j, j] - turn[k, k]
+            part[j] = turn[j, i] + turn[i, j]
+            part[k] = turn[k, i] + turn[i, k]
+            x, y, z = part[0], part[1], part[2]
+        if w < 0.0:
+            w, x, y, z = -w, -x, -y, -z
+        length = math.sqrt(x * x + y * y + z * z)
+        angle = 2.0 * math.atan2(length, w)
+        # of a small turn the axis is lost but angle / length is not: 2 / w
+        rate = (angle / length if length > 1e-12 * w else 2.0 / w) / span
+        rates[f, 0], rates[f, 1], rates[f, 2] = rate * x, rate * y, rate * z
+
+
+@compiled(types.void(array(2), array(2), array(2), array(1), _WAYS))
+def carry(points: Any, velocity: Any, turn: Any, times: Any, moved: Any) -> None:
+    """Fill `moved` (H, M, 3) with points at constant twist; `robot.carry` has the law."""
+    for m in range(len(points)):
+        ax, ay, az = turn[m, 0], turn[m, 1], turn[m, 2]
+        vx, vy, vz = velocity[m, 0], velocity[m, 1], velocity[m, 2]
+        bx, by, bz = ay * vz - az * vy, az * vx - ax * vz, ax * vy - ay * vx
+        cx, cy, cz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        rate = math.sqrt(ax * ax + ay * ay + az * az)
+        for h in range(len(times)):
+            t = times[h]
+            angle = rate * t
+            if abs(angle) < SMALL_ANGLE:
+                second, third = 0.5 * t * t, t * t * t / 6.0
+            else:
+                second = (1.0 - math.cos(angle)) / (rate * rate)
+                third = (angle - math.sin(angle)) / (rate * rate * rate)
+            moved[h, m, 0] = points[m, 0] + t * vx + second * bx + third * cx
+            moved[h, m, 1] = points[m, 1] + t * vy + second * by + third * cy
+            moved[h, m, 2] = points[m, 2] + t * vz + second * bz + third * cz
+
+
+@inline
+def _compose(a: Any, b: Any, product: Any) -> None:
+    """Fill a pose (4, 4) with the product of two."""
+    for i in range(4):
+        for j in range(4):
+            total = 0.0
+            for k in range(4):
+                total += a[i, k] * b[k, j]
+            product[i, j] = total
+
+
+@inline
+def _undone(pose: Any, inverse: Any) -> None:
+    """Fill a pose with the inverse of one that turns and shifts."""
+    inverse[:] = np.eye(4)
+    for i in range(3):
+        inverse[i, 3] = 0.0
+        for j in range(3):
+            inverse[i, j] = pose[j, i]
+            inverse[i, 3] -= pose[j, i] * pose[j, 3]
+
+
+_PATH = types.Tuple((array(1), array(2), array(1, whole)))
+_CHAIN = types.Tuple((array(3), array(3), array(3), array(3), array(1, whole)))
+_ENDS = types.Tuple((array(1, whole), array(2)))
+
+
+@compiled(
+    types.void(_PATH, array(1), _CHAIN, array(1, whole), array(3), _ENDS, _ENDS, _WAYS, _WAYS)
+)
+def follow(
+    path: Any,
+    times: Any,
+    chain: Any,
+    frame_link: Any,
+    measured: Any,
+    starts: Any,
+    ends: Any,
+    start: Any,
+    end: Any,
+) -> None:
+    """Fill the ends of M capsules at H times while the joints go along a path.
+
+    Parameters
+    ----------
+    path : tuple
+        Times (P,) [s] and positions (P, K) of K joints, and for each of the J joints of the
+        description its column there, -1 for one that stays at 0. Linear in between.
+    times : ndarray, shape (H,)
+        [s]
+    chain : tuple
+        Of the J joints, parents first: the poses (J, 4, 4) at 0; what the sine, one less the cosine
+        and the value itself add to the identity, (J, 4, 4) each; and each one's parent link. Link 0
+        is the root, link j + 1 is moved by joint j.
+    frame_link : ndarray of int, shape (F,)
+        Link of each frame of the model; -1 for one that stays where it is.
+    measured : ndarray, shape (F, 4, 4)
+        world_from_frame when the path begins.
+    starts, ends : tuple
+        Frame (M,) of each end, and where it is in that frame (M, 3) [m].
+    start, end : ndarray, shape (H, M, 3)
+        Filled with the ends in the world [m].
+    """
+    knots, values, column = path
+    origins, sines, cosines, slides, parent = chain
+    joints, frames = len(parent), len(frame_link)
+    links = np.empty((joints + 1, 4, 4))
+    links[0] = np.eye(4)
+    motion, moved, here = np.empty((4, 4)), np.empty((4, 4)), np.empty((4, 4))
+    from_link = np.empty((frames, 4, 4))
+    poses = measured.copy()
+    for h in range(-1, len(times)):
+        time = times[h] if h >= 0 else 0.0
+        k = 0
+        while k < len(knots) - 2 and knots[k + 1] <= time:
+            k += 1
+        share = min(max((time - knots[k]) / (knots[k + 1] - knots[k]), 0.0), 1.0)
+        for j in range(joints):
+            q = 0.0
+            if column[j] >= 0:
+                first, second = values[k, column[j]], values[k + 1, column[j]]
+                q = first + share * (second - first)
+            sine, rest = math.sin(q), 1.0 - math.cos(q)
+            for a in range(4):
+                for b in range(4):
+                    still = 1.0 if a == b else 0.0
+                    motion[a, b] = (
+                        still
+                        + sine * sines[j, a, b]
+                        + rest * cosines[j, a, b]
+                        + q * slides[j, a, b]
+                    )
+            _compose(origins[j], motion, moved)
+            _compose(links[parent[j]], moved, links[j + 1])
+        for f in range(frames):
+            if frame_link[f] < 0:
+                continue
+            if h < 0:  # from where the description has a frame at first to where it is measured
+                _undone(links[frame_link[f]], here)
+                _compose(measured[f], here, from_link[f])
+            else:
+                _compose(from_link[f], links[frame_link[f]], poses[f])
+        if h >= 0:
+            _place(poses, starts[0], starts[1], start[h])
+            _place(poses, ends[0], ends[1], end[h])
