@@ -18,11 +18,11 @@ from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.evaluation.bag_messages import NANO, Observation, skeletons_message
 from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter
-from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform, encode_transforms
 from ses_gcn_ros.evaluation.sample import START
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
 _TF = "tf2_msgs/msg/TFMessage"
 _NEAREST, _FARTHEST = 0.9, 2.5  # m from the robot's base to the middle of somebody's motion

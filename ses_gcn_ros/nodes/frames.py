@@ -8,29 +8,28 @@ import numpy as np
 import tf_transformations
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 from tf2_msgs.msg import TFMessage
-from tf2_ros import Buffer, TransformException
 
-from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.polling import Mailbox
+from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 Array = NDArray[np.float64]
 
-LATEST = Time()
 MOVING_KEPT = 20  # messages of moving frames between two looks; a tick's worth at 1 kHz
-AUTHORITY = "default_authority"  # what tf2 calls those who don't say who they are
 
 
 class Frames:
     """The transform tree as a node hears it, brought up to date whenever it is asked.
 
-    tf2's own listener would wake the node for every message.
+    tf2's own listener would wake the node for every message, and make an object of each transform.
 
     Parameters
     ----------
@@ -43,23 +42,24 @@ class Frames:
     def __init__(self, node: Node, world: str) -> None:
         self.world = world
         self._node = node
-        self._buffer = Buffer(node=node)
+        self._buffer = TransformBuffer(world)
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
-        self._moving = Mailbox(node, TFMessage, "/tf", QoSProfile(depth=MOVING_KEPT))
-        self._static = Mailbox(node, TFMessage, "/tf_static", qos.STATIC_TRANSFORMS)
+        moving = QoSProfile(depth=MOVING_KEPT)
+        self._moving = Mailbox(node, TFMessage, "/tf", moving, raw=True)
+        self._static = Mailbox(node, TFMessage, "/tf_static", qos.STATIC_TRANSFORMS, raw=True)
+        # after a jump, what is known of moving frames belongs to another run
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+            ),
+            post_callback=lambda _: self._buffer.forget(),
+        )
 
     def close(self) -> None:
         """Stop listening."""
+        self._jumps.unregister()
         for mailbox in (self._moving, self._static):
             self._node.destroy_subscription(mailbox.subscription)
-
-    def _listen(self) -> None:
-        for message in self._static.messages():
-            for transform in message.transforms:
-                self._buffer.set_transform_static(transform, AUTHORITY)
-        for message in self._moving.messages():
-            for transform in message.transforms:
-                self._buffer.set_transform(transform, AUTHORITY)
 
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
@@ -69,18 +69,9 @@ class Frames:
         InputError
             If the frame is not named, or not known at that time.
         """
-        if frame == self.world:
-            return np.asarray(positions, np.float64)
-        if not frame:
-            raise InputError("a message came without a frame_id; its positions can't be placed")
-        self._listen()
-        try:
-            when = Time.from_msg(to_time(stamp))
-            found = self._buffer.lookup_transform(self.world, frame, when)
-        except TransformException as error:
-            raise InputError(f"no transform from '{frame}' to '{self.world}': {error}") from error
-        world_from_frame = matrix(found)
-        return positions @ world_from_frame[:3, :3].T + world_from_frame[:3, 3]
+        if frame != self.world:
+            self._listen()
+        return self._buffer.points(positions, frame, stamp)
 
     def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
         """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
@@ -93,21 +84,17 @@ class Frames:
             If a frame is unknown or the frames have no time in common.
         """
         self._listen()
-        found = [self._lookup(frame, LATEST) for frame in frames]
-        stamps = [to_seconds(transform.header.stamp) for transform in found]
-        moving = [stamp for stamp in stamps if stamp > 0.0]
-        oldest = min(moving, default=now)
-        for index, stamp in enumerate(stamps):
-            if stamp > oldest:
-                when = Time.from_msg(found[stamps.index(oldest)].header.stamp)
-                found[index] = self._lookup(frames[index], when)
-        return oldest, matrices(found)
+        return self._buffer.poses(frames, now)
 
-    def _lookup(self, frame: str, when: Time) -> TransformStamped:
-        try:
-            return self._buffer.lookup_transform(self.world, frame, when)
-        except TransformException as error:
-            raise RobotError(f"tf of {frame} missing: {error}") from error
+    def _listen(self) -> None:
+        for mailbox, static in ((self._static, True), (self._moving, False)):
+            for data in mailbox.messages():
+                try:
+                    left_out = self._buffer.add(decode_transforms(data), static=static)
+                except InputError as error:
+                    left_out = [str(error)]
+                for sentence in left_out:
+                    self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
 
 
 def matrix(stamped: TransformStamped) -> Array:
@@ -117,25 +104,6 @@ def matrix(stamped: TransformStamped) -> Array:
         tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
         tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
     )
-    return result
-
-
-def matrices(transforms: Sequence[TransformStamped]) -> Array:
-    """Matrices (N, 4, 4) of transforms, all at once."""
-    rows = []
-    for stamped in transforms:
-        turn, shift = stamped.transform.rotation, stamped.transform.translation
-        rows.append((shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w))
-    values = np.array(rows).reshape(-1, 7)
-    x, y, z, w = (values[:, 3:] / np.linalg.norm(values[:, 3:], axis=1, keepdims=True)).T
-    result = np.zeros((len(values), 4, 4))
-    result[:, 0, 0], result[:, 0, 1] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w)
-    result[:, 0, 2], result[:, 1, 0] = 2 * (x * z + y * w), 2 * (x * y + z * w)
-    result[:, 1, 1], result[:, 1, 2] = 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
-    result[:, 2, 0], result[:, 2, 1] = 2 * (x * z - y * w), 2 * (y * z + x * w)
-    result[:, 2, 2] = 1 - 2 * (x * x + y * y)
-    result[:, :3, 3] = values[:, :3]
-    result[:, 3, 3] = 1.0
     return result
 
 

@@ -41,14 +41,18 @@ class Mailbox:
     topic : str
     profile : QoSProfile
         Its depth is how many messages are kept until they are looked at; older ones give way.
+    raw : bool
+        Whether to give messages as they are serialised, instead of as objects.
     """
 
-    def __init__(self, node: Node, kind: type[Any], topic: str, profile: QoSProfile) -> None:
+    def __init__(
+        self, node: Node, kind: type[Any], topic: str, profile: QoSProfile, *, raw: bool = False
+    ) -> None:
         # a node keeps weak references to the groups of its entities only
         self._group = Unattended()
         self._depth = profile.depth
         self.subscription = node.create_subscription(
-            kind, topic, _never_called, profile, callback_group=self._group
+            kind, topic, _never_called, profile, callback_group=self._group, raw=raw
         )
 
     def messages(self) -> Iterator[Any]:

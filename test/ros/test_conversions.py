@@ -26,7 +26,7 @@ from ses_gcn_ros.nodes.conversions import (
     to_seconds,
     to_time,
 )
-from ses_gcn_ros.nodes.frames import matrices, matrix
+from ses_gcn_ros.nodes.frames import matrix
 from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -96,7 +96,7 @@ def test_a_wrong_forecast_is_refused_with_its_numbers(spoil, sentence):
     turn=st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: sum(x * x for x in q) > 0.01),
     shift=st.tuples(*[st.floats(-10, 10)] * 3),
 )
-def test_transforms_become_matrices_one_by_one_and_all_at_once(turn, shift):
+def test_transforms_become_matrices(turn, shift):
     rotation = Rotation.from_quat(turn)
     stamped = TransformStamped()
     x, y, z, w = (float(value) for value in rotation.as_quat())
@@ -108,7 +108,6 @@ def test_transforms_become_matrices_one_by_one_and_all_at_once(turn, shift):
     expected = np.eye(4)
     expected[:3, :3], expected[:3, 3] = rotation.as_matrix(), shift
     np.testing.assert_allclose(matrix(stamped), expected, atol=1e-12)
-    np.testing.assert_allclose(matrices([stamped, stamped])[1], expected, atol=1e-12)
 
 
 def test_a_state_names_every_term_behind_the_protective_distance():

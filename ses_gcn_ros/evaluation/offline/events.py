@@ -20,8 +20,8 @@ from ses_gcn_ros.evaluation.bag_reader import AnyBag
 from ses_gcn_ros.evaluation.bag_types import RawMessage
 from ses_gcn_ros.evaluation.offline.image_people import ImagePeople
 from ses_gcn_ros.evaluation.offline.topics import OPTIONAL, Naming, source_of
-from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform, decode_transforms
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.transforms import StampedTransform, decode_transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
 

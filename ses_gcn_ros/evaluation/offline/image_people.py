@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
 from ses_gcn_ros.evaluation.bag_reader import AnyBag
-from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.transforms import TransformBuffer
 
 if TYPE_CHECKING:
     from ses_gcn_ros.pose.camera import Camera

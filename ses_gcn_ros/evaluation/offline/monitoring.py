@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
 from ses_gcn_ros.evaluation.offline.events import Event
-from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.safety import Assessment, Level, Robots, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.transforms import TransformBuffer
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from ses_gcn_ros.evaluation.bags import BagWriter
 from ses_gcn_ros.evaluation.offline.events import Events
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.topics import find_topics
-from ses_gcn_ros.evaluation.offline.transform_codec import encode_transforms
+from ses_gcn_ros.transforms import encode_transforms
 
 _TF = "tf2_msgs/msg/TFMessage"
 

@@ -131,7 +131,7 @@ def test_the_obedient_robot_is_stopped_before_anybody_is_near(sample):
 def test_people_in_a_camera_frame_are_taken_to_the_world(shift_bag, tmp_path):
     """The same people seen from a turned camera: the same separation."""
     from ses_gcn_ros.evaluation.bag_messages import observation_from_message
-    from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform, encode_transforms
+    from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
     kind = "tf2_msgs/msg/TFMessage"
     names = dict.fromkeys(("/skeletons", "/tf", "/tf_static", "/robot_description"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.evaluation.bag_messages import transforms_message
 from ses_gcn_ros.evaluation.bag_types import typestore
-from ses_gcn_ros.evaluation.offline.transform_codec import (
+from ses_gcn_ros.transforms import (
     StampedTransform,
     decode_transforms,
     encode_transforms,
@@ -61,3 +62,10 @@ def test_a_message_cut_off_is_refused():
         decode_transforms(data[:-9])
     with pytest.raises(InputError, match="can't be decoded"):
         decode_transforms(data[:4] + struct.pack("<I", 2) + data[8:])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=80), st.sampled_from([b"\0\0\0\0", b"\0\1\0\0", b"\0\7\0\0", b""]))
+def test_whatever_bytes_come_they_are_read_or_refused(data, beginning):
+    with contextlib.suppress(InputError):
+        assert isinstance(decode_transforms(beginning + data), list)

@@ -1,4 +1,4 @@
-"""The replay's transform tree answers as tf2's buffer does."""
+"""The transform tree gives poses, interpolates, and says what is missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.evaluation.offline.transform_buffer import TransformBuffer
-from ses_gcn_ros.evaluation.offline.transform_codec import StampedTransform
+from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
 SECOND = 10**9
 STILL = (0.0, 0.0, 0.0, 1.0)
@@ -89,4 +88,78 @@ def test_memory_is_bounded():
     for number in range(5000):
         buffer.add([moved("world", "a", number / 100, 0.0)], static=False)
     edge = buffer._edges["a"]
-    assert len(edge.stamps) == len(edge.poses) <= 2001
+    assert len(edge.stamps) == len(edge.known) <= 2001
+    with pytest.raises(InputError, match=r"only from 3\d\.\d+ s"):
+        buffer.pose("a", 29.0)
+
+
+def test_the_world_may_be_any_frame_of_the_tree():
+    buffer = TransformBuffer("tool")
+    turn = Rotation.from_rotvec([0.3, -0.4, 0.5])
+    buffer.add([moved("root", "base", 0.0, 1.0)], static=True)
+    buffer.add([moved("base", "tool", 5.0, 2.0, tuple(turn.as_quat()))], static=False)
+    buffer.add([moved("root", "camera", 5.0, -1.0)], static=False)
+    stamp, (camera, root, tool) = buffer.poses(["camera", "root", "tool"], 6.0)
+    assert stamp == 5.0
+    np.testing.assert_allclose(camera[:3, 3], turn.inv().apply([-4.0, 0.0, 0.0]), atol=1e-12)
+    np.testing.assert_allclose(root[:3, :3], turn.inv().as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(tool, np.eye(4), atol=1e-12)
+
+
+def test_what_comes_late_is_put_in_its_place():
+    buffer = TransformBuffer("world")
+    for at, x in ((1.0, 0.0), (3.0, 0.0), (2.0, 8.0)):
+        buffer.add([moved("world", "a", at, x)], static=False)
+    assert buffer.pose("a", 1.5)[0, 3] == pytest.approx(4.0)
+    assert buffer.poses(["a"], 4.0)[0] == 3.0
+
+
+def test_a_clock_set_back_begins_anew():
+    buffer = TransformBuffer("world")
+    for at in (100.0, 50.0, 50.1):
+        buffer.add([moved("world", "a", at, at)], static=False)
+    stamp, poses = buffer.poses(["a"], 51.0)
+    assert (stamp, poses[0, 0, 3]) == (50.1, 50.1)
+
+
+def test_at_a_time_before_it_was_hung_elsewhere_a_frame_is_where_it_was():
+    buffer = TransformBuffer("world")
+    buffer.add([moved("world", "table", 0.0, 5.0)], static=True)
+    for at in (1.0, 1.1):
+        buffer.add([moved("world", "cup", at, at)], static=False)
+    buffer.add([moved("table", "cup", 1.2, 0.0)], static=False)
+    assert buffer.poses(["cup"], 2.0)[1][0, 0, 3] == 5.0
+    assert buffer.pose("cup", 1.05)[0, 3] == pytest.approx(1.05)
+    assert buffer.pose("cup", 1.15)[0, 3] == pytest.approx(1.1)
+
+
+def test_forgetting_keeps_what_never_moves():
+    buffer = arm()
+    buffer.forget()
+    assert buffer.poses(["base"], 1.0)[0] == 1.0
+    with pytest.raises(RobotError, match="tf of a missing: nothing was heard"):
+        buffer.poses(["a"], 1.0)
+
+
+def test_poses_asked_for_twice_are_not_shared():
+    buffer = arm()
+    first = buffer.poses(["a"], 11.0)[1]
+    first[:] = 0.0
+    assert buffer.poses(["a"], 11.0)[1][0, 0, 3] == pytest.approx(11.2)
+
+
+@pytest.mark.parametrize(
+    ("item", "fault"),
+    [
+        (moved("world", "world", 1.0, 0.0), "own parent"),
+        (moved("", "a", 1.0, 0.0), "no name"),
+        (moved("world", "a", 1.0, float("nan")), "not finite"),
+        (moved("world", "a", 1.0, 0.0, (0.0, 0.0, 0.0, 0.0)), "no direction"),
+        (moved("world", "a", 1.0, 0.0, (0.0, float("nan"), 0.0, 1.0)), "no direction"),
+    ],
+)
+def test_what_makes_no_sense_is_left_out_and_said(item, fault):
+    buffer = arm()
+    (sentence,) = buffer.add([item], static=False)
+    assert fault in sentence
+    assert buffer.poses(["a"], 11.0)[0] == pytest.approx(10.2)

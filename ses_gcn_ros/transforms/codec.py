@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.transforms.edges import StampedTransform
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # CDR, little endian
 _HEADER = 4  # bytes before the origin that alignment counts from
 
 
-class StampedTransform(NamedTuple):
-    """Parent, child, stamp [ns], translation xyz [m] and quaternion xyzw (7 numbers)."""
+class _Layout:
+    """How numbers lie in the bytes."""
 
-    parent: str
-    child: str
-    stamp: int
-    pose: tuple[float, ...]
+    def __init__(self, order: str) -> None:
+        self.head = struct.Struct(f"{order}iII")  # stamp, and the length of the parent's name
+        self.number = struct.Struct(f"{order}I")
+        self.pose = struct.Struct(f"{order}7d")
+
+
+_LAYOUTS = {b"\x00\x00": _Layout(">"), b"\x00\x01": _Layout("<")}
 
 
 def decode_transforms(data: bytes | memoryview) -> list[StampedTransform]:
@@ -33,25 +36,26 @@ def decode_transforms(data: bytes | memoryview) -> list[StampedTransform]:
     InputError
         If the bytes are no such message.
     """
-    order = "<" if data[1] & 1 else ">"
-    head, number, seven = struct.Struct(f"{order}iII"), struct.Struct(f"{order}I"), f"{order}7d"
+    layout = _LAYOUTS.get(bytes(data[:2]))
+    if layout is None:
+        raise InputError("a message of /tf can't be decoded: it is not in plain CDR")
     view = memoryview(data)[_HEADER:]
     try:
-        (count,) = number.unpack_from(view, 0)
+        (count,) = layout.number.unpack_from(view, 0)
         at, found = 4, []
         for _ in range(count):
             at += -at % 4
-            seconds, nanoseconds, size = head.unpack_from(view, at)
+            seconds, nanoseconds, size = layout.head.unpack_from(view, at)
             at += 12
-            parent = bytes(view[at : at + size - 1]).decode()
+            parent = str(view[at : at + size - 1], "utf-8")
             at += size
             at += -at % 4
-            (size,) = number.unpack_from(view, at)
+            (size,) = layout.number.unpack_from(view, at)
             at += 4
-            child = bytes(view[at : at + size - 1]).decode()
+            child = str(view[at : at + size - 1], "utf-8")
             at += size
             at += -at % 8
-            pose = struct.unpack_from(seven, view, at)
+            pose = layout.pose.unpack_from(view, at)
             at += 56
             found.append(
                 StampedTransform(parent, child, seconds * 1_000_000_000 + nanoseconds, pose)

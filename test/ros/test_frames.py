@@ -1,0 +1,121 @@
+"""The nodes' transform tree hears what tf2's broadcasters say and answers as tf2's buffer does."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation
+from tf2_ros import (
+    Buffer,
+    StaticTransformBroadcaster,
+    TransformBroadcaster,
+    TransformException,
+)
+
+from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.nodes.conversions import to_time
+from ses_gcn_ros.nodes.frames import Frames, matrix
+from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
+
+NAMES = ("root", "world", "a", "b", "c")
+TENTH = 10**8  # ns
+
+
+def message(item: StampedTransform) -> TransformStamped:
+    stamped = TransformStamped(child_frame_id=item.child)
+    stamped.header.frame_id = item.parent
+    stamped.header.stamp = to_time(item.stamp * 1e-9)
+    x, y, z, *turn = item.pose
+    shift, rotation = stamped.transform.translation, stamped.transform.rotation
+    shift.x, shift.y, shift.z = x, y, z
+    rotation.x, rotation.y, rotation.z, rotation.w = turn
+    return stamped
+
+
+@st.composite
+def transforms(draw) -> tuple[StampedTransform, bool]:
+    """A transform of a frame in one named before it, mostly with one parent; static by its name."""
+    child = draw(st.integers(1, len(NAMES) - 1))
+    parent = draw(st.sampled_from([child - 1, child - 1, draw(st.integers(0, child - 1))]))
+    turn = Rotation.from_rotvec(draw(st.tuples(*[st.floats(-1.5, 1.5)] * 3))).as_quat().tolist()
+    shift = draw(st.tuples(*[st.floats(-2, 2)] * 3))
+    stamp = draw(st.integers(1, 6)) * TENTH
+    item = StampedTransform(NAMES[parent], NAMES[child], stamp, (*shift, *turn))
+    return item, NAMES[child] == "c"
+
+
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(
+    heard=st.lists(transforms(), min_size=4, max_size=20, unique_by=lambda t: t[0][1:3]),
+    world=st.sampled_from(NAMES),
+    at=st.integers(1, 12),
+)
+def test_it_answers_as_tf2_does(heard, world, at):
+    ours, theirs = TransformBuffer(world), Buffer()
+    for item, static in heard:
+        ours.add([item], static=static)
+        add = theirs.set_transform_static if static else theirs.set_transform
+        add(message(item), "")
+    for frame in NAMES:
+        for stamp in (0, at * TENTH // 2):
+            try:
+                found = theirs.lookup_transform(world, frame, Time(nanoseconds=stamp))
+            except TransformException:
+                with pytest.raises((InputError, RobotError)):
+                    _ = ours.pose(frame, stamp * 1e-9) if stamp else ours.poses([frame], 1.0)
+            else:
+                if stamp:
+                    pose = ours.pose(frame, stamp * 1e-9)
+                else:
+                    known = frame == world or found.header.stamp != Time().to_msg()
+                    when, (pose,) = ours.poses([frame], 0.0)
+                    if known and frame != world:
+                        assert to_time(when) == found.header.stamp
+                np.testing.assert_allclose(pose, matrix(found), atol=1e-9)
+
+
+@pytest.fixture
+def node(ros_domain):
+    rclpy.init()
+    node = rclpy.create_node("tested")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def heard(frames: Frames, names: list[str]) -> tuple[float, np.ndarray]:
+    deadline = time.monotonic() + 20.0
+    while True:
+        try:
+            return frames.poses(names, 9.0)
+        except RobotError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def test_broadcasters_are_heard(node):
+    static, moving = StaticTransformBroadcaster(node), TransformBroadcaster(node)
+    half = float(np.sqrt(0.5))
+    static.sendTransform(
+        message(StampedTransform("map", "base", 0, (1.0, 0.0, 0.0, 0.0, 0.0, half, half)))
+    )
+    frames = Frames(node, "map")
+    assert heard(frames, ["base"])[0] == 9.0
+    while not moving.pub_tf.get_subscription_count():
+        time.sleep(0.02)
+    link = StampedTransform("base", "link", 7 * 10**9 + 5, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    moving.sendTransform([message(link), message(link._replace(parent="link"))])
+    stamp, poses = heard(frames, ["link", "base"])
+    assert stamp == pytest.approx(7.0)
+    np.testing.assert_allclose(poses[:, :3, 3], [[1.0, 2.0, 0.0], [1.0, 0.0, 0.0]], atol=1e-12)
+    point = frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
+    np.testing.assert_allclose(point, [[1.0, 3.0, 0.0]], atol=1e-12)
+    frames.close()
