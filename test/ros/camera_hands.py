@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
+
+# s: a busy machine takes its time, and a node that has failed is told at once
+PATIENCE = 120.0
+
+
+def wait_for(cell, condition: Callable[[], Any], what: str) -> Any:
+    """Wait as long as a busy machine needs, but not for a node that has failed."""
+
+    def look() -> Any:
+        for name, process in cell.processes.items():
+            if process.poll() not in (None, 0):
+                complaint = process.stderr.read().decode()[-2000:]
+                pytest.fail(f"{name} ended with {process.returncode} before {what}: {complaint}")
+        return condition()
+
+    return cell.wait_for(look, what, PATIENCE)
+
+
+def wait_for_listeners(cell, *publishers: Any) -> None:
+    """Wait until somebody hears each publisher."""
+    for publisher in publishers:
+        wait_for(cell, publisher.get_subscription_count, f"a listener on {publisher.topic_name}")
 
 
 def image_of(picture: np.ndarray, stamp: float, frame_id: str = "world") -> Image:
@@ -37,14 +64,21 @@ class Camera:
         self.skeletons = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
         self.reports = cell.listen(DiagnosticArray, "/diagnostics", 10)
 
-    def connect(self) -> None:
-        self.cell.wait_for_listeners(self.images, self.infos)
+    def start(self, **parameters) -> subprocess.Popen[bytes]:
+        """A pose node that hears the camera.
+
+        It works from when its skeletons are heard on, or the answer to the first image would be
+        lost where the node finds the camera before it finds the test.
+        """
+        process = self.cell.start("pose_node", subscribers=1, **parameters)
+        wait_for_listeners(self.cell, self.images, self.infos)
+        return process
 
     def show(self, message) -> msg.SkeletonArray:
         """The answer to an image."""
         before = len(self.skeletons)
         self.images.publish(message)
-        self.cell.wait_for(lambda: len(self.skeletons) > before, "an answer to an image")
+        wait_for(self.cell, lambda: len(self.skeletons) > before, "an answer to an image")
         return self.skeletons[-1]
 
     def calibrate(self, width: int = 640, height: int = 360) -> None:
@@ -54,7 +88,7 @@ class Camera:
             self.infos.publish(calibration(width, height))
             return self.last("camera") == "calibrated"
 
-        self.cell.wait_for(send, "the calibration to be taken")
+        wait_for(self.cell, send, "the calibration is taken")
 
     def last(self, key: str) -> str:
         """A value of the node's latest diagnostics, empty if there is none."""
@@ -63,7 +97,15 @@ class Camera:
 
     def reported(self, key: str, wanted: str) -> None:
         """Wait until the node's diagnostics say so."""
-        self.cell.wait_for(lambda: self.last(key) == wanted, f"{key} {wanted} in the diagnostics")
+        wait_for(self.cell, lambda: self.last(key) == wanted, f"{key} {wanted} is diagnosed")
+
+    def said(self, sentence: str) -> None:
+        """Wait until the node's diagnostics say something in words."""
+        wait_for(
+            self.cell,
+            lambda: any(sentence in s.message for r in self.reports for s in r.status),
+            f"'{sentence}' is diagnosed",
+        )
 
 
 def depth_of(size: tuple[int, int], stamp: float, metres: float = 2.5) -> Image:

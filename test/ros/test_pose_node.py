@@ -15,15 +15,18 @@ rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 from builtin_interfaces.msg import Time  # noqa: E402
-from camera_hands import Camera, image_of  # noqa: E402
+from camera_hands import PATIENCE, Camera, image_of, wait_for  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 from ses_gcn_ros import msg  # noqa: E402
-from ses_gcn_ros.nodes import qos  # noqa: E402
 from ses_gcn_ros.nodes.conversions import (  # noqa: E402
     skeletons_from_msg,
     to_seconds,
 )
+
+# A video is answered faster than a busy test may listen: everything is kept until it does.
+PATIENT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def pictures(media: Path) -> list[np.ndarray]:
 
 def play(cell, video: Path, model: str) -> tuple[list[msg.SkeletonArray], subprocess.Popen]:
     """Skeletons heard, growing while the node works through every frame of a file."""
-    heard = cell.listen(msg.SkeletonArray, "skeletons", qos.STREAM)
+    heard = cell.listen(msg.SkeletonArray, "skeletons", PATIENT)
     process = cell.start(
         "pose_node",
         source="video",
@@ -60,9 +63,10 @@ def play(cell, video: Path, model: str) -> tuple[list[msg.SkeletonArray], subpro
 
 def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media, model):
     heard, process = play(cell, media / "one_person.mp4", model)
-    cell.wait_for(lambda: process.poll() is not None, "the video to end", timeout=120.0)
-
+    wait_for(cell, lambda: process.poll() is not None, "the video has ended")
     assert process.returncode == 0
+    wait_for(cell, lambda: len(heard) >= 149, "what was said last is heard")
+
     assert len(heard) == 149  # every frame is answered, in the order of the file
     assert all(b > a for a, b in pairwise(to_seconds(m.header.stamp) for m in heard))
     seen = [message for message in heard if message.skeletons]
@@ -77,7 +81,7 @@ def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media
 
 def test_people_seen_at_once_keep_their_names(cell, media, model):
     heard, process = play(cell, media / "exercise.avi", model)
-    cell.wait_for(lambda: len(heard) >= 120, "12 s of the video", timeout=120.0)
+    wait_for(cell, lambda: len(heard) >= 120, "12 s of the video are heard")
     process.send_signal(signal.SIGTERM)
     assert process.wait(3.0) == 0
 
@@ -89,8 +93,7 @@ def test_people_seen_at_once_keep_their_names(cell, media, model):
 
 def test_images_are_answered_at_their_stamp_in_their_frame(cell, model, pictures):
     camera = Camera(cell)
-    process = cell.start("pose_node", model=model, target_frame="", camera_pose=[])
-    camera.connect()
+    process = camera.start(model=model, target_frame="", camera_pose=[])
     camera.calibrate()
 
     for index, picture in enumerate(pictures):
@@ -106,8 +109,7 @@ def test_images_are_answered_at_their_stamp_in_their_frame(cell, model, pictures
 
 def test_bad_images_are_counted_and_survived(cell, model, pictures):
     camera = Camera(cell)
-    cell.start("pose_node", model=model)
-    camera.connect()
+    camera.start(model=model)
 
     camera.show(image_of(pictures[0], 100.0))
     odd = image_of(pictures[1], 100.1)
@@ -126,10 +128,7 @@ def test_bad_images_are_counted_and_survived(cell, model, pictures):
 
 def test_without_calibration_or_transform_nothing_is_published(cell, model, pictures):
     camera = Camera(cell)
-    cell.start(
-        "pose_node", model=model, field_of_view=0.0, target_frame="elsewhere", camera_pose=[]
-    )
-    camera.connect()
+    camera.start(model=model, field_of_view=0.0, target_frame="elsewhere", camera_pose=[])
 
     camera.images.publish(image_of(pictures[0], 100.0, "eye"))
     camera.reported("problem InputError", "1")  # no camera_info
@@ -141,8 +140,7 @@ def test_without_calibration_or_transform_nothing_is_published(cell, model, pict
 
 def test_compressed_images_work_and_truncated_ones_are_counted(cell, model, pictures):
     camera = Camera(cell, CompressedImage, "image/compressed")
-    cell.start("pose_node", source="compressed", model=model)
-    camera.connect()
+    camera.start(source="compressed", model=model)
     jpeg = cv2.imencode(".jpg", pictures[0])[1].tobytes()
 
     message = CompressedImage(format="jpeg", data=jpeg[: len(jpeg) // 2])
@@ -165,7 +163,7 @@ def test_compressed_images_work_and_truncated_ones_are_counted(cell, model, pict
 )
 def test_what_cannot_start_says_why(cell, model, parameters, sentence):
     process = cell.start("pose_node", **({"model": model} | parameters))
-    cell.wait_for(lambda: process.poll() is not None, "the node to end")
+    cell.wait_for(lambda: process.poll() is not None, "the node to end", PATIENCE)
     assert process.returncode == 1
     complaint = process.stderr.read().decode()
     assert sentence in complaint

@@ -12,7 +12,14 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
-from camera_hands import Camera, depth_of, image_of  # noqa: E402
+from camera_hands import (  # noqa: E402
+    PATIENCE,
+    Camera,
+    depth_of,
+    image_of,
+    wait_for,
+    wait_for_listeners,
+)
 from sensor_msgs.msg import Image  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
@@ -40,9 +47,8 @@ def pictures(media: Path) -> list[np.ndarray]:
 def test_depth_of_the_same_time_places_people_and_any_other_is_named(cell, model, pictures):
     camera = Camera(cell)
     depths = cell.publisher(Image, "depth", qos.STREAM)
-    cell.start("pose_node", model=model, mode="rgbd", target_frame="", camera_pose=[], max_people=1)
-    camera.connect()
-    cell.wait_for_listeners(depths)
+    camera.start(model=model, mode="rgbd", target_frame="", camera_pose=[], max_people=1)
+    wait_for_listeners(cell, depths)
     camera.calibrate()
 
     depths.publish(depth_of((640, 360), 100.0))
@@ -66,17 +72,12 @@ def test_depth_of_the_same_time_places_people_and_any_other_is_named(cell, model
 
 def test_a_camera_that_stops_or_sends_odd_sizes_is_named(cell, model, pictures):
     camera = Camera(cell)
-    cell.start("pose_node", model=model, max_people=10)
-    camera.connect()
+    camera.start(model=model, max_people=10)
     camera.calibrate()
     camera.show(image_of(pictures[0], 100.0))
     camera.images.publish(image_of(pictures[1][:180, :320], 100.1))
     camera.reported("problem InputError", "1")  # not the size that was calibrated
-
-    def said(sentence: str):
-        return any(sentence in s.message for r in camera.reports for s in r.status)
-
-    cell.wait_for(lambda: said("no image for"), "the silence to be diagnosed")
+    camera.said("no image for")
     assert len(camera.skeletons) == 1
     answer = camera.show(image_of(pictures[2], 100.5))  # and it is there again
     assert len(answer.skeletons) >= 1
@@ -86,22 +87,20 @@ def test_bodies_and_joints_have_frames_and_landmarks_the_same_names(cell, model,
     camera = Camera(cell)
     transforms = cell.listen(TFMessage, "/tf", qos.TRANSFORMS)
     landmarks = cell.listen(msg.LandmarksArray, "landmarks", qos.STREAM)
-    cell.start("pose_node", model=model, frames="joints", max_people=1)
-    camera.connect()
+    camera.start(model=model, frames="joints", max_people=1)
     camera.calibrate()
-    answer = camera.show(image_of(pictures[0], 100.0, "eye"))
+
+    def named() -> bool:  # landmarks are sent once somebody listens, transforms heard likewise
+        camera.show(image_of(pictures[0], 100.0 + 0.1 * len(camera.skeletons), "eye"))
+        return bool(transforms and landmarks)
+
+    wait_for(cell, named, "transforms and landmarks are heard")
+    answer = camera.skeletons[-1]
     [person] = answer.skeletons
-    cell.wait_for(lambda: transforms, "transforms")
     children = {t.child_frame_id for t in transforms[0].transforms}
     assert f"body_{person.person_id}" in children
     assert f"nose_{person.person_id}" in children
     assert {t.header.frame_id for t in transforms[0].transforms} == {answer.header.frame_id}
-
-    def named() -> bool:  # landmarks are sent once somebody listens
-        camera.show(image_of(pictures[1], 100.1 + 0.1 * len(camera.skeletons), "eye"))
-        return bool(landmarks)
-
-    cell.wait_for(named, "landmarks")
     assert [p.person_id for p in landmarks[-1].people] == [person.person_id]
     assert landmarks[-1].calibrated
     assert landmarks[-1].header.frame_id == "eye"
@@ -110,6 +109,6 @@ def test_bodies_and_joints_have_frames_and_landmarks_the_same_names(cell, model,
 @pytest.mark.skipif(importlib.util.find_spec("hri_msgs") is not None, reason="hri_msgs is there")
 def test_ros4hri_without_its_messages_is_refused(cell, model):
     process = cell.start("pose_node", model=model, ros4hri=True)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "parameter 'ros4hri' needs the package hri_msgs" in stderr.decode()
