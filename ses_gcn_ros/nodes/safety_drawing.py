@@ -60,6 +60,6 @@ class SafetyDrawing:
             )
         if assessment.predicted is not None:
             text = f"in {assessment.time_to_breach:.2f} s"
-            place = assessment.predicted.pair.human_point
+            place = assessment.predicted.place
             markers.append(text_marker("predicted", place, text, level))
         return self._board.show(header, markers)

@@ -36,6 +36,20 @@ def place(poses: Any, frame: Any, points: Any, placed: Any) -> None:
     _place(poses, frame, points, placed)
 
 
+@compiled(types.Tuple((real, whole))(array(2), array(2)))
+def fastest(start_velocity: Any, end_velocity: Any) -> Any:
+    """Speed [m/s] of the fastest of M pairs of ends (M, 3), and which; (nan, 0) if any is NaN."""
+    most, index = -1.0, 0
+    for m in range(len(start_velocity)):
+        for velocity in (start_velocity[m], end_velocity[m]):
+            speed = math.sqrt(velocity[0] ** 2 + velocity[1] ** 2 + velocity[2] ** 2)
+            if math.isnan(speed):
+                return math.nan, 0
+            if speed > most:
+                most, index = speed, m
+    return most, index
+
+
 @compiled(types.void(array(3), array(3), real, _POINTS))
 def turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
     """Fill `rates` (F, 3) with the angular velocities [rad/s] between poses (F, 4, 4).

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from ses_gcn_ros.safety.capsules import capsule_distances
+from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
-from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.stopping import speed_stopping_within
 from ses_gcn_ros.safety.tracks import join
@@ -69,10 +68,28 @@ class ForecastCapsules:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """First meeting within the horizon: when [s from now], and which pair at that step."""
+    """First meeting within the horizon.
+
+    Attributes
+    ----------
+    time_to_breach : float
+        When [s from now].
+    person_id, limb, frame : str
+        The pair that meets at that step.
+    met : CapsuleDistances
+        How that pair meets.
+    """
 
     time_to_breach: float
-    pair: Pair
+    person_id: str
+    limb: str
+    frame: str
+    met: CapsuleDistances
+
+    @property
+    def place(self) -> Array:
+        """Where on the limb's surface (3,) [m]."""
+        return self.met.a_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,35 +175,31 @@ def meet(
     times = group.times[steps]
     start, end = robot.carried(times - robot.stamp)
     limbs = group.limbs
-    nearest = np.empty(len(times))
+    nearest, nearest_limb = np.empty(len(times)), np.empty(len(times), np.int64)
     least = kernel("prediction").foresee(
         (limbs.start[steps], limbs.end[steps], limbs.radius[steps]),
         (start, end, model.radius),
-        *(group.growth[steps], group.quantile, nearest),
+        *(group.growth[steps], group.quantile, nearest, nearest_limb),
     )
     score = _tail(least)
     touching = np.flatnonzero(nearest <= 0.0)
     if len(touching) == 0:
         return Outlook(score)
     step = int(touching[0])
+    n = int(nearest_limb[step])
     met = capsule_distances(
-        limbs.start[steps][step, :, None],
-        limbs.end[steps][step, :, None],
-        limbs.radius[steps][step, :, None],
+        *(part[steps][step, n] for part in (limbs.start, limbs.end, limbs.radius)),
         *(start[step], end[step], model.radius),
     )
-    distance = np.where(np.isnan(met.distance), np.inf, met.distance)
-    n, m = divmod(int(distance.argmin()), distance.shape[1])
-    here = met.at((n, m))
-    pair = Pair(
+    m = int(met.distance.argmin())
+    predicted = Predicted(
+        time_to_breach=_crossing(times, nearest, step, now),
         person_id=group.person_ids[n],
         limb=limbs.names[n],
         frame=model.names[m],
-        distance=float(distance[n, m]),
-        human_point=here.a_point,
-        robot_point=here.b_point,
+        met=met.at((m,)),
     )
-    return Outlook(score, Predicted(_crossing(times, nearest, step, now), pair))
+    return Outlook(score, predicted)
 
 
 @cache
@@ -219,9 +232,8 @@ def limit(config: SafetyConfig, predicted: Predicted, t_r: float) -> Limit:
     """Speed from which the robot comes to rest before the predicted meeting."""
     room = predicted.time_to_breach - t_r
     factor = min(speed_stopping_within(config, room) / config.robot_speed_max, 1.0)
-    pair = predicted.pair
     return Limit(
         factor,
-        f"forecast: person {pair.person_id}: {pair.limb} meets {pair.frame} "
+        f"forecast: person {predicted.person_id}: {predicted.limb} meets {predicted.frame} "
         f"in {predicted.time_to_breach:.2f} s",
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ses_gcn_ros.compiling import array, compiled, real
+from ses_gcn_ros.compiling import array, compiled, real, whole
 
 PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
@@ -22,8 +22,8 @@ _LIMBS = types.Tuple((array(3), array(3), array(2)))
 _LINKS = types.Tuple((array(3), array(3), array(1)))
 
 
-@compiled(real(_LIMBS, _LINKS, array(2), array(1), real[::1]))
-def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any) -> float:
+@compiled(real(_LIMBS, _LINKS, array(2), array(1), real[::1], whole[::1]))
+def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, limb: Any) -> float:
     """Fill the least distance at each step; return the least length of an error that would do.
 
     Links are copied to one row per coordinate, distances go to a row first, and the inner loop over
@@ -41,6 +41,8 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any) ->
         That part in standard deviations.
     nearest : ndarray, shape (H,)
         Filled with the least distance of each step [m]; inf where no limb is known.
+    limb : ndarray of int, shape (H,)
+        Filled with the limb that it is the distance of.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any) ->
                 row[3 + k, m] = link_end[h, m, k] - link_start[h, m, k]
             row[6, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
             row[7, m] = 1.0 / (row[6, m] + TINY)
-        nearest[h] = math.inf
+        nearest[h], limb[h] = math.inf, 0
         for n in range(start.shape[1]):
             px, py, pz = start[h, n, 0], start[h, n, 1], start[h, n, 2]
             ux, uy, uz = end[h, n, 0] - px, end[h, n, 1] - py, end[h, n, 2] - pz
@@ -90,7 +92,8 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any) ->
             for m in range(count):
                 gap = row[8, m] if row[8, m] < gap else gap  # false for NaN: nobody placed the limb
             distance = gap - radius[h, n]
-            nearest[h] = distance if distance < nearest[h] else nearest[h]
+            if distance < nearest[h]:
+                nearest[h], limb[h] = distance, n
             length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
             length = quantile[n] * (length if length > 0.0 else 0.0)
             least = length if length < least else least

@@ -47,11 +47,8 @@ class RobotState:
 
     def fastest(self) -> tuple[float, int]:
         """Speed [m/s] of the fastest end, and the capsule it belongs to; (nan, 0) if unknown."""
-        speed = np.maximum(
-            np.linalg.norm(self.start_velocity, axis=1), np.linalg.norm(self.end_velocity, axis=1)
-        )
-        index = int(np.argmax(speed))
-        return float(speed[index]), index
+        speed, index = kernel("motion").fastest(self.start_velocity, self.end_velocity)
+        return speed, index
 
     def carried(self, times: ArrayLike) -> tuple[Array, Array]:
         """Ends of the axes at `times` [s] after the stamp, each (H, M, 3), at constant twist.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.evaluation.offline.distribution import Distribution
 from ses_gcn_ros.evaluation.offline.monitoring import Forecasted, Seen
-from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, capsule_distances, limb_capsules
-from ses_gcn_ros.safety.tracks import join
+from ses_gcn_ros.evaluation.offline.robot_trail import RobotTrail
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.safety import SafetyConfig, capsule_distances, limb_capsules
 
 Array = NDArray[np.float64]
 
@@ -37,6 +40,12 @@ class _Person:
     touching: bool = False
     warned_since: float | None = None
 
+    def least_between(self, start: float, end: float) -> float | None:
+        """Least distance after `start` [s] and up to `end`; None if there was none measured."""
+        times = self.times
+        later = (d for t, d in zip(times, self.distances, strict=True) if start < t <= end)
+        return min(later, default=None)
+
 
 class CollisionScores:
     """Judge windows of forecasts against the nearness that was measured later.
@@ -55,7 +64,7 @@ class CollisionScores:
         self, config: SafetyConfig, radius: NDArray[np.float64], threshold: float = THRESHOLD
     ) -> None:
         self._config, self._radius, self.threshold = config, radius, threshold
-        self._robot: deque[tuple[float, Array, Array]] = deque()
+        self._robot = RobotTrail(len(radius), _PATIENCE)
         self._people: dict[str, _Person] = {}
         self._seen: deque[Seen] = deque()
         self._waiting: deque[Forecasted] = deque()
@@ -67,11 +76,7 @@ class CollisionScores:
 
     def move(self, time: float, start: Array, end: Array) -> None:
         """Take in where the robot's capsules are at a time [s], ends (M, 3) each [m]."""
-        if self._robot and time <= self._robot[-1][0]:
-            if time == self._robot[-1][0]:
-                return
-            self._robot.clear()  # the clock was set back
-        self._robot.append((time, start, end))
+        self._robot.add(time, start, end)
         while self._seen and self._seen[0].stamp <= time:
             self._measure(self._seen.popleft())
 
@@ -101,29 +106,20 @@ class CollisionScores:
             self._count_onsets(person, np.inf)
 
     def _measure(self, seen: Seen) -> None:
-        placed = self._at(np.array([seen.stamp]))
-        if placed is None or not seen.people:
+        placed = self._robot.at(np.array([seen.stamp]))
+        if placed is None:
             return
-        parts = [
-            limb_capsules(
-                np.asarray(person.positions, np.float64),
-                person.layout,
-                scale=self._config.body_scale,
-                hand_reach=self._config.hand_reach,
-            )
-            for person in seen.people
-        ]
-        nearest = _nearest(join(parts), placed[0], placed[1], self._radius)[0]
-        first = 0
-        for shown, part in zip(seen.people, parts, strict=True):
-            distance = float(nearest[first : first + len(part.names)].min())
-            first += len(part.names)
-            person = self._people.setdefault(shown.person_id, _Person())
-            person.times.append(seen.stamp)
-            person.distances.append(distance)
-            if distance < self.threshold and not person.touching:
-                person.onsets.append(seen.stamp)
-            person.touching = distance < self.threshold
+        for layout, people in groupby(seen.people, key=attrgetter("layout")):
+            members = list(people)
+            positions = np.stack([person.positions for person in members])
+            nearest = self._nearest(positions[:, None], layout, *placed)[:, 0]
+            for shown, distance in zip(members, nearest.tolist(), strict=True):
+                person = self._people.setdefault(shown.person_id, _Person())
+                person.times.append(seen.stamp)
+                person.distances.append(distance)
+                if distance < self.threshold and not person.touching:
+                    person.onsets.append(seen.stamp)
+                person.touching = distance < self.threshold
 
     def _release(self, now: float) -> None:
         while self._waiting:
@@ -134,8 +130,7 @@ class CollisionScores:
             self._horizon = max(self._horizon, length)
             self._judge(self._waiting.popleft())
         oldest = (self._waiting[0].stamp if self._waiting else min(now, self._next)) - 1.0
-        while self._robot and self._robot[0][0] < oldest:
-            self._robot.popleft()
+        self._robot.forget(oldest)
         for name in list(self._people):
             person = self._people[name]
             while person.times and person.times[0] < oldest:
@@ -150,28 +145,25 @@ class CollisionScores:
                 self._count_onsets(person, made.stamp)
             if name not in {forecast.person_id for forecast in made.forecasts}:
                 person.warned_since = None
-        for forecast in made.forecasts:
+        for _, alike in groupby(made.forecasts, key=_moments):
+            self._hold_against_what_came(list(alike))
+
+    def _hold_against_what_came(self, forecasts: list[Forecast]) -> None:
+        """Judge forecasts of one layout, whose steps fall on the same times."""
+        (first, *_), steps = forecasts, len(forecasts[0].positions)
+        times = first.stamp + first.step * np.arange(1, steps + 1, dtype=np.float64)
+        placed = self._robot.at(times)
+        if placed is None:
+            return
+        positions = np.stack([forecast.positions for forecast in forecasts])
+        nearest = self._nearest(positions, first.layout, *placed).min(axis=1)
+        for forecast, expected in zip(forecasts, nearest.tolist(), strict=True):
             found = self._people.get(forecast.person_id)
-            steps = np.arange(1, len(forecast.positions) + 1, dtype=np.float64)
-            times = forecast.stamp + forecast.step * steps
-            placed = self._at(times)
-            if found is None or placed is None:
+            least = found.least_between(first.stamp, float(times[-1])) if found else None
+            if found is None or least is None:
                 continue
-            later = [
-                distance
-                for time, distance in zip(found.times, found.distances, strict=True)
-                if forecast.stamp < time <= times[-1]
-            ]
-            if not later:
-                continue
-            limbs = limb_capsules(
-                np.asarray(forecast.positions, np.float64),
-                forecast.layout,
-                scale=self._config.body_scale,
-                hand_reach=self._config.hand_reach,
-            )
-            predicted = bool(_nearest(limbs, *placed, self._radius).min() < self.threshold)
-            self._table[int(predicted), int(min(later) < self.threshold)] += 1
+            predicted = expected < self.threshold
+            self._table[int(predicted), int(least < self.threshold)] += 1
             if not predicted:
                 found.warned_since = None
             elif found.warned_since is None:
@@ -185,24 +177,27 @@ class CollisionScores:
             if person.warned_since is not None and person.warned_since < onset:
                 self._lead.add([min(onset - person.warned_since, self._horizon)])
 
-    def _at(self, times: Array) -> tuple[Array, Array] | None:
-        """Ends of the capsules at times [s], each (T, M, 3); None where the robot is unknown."""
-        samples = list(self._robot)
-        if not samples:
-            return None
-        stamps = np.array([stamp for stamp, _, _ in samples])
-        if times[0] < stamps[0] - _PATIENCE or times[-1] > stamps[-1] + _PATIENCE:
-            return None
-        after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
-        before = np.maximum(after - 1, 0)
-        span = np.maximum(stamps[after] - stamps[before], 1e-9)
-        share = np.clip((times - stamps[before]) / span, 0.0, 1.0)[:, None, None]
-        start, end = (
-            (1.0 - share) * np.stack([samples[i][part] for i in before])
-            + share * np.stack([samples[i][part] for i in after])
-            for part in (1, 2)
+    def _nearest(self, positions: NDArray[Any], layout: str, start: Array, end: Array) -> Array:
+        """Least distance of each person to the robot at each time, (P, T); inf where unknown.
+
+        From joints (P, T, J, 3) and the ends of the robot's capsules (T, M, 3) each [m].
+        """
+        limbs = limb_capsules(
+            positions,
+            layout,
+            scale=self._config.body_scale,
+            hand_reach=self._config.hand_reach,
         )
-        return start, end
+        found = capsule_distances(
+            limbs.start[..., None, :],
+            limbs.end[..., None, :],
+            limbs.radius[..., None],
+            start[:, None],
+            end[:, None],
+            self._radius,
+        ).distance
+        nearest: Array = np.where(np.isnan(found), np.inf, found).min(axis=(-2, -1))
+        return nearest
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json."""
@@ -229,15 +224,6 @@ class CollisionScores:
         }
 
 
-def _nearest(limbs: LimbCapsules, start: Array, end: Array, radius: Array) -> Array:
-    """Least distance of each limb to the robot at each time, shape (T, N); inf where unknown."""
-    found = capsule_distances(
-        limbs.start[..., :, None, :],
-        limbs.end[..., :, None, :],
-        limbs.radius[..., :, None],
-        start[:, None],
-        end[:, None],
-        radius,
-    ).distance
-    nearest: Array = np.where(np.isnan(found), np.inf, found).min(axis=-1)
-    return nearest
+def _moments(forecast: Forecast) -> tuple[str, float, float, int]:
+    """What forecasts have in common that can be held against the robot together."""
+    return forecast.layout, forecast.stamp, forecast.step, len(forecast.positions)
