@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class Refused:
 
 
 Step = Assessment | Seen | Forecasted | Refused
+Entry = TypeVar("Entry", Skeleton, Forecast)
 
 
 class Robot(Protocol):
@@ -162,12 +163,7 @@ class Watch:
 
     def _people(self, seen: Observation, now: float) -> Step:
         try:
-            people = [
-                dataclasses.replace(
-                    person, positions=self._placed(person.positions, seen.frame_id, seen.stamp)
-                )
-                for person in seen.people
-            ]
+            people = self._all_placed(seen.people, seen.frame_id, seen.stamp)
         except InputError as error:
             if self.monitor is not None:
                 self.monitor.fault("skeletons", f"skeletons unusable: {error}")
@@ -184,12 +180,7 @@ class Watch:
         self, stamp: float, frame_id: str, forecasts: list[Forecast], now: float
     ) -> Step:
         try:
-            placed = [
-                dataclasses.replace(
-                    forecast, positions=self._placed(forecast.positions, frame_id, stamp)
-                )
-                for forecast in forecasts
-            ]
+            placed = self._all_placed(forecasts, frame_id, stamp)
         except InputError as error:
             if self.monitor is not None:
                 self.monitor.fault("forecasts", f"forecasts unusable: {error}")
@@ -220,12 +211,17 @@ class Watch:
                     [point.positions for point in plan.points],
                 )
 
-    def _placed(
-        self, positions: NDArray[np.float32], frame_id: str, stamp: float
-    ) -> NDArray[np.float32]:
+    def _all_placed(self, entries: list[Entry], frame_id: str, stamp: float) -> list[Entry]:
+        """Skeletons or forecasts, taken to the world."""
         if frame_id == self.buffer.world:
-            return positions
-        return self.buffer.points(positions, frame_id, stamp).astype(np.float32)
+            return entries
+        return [
+            dataclasses.replace(
+                entry,
+                positions=self.buffer.points(entry.positions, frame_id, stamp).astype(np.float32),
+            )
+            for entry in entries
+        ]
 
     def assess(self, monitor: SeparationMonitor, now: float) -> Assessment:
         """State at `now` [s]."""
