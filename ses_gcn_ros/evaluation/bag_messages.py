@@ -12,7 +12,7 @@ from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter, PathLike, read_messages
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.safety import Assessment
-from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
 
 NANO = 1_000_000_000
 
@@ -60,8 +60,8 @@ def observation_from_message(content: Any) -> Observation:
         person = Skeleton(
             entry.person_id, entry.layout, entry.positions.reshape(joints, 3), entry.confidence
         )
-        check_skeleton(person)
         people.append(person)
+    check_skeletons(people)
     return Observation(to_seconds(content.header.stamp), content.header.frame_id, people)
 
 

@@ -45,14 +45,15 @@ class OpenBag:
             Full name of each topic wanted, and the name that its messages are to carry.
         """
         wanted = [each for each in self._reader.connections if each.topic in names]
-        messages = iter(self._reader.messages(wanted) if wanted else ())  # none would mean all
-        while True:
-            with _damage(self.path):
-                found = next(messages, None)
-            if found is None:
-                return
-            connection, stamp, data = found
-            yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
+        messages = self._reader.messages(wanted) if wanted else ()  # none would mean all
+        with _damage(self.path):  # what the taker of a message raises does not come here
+            for connection, stamp, data in messages:
+                yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
+
+    def has_our(self, kind: str) -> bool:
+        """Whether a type is defined in the bag as it is here."""
+        theirs, ours = self._reader.typestore, typestore()
+        return kind in theirs.fielddefs and theirs.hash_rihs01(kind) == ours.hash_rihs01(kind)
 
     def decode(self, entry: RawMessage) -> Any:
         """Content of a message, with the definitions the bag carries.

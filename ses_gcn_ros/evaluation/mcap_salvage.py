@@ -72,6 +72,10 @@ class SalvagedBag:
                 yield RawMessage(names[channel.topic], channel.type, stamp, data)
         raise BagError(f"bag '{self.path}' ends in the middle, its recorder was cut off")
 
+    def has_our(self, kind: str) -> bool:
+        """Whether messages of a type are decoded by our definition."""
+        return kind in typestore().fielddefs
+
     def decode(self, entry: RawMessage) -> Any:
         """Content of a message; see `OpenBag.decode`."""
         if entry.type not in typestore().fielddefs:

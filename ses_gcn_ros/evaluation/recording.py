@@ -24,16 +24,9 @@ class Track:
 
         NaN outside of the track, across gaps and where a joint is unseen.
         """
-        stamps, positions = np.array(self.stamps), np.stack(self.positions)
-        before = np.clip(np.searchsorted(stamps, times, side="right") - 1, 0, len(stamps) - 1)
-        after = np.minimum(before + 1, len(stamps) - 1)
-        gap = stamps[after] - stamps[before]
-        # Rounded, so that a stamp that is hit but for the clock's last digits is hit.
-        share = np.round((times - stamps[before]) / np.where(gap > 0, gap, 1.0), 4)
-        first, second, weight = positions[before], positions[after], share[:, None, None]
-        between = np.where(weight == 0, first, (1 - weight) * first + weight * second)
-        between = np.where(weight == 1, second, between)
-        outside = (times < stamps[0] - 1e-6) | (times > stamps[-1] + 1e-6)
-        outside |= (gap > LONGEST_GAP) & (share != 0) & (share != 1)
-        between[outside] = np.nan
-        return between.astype(np.float32)
+        from ses_gcn_ros.evaluation.scoring_kernel import interpolate
+
+        stamps, positions = np.array(self.stamps), np.array(self.positions, np.float32)
+        found = np.empty((len(times), *positions.shape[1:]), np.float32)
+        interpolate(stamps, positions, np.ascontiguousarray(times), LONGEST_GAP, found)
+        return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.models.framing import damped_velocity
+from ses_gcn_ros.models.framing import DAMPING, damped_velocity
 
 
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
@@ -59,3 +59,5 @@ BASELINES: dict[str, Callable[[NDArray[np.float32], int], NDArray[np.float32]]] 
     "constant_velocity": constant_velocity,
     "damped_velocity": damped_velocity,
 }
+# What is left of the velocity from frame to frame in each.
+DAMPINGS = {"last_pose": 0.0, "constant_velocity": 1.0, "damped_velocity": DAMPING}

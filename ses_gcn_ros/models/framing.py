@@ -73,14 +73,14 @@ def damped_velocity(
     """
     last = history[..., -1:, :, :]
     velocity = last - history[..., -2:-1, :, :]
-    return last + _reach(horizon, damping) * velocity
+    return last + reach(horizon, damping)[:, None, None] * velocity
 
 
 @cache
-def _reach(horizon: int, damping: float) -> NDArray[np.float32]:
-    """Frames' worth of the last velocity that are covered by each step, shape (H, 1, 1)."""
-    covered = np.cumsum(damping ** np.arange(1, horizon + 1))
-    return covered.astype(np.float32)[:, None, None]
+def reach(horizon: int, damping: float) -> NDArray[np.float32]:
+    """Frames' worth of the last velocity that are covered by each step, shape (H,)."""
+    covered: NDArray[np.float64] = np.cumsum(damping ** np.arange(1, horizon + 1))
+    return covered.astype(np.float32)
 
 
 @cache

@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ses_gcn_ros.evaluation.bag_messages import Observation
 from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
 from ses_gcn_ros.evaluation.recording import Track
+from ses_gcn_ros.evaluation.scoring_kernel import judge
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.forecast.baselines import BASELINES, DAMPINGS
+from ses_gcn_ros.models.framing import reach
 from ses_gcn_ros.skeleton import Skeleton, convert
 
 STEPS, STEP = 25, 0.04
@@ -140,3 +145,70 @@ def test_an_unseen_joint_hides_only_itself():
     found = Track("chico15", [0.0, 0.04, 0.08], list(positions)).at(np.array([0.0, 0.02, 0.08]))
     assert np.isnan(found[:, 4]).any(axis=1).tolist() == [False, True, False]
     assert np.isfinite(np.delete(found, 4, axis=1)).all()
+
+
+def track_by_numpy(stamps: np.ndarray, positions: np.ndarray, times: np.ndarray) -> np.ndarray:
+    before = np.clip(np.searchsorted(stamps, times, side="right") - 1, 0, len(stamps) - 1)
+    after = np.minimum(before + 1, len(stamps) - 1)
+    gap = stamps[after] - stamps[before]
+    share = np.round((times - stamps[before]) / np.where(gap > 0, gap, 1.0), 4)
+    first, second, weight = positions[before], positions[after], share[:, None, None]
+    between = np.where(weight == 0, first, (1 - weight) * first + weight * second)
+    between = np.where(weight == 1, second, between)
+    outside = (times < stamps[0] - 1e-6) | (times > stamps[-1] + 1e-6)
+    between[outside | ((gap > 0.2) & (share != 0) & (share != 1))] = np.nan
+    return between.astype(np.float32)
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 20), hidden=st.sampled_from([0.0, 0.3]))
+def test_the_compiled_track_is_what_numpy_makes_of_it(seed, count, hidden):
+    rng = np.random.default_rng(seed)
+    stamps = 1.7e9 + np.cumsum(rng.choice([0.03, 0.04, 0.3], count))
+    positions = rng.normal(size=(count, 4, 3)).astype(np.float32)
+    positions[rng.random((count, 4)) < hidden] = np.nan
+    times = np.concatenate([stamps, stamps + 1e-7, rng.uniform(stamps[0] - 1, stamps[-1] + 1, 30)])
+    found = Track("chico15", stamps.tolist(), list(positions)).at(times)
+    np.testing.assert_array_equal(found, track_by_numpy(stamps, positions, times))
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31), hidden=st.sampled_from([0.0, 0.1, 0.6]))
+def test_the_compiled_scores_are_what_numpy_makes_of_them(seed, hidden):
+    rng = np.random.default_rng(seed)
+    count, joints, observed = 6, 3, 10
+    seen = rng.normal(size=(count, observed + STEPS, joints, 3)).astype(np.float32)
+    seen[rng.random(seen.shape[:3]) < hidden] = np.nan
+    seen[0, 2], seen[1, observed:] = np.nan, np.nan
+    forecasts = rng.normal(size=(count, STEPS, joints, 3)).astype(np.float32)
+    radii = rng.random((count, STEPS, joints)).astype(np.float32) * 4
+    promised = rng.choice([0.0, 0.9], count)
+    ways = np.stack([reach(STEPS, damping) for damping in DAMPINGS.values()])
+    sums, counts = np.zeros((4, STEPS, joints)), np.zeros((STEPS, joints), np.int64)
+    rings, radius, promise = np.zeros((2, STEPS), np.int64), np.zeros(STEPS), np.zeros(1)
+    totals = sums, counts, rings, radius, promise
+    judged = judge(seen, forecasts, radii, promised, ways, *totals)
+
+    history, truth = seen[:, :observed], seen[:, observed:]
+    keep = ~np.isnan(history).all(axis=(2, 3)).any(axis=1) & ~np.isnan(truth).all(axis=(1, 2, 3))
+    history, truth, promised = history[keep], truth[keep], promised[keep]
+    predicted = [forecasts[keep], *(predict(history, STEPS) for predict in BASELINES.values())]
+    errors = [np.linalg.norm(path - truth, axis=-1) for path in predicted]
+    known = np.isfinite(errors).all(axis=0)
+    ringed = known & (promised > 0)[:, None, None]
+    assert judged == keep.sum()
+    wanted = [np.where(known, error, 0).sum(axis=0, dtype=float) for error in errors]
+    np.testing.assert_allclose(sums, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(counts, known.sum(axis=0))
+    np.testing.assert_array_equal(rings[0], ringed.sum(axis=(0, 2)))
+    inside = ringed & (errors[0] <= radii[keep])
+    np.testing.assert_array_equal(rings[1], inside.sum(axis=(0, 2)))
+    np.testing.assert_allclose(radius, np.where(ringed, radii[keep], 0).sum(axis=(0, 2)), rtol=1e-5)
+    assert promise[0] == pytest.approx(0.9 * ringed.sum())
+
+
+def test_a_joint_that_comes_into_sight_spoils_no_baseline():
+    positions = walk()
+    hidden = positions.copy()
+    hidden[:30, 4] = np.nan
+    at = judged(hidden, stands(positions))["mpjpe_mm"]["at"]
+    np.testing.assert_allclose(at["constant_velocity"], 0, atol=0.1)

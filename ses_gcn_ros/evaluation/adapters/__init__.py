@@ -12,8 +12,8 @@ type                                           from                             
 =============================================  ====================================  ===============
 """
 
-from ses_gcn_ros.evaluation.adapters.adapt import ADAPTED, Adapter, adapt
+from ses_gcn_ros.evaluation.adapters.adapt import ADAPTED, Adapter, adapt, check_observation
 from ses_gcn_ros.evaluation.adapters.hri import HriBodies
 from ses_gcn_ros.evaluation.adapters.reader import read_people
 
-__all__ = ["ADAPTED", "Adapter", "HriBodies", "adapt", "read_people"]
+__all__ = ["ADAPTED", "Adapter", "HriBodies", "adapt", "check_observation", "read_people"]

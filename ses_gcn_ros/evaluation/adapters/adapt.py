@@ -11,7 +11,7 @@ from ses_gcn_ros.evaluation.adapters.kinect import people_from_markers
 from ses_gcn_ros.evaluation.adapters.poses import poses_reader
 from ses_gcn_ros.evaluation.adapters.zed import people_from_objects
 from ses_gcn_ros.evaluation.bag_messages import Observation, observation_from_message
-from ses_gcn_ros.skeleton import check_skeleton
+from ses_gcn_ros.skeleton import check_skeletons
 
 Adapter = Callable[[Any], Observation]
 
@@ -64,14 +64,24 @@ def adapt(message_type: str, *, layout: str = "", frame_id: str = "world") -> Ad
 
     def checked(content: Any) -> Observation:
         observation = read(content)
-        for person in observation.people:
-            check_skeleton(person)
-        names = [person.person_id for person in observation.people]
-        if len(set(names)) < len(names):
-            raise InputError(
-                f"a message of {observation.stamp:.3f} s shows person "
-                f"'{max(names, key=names.count)}' more than once"
-            )
+        check_observation(observation)
         return observation
 
     return checked
+
+
+def check_observation(observation: Observation) -> None:
+    """Check what comes from outside.
+
+    Raises
+    ------
+    InputError
+        For a skeleton that `check_skeleton` refuses or the same person twice.
+    """
+    check_skeletons(observation.people)
+    names = [person.person_id for person in observation.people]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"a message of {observation.stamp:.3f} s shows person "
+            f"'{max(names, key=names.count)}' more than once"
+        )

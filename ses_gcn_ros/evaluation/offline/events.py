@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ses_gcn_ros.errors import BagError, InputError
-from ses_gcn_ros.evaluation.adapters import Adapter, HriBodies, adapt
+from ses_gcn_ros.evaluation.adapters import Adapter, HriBodies, adapt, check_observation
 from ses_gcn_ros.evaluation.bag_messages import (
     NANO,
     Observation,
@@ -20,8 +20,10 @@ from ses_gcn_ros.evaluation.bag_reader import AnyBag
 from ses_gcn_ros.evaluation.bag_types import RawMessage
 from ses_gcn_ros.evaluation.offline.image_people import ImagePeople
 from ses_gcn_ros.evaluation.offline.topics import OPTIONAL, Naming, source_of
+from ses_gcn_ros.evaluation.skeleton_codec import TYPE, decode_skeletons
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.transforms import StampedTransform, decode_transforms
+from ses_gcn_ros.transforms.repeated import Transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
 
@@ -38,8 +40,8 @@ class Event(NamedTuple):
     "state"         recorded SafetyState message
     "joint_states"  recorded JointState message
     "trajectory"    recorded JointTrajectory or DisplayTrajectory message
-    "tf"            list of StampedTransform
-    "tf_static"     list of StampedTransform
+    "tf"            StampedTransforms, to be gone through
+    "tf_static"     StampedTransforms, to be gone through
     "diagnostics"   recorded DiagnosticArray message
     ==============  ===========================================================================
     """
@@ -79,6 +81,7 @@ class Events:
         source, kind = source_of(topics)
         self._images: ImagePeople | None = None
         self._adapter: Adapter | None = None
+        self._ours = bag.topics[source] == TYPE and bag.has_our(TYPE)
         if kind == "image":
             self._images = ImagePeople(bag, topics, pose, naming.frames, world)
             self._hear_fixed_transforms(self._images, topics)
@@ -158,8 +161,8 @@ class Events:
             stamp = event.content[0]
         elif event.kind == "state":
             stamp = to_seconds(event.content.header.stamp)
-        elif event.kind == "tf" and event.content:
-            stamp = max(item.stamp for item in event.content) / NANO
+        elif event.kind == "tf":
+            stamp = max((item.stamp / NANO for item in event.content), default=math.nan)
         if not math.isnan(stamp):
             self._last = stamp
         return self._last
@@ -167,7 +170,11 @@ class Events:
     def _people(self, entry: RawMessage, time: float) -> Event:
         assert self._adapter is not None
         try:
-            observation = self._adapter(self._bag.decode(entry))
+            observation = decode_skeletons(entry.data) if self._ours else None
+            if observation is not None:
+                check_observation(observation)
+            else:
+                observation = self._adapter(self._bag.decode(entry))
         except InputError as error:
             return Event(time, "refused", ("skeletons", str(error)))
         frame = self._naming.frames.get(observation.frame_id, observation.frame_id)
@@ -205,14 +212,16 @@ class Events:
         if isinstance(self._adapter, HriBodies):
             self._adapter.observe_transforms(self._bag.decode(entry), static=static)
         try:
-            transforms = self._named(decode_transforms(entry.data))
+            heard = Transforms(bytes(entry.data))
+            heard.check()
         except InputError as error:
             return Event(time, "refused", ("tf", str(error)))
+        transforms = self._named(heard)
         if self._images:
             self._images.transforms.add(transforms, static=static)
         return Event(time, "tf_static" if static else "tf", transforms)
 
-    def _named(self, transforms: list[StampedTransform]) -> list[StampedTransform]:
+    def _named(self, transforms: Iterable[StampedTransform]) -> Iterable[StampedTransform]:
         frames = self._naming.frames
         if not frames:
             return transforms

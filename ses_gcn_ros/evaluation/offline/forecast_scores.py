@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from ses_gcn_ros.evaluation.bag_messages import Observation
 from ses_gcn_ros.evaluation.recording import LONGEST_GAP, Track
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.forecast.baselines import BASELINES
+from ses_gcn_ros.forecast.baselines import DAMPINGS
+from ses_gcn_ros.models.framing import reach
 from ses_gcn_ros.skeleton import convert, get_layout
 
 OBSERVED = 10  # frames of history that a forecast must have to be compared with the baselines
-NAMES = ("forecast", *BASELINES)
+NAMES = ("forecast", *DAMPINGS)
 
 _BLOCK = 64  # forecasts of a person that are judged at once
 _FALLBACK = re.compile(r"constant_velocity \(([^:)]*)")
@@ -107,10 +108,11 @@ class ForecastScores:
     def _begin(self, layout: str, step: float, steps: int) -> None:
         self._shape = (layout, step, steps)
         joints = len(get_layout(layout).joints)
-        self._sums = {name: np.zeros((steps, joints)) for name in NAMES}
+        self._reach = np.stack([reach(steps, damping) for damping in DAMPINGS.values()])
+        self._sums = np.zeros((len(NAMES), steps, joints))
         self._counts = np.zeros((steps, joints), np.int64)
-        self._inside, self._ringed = np.zeros(steps), np.zeros(steps, np.int64)
-        self._radius, self._promised = np.zeros(steps), 0.0
+        self._rings = np.zeros((2, steps), np.int64)  # with a radius, and within it
+        self._radius, self._promised = np.zeros(steps), np.zeros(1)
 
     def _judge_if_due(self, person: _Person) -> None:
         if not person.pending or self._shape is None:
@@ -130,36 +132,23 @@ class ForecastScores:
     def _judge(self, person: _Person, forecasts: list[Forecast]) -> None:
         if not forecasts or self._shape is None:
             return
+        from ses_gcn_ros.evaluation.scoring_kernel import judge
+
         layout, step, steps = self._shape
         stamps = np.array([made.stamp for made in forecasts])
         times = stamps[:, None] + step * np.arange(1 - OBSERVED, steps + 1)
         seen = person.track.at(times.ravel())
         if person.track.layout != layout:
             seen, _ = convert(seen, np.ones(seen.shape[:-1]), person.track.layout, layout)
-        seen = seen.reshape(*times.shape, *seen.shape[1:])
-        history, truth = seen[:, :OBSERVED], seen[:, OBSERVED:]
-        unknown = np.any(np.isnan(history).all(axis=(2, 3)), axis=1)
-        keep = np.flatnonzero(~unknown & ~np.isnan(truth).all(axis=(1, 2, 3)))
-        if not len(keep):
-            return
-        history, truth = history[keep], truth[keep]
-        predictions = {
-            "forecast": np.stack([forecasts[i].positions for i in keep]),
-            **{name: predict(history, steps) for name, predict in BASELINES.items()},
-        }
-        errors = {n: _distances(predicted, truth) for n, predicted in predictions.items()}
-        known = np.isfinite(errors["forecast"]) & np.isfinite(errors["last_pose"])
-        self.compared += len(keep)
-        self._counts += known.sum(axis=0)
-        for name, found in errors.items():
-            self._sums[name] += np.where(known, found, 0.0).sum(axis=0, dtype=np.float64)
-        radius = np.stack([forecasts[i].radius for i in keep])
-        promised = np.array([forecasts[i].coverage for i in keep])
-        ringed = known & (promised > 0)[:, None, None]
-        self._ringed += ringed.sum(axis=(0, 2))
-        self._inside += (ringed & (errors["forecast"] <= radius)).sum(axis=(0, 2))
-        self._radius += np.where(ringed, radius, 0.0).sum(axis=(0, 2), dtype=np.float64)
-        self._promised += float((promised * ringed.sum(axis=(1, 2))).sum())
+        seen = np.ascontiguousarray(seen.reshape(*times.shape, *seen.shape[1:]))
+        self.compared += judge(
+            seen,
+            np.array([made.positions for made in forecasts], np.float32),
+            np.array([made.radius for made in forecasts], np.float32),
+            np.array([made.coverage for made in forecasts]),
+            *(self._reach, self._sums, self._counts),
+            *(self._rings, self._radius, self._promised),
+        )
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json; errors in millimetres."""
@@ -173,22 +162,24 @@ class ForecastScores:
             return found
         layout, step, steps = self._shape
         count = self._counts.sum(axis=1)
-        at = {n: 1e3 * _share(sums.sum(axis=1), count) for n, sums in self._sums.items()}
+        sums = dict(zip(NAMES, self._sums, strict=True))
+        at = {name: 1e3 * _share(errors.sum(axis=1), count) for name, errors in sums.items()}
         joints = get_layout(layout).joints
         by_joint = {
-            joint: 1e3 * _share(self._sums["forecast"][:, j], self._counts[:, j])
+            joint: 1e3 * _share(sums["forecast"][:, j], self._counts[:, j])
             for j, joint in enumerate(joints)
         }
         parts = _members(layout)
         by_part = {
             part: 1e3
             * _share(
-                self._sums["forecast"][:, members].sum(axis=1),
+                sums["forecast"][:, members].sum(axis=1),
                 self._counts[:, members].sum(axis=1),
             )
             for part, members in parts.items()
         }
-        ringed = int(self._ringed.sum())
+        ringed, inside = self._rings
+        everywhere = int(ringed.sum())
         return {
             **found,
             "horizons_s": [step * k for k in range(1, steps + 1)],
@@ -196,17 +187,12 @@ class ForecastScores:
             "per_joint_mm": {name: _both({"": e}, flat=True) for name, e in by_joint.items()},
             "per_part_mm": {name: _both({"": e}, flat=True) for name, e in by_part.items()},
             "coverage": {
-                "promised": self._promised / ringed if ringed else None,
-                "measured": float(self._inside.sum()) / ringed if ringed else None,
-                "per_step": _share(self._inside, self._ringed).tolist(),
-                "radius_mm": (1e3 * _share(self._radius, self._ringed)).tolist(),
+                "promised": float(self._promised[0]) / everywhere if everywhere else None,
+                "measured": float(inside.sum()) / everywhere if everywhere else None,
+                "per_step": _share(inside, ringed).tolist(),
+                "radius_mm": (1e3 * _share(self._radius, ringed)).tolist(),
             },
         }
-
-
-def _distances(predicted: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
-    gap = predicted - truth
-    return np.asarray(np.sqrt(np.einsum("...k,...k->...", gap, gap)))
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

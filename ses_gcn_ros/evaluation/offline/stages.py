@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.health import Health
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.parcels import Item, pack, unpack
 from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import load
 
@@ -106,23 +106,23 @@ def beside(path: Path, options: Options) -> Iterator[Iterator[Event]]:
 
 
 def _send(connection: multiprocessing.connection.Connection, path: Path, options: Options) -> None:
-    batch: list[Event | SesGcnError] = []
+    batch: list[Item] = []
     try:
         for event in first_half(path, options):
             batch.append(event)
             if len(batch) >= _BATCH:
-                connection.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+                connection.send_bytes(pack(batch))
                 batch.clear()
     except SesGcnError as error:
         batch.append(error)
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
-        connection.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+        connection.send_bytes(pack(batch))
 
 
 def _receive(connection: multiprocessing.connection.Connection) -> Iterator[Event]:
     while True:
         try:
-            batch = pickle.loads(connection.recv_bytes())
+            batch = unpack(connection.recv_bytes())
         except EOFError:
             raise SesGcnError(
                 "the process that reads the bag and forecasts was ended; run evaluate again"
