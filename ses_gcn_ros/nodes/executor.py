@@ -9,138 +9,156 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from rclpy.event_handler import EventHandler
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.waitable import NumberOfEntities
 
 from ses_gcn_ros.nodes.polling import Unattended
+from ses_gcn_ros.nodes.wait_sets import Act, WaitSet, guard_act, subscription_act, timer_act
 
 COLLECT_EVERY = 10.0  # s between collections of garbage
-MESSAGES_AT_ONCE = 10  # of one subscription; then the others and the timers have their turn
+# s between looks at services and at events of the middleware. A node has forty of them, which come
+# once in a while; to wait for them all with every message costs as much as the rest of a turn.
+LOOK_EVERY = 0.05
 
 
 class DirectExecutor(SingleThreadedExecutor):
     """Single-threaded executor with little between a message and its callback.
 
     Entities may be made and destroyed in callbacks, and `wake` called from any thread, as with
-    rclpy's own. Python's garbage collector runs between callbacks only, and leaves alone what was
-    there when the first spin began.
+    rclpy's own. Services and events of the middleware are looked after every `LOOK_EVERY` seconds.
+    Python's garbage collector runs between callbacks only, and leaves alone what was there when
+    the first spin began.
     """
 
     def __init__(self) -> None:
+        self._changed = True  # whether entities have come or gone since the wait sets were made
         super().__init__()
         self._tasks: list[Any]
-        self._counts: tuple[int, ...] = ()
-        self._wait_set: Any = None
-        self._next_collection = 0.0
+        self._urgent: WaitSet
+        self._patient: WaitSet
+        self._next_look = self._next_collection = 0.0
+
+    def wake(self) -> None:
+        """Go on instead of waiting; nodes call this when entities were created or destroyed."""
+        self._changed = True
+        super().wake()
+
+    def add_node(self, node: Any) -> bool:
+        """Serve a node as well."""
+        added: bool = super().add_node(node)
+        self._changed = True
+        return added
+
+    def remove_node(self, node: Any) -> None:
+        """Serve a node no longer."""
+        super().remove_node(node)
+        self._changed = True
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
-        """Wait for work, do what is ready, and return."""
-        nodes = self.get_nodes()
-        subscriptions = [
-            entity
-            for node in nodes
-            for entity in node.subscriptions
-            if not isinstance(entity.callback_group, Unattended)
-        ]
-        timers = [entity for node in nodes for entity in node.timers]
-        services = [entity for node in nodes for entity in node.services]
-        clients = [entity for node in nodes for entity in node.clients]
-        waitables = [entity for node in nodes for entity in node.waitables]
-        guards = [entity for node in nodes for entity in node.guards]
-        waking = [guard for guard in (self._guard, self._sigint_gc) if guard is not None]
-
-        counts = NumberOfEntities(
-            *(len(subscriptions), len(guards) + len(waking), len(timers)),
-            *(len(clients), len(services)),
-        )
-        for waitable in waitables:
-            counts += waitable.get_num_entities()
-        wait_set = self._sized_wait_set(counts)
-        for subscription in subscriptions:
-            wait_set.add_subscription(subscription.handle)
-        for timer in timers:
-            wait_set.add_timer(timer.handle)
-        for service in services:
-            wait_set.add_service(service.handle)
-        for client in clients:
-            wait_set.add_client(client.handle)
-        for guard in (*guards, *waking):
-            wait_set.add_guard_condition(guard.handle)
-        for waitable in waitables:
-            waitable.add_to_wait_set(wait_set)
-        wait_set.wait(-1 if timeout_sec is None else int(timeout_sec * 1e9))
-        if not self._context.ok():
-            raise ExternalShutdownException
-
-        ready = [entity for entity in waitables if entity.is_ready(wait_set)]
-        pointers = {
-            kind: wait_set.get_ready_entities(kind)
-            for kind in ("subscription", "timer", "service", "client", "guard_condition")
-        }
-        for waitable in ready:
-            self._run(self._take_waitable, waitable)
-        for kind, entities, take in (
-            ("timer", timers, partial(self._run, self._take_timer)),
-            ("subscription", subscriptions, self._take_waiting),
-            ("service", services, partial(self._run, self._take_service)),
-            ("client", clients, partial(self._run, self._take_client)),
-            ("guard_condition", guards, partial(self._run, self._take_guard_condition)),
-        ):
-            if pointers[kind]:
-                for entity in entities:
-                    if _pointer(entity) in pointers[kind]:
-                        take(entity)
+        """Wait for work, for `LOOK_EVERY` seconds at most, do what is ready, and return."""
+        if self._changed:
+            self._changed = False  # before looking, so that a change meanwhile isn't lost
+            self._list_entities()
+        patience = max(self._next_look - time.monotonic(), 0.0)
+        timeout = patience if timeout_sec is None else min(timeout_sec, patience)
+        ready = self._urgent.wait(int(timeout * 1e9))
+        self._do(ready)
+        # Fast DDS ends a wait for messages of a subscription also for an event of that.
+        if not ready or time.monotonic() >= self._next_look:
+            self._look()
         self._go_on_with_tasks()
         self._collect()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Let go of everything."""
-        self._wait_set, self._counts = None, ()
+        self._changed = True
         finished: bool = super().shutdown(timeout_sec)
         return finished
 
-    def _sized_wait_set(self, counts: NumberOfEntities) -> Any:
-        """Empty wait set with room for as many entities."""
-        numbers = (
-            *(counts.num_subscriptions, counts.num_guard_conditions, counts.num_timers),
-            *(counts.num_clients, counts.num_services, counts.num_events),
-        )
-        if numbers != self._counts:
-            self._wait_set = rclpy_implementation.WaitSet(*numbers, self._context.handle)
-            self._counts = numbers
-        self._wait_set.clear_entities()
-        return self._wait_set
+    def _look(self) -> None:
+        """Look after services and events; later if entities have come or gone in this turn."""
+        if not self._changed:
+            self._do(self._patient.wait(0))
+            self._next_look = time.monotonic() + LOOK_EVERY
 
-    def _take_waiting(self, subscription: Any) -> None:
-        """Call back for every message that waits, so that a node which fell behind catches up."""
-        for _ in range(MESSAGES_AT_ONCE):
-            if not self._run(self._take_subscription, subscription):
-                return
+    def _do(self, ready: Iterable[Act]) -> None:
+        if not self._context.ok():
+            raise ExternalShutdownException
+        for act in ready:
+            act()
 
-    def _run(self, take: Callable[[Any], Any], entity: Any) -> bool:
-        """Take what is there for an entity and call back; tells whether there was anything."""
-        call = take(entity)
+    def _list_entities(self) -> None:
+        """Make the wait sets anew."""
+        nodes = self.get_nodes()
+        urgent: list[tuple[str, Any, Act]] = []
+        for node in nodes:
+            for subscription in node.subscriptions:
+                if not isinstance(subscription.callback_group, Unattended):
+                    act = subscription_act(subscription) or self._indirect(
+                        self._take_subscription, subscription
+                    )
+                    urgent.append(("subscription", subscription.handle, act))
+        for node in nodes:
+            for client in node.clients:
+                act = self._indirect(self._take_client, client)
+                urgent.append(("client", client.handle, act))
+            for guard in node.guards:
+                act = guard_act(guard) or self._indirect(self._take_guard_condition, guard)
+                urgent.append(("guard_condition", guard.handle, act))
+        for node in nodes:  # last: what came may have reset a timer
+            for timer in node.timers:
+                act = timer_act(timer) or self._indirect(self._take_timer, timer)
+                urgent.append(("timer", timer.handle, act))
+        urgent += [
+            ("guard_condition", guard.handle, _nothing)
+            for guard in (self._guard, self._sigint_gc)
+            if guard is not None
+        ]
+        services = [
+            ("service", service.handle, self._indirect(self._take_service, service))
+            for node in nodes
+            for service in node.services
+        ]
+        waitables = [
+            (waitable, self._indirect(self._take_waitable, waitable))
+            for node in nodes
+            for waitable in node.waitables
+        ]
+        events = [pair for pair in waitables if isinstance(pair[0], EventHandler)]
+        others = [pair for pair in waitables if not isinstance(pair[0], EventHandler)]
+        self._urgent = WaitSet(self._context, urgent, others)
+        self._patient = WaitSet(self._context, services, events)
+
+    def _indirect(self, take: Callable[[Any], Any], entity: Any) -> Act:
+        return partial(self._run, take, entity)
+
+    def _run(self, take: Callable[[Any], Any], entity: Any) -> None:
+        """Take what is there for an entity and call back, as rclpy's executor does."""
+        try:
+            call = take(entity)
+        except InvalidHandle:  # destroyed in a callback
+            return
         if call is None:
-            return False
+            return
         running = call()
         try:
             running.send(None)
         except StopIteration:
-            return True
+            return
         self.create_task(running)
-        return True
 
     def _go_on_with_tasks(self) -> None:
         """Run what other threads ask for, and callbacks that wait for something themselves.
 
         Whoever adds a task, or has what one waits for, wakes this executor.
         """
+        if not self._tasks:
+            return
         with self._tasks_lock:
             tasks = [entry[0] for entry in self._tasks]
         for task in tasks:
@@ -165,10 +183,5 @@ class DirectExecutor(SingleThreadedExecutor):
             gc.disable()
 
 
-def _pointer(entity: Any) -> int | None:
-    """Address of an entity; None once a callback before it has destroyed it."""
-    try:
-        pointer: int = entity.handle.pointer
-    except InvalidHandle:
-        return None
-    return pointer
+def _nothing() -> None:
+    pass
