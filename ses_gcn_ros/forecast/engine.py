@@ -70,6 +70,9 @@ class Engine:
         Whether joints that are NaN throughout are allowed.
     kind, device : str
         What runs the network, and where.
+    each_alone : bool
+        Whether people are run through the network one by one: then an answer is the same to the
+        bit whoever else is asked for, if all joints of all of them are seen or of none.
     """
 
     def __init__(self, weights: Weights, runner: Runner) -> None:
@@ -80,6 +83,7 @@ class Engine:
         self.radius, self.coverage = weights.radius, weights.coverage
         self.unseen_joints = config.visibility
         self.kind, self.device = runner.kind, runner.device
+        self.each_alone = runner.kind == CompiledRunner.kind
 
     def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """Forecast a batch of histories.

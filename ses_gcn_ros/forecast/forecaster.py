@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,19 +11,11 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.adaptive import AdaptiveRadius
-from ses_gcn_ros.forecast.baselines import latest_motion
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.forecast.history import History
 from ses_gcn_ros.forecast.outstanding import Outstanding
-from ses_gcn_ros.forecast.resample import Resampled, resample
-from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
-
-_CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
-_VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
-
-_Sighting = tuple[float, NDArray[np.float32]]  # stamp [s], positions (J, 3) [m]
-_Pair = tuple[Outstanding, _Sighting, _Sighting]  # forecasts, and two sightings in a row
+from ses_gcn_ros.forecast.sightings import Moment, Positions, Sightings
+from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +84,15 @@ class Forecaster:
     ) -> None:
         self._engine = engine
         self._adaptive = adaptive
+        self._sightings = Sightings(engine, config)
+        self._moment: Moment | None = None
+        self._learnt = True  # from that moment
         self._outstanding: dict[str, Outstanding] = {}
-        self._config = config
-        self._joints = get_layout(engine.layout).joints
-        self._histories: dict[str, History] = {}
-        self._present: list[str] = []
-        self._unlearnt: tuple[list[_Pair], float] = [], 0.0
-        self._stamp = -np.inf
+        self._joints = len(get_layout(engine.layout).joints)
         self.counts = Counts()
-        seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
-        growing = config.fallback_radius + config.fallback_growth * seconds
-        self._fallback_radius = np.repeat(
-            growing[:, None].astype(np.float32), len(self._joints), axis=1
-        )
+        self._seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
+        growing = config.fallback_radius + config.fallback_growth * self._seconds
+        self._fallback_radius = np.repeat(growing[:, None].astype(np.float32), self._joints, axis=1)
 
     def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
         """Take in what was seen at one instant.
@@ -126,140 +114,108 @@ class Forecaster:
             For a stamp not after the last one, the same person twice or a skeleton that
             `check_skeleton` refuses. Nothing is taken in then.
         """
-        check_skeletons(skeletons)
-        names = [skeleton.person_id for skeleton in skeletons]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"person '{twice}' is there twice in the skeletons of one instant")
-        if not np.isfinite(stamp):
-            raise InputError(f"the stamp of the skeletons is {stamp}")
-        if stamp <= self._stamp:
-            if self._stamp - stamp <= self._config.forget_after:
-                raise InputError(
-                    f"skeletons of {stamp:.3f} s came after those of {self._stamp:.3f} s; stamps "
-                    "must rise"
-                )
-            self._histories.clear()
-            self._outstanding.clear()
+        self._take(self._sightings.observe(stamp, skeletons))
+
+    def _take(self, moment: Moment) -> None:
         self.learn()
-        elapsed, self._stamp = stamp - self._stamp, stamp
-        self._present = []
-        converted = self._converted(skeletons)
-        if self._adaptive is not None:
-            self._unlearnt = self._pairs(converted), elapsed
-        for name, positions in converted:
-            if name not in self._histories:
-                self._histories[name] = History(len(self._joints), _CAPACITY)
-            self._histories[name].append(stamp, positions)
-            self._present.append(name)
-        oldest = stamp - self._config.forget_after
-        self._histories = {
-            name: history for name, history in self._histories.items() if history.latest >= oldest
-        }
-        self._outstanding = {n: o for n, o in self._outstanding.items() if n in self._histories}
-        self.counts.people = len(self._present)
+        if moment.anew:
+            self._outstanding.clear()
+        self._moment, self._learnt = moment, False
+        self._outstanding = {n: o for n, o in self._outstanding.items() if n in moment.remembered}
+        self.counts.people = len(moment.present)
 
     def learn(self) -> None:
         """Hold what was seen last against what was forecast for then.
 
         The next observation does it otherwise; called between the two, it delays no forecast.
         """
-        pairs, elapsed = self._unlearnt
-        self._unlearnt = [], 0.0
-        if self._adaptive is not None and pairs:
-            results = [outstanding.errors(before, now) for outstanding, before, now in pairs]
-            errors, issued = (np.stack(part) for part in zip(*results, strict=True))
-            self._adaptive.observe(errors, issued, elapsed)
-
-    def _pairs(self, seen: Sequence[tuple[str, NDArray[np.float32]]]) -> list[_Pair]:
-        """Of everybody seen twice in a row: forecasts, and both sightings."""
-        pairs: list[_Pair] = []
-        for name, positions in seen:
-            history = self._histories.get(name)
-            if name not in self._outstanding or history is None:
-                continue
-            before = history.latest, history.positions[-1].copy()
-            if self._stamp - before[0] <= self._config.gap:
-                pairs.append((self._outstanding[name], before, (self._stamp, positions)))
-        return pairs
-
-    def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, NDArray[np.float32]]]:
-        """Names and positions in the model's layout of everybody with a joint to show."""
-        converted = []
-        for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
-            group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
-            positions = np.array([skeleton.positions for skeleton in group], np.float32)
-            if layout != self._engine.layout:
-                confidence = np.stack([skeleton.confidence for skeleton in group])
-                positions, _ = convert(positions, confidence, layout, self._engine.layout)
-            seen = np.isfinite(positions)
-            somebody = [True] * len(group)
-            if not seen.all():  # much cheaper to find out than for which joints
-                somebody = np.any(np.all(seen, axis=-1), axis=-1).tolist()
-            converted += [
-                (skeleton.person_id, person)
-                for skeleton, person, there in zip(group, positions, somebody, strict=True)
-                if there
-            ]
-        return converted
+        if self._learnt or self._adaptive is None or self._moment is None:
+            return
+        self._learnt = True
+        results = [
+            self._outstanding[name].errors(before, now)
+            for name, before, now in self._moment.pairs
+            if name in self._outstanding
+        ]
+        if results:
+            errors, issued = (np.array(part) for part in zip(*results, strict=True))
+            self._adaptive.observe(errors, issued, self._moment.elapsed)
 
     def forecast(self) -> list[Forecast]:
         """Forecast everybody present at the last observation."""
-        resampled = self._resample()
-        ready = [name for name, result in resampled.items() if result.history is not None]
-        histories = [result.history for result in resampled.values() if result.history is not None]
-        answers = (
-            dict(zip(ready, self._engine.predict(np.stack(histories)), strict=True))
-            if ready
-            else {}
-        )
-        forecasts = []
-        for name in self._present:
-            if name in answers:
-                forecasts.append(self._by_model(name, answers[name]))
+        if self._moment is None:
+            return []
+        (paths,) = self._predict([self._moment])
+        return self._forecasts(self._moment, paths)
+
+    def replay(
+        self, observations: Iterable[tuple[float, Sequence[Skeleton]]]
+    ) -> list[list[Forecast] | InputError]:
+        """`observe` and `forecast` for each of many observations in turn.
+
+        The network is asked for all of them at once. What comes out is the same to the bit.
+
+        Returns
+        -------
+        list
+            Of each observation the forecasts, or the error that `observe` would have raised.
+        """
+        moments: list[Moment | InputError] = []
+        for stamp, skeletons in observations:
+            try:
+                moments.append(self._sightings.observe(stamp, skeletons))
+            except InputError as error:
+                moments.append(error)
+        paths = iter(self._predict([each for each in moments if isinstance(each, Moment)]))
+        forecasts: list[list[Forecast] | InputError] = []
+        for each in moments:
+            if isinstance(each, InputError):
+                forecasts.append(each)
             else:
-                forecasts.append(self._by_velocity(name, resampled[name].reason))
+                self._take(each)
+                forecasts.append(self._forecasts(each, next(paths)))
+        return forecasts
+
+    def _predict(self, moments: Sequence[Moment]) -> list[dict[str, Positions]]:
+        """Paths (H, J, 3) of everybody with a history, at each moment."""
+        paths: list[dict[str, Positions]] = [{} for _ in moments]
+        together: dict[int, list[tuple[dict[str, Positions], str, Positions]]] = {}
+        for number, moment in enumerate(moments):
+            # Together goes only what does not change the answer: see `Engine.each_alone`.
+            group = int(moment.whole) if self._engine.each_alone else number
+            for name, found in moment.present.items():
+                if found.history is not None:
+                    asked = paths[number], name, found.history
+                    together.setdefault(group, []).append(asked)
+        for group_asked in together.values():
+            histories = np.array([history for _, _, history in group_asked])
+            answers = self._engine.predict(histories)
+            for (into, name, _), path in zip(group_asked, answers, strict=True):
+                into[name] = path
+        return paths
+
+    def _forecasts(self, moment: Moment, paths: Mapping[str, Positions]) -> list[Forecast]:
+        forecasts = [
+            self._by_model(moment.stamp, name, paths[name])
+            if name in paths
+            else self._by_velocity(moment, name)
+            for name in moment.present
+        ]
         self.counts.forecasts += len(forecasts)
         return forecasts
 
-    def _resample(self) -> dict[str, Resampled]:
-        """Histories of everybody present on the model's grid."""
-        engine, config = self._engine, self._config
-        span = (engine.observed - 1) / engine.fps + 2 * max(config.gap, config.joint_gap)
-        resampled = {}
-        for name in self._present:
-            result = resample(
-                *self._histories[name].since(self._stamp - span),
-                engine.observed,
-                engine.fps,
-                gap=config.gap,
-                joint_gap=config.joint_gap,
-                kind=config.interpolation,
-            )
-            resampled[name] = self._checked(result)
-        return resampled
-
-    def _checked(self, result: Resampled) -> Resampled:
-        """Result, or why the network can't take it."""
-        if result.history is None or self._engine.unseen_joints or not result.unseen.any():
-            return result
-        joint = self._joints[int(np.argmax(result.unseen))]
-        return Resampled(None, result.unseen, f"joint unseen: {joint}")
-
-    def _by_model(self, name: str, positions: NDArray[np.float32]) -> Forecast:
+    def _by_model(self, stamp: float, name: str, positions: Positions) -> Forecast:
         engine = self._engine
         radius = self._fallback_radius if engine.radius is None else engine.radius
         if self._adaptive is not None:
             radius = self._adaptive.radius
             if name not in self._outstanding:
-                self._outstanding[name] = Outstanding(
-                    engine.horizon, len(self._joints), 1 / engine.fps
-                )
-            self._outstanding[name].add(self._stamp, positions, self._adaptive.factor)
+                self._outstanding[name] = Outstanding(engine.horizon, self._joints, 1 / engine.fps)
+            self._outstanding[name].add(stamp, positions, self._adaptive.factor)
         return Forecast(
             person_id=name,
             layout=engine.layout,
-            stamp=self._stamp,
+            stamp=stamp,
             step=1 / engine.fps,
             positions=positions,
             radius=radius,
@@ -267,18 +223,16 @@ class Forecaster:
             model=engine.name,
         )
 
-    def _by_velocity(self, name: str, reason: str) -> Forecast:
+    def _by_velocity(self, moment: Moment, name: str) -> Forecast:
+        reason = moment.present[name].reason
         self.counts.fallbacks[reason.partition(":")[0]] += 1
-        engine, history = self._engine, self._histories[name]
-        seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
-        recent = history.stamps >= self._stamp - max(_VELOCITY_WINDOW, self._config.joint_gap)
-        last, velocity = latest_motion(history.stamps[recent], history.positions[recent])
+        last, velocity = moment.motions[name]
         return Forecast(
             person_id=name,
-            layout=engine.layout,
-            stamp=self._stamp,
-            step=1 / engine.fps,
-            positions=last + seconds[:, None, None] * velocity,
+            layout=self._engine.layout,
+            stamp=moment.stamp,
+            step=1 / self._engine.fps,
+            positions=last + self._seconds[:, None, None] * velocity,
             radius=self._fallback_radius,
             coverage=0.0,
             model=f"constant_velocity ({reason})",

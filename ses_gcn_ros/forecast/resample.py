@@ -21,11 +21,14 @@ class Resampled:
         Joints that were unseen for too long to be interpolated.
     reason : str
         Why there is no history; empty if there is one.
+    whole : bool
+        Whether there is a history, of all joints.
     """
 
     history: NDArray[np.float32] | None
     unseen: NDArray[np.bool_]
     reason: str = ""
+    whole: bool = False
 
 
 def resample(
@@ -65,9 +68,9 @@ def resample(
     history, unseen = np.empty((frames, joints, 3), np.float32), np.empty(joints, np.bool_)
     observations = np.ascontiguousarray(stamps, np.float64), np.ascontiguousarray(positions)
     limits = fps, gap, joint_gap, kind == "cubic"
-    found, length = resample_person(*observations, *limits, history, unseen)
-    if found == FINE and not unseen.all():
-        return Resampled(history, unseen)
+    found, length, hidden = resample_person(*observations, *limits, history, unseen)
+    if found == FINE and hidden < joints:
+        return Resampled(history, unseen, whole=not hidden)
     if found == FINE:
         return Resampled(None, unseen, f"no joint seen throughout, limit {joint_gap:.2f} s")
     if found == TOO_SHORT:

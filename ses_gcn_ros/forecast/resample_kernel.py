@@ -69,7 +69,7 @@ def _slopes(stamps: Any, path: Any, slope: Any) -> None:
 
 
 @compiled(
-    types.Tuple((whole, real))(
+    types.Tuple((whole, real, whole))(
         *(array(1), array(3, single), real, real, real, types.boolean),
         *(single[:, :, ::1], types.boolean[::1]),
     )
@@ -92,20 +92,22 @@ def resample_person(
         FINE, TOO_SHORT or GAP; nothing is filled but in the first case.
     float
         How long the history is [s] where it is too short, or its longest gap.
+    int
+        How many joints are unseen.
     """
     frames, joints = history.shape[0], history.shape[1]
     count = len(stamps)
     last = stamps[count - 1]
     available = last - stamps[0]
     if count < 2 or available + _EDGE / fps < (frames - 1) / fps:
-        return TOO_SHORT, available
+        return TOO_SHORT, available, joints
     oldest = last - (frames - 1) / fps
     first = max(np.searchsorted(stamps, oldest, side="right") - 1, 0)
     longest = 0.0
     for m in range(first, count - 1):
         longest = max(longest, stamps[m + 1] - stamps[m])
     if longest > gap:
-        return GAP, longest
+        return GAP, longest, joints
 
     # Keep one observation more at the old end for the cubic's slope there.
     first = max(first - 1, 0)
@@ -122,6 +124,7 @@ def resample_person(
     path = np.empty((count, 3), np.float32)
     seen = np.empty(count, np.bool_)
     slope = np.empty((count, 3))
+    hidden = 0
     for j in range(joints):
         everywhere = True
         for m in range(count):
@@ -133,6 +136,7 @@ def resample_person(
         if not everywhere:
             unseen[j] = _longest_unseen(stamps, seen, start) > joint_gap
             if unseen[j]:
+                hidden += 1
                 history[:, j] = np.nan
                 continue
             _fill(stamps, path, seen)
@@ -154,4 +158,4 @@ def resample_person(
                     )
                 else:
                     history[t, j, k] = a + s * (b - a)
-    return FINE, longest
+    return FINE, longest, hidden

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from untrained import make_weights
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import ForecastConfig, Forecaster, build_engine
+from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster, build_engine
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
@@ -192,3 +194,48 @@ def test_bad_skeletons_are_refused_and_nothing_is_taken_in(engine, clip):
     with pytest.raises(InputError, match="stamp of the skeletons is nan"):
         forecaster.observe(float("nan"), [skeleton(clip[0])])
     assert forecaster.forecast()[0].stamp == 100.44
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), hidden=st.sampled_from([0.0, 0.005, 0.1]))
+def test_many_at_once_are_forecast_as_one_after_the_other(engine, clip, seed, hidden):
+    rng = np.random.default_rng(seed)
+    steps = rng.choice([0.0, 0.03, 0.04, 0.3, 1.5], 60, p=[0.02, 0.4, 0.5, 0.06, 0.02])
+    stamps = 100 + np.cumsum(steps)
+    if rng.random() < 0.5:
+        stamps[40:] -= 50  # the clock is set back
+    observations = []
+    for frame, stamp in enumerate(stamps):
+        people = []
+        for name in range(3):
+            positions = clip[(frame + 20 * name) % len(clip)] + np.float32([2 * name, 0, 0])
+            positions[rng.random(15) < hidden] = np.nan
+            if rng.random() < 0.95:
+                people.append(skeleton(positions, f"p{name}"))
+        observations.append((stamp, people))
+
+    def fresh() -> Forecaster:
+        return Forecaster(engine, CONFIG, AdaptiveRadius(engine.radius, engine.coverage, CONFIG))
+
+    single, at_once, wanted = fresh(), fresh(), []
+    for stamp, people in observations:
+        try:
+            single.observe(stamp, people)
+            wanted.append(single.forecast())
+            if rng.random() < 0.5:
+                single.learn()  # as a node does, to have it behind it
+        except InputError as error:
+            wanted.append(str(error))
+    found = [*at_once.replay(observations[:25]), *at_once.replay(observations[25:])]
+    for now, then in zip(found, wanted, strict=True):
+        if isinstance(then, str):
+            assert str(now) == then
+            continue
+        for one, other in zip(now, then, strict=True):
+            np.testing.assert_equal(vars(one), vars(other))
+    assert at_once.counts == single.counts
+
+
+def test_nothing_is_forecast_before_anything_is_seen(engine):
+    assert Forecaster(engine, CONFIG).forecast() == []
+    assert Forecaster(engine, CONFIG).replay([]) == []

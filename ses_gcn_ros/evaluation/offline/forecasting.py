@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.evaluation.offline.events import Event
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster
+
+_BLOCK = 32  # observations that are forecast at once, which gives the same in less time
+_LONGEST = 1000  # events of a block, where there are few people
 
 
 def with_forecasts(
@@ -24,23 +27,51 @@ def with_forecasts(
         adaptive = AdaptiveRadius(engine.radius, engine.coverage, config)
     forecaster = Forecaster(engine, config, adaptive)
     frame_id = ""
-    for event in events:
-        if event.kind == "forecasts":
-            continue
-        yield event
-        if event.kind != "people":
-            continue
-        observation = event.content
-        try:
-            if not observation.frame_id:
-                raise InputError("skeletons came without a frame_id; set it to a frame with z up")
-            if observation.frame_id != frame_id:
-                # Histories in another frame would look like a jump of everybody.
-                forecaster = Forecaster(engine, config, adaptive)
-                frame_id = observation.frame_id
-            forecaster.observe(observation.stamp, observation.people)
-        except InputError as error:
-            yield event._replace(kind="refused", content=("forecaster", str(error)))
-            continue
-        answer = (observation.stamp, frame_id, forecaster.forecast())
-        yield event._replace(kind="forecasts", content=answer)
+    for block in _blocks(events):
+        seen = [each.content for each in block if each.kind == "people" and each.content.frame_id]
+        if seen and seen[0].frame_id != frame_id:
+            # Histories in another frame would look like a jump of everybody.
+            forecaster = Forecaster(engine, config, adaptive)
+            frame_id = seen[0].frame_id
+        answers = iter(forecaster.replay((each.stamp, each.people) for each in seen))
+        for event in block:
+            yield event
+            if event.kind != "people":
+                continue
+            if event.content.frame_id:
+                answer = next(answers)
+            else:
+                answer = InputError(
+                    "skeletons came without a frame_id; set it to a frame with z up"
+                )
+            if isinstance(answer, InputError):
+                yield event._replace(kind="refused", content=("forecaster", str(answer)))
+            else:
+                content = event.content.stamp, frame_id, answer
+                yield event._replace(kind="forecasts", content=content)
+
+
+def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Events in blocks, each with people in one frame; an error comes behind what came before."""
+    block: list[Event] = []
+    observations, frame_id = 0, ""
+    broken: SesGcnError | None = None
+    try:
+        for event in events:
+            if event.kind == "forecasts":
+                continue
+            if event.kind == "people":
+                frame = event.content.frame_id or frame_id
+                if observations == _BLOCK or frame != frame_id:
+                    yield block
+                    block, observations = [], 0
+                observations, frame_id = observations + 1, frame
+            block.append(event)
+            if len(block) == _LONGEST:
+                yield block
+                block, observations = [], 0
+    except SesGcnError as error:
+        broken = error
+    yield block
+    if broken is not None:
+        raise broken

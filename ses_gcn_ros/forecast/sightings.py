@@ -1,0 +1,160 @@
+"""What was seen of everybody, as far as forecasts need it: nothing of it depends on forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.baselines import latest_motion
+from ses_gcn_ros.forecast.config import ForecastConfig
+from ses_gcn_ros.forecast.engine import Engine
+from ses_gcn_ros.forecast.history import History
+from ses_gcn_ros.forecast.resample import Resampled, resample
+from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
+
+_CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
+_VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
+
+Positions = NDArray[np.float32]
+Sighting = tuple[float, Positions]  # stamp [s], positions (J, 3) [m]
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Everybody at one observation.
+
+    Attributes
+    ----------
+    stamp, elapsed : float
+        Of the observation, and since the one before [s].
+    anew : bool
+        Whether the clock was set back, and everybody forgotten before this.
+    present : dict of str to Resampled
+        Histories of everybody seen on the model's grid, or why there is none.
+    motions : dict of str to (NDArray, NDArray)
+        Of everybody without a history: latest positions (J, 3) [m] and velocities [m/s].
+    pairs : list of (str, Sighting, Sighting)
+        Everybody seen twice in a row, the time before and now.
+    remembered : frozenset of str
+        Everybody who is not forgotten.
+    """
+
+    stamp: float
+    elapsed: float
+    anew: bool
+    present: dict[str, Resampled]
+    motions: dict[str, tuple[Positions, Positions]]
+    pairs: list[tuple[str, Sighting, Sighting]]
+    remembered: frozenset[str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all joints are there in all histories that are."""
+        return all(found.whole for found in self.present.values() if found.history is not None)
+
+
+class Sightings:
+    """Take in what is seen, and put it onto the grid of an engine.
+
+    Parameters
+    ----------
+    engine : Engine
+        Its layout, grid and needs count; it is not run.
+    config : ForecastConfig
+        Limits.
+    """
+
+    def __init__(self, engine: Engine, config: ForecastConfig) -> None:
+        self._engine, self._config = engine, config
+        self._joints = get_layout(engine.layout).joints
+        self._histories: dict[str, History] = {}
+        self._stamp = -np.inf
+
+    def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> Moment:
+        """Take in what was seen at one instant; see `Forecaster.observe`."""
+        check_skeletons(skeletons)
+        names = [skeleton.person_id for skeleton in skeletons]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"person '{twice}' is there twice in the skeletons of one instant")
+        if not np.isfinite(stamp):
+            raise InputError(f"the stamp of the skeletons is {stamp}")
+        anew = stamp <= self._stamp
+        if anew:
+            if self._stamp - stamp <= self._config.forget_after:
+                raise InputError(
+                    f"skeletons of {stamp:.3f} s came after those of {self._stamp:.3f} s; stamps "
+                    "must rise"
+                )
+            self._histories.clear()
+        elapsed, self._stamp = stamp - self._stamp, stamp
+        seen = self._converted(skeletons)
+        pairs = self._pairs(seen)
+        for name, positions in seen:
+            if name not in self._histories:
+                self._histories[name] = History(len(self._joints), _CAPACITY)
+            self._histories[name].append(stamp, positions)
+        oldest = stamp - self._config.forget_after
+        self._histories = {n: h for n, h in self._histories.items() if h.latest >= oldest}
+        present = {name: self._resampled(self._histories[name]) for name, _ in seen}
+        motions = {
+            name: self._motion(self._histories[name])
+            for name, found in present.items()
+            if found.history is None
+        }
+        remembered = frozenset(self._histories)
+        return Moment(stamp, elapsed, anew, present, motions, pairs, remembered)
+
+    def _pairs(self, seen: Sequence[tuple[str, Positions]]) -> list[tuple[str, Sighting, Sighting]]:
+        pairs: list[tuple[str, Sighting, Sighting]] = []
+        for name, positions in seen:
+            history = self._histories.get(name)
+            if history is not None and self._stamp - history.latest <= self._config.gap:
+                before = history.latest, history.positions[-1].copy()
+                pairs.append((name, before, (self._stamp, positions)))
+        return pairs
+
+    def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, Positions]]:
+        """Names and positions in the model's layout of everybody with a joint to show."""
+        converted = []
+        for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
+            group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
+            positions = np.array([skeleton.positions for skeleton in group], np.float32)
+            if layout != self._engine.layout:
+                confidence = np.array([skeleton.confidence for skeleton in group])
+                positions, _ = convert(positions, confidence, layout, self._engine.layout)
+            seen = np.isfinite(positions)
+            somebody = [True] * len(group)
+            if not seen.all():  # much cheaper to find out than for which joints
+                somebody = np.any(np.all(seen, axis=-1), axis=-1).tolist()
+            converted += [
+                (skeleton.person_id, person)
+                for skeleton, person, there in zip(group, positions, somebody, strict=True)
+                if there
+            ]
+        return converted
+
+    def _resampled(self, history: History) -> Resampled:
+        """History of somebody present on the model's grid, or why the network can't take it."""
+        engine, config = self._engine, self._config
+        span = (engine.observed - 1) / engine.fps + 2 * max(config.gap, config.joint_gap)
+        found = resample(
+            *history.since(self._stamp - span),
+            engine.observed,
+            engine.fps,
+            gap=config.gap,
+            joint_gap=config.joint_gap,
+            kind=config.interpolation,
+        )
+        if found.history is None or found.whole or engine.unseen_joints:
+            return found
+        joint = self._joints[int(np.argmax(found.unseen))]
+        return Resampled(None, found.unseen, f"joint unseen: {joint}")
+
+    def _motion(self, history: History) -> tuple[Positions, Positions]:
+        recent = history.stamps >= self._stamp - max(_VELOCITY_WINDOW, self._config.joint_gap)
+        return latest_motion(history.stamps[recent], history.positions[recent])
