@@ -30,6 +30,9 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
 }
 
 
+_PADDING = 4096  # bytes of zeros that may follow a JPEG
+
+
 def decode_image(
     data: bytes | bytearray | memoryview | NDArray[np.uint8],
     height: int,
@@ -102,8 +105,9 @@ def decode_compressed(data: bytes | bytearray | memoryview) -> NDArray[np.uint8]
         If the data are truncated or no picture.
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
-    # OpenCV fills up a truncated JPEG with grey and says nothing to the caller.
-    head, tail = bytes(buffer[:2]), bytes(buffer[-64:])
+    # OpenCV fills up a truncated JPEG with grey and says nothing to the caller. Some cameras fill
+    # up their buffers with zeros behind the end.
+    head, tail = bytes(buffer[:2]), bytes(buffer[-_PADDING:]).rstrip(b"\0")[-64:]
     if head == b"\xff\xd8" and b"\xff\xd9" not in tail:
         raise InputError(f"JPEG of {len(buffer)} bytes has no end marker; it is truncated")
     picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None

@@ -108,3 +108,13 @@ def test_a_truncated_picture_is_refused_wherever_it_is_cut(length):
     data = cv2.imencode(".jpg", RGB)[1].tobytes()
     with pytest.raises(InputError, match=r"truncated|can't be decoded"):
         decode_compressed(data[: min(length, len(data) - 2)])
+
+
+@pytest.mark.parametrize("padding", [1, 100, 4000])
+def test_zeros_behind_a_jpeg_are_no_fault_and_hide_none(padding):
+    data = cv2.imencode(".jpg", RGB)[1].tobytes()
+    np.testing.assert_array_equal(
+        decode_compressed(data + b"\0" * padding), decode_compressed(data)
+    )
+    with pytest.raises(InputError, match="truncated"):
+        decode_compressed(data[: len(data) // 2] + b"\0" * padding)
