@@ -15,7 +15,16 @@ from ses_gcn_ros.pose.camera import Camera
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 # One colour per person in turn, told apart by the colour-blind too (Okabe and Ito, 2008); RGB.
-_COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66))
+_COLOURS = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+)
+_OUTLINE = (0, 0, 0)
 
 
 def draw_skeletons(
@@ -59,9 +68,9 @@ def draw_skeletons(
         left, top = int(np.nanmin(pixels[:, 0])), int(np.nanmin(pixels[:, 1]))
         label = f"{person.person_id} {np.nanmedian(points[:, 2]):.1f} m"
         place = (max(0, left), max(12 * width, top - 6 * width))
-        cv2.putText(
-            picture, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, colour, width, cv2.LINE_AA
-        )
+        font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width
+        for shade, stroke in ((_OUTLINE, 3 * width), (colour, width)):  # to be read on any ground
+            cv2.putText(picture, label, place, font, size, shade, stroke, cv2.LINE_AA)
     return picture
 
 
