@@ -179,9 +179,18 @@ def test_what_is_missing_is_named_and_nothing_is_published(cell, shared_data: Pa
     assert cameras.skeletons == []
 
 
-@pytest.mark.parametrize("cameras", [["left"], ["left", "left"]])
-def test_fewer_than_two_cameras_are_refused(cell, cameras):
-    process = cell.start("fusion_node", cameras=cameras)
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"cameras": ["left"]}, "parameter 'cameras' names 1 of the pose nodes' namespaces"),
+        ({"cameras": ["left", "left"]}, "parameter 'cameras' names one twice: left, left"),
+        ({"cameras": NAMES, "calibration": "none.yaml"}, "none.yaml"),
+    ],
+)
+def test_what_cannot_be_fused_says_why(cell, parameters, sentence):
+    process = cell.start("fusion_node", **parameters)
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert "parameter 'cameras' names" in stderr.decode()
+    complaint = stderr.decode()
+    assert sentence in complaint
+    assert "Traceback" not in complaint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 from camera_hands import (  # noqa: E402
     PATIENCE,
     Camera,
+    calibration,
     depth_of,
     image_of,
     wait_for,
@@ -25,6 +27,7 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from ses_gcn_ros import msg  # noqa: E402
 from ses_gcn_ros.nodes import qos  # noqa: E402
+from ses_gcn_ros.nodes.conversions import to_seconds  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,43 @@ def test_bodies_and_joints_have_frames_and_landmarks_the_same_names(cell, model,
     assert [p.person_id for p in landmarks[-1].people] == [person.person_id]
     assert landmarks[-1].calibrated
     assert landmarks[-1].header.frame_id == "eye"
+
+
+def test_the_newest_image_wins_and_the_others_are_counted(cell, model, pictures):
+    camera = Camera(cell)
+    camera.start(model=model)
+    camera.show(image_of(pictures[0], 100.0))
+    for number in range(1, 40):  # far faster than they are worked on
+        camera.images.publish(image_of(pictures[0], 100.0 + number / 25))
+
+    def stamps() -> list[float]:
+        return [to_seconds(answer.header.stamp) for answer in camera.skeletons]
+
+    newest = pytest.approx(100.0 + 39 / 25)
+    wait_for(cell, lambda: stamps()[-1] == newest, "the newest image is answered")
+    answered = len(camera.skeletons)
+    assert answered < 40
+    assert all(b > a for a, b in pairwise(stamps()))
+    wait_for(cell, lambda: int(camera.last("dropped") or 0), "what was dropped is diagnosed")
+    assert 1 <= int(camera.last("dropped")) <= 40 - answered
+
+
+def test_a_camera_info_that_says_nothing_is_counted_and_not_taken(cell, model, pictures):
+    camera = Camera(cell)
+    camera.start(model=model, field_of_view=0.0)
+    nothing = calibration()  # as drivers send it of a camera that nobody has calibrated
+    nothing.k = [0.0] * 9
+
+    def counted() -> bool:
+        camera.infos.publish(nothing)
+        return bool(camera.last("problem camera_info"))
+
+    wait_for(cell, counted, "the calibration is refused")
+    camera.images.publish(image_of(pictures[0], 100.0))
+    camera.reported("problem InputError", "1")
+    assert camera.skeletons == []
+    camera.calibrate()
+    assert len(camera.show(image_of(pictures[1], 100.1)).skeletons) == 1
 
 
 @pytest.mark.skipif(importlib.util.find_spec("hri_msgs") is not None, reason="hri_msgs is there")
