@@ -24,7 +24,7 @@ _COLOURS = (
     (0, 114, 178),
     (213, 94, 0),
 )
-_OUTLINE = (0, 0, 0)
+_GROUND = (0, 0, 0)
 
 
 def draw_skeletons(
@@ -69,8 +69,10 @@ def draw_skeletons(
         label = f"{person.person_id} {np.nanmedian(points[:, 2]):.1f} m"
         place = (max(0, left), max(12 * width, top - 6 * width))
         font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width
-        for shade, stroke in ((_OUTLINE, 3 * width), (colour, width)):  # to be read on any ground
-            cv2.putText(picture, label, place, font, size, shade, stroke, cv2.LINE_AA)
+        (long, high), below = cv2.getTextSize(label, font, size, width)
+        corner, opposite = (place[0], place[1] + below), (place[0] + long, place[1] - high)
+        cv2.rectangle(picture, corner, opposite, _GROUND, cv2.FILLED)
+        cv2.putText(picture, label, place, font, size, colour, width, cv2.LINE_AA)
     return picture
 
 
