@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
+from ses_gcn_ros.forecast.kernels import kernel
 from ses_gcn_ros.npz import load_arrays
 
 RECENT = 60.0  # s that coverage and error are averaged over
@@ -55,10 +56,9 @@ class AdaptiveRadius:
     def __init__(
         self, radius: NDArray[np.float32], coverage: float, config: ForecastConfig
     ) -> None:
-        # numba takes half a second to import: only where something is to be learnt
-        from ses_gcn_ros.forecast.learning_kernel import learn, quantiles, starts_of
-
-        self._learn, self._quantiles, self._starts = learn, quantiles, starts_of(_EDGES)
+        loops = kernel("learning")
+        self._learn, self._quantiles = loops.learn, loops.quantiles
+        self._starts = loops.starts_of(_EDGES)
         self._base, self._target = np.ascontiguousarray(radius, np.float32), 1 - coverage
         self._config = config
         steps = len(radius)

@@ -16,6 +16,7 @@ from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
 from ses_gcn_ros.forecast.engines.cuda import CudaRunner
 from ses_gcn_ros.forecast.engines.eager import EagerRunner
 from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
+from ses_gcn_ros.forecast.kernels import compile_all
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.framing import frame, unframe
 
@@ -158,13 +159,14 @@ def load(
     Raises
     ------
     ModelError
-        If the weights are missing or damaged, or the engine or device is not there.
+        If the weights are missing or damaged, or the engine, the device or numba is not there.
     """
     if engine not in ENGINES:
         raise ModelError(f"there is no engine '{engine}'; choose one of {', '.join(ENGINES)}")
     if device not in DEVICES:
         raise ModelError(f"there is no device '{device}'; choose one of {', '.join(DEVICES)}")
     weights = read_weights(DEFAULT_WEIGHTS if path is None else path)
+    compile_all()
     return build_engine(weights, engine, device)
 
 

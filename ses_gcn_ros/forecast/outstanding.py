@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.forecast.kernels import kernel
+
 _CLOSEST = 0.5  # steps between forecasts that are kept
 
 
@@ -20,10 +22,7 @@ class Outstanding:
     """
 
     def __init__(self, horizon: int, joints: int, step: float) -> None:
-        # numba takes half a second to import: only where something is to be learnt
-        from ses_gcn_ros.forecast.learning_kernel import errors_between
-
-        self._errors_between = errors_between
+        self._errors_between = kernel("learning").errors_between
         capacity = int(np.ceil((horizon + 1) / _CLOSEST)) + 1
         self._step, self._next = step, 0
         self._stamps = np.full(capacity, -np.inf)

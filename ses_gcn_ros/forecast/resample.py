@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.forecast.kernels import kernel
+
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
@@ -62,18 +64,17 @@ def resample(
     kind : str
         'linear', or 'cubic' (Catmull-Rom).
     """
-    from ses_gcn_ros.forecast.resample_kernel import FINE, TOO_SHORT, resample_person
-
+    loops = kernel("resample")
     joints = positions.shape[1]
     history, unseen = np.empty((frames, joints, 3), np.float32), np.empty(joints, np.bool_)
     observations = np.ascontiguousarray(stamps, np.float64), np.ascontiguousarray(positions)
     limits = fps, gap, joint_gap, kind == "cubic"
-    found, length, hidden = resample_person(*observations, *limits, history, unseen)
-    if found == FINE and hidden < joints:
+    found, length, hidden = loops.resample_person(*observations, *limits, history, unseen)
+    if found == loops.FINE and hidden < joints:
         return Resampled(history, unseen, whole=not hidden)
-    if found == FINE:
+    if found == loops.FINE:
         return Resampled(None, unseen, f"no joint seen throughout, limit {joint_gap:.2f} s")
-    if found == TOO_SHORT:
+    if found == loops.TOO_SHORT:
         reason = f"history too short: {length:.1f} s of {(frames - 1) / fps:.1f} s"
     else:
         reason = f"gap too long: {length:.2f} s, limit {gap:.2f} s"
