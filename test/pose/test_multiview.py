@@ -18,6 +18,7 @@ from ses_gcn_ros.pose.multiview_config import FusionConfig
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_views
 from ses_gcn_ros.skeleton import check_skeleton
 
+SCENES = int(os.environ.get("SES_GCN_SCENES", "10"))
 CROSSINGS = int(os.environ.get("SES_GCN_CROSSINGS", "6"))
 
 
@@ -47,6 +48,25 @@ def test_three_cameras_find_99_percent_of_the_joints_within_25_mm(motion):
     assert found["mean_mm"] <= 25.0
     assert found["found_share"] >= 0.99
     assert found["scenes_with_one_identity"] == 8
+
+
+def test_whoever_has_been_in_two_pictures_is_known_from_then_on(motion):
+    """With SES_GCN_SCENES=60, pytest -s prints the shares that docs/pose.md names."""
+    rng = np.random.default_rng(0)
+    given, met = [], []
+    for _ in range(SCENES):
+        scene = draw_scene(motion, rng, 3)
+        fusion = MultiviewFusion(FusionConfig())
+        met.append(np.logical_or.accumulate(scene.in_picture()[:, :, 0].sum(0) >= 2))
+        for stamp, sightings in zip(scene.stamps.tolist(), scene.sightings(rng), strict=True):
+            people = fusion.fuse(stamp, sightings)
+            known = people[0].positions if people else np.full((15, 3), np.nan)
+            given.append(np.isfinite(known).all(-1))
+    before = np.concatenate(met)
+    shares = {"met": before.mean(), "given": np.stack(given)[before].mean()}
+    print(shares)
+    assert shares["given"] >= 0.99
+    assert shares["met"] >= 0.97
 
 
 def test_two_people_who_cross_keep_their_identities(motion):
