@@ -150,7 +150,23 @@ def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
     )
 
 
-def state_to_msg(assessment: Assessment, frame_id: str) -> SafetyState:
-    """Message of an assessment that was made in `frame_id`."""
-    header = Header(stamp=to_time(assessment.stamp), frame_id=frame_id)
-    return SafetyState(header=header, **assessment.fields())
+class StateWriter:
+    """A message of a safety state, filled anew each time; making one takes longer than filling it.
+
+    Parameters
+    ----------
+    frame_id : str
+        Frame that is assessed in.
+    """
+
+    def __init__(self, frame_id: str) -> None:
+        self._message = SafetyState(header=Header(frame_id=frame_id))
+
+    def fill(self, assessment: Assessment) -> SafetyState:
+        """Message of an assessment; good until the next one."""
+        message = self._message
+        stamp = message.header.stamp
+        stamp.sec, stamp.nanosec = divmod(round(assessment.stamp * 1e9), 10**9)
+        for name, value in assessment.fields().items():
+            setattr(message, name, value)
+        return message

@@ -42,6 +42,11 @@ class DirectExecutor(SingleThreadedExecutor):
         self._urgent: WaitSet
         self._patient: WaitSet
         self._next_look = self._next_collection = 0.0
+        self._closing: dict[Callable[[], None], None] = {}  # a set that keeps its order
+
+    def at_end_of_turn(self, callback: Callable[[], None]) -> None:
+        """Call back once what was ready in this turn is dealt with, however often this is asked."""
+        self._closing[callback] = None
 
     def wake(self) -> None:
         """Go on instead of waiting; nodes call this when entities were created or destroyed."""
@@ -68,6 +73,10 @@ class DirectExecutor(SingleThreadedExecutor):
         timeout = patience if timeout_sec is None else min(timeout_sec, patience)
         ready = self._urgent.wait(int(timeout * 1e9))
         self._do(ready)
+        while self._closing:
+            callback = next(iter(self._closing))
+            del self._closing[callback]
+            callback()
         # Fast DDS ends a wait for messages of a subscription also for an event of that.
         if not ready or time.monotonic() >= self._next_look:
             self._look()

@@ -19,7 +19,8 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.polling import Mailbox
-from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
+from ses_gcn_ros.transforms import TransformBuffer
+from ses_gcn_ros.transforms.repeated import Transforms
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ class Frames:
         for mailbox, static in ((self._static, True), (self._moving, False)):
             for data in mailbox.messages():
                 try:
-                    left_out = self._buffer.add(decode_transforms(data), static=static)
+                    left_out = self._buffer.add(Transforms(data), static=static)
                 except InputError as error:
                     left_out = [str(error)]
                 for sentence in left_out:

@@ -18,7 +18,6 @@ from rclpy.signals import SignalHandlerOptions
 from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
-from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.executor import DirectExecutor
 from ses_gcn_ros.nodes.parameters import declare, read
 
@@ -44,6 +43,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._config_type = config_type
         self._open: list[tuple[Callable[[Any], Any], Any]] = []
+        self._soon: dict[Callable[[], None], None] = {}  # a set that keeps its order
         self._bringing_up = False
         self.exit_code: int | None = None
         self.monitor = StreamMonitor()
@@ -78,7 +78,7 @@ class ManagedNode(LifecycleNode):
 
     def now(self) -> float:
         """ROS time in seconds."""
-        return to_seconds(self.get_clock().now().to_msg())
+        return float(self.get_clock().now().nanoseconds * 1e-9)
 
     def while_active(self, entity: Any) -> Any:
         """Close a subscription, publisher or timer when the node is deactivated."""
@@ -117,6 +117,19 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
             return False
         return True
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back once all messages that wait are dealt with, unless streams are closed first."""
+        self._soon[callback] = None
+        if isinstance(self.executor, DirectExecutor):
+            self.executor.at_end_of_turn(self._do_soon)
+        else:  # of somebody who runs our nodes among theirs
+            self._do_soon()
+
+    def _do_soon(self) -> None:
+        due, self._soon = self._soon, {}
+        for callback in due:
+            callback()
 
     def finish(self, code: int = 0) -> None:
         """End the process in an orderly way once the current callback returns."""
@@ -176,6 +189,7 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _close_streams(self) -> None:
+        self._soon.clear()
         while self._open:
             destroy, entity = self._open.pop()
             destroy(entity)

@@ -14,6 +14,7 @@ from rclpy.event_handler import (
     QoSSubscriptionMatchedInfo,
     SubscriptionEventCallbacks,
 )
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from ses_gcn_ros import msg
@@ -71,7 +72,9 @@ class SafetyInputs:
             source.connect(node.guarded(self.on_handed_forecasts))
         if watch.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
-            self._joint_states = Mailbox(node, JointState, config.joint_states, best_effort)
+            self._joint_states = Mailbox(
+                node, JointState, config.joint_states, best_effort, raw=True
+            )
             node.while_active(self._joint_states.subscription)
         if watch.joints and config.trajectory:
             kind = message_type(config.trajectory_type)
@@ -193,8 +196,8 @@ class SafetyInputs:
 
     def look_up_robot(self, now: float) -> None:
         """Hand the latest poses of robot, tools and zones, and its joints, to the monitor."""
-        for message in self._joint_states.messages() if self._joint_states else ():
-            self._node.attempt(self.on_joint_states, message)
+        for data in self._joint_states.latest() if self._joint_states else ():
+            self._node.attempt(self.on_joint_states, deserialize_message(data, JointState))
         try:
             self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now))
         except (RobotError, InputError) as error:

@@ -14,7 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource
-from ses_gcn_ros.nodes.conversions import state_to_msg, to_time
+from ses_gcn_ros.nodes.conversions import StateWriter, to_time
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.nodes.safety_drawing import SafetyDrawing
@@ -67,6 +67,7 @@ class SafetyNode(ManagedNode):
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
         self.clocks = ClockWatch(config, self.now(), time.monotonic())
+        self.writer, self.factor = StateWriter(config.world_frame), Float64()
         period = 1.0 / config.rate
         self.states = self.while_active(
             self.create_publisher(
@@ -87,8 +88,8 @@ class SafetyNode(ManagedNode):
         self.drawings = self.while_active(
             self.create_publisher(MarkerArray, "markers/safety", qos.STREAM)
         )
-        self.news = self.while_active(self.create_guard_condition(self.answer))
-        self.inputs = SafetyInputs(self, self.watch, self.news.trigger, self.forecast_source)
+        self.unanswered = False
+        self.inputs = SafetyInputs(self, self.watch, self.on_news, self.forecast_source)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.timer = self.while_active(self.create_timer(period, self.tick, clock=STEADY))
@@ -110,13 +111,20 @@ class SafetyNode(ManagedNode):
         self.get_logger().warning(f"enable {request.data}: {response.message}")
         return response
 
+    def on_news(self) -> None:
+        """Answer when all that has come is taken in, at once and once."""
+        self.unanswered = True
+        self.soon(self.answer)
+
     def answer(self) -> None:
-        """Assess what has come, at once and once, and a period later again if nothing else does."""
-        self.timer.reset()
-        self.tick()
+        """Answer, and a period later again if nothing else comes; not if the timer just did."""
+        if self.unanswered:
+            self.timer.reset()
+            self.tick()
 
     def tick(self) -> None:
         """Assess and publish; whatever goes wrong in here stops the robot."""
+        self.unanswered = False
         try:
             now = self.now()
             self.watch_clocks(now)
@@ -144,11 +152,12 @@ class SafetyNode(ManagedNode):
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
         self.publish_factor(assessment.speed_factor)
-        self.states.publish(state_to_msg(assessment, self.config.world_frame))
+        self.states.publish(self.writer.fill(assessment))
 
     def publish_factor(self, factor: float) -> None:
         """Publish the speed factor, to a controller of ros2_control too where asked for."""
-        self.factors.publish(Float64(data=factor))
+        self.factor.data = factor
+        self.factors.publish(self.factor)
         if self.controller is not None:
             self.controller_message.factor = factor
             self.controller.publish(self.controller_message)

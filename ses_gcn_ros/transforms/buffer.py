@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.transforms.edges import Edge, StampedTransform, StaticEdge
+from ses_gcn_ros.transforms.edges import Edge, Pose, StampedTransform, StaticEdge
 from ses_gcn_ros.transforms.tree import NoPathError, Paths, find_paths
 
 Array = NDArray[np.float64]
@@ -47,24 +47,38 @@ class TransformBuffer:
         """Take in transforms; gives a sentence for each that makes no sense and is left out."""
         left_out = []
         for item in transforms:
-            if item.parent[:1] == "/" or item.child[:1] == "/":
-                parent, child = item.parent.removeprefix("/"), item.child.removeprefix("/")
-                item = item._replace(parent=parent, child=child)
-            fault = _fault(item)
+            edge = self._edges.get(item.child)
+            if edge is None or edge.static != static or edge.latest.parent != item.parent:
+                fault = self._hang(item, static)
+            elif fault := _fault(item.pose):
+                pass
+            else:
+                edge.add(item)
             if fault:
                 left_out.append(f"transform of '{item.child}' in '{item.parent}' unusable: {fault}")
-                continue
-            edge = self._edges.get(item.child)
-            if edge is None or edge.static != static:
-                self._edges[item.child] = StaticEdge(item) if static else Edge(item)
-                self._paths.clear()
-            else:
-                parent = edge.latest.parent
-                edge.add(item)
-                if edge.latest.parent != parent:
-                    self._paths.clear()
-            self._news += 1
+        self._news += 1
         return left_out
+
+    def _hang(self, item: StampedTransform, static: bool) -> str:
+        """Take in a transform that changes the tree; gives what is wrong with it, or nothing."""
+        parent, child = item.parent.removeprefix("/"), item.child.removeprefix("/")
+        if not child or not parent:
+            return "a frame has no name"
+        if child == parent:
+            return "a frame can't be its own parent"
+        if fault := _fault(item.pose):
+            return fault
+        item = item._replace(parent=parent, child=child)
+        edge = self._edges.get(child)
+        if edge is None or edge.static != static:
+            self._edges[child] = StaticEdge(item) if static else Edge(item)
+            self._paths.clear()
+            return ""
+        before = edge.latest.parent
+        edge.add(item)
+        if edge.latest.parent != before:
+            self._paths.clear()
+        return ""
 
     def forget(self) -> None:
         """Forget frames that move, as after a jump of the clock."""
@@ -166,15 +180,11 @@ class TransformBuffer:
         return placed
 
 
-def _fault(item: StampedTransform) -> str:
-    """What is wrong with a transform; empty if nothing is."""
-    if not item.child or not item.parent:
-        return "a frame has no name"
-    if item.child == item.parent:
-        return "a frame can't be its own parent"
-    *shift, x, y, z, w = item.pose
-    if not math.isfinite(sum(shift)):
+def _fault(pose: Pose) -> str:
+    """What is wrong with a pose; empty if nothing is."""
+    x, y, z, i, j, k, w = pose
+    if not math.isfinite(x + y + z):
         return "its translation is not finite"
-    if not 0.0 < x * x + y * y + z * z + w * w < math.inf:
+    if not 0.0 < i * i + j * j + k * k + w * w < math.inf:
         return "its quaternion has no direction"
     return ""

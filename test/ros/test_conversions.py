@@ -18,11 +18,11 @@ from ses_gcn_ros.evaluation.bag_messages import state_message
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
+    StateWriter,
     forecasts_from_msg,
     forecasts_to_msg,
     skeletons_from_msg,
     skeletons_to_msg,
-    state_to_msg,
     to_seconds,
     to_time,
 )
@@ -112,14 +112,16 @@ def test_transforms_become_matrices(turn, shift):
 
 def test_a_state_names_every_term_behind_the_protective_distance():
     monitor = SeparationMonitor(SafetyConfig(), RobotModel.from_frames(("low", "high"), (0.07,)))
-    assert math.isnan(state_to_msg(monitor.assess(0.5), "world").human_term)
+    writer = StateWriter("world")
+    assert math.isnan(writer.fill(monitor.assess(0.5)).human_term)
     poses = np.tile(np.eye(4), (2, 1, 1))
     poses[1, 2, 3] = 1.0
     monitor.observe_robot(1.0, poses)
     person = Skeleton("7", "chico15", np.full((15, 3), 1.5, np.float32), np.ones(15, np.float32))
     monitor.observe_skeletons(1.0, [person])
     assessment = monitor.assess(1.0)
-    state = state_to_msg(assessment, "world")
+    state = writer.fill(assessment)
+    assert state.header.stamp == to_time(1.0)
     terms = ("human_term", "reaction_term", "stopping_term", "intrusion")
     terms += ("human_uncertainty", "robot_uncertainty")
     total = sum(getattr(state, term) for term in terms)
@@ -130,3 +132,7 @@ def test_a_state_names_every_term_behind_the_protective_distance():
     for name in SafetyState.get_fields_and_field_types():
         if name != "header":
             assert getattr(state, name) == pytest.approx(getattr(recorded, name), nan_ok=True), name
+    assert math.isnan(
+        writer.fill(SeparationMonitor(monitor.config, monitor.model).assess(2.0)).margin
+    )
+    assert state.person_id == state.human_limb == ""

@@ -127,6 +127,26 @@ def test_a_timer_that_a_message_resets_waits_for_its_period(node, executor):
     assert called == ["message", "timer"]
 
 
+def test_what_is_due_at_the_end_of_a_turn_is_done_once(node, executor):
+    called = []
+
+    def on_message(message: Float64) -> None:
+        called.append(message.data)
+        executor.at_end_of_turn(end)
+
+    def end() -> None:
+        called.append("end")
+
+    node.create_subscription(Float64, "values", on_message, 10)
+    publisher = node.create_publisher(Float64, "values", 10)
+    spin_until(executor, lambda: publisher.get_subscription_count())
+    for value in (1.0, 2.0, 3.0):
+        publisher.publish(Float64(data=value))
+    time.sleep(0.1)
+    spin_until(executor, lambda: called)
+    assert called == [1.0, 2.0, 3.0, "end"]
+
+
 def test_entities_made_in_a_callback_are_served(node, executor):
     heard = []
 

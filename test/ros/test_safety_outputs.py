@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from ses_gcn_ros.nodes.conversions import to_duration
@@ -26,7 +27,10 @@ class Sink:
 
 def test_a_controller_gets_the_same_factor_as_everybody():
     node = SimpleNamespace(
-        factors=Sink(), controller=Sink(), controller_message=SimpleNamespace(factor=None)
+        factors=Sink(),
+        factor=Float64(),
+        controller=Sink(),
+        controller_message=SimpleNamespace(factor=None),
     )
     for factor in (0.4, 0.0):
         SafetyNode.publish_factor(node, factor)
