@@ -53,9 +53,10 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     return Section(
         name="engines",
         title="Forecast, one core",
-        about="From history to positions in one thread, contenders taking turns. The reference "
-        "is the network as its authors wrote it, timed without any preparation of its input; the "
-        "error is against it in double precision.",
+        about="From history to positions in one thread, call after call, contenders taking turns "
+        "of 50 ms; the first calls of a turn don't count, because the others have emptied the "
+        "caches. The reference is the network as its authors wrote it, timed without any "
+        "preparation of its input; the error is against it in double precision.",
         columns=[
             Column("weights", "weights"),
             Column("people", "people"),

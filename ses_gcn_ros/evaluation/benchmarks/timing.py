@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.evaluation.benchmarks.section import Column, Value
 
-_BURST = 5  # calls in a row
+_TURN = 0.05  # s of calls in a row
+_FEWEST = 5  # of them, however long they take
+_WARM, _WARMING = 3, 0.005  # calls, or s, at the beginning of a turn that don't count
 
 COLUMNS = (
     Column("median", "median µs", 1e6),
@@ -26,7 +28,11 @@ COLUMNS = (
 def take_turns(
     calls: Mapping[str, Callable[[], object]], seconds: float
 ) -> dict[str, NDArray[np.float64]]:
-    """Durations of calls [s], in bursts by turns until the time is up, at least two bursts each."""
+    """Durations of calls [s], by turns until the time is up, at least two turns each.
+
+    A turn begins with calls that don't count: the others have emptied the processor's caches, and
+    who comes after a large one would seem slow now and then.
+    """
     durations: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
@@ -35,12 +41,24 @@ def take_turns(
         turn = 0
         while turn < 2 or time.perf_counter() < end:
             for name, call in calls.items():
-                for _ in range(_BURST):
+                _warm_up(call)
+                over = time.perf_counter() + _TURN
+                count = 0
+                while count < _FEWEST or time.perf_counter() < over:
                     start = time.perf_counter()
                     call()
                     durations[name].append(time.perf_counter() - start)
+                    count += 1
             turn += 1
     return {name: np.array(values) for name, values in durations.items()}
+
+
+def _warm_up(call: Callable[[], object]) -> None:
+    over = time.perf_counter() + _WARMING
+    for _ in range(_WARM):
+        call()
+        if time.perf_counter() > over:
+            return
 
 
 def compare(
