@@ -15,7 +15,7 @@ import torch
 from untrained import make_weights
 
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast import build_engine
+from ses_gcn_ros.forecast import build_engine, kernels, load
 from ses_gcn_ros.forecast.engines import compiled
 from ses_gcn_ros.models.config import ModelConfig
 
@@ -44,6 +44,14 @@ def test_auto_takes_the_next_and_says_why(weights, without_numba, monkeypatch, c
     with caplog.at_level(logging.WARNING):
         assert build_engine(weights).kind == "eager"
     assert "engine 'onnx' is not used: engine 'onnx' needs onnxruntime" in caplog.text
+
+
+def test_without_numba_nothing_can_be_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ses_gcn_ros.forecast.resample_kernel", None)
+    kernels.kernel.cache_clear()
+    with pytest.raises(ModelError, match="forecasting needs numba"):
+        load()
+    kernels.kernel.cache_clear()
 
 
 def test_an_engine_that_was_asked_for_is_never_replaced(weights, without_numba):
