@@ -123,3 +123,30 @@ def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
                 velocity[j, k] = slopes[half]
             else:
                 velocity[j, k] = 0.5 * (slopes[half - 1] + slopes[half])
+
+
+@compiled(types.Tuple((whole, boolean))(array(2), array(2), array(2, whole), real, real[::1]))
+def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: Any) -> Any:
+    """Number of joints seen (J, 3), and whether all are where they were `before` to the bit.
+
+    Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest`; NaN
+    are those that nobody has seen yet.
+    """
+    seen = 0
+    for j in range(len(positions)):
+        if math.isfinite(positions[j, 0] + positions[j, 1] + positions[j, 2]):
+            seen += 1
+    for e in range(len(edges)):
+        first, last = positions[edges[e, 0]], positions[edges[e, 1]]
+        x, y, z = last[0] - first[0], last[1] - first[1], last[2] - first[2]
+        length = min(math.sqrt(x * x + y * y + z * z), longest)
+        if length > lengths[e] or (math.isnan(lengths[e]) and not math.isnan(x + y + z)):
+            lengths[e] = length
+    if len(before) != len(positions):
+        return seen, False
+    for j in range(len(positions)):
+        for k in range(3):
+            now, then = positions[j, k], before[j, k]
+            if now != then and not (math.isnan(now) and math.isnan(then)):
+                return seen, False
+    return seen, True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.people import (
     LIMB_LENGTH,
     LimbCapsules,
@@ -24,6 +25,7 @@ from ses_gcn_ros.skeleton import Skeleton
 Array = NDArray[np.float64]
 
 VELOCITY_WINDOW = 0.17  # s of skeletons that a speed is taken from: 5 at 30 Hz
+_NOBODY = np.empty((0, 3))
 SAME_PERSON = 0.5  # m between a lost person's last place and that of a new one, both standing
 
 
@@ -36,6 +38,7 @@ class Track:
     first_seen: float  # s
     edge_lengths: Array  # (E,) longest seen so far [m]; NaN before the first
     history: deque[tuple[float, Array]] = field(default_factory=lambda: deque(maxlen=16))
+    whole: bool = True  # the last skeleton in the history shows every joint
     blind: bool = False  # the last skeleton showed no joint at all
     distance: float = np.inf  # m from the robot when last assessed
     same: float = 0.0  # s for which the joints have repeated to the bit, as no living person's do
@@ -50,27 +53,28 @@ class Track:
 
     def observe(self, stamp: float, positions: Array) -> None:
         """Take a skeleton (J, 3) in the world."""
-        seen = np.isfinite(positions).all(axis=1)
-        repeated = self.history and positions.tobytes() == self.history[-1][1].tobytes()
+        before = self.history[-1][1] if self.history else _NOBODY
+        edges = body(self.layout).edges
+        seen, repeated = kernel("people").look_at(
+            positions, before, edges, LIMB_LENGTH, self.edge_lengths
+        )
         self.same = self.same + stamp - self.last_seen if repeated else 0.0
-        self.blind = not seen.any()
+        self.blind = seen == 0
         if self.blind:
             return
+        self.whole = seen == len(positions)
         self.history.append((stamp, positions))
         while len(self.history) > 2 and stamp - self.history[0][0] > VELOCITY_WINDOW:
             self.history.popleft()
-        edges = body(self.layout).edges
-        lengths = np.linalg.norm(positions[edges[:, 0]] - positions[edges[:, 1]], axis=1)
-        self.edge_lengths = np.fmax(self.edge_lengths, np.minimum(lengths, LIMB_LENGTH))
 
     def velocities(self) -> Array:
         """Velocities (J, 3) of the joints [m/s], 0 where unknown."""
         stamps, positions = zip(*self.history, strict=True)
-        return joint_velocities(np.array(stamps), np.stack(positions))
+        return joint_velocities(np.array(stamps), np.array(positions))
 
     def paths(self) -> Array | None:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
-        if np.isfinite(self.history[-1][1]).all():
+        if self.whole:
             return None
         own = np.where(np.isnan(self.edge_lengths), LIMB_LENGTH, self.edge_lengths)
         return path_lengths(self.layout, own)
@@ -176,32 +180,33 @@ class PeopleTracks:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.history]
         config = self._config
         shapes = [body(track.layout) for track in tracks]
-        velocities = [track.velocities() for track in tracks]
-        starts = [v[shape.starts] for v, shape in zip(velocities, shapes, strict=True)]
-        ends = [v[shape.ends] for v, shape in zip(velocities, shapes, strict=True)]
-        arms = np.concatenate([shape.arms for shape in shapes] or [np.empty(0, bool)])
+        past = np.cumsum([0, *(len(shape.names) for shape in shapes)])
+        start_velocity, end_velocity = np.empty((2, past[-1], 3))
+        parts, arms = [], np.empty(past[-1], bool)
+        person = np.empty(past[-1], np.int64)
+        for number, (track, shape) in enumerate(zip(tracks, shapes, strict=True)):
+            own = slice(past[number], past[number + 1])
+            velocity = track.velocities()
+            start_velocity[own], end_velocity[own] = velocity[shape.starts], velocity[shape.ends]
+            arms[own], person[own] = shape.arms, number
+            parts.append(
+                limb_capsules(
+                    track.history[-1][1],
+                    track.layout,
+                    scale=config.body_scale,
+                    hand_reach=config.hand_reach,
+                    paths=track.paths(),
+                )
+            )
         return People(
-            limbs=join(self._capsules(tracks)),
-            start_velocity=np.concatenate(starts or [np.empty((0, 3))]),
-            end_velocity=np.concatenate(ends or [np.empty((0, 3))]),
+            limbs=join(parts),
+            start_velocity=start_velocity,
+            end_velocity=end_velocity,
             floor=np.where(arms, config.arm_speed, config.human_speed),
-            person=np.repeat(np.arange(len(tracks)), [len(shape.names) for shape in shapes]),
+            person=person,
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),
         )
-
-    def _capsules(self, tracks: Sequence[Track]) -> list[LimbCapsules]:
-        config = self._config
-        return [
-            limb_capsules(
-                track.history[-1][1],
-                track.layout,
-                scale=config.body_scale,
-                hand_reach=config.hand_reach,
-                paths=track.paths(),
-            )
-            for track in tracks
-        ]
 
     def _recognise(self, stamp: float) -> None:
         """Drop the lost who stand there again under another identity."""
@@ -216,6 +221,8 @@ def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
     """Lay the limbs of several people one after the other, along the axis of limbs."""
     if not parts:
         return LimbCapsules(np.empty((0, 3)), np.empty((0, 3)), np.empty(0), ())
+    if len(parts) == 1:
+        return parts[0]
     return LimbCapsules(
         start=np.concatenate([part.start for part in parts], axis=-2),
         end=np.concatenate([part.end for part in parts], axis=-2),
