@@ -188,7 +188,9 @@ def meet(
     step = int(touching[0])
     n = int(nearest_limb[step])
     met = capsule_distances(
-        *(part[steps][step, n] for part in (limbs.start, limbs.end, limbs.radius)),
+        limbs.start[steps][step, n],
+        limbs.end[steps][step, n],
+        limbs.radius[steps][step, n],
         *(start[step], end[step], model.radius),
     )
     m = int(met.distance.argmin())
