@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -16,7 +16,7 @@ from ses_gcn_ros.msg import Forecast as ForecastMsg
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.safety import Assessment
-from ses_gcn_ros.skeleton import Skeleton, check_skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
 
 
 def to_seconds(stamp: Time | Duration) -> float:
@@ -53,11 +53,23 @@ def skeletons_from_msg(message: SkeletonArray) -> list[Skeleton]:
         the same id.
     """
     people = [_skeleton_from_msg(entry) for entry in message.skeletons]
+    check_people(people)
+    return people
+
+
+def check_people(people: Sequence[Skeleton]) -> None:
+    """Check the people of a message.
+
+    Raises
+    ------
+    InputError
+        As `check_skeletons`, and for two people of the same id.
+    """
+    check_skeletons(people)
     ids = [person.person_id for person in people]
     if len(set(ids)) != len(ids):
         twice = next(person_id for person_id in ids if ids.count(person_id) > 1)
         raise InputError(f"person_id '{twice}' appears twice in one message; ids must be unique")
-    return people
 
 
 def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
@@ -68,14 +80,12 @@ def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
             f"{len(entry.confidence)} confidences; layout '{entry.layout}' has {joints} joints "
             f"and takes {3 * joints} and {joints}"
         )
-    skeleton = Skeleton(
+    return Skeleton(
         person_id=entry.person_id,
         layout=entry.layout,
         positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(joints, 3),
         confidence=np.frombuffer(entry.confidence, dtype=np.float32),
     )
-    check_skeleton(skeleton)
-    return skeleton
 
 
 def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> SkeletonArray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros.errors import InputError
@@ -15,9 +16,10 @@ from ses_gcn_ros.forecast.keeper import RadiusKeeper
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
+from ses_gcn_ros.nodes.wire import read_skeletons
 from ses_gcn_ros.resources import state_folder
 
 
@@ -68,7 +70,7 @@ class ForecasterNode(ManagedNode):
         )
         self.while_active(
             self.create_subscription(
-                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
+                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile, raw=True
             )
         )
 
@@ -78,9 +80,10 @@ class ForecasterNode(ManagedNode):
             self.keeper.close()
         self.engine = self.forecaster = self.adaptive = None
 
-    def on_skeletons(self, message: SkeletonArray) -> None:
-        """Forecast from one more observation of everybody."""
-        frame_id = message.header.frame_id
+    def on_skeletons(self, data: bytes) -> None:
+        """Forecast from one more observation of everybody, a serialised SkeletonArray."""
+        heard = read_skeletons(data)
+        frame_id, people, stamp = heard.frame_id, heard.items, heard.stamp
         if not frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
         assert self.engine is not None  # listening begins after configuring
@@ -88,20 +91,19 @@ class ForecasterNode(ManagedNode):
             # Histories in another frame would look like a jump of everybody.
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive)
             self.frame_id = frame_id
-        people = skeletons_from_msg(message)
-        stamp = to_seconds(message.header.stamp)
         self.forecaster.observe(stamp, people)
         forecasts = self.forecaster.forecast()
         self.source.hand_over(frame_id, stamp, forecasts)
         if not self.source.connected or self.forecasts.get_subscription_count():
-            self.forecasts.publish(forecasts_to_msg(message.header.stamp, frame_id, forecasts))
+            self.forecasts.publish(forecasts_to_msg(heard.time, frame_id, forecasts))
         drawings = (
             lambda: skeleton_markers(people),
             lambda: forecast_markers(forecasts),
         )
         for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
             if publisher.get_subscription_count():
-                publisher.publish(board.show(message.header, draw()))
+                header = Header(stamp=heard.time, frame_id=frame_id)
+                publisher.publish(board.show(header, draw()))
         self.forecaster.learn()
         if self.adaptive is not None:
             self.keeper.keep()

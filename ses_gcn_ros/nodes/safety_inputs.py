@@ -14,18 +14,18 @@ from rclpy.event_handler import (
     QoSSubscriptionMatchedInfo,
     SubscriptionEventCallbacks,
 )
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource, HandedForecasts
-from ses_gcn_ros.nodes.conversions import forecasts_from_msg, skeletons_from_msg, to_seconds
+from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.frames import Frames
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.nodes.polling import Mailbox
+from ses_gcn_ros.nodes.wire import read_forecasts, read_joints, read_skeletons
 from ses_gcn_ros.safety import SafetyConfig, SeparationMonitor
 
 
@@ -106,6 +106,7 @@ class SafetyInputs:
                 self._node.guarded(handle),
                 profile,
                 event_callbacks=self._events(source),
+                raw=True,
             )
         )
         self._heard[source] = subscription.get_publisher_count
@@ -144,25 +145,24 @@ class SafetyInputs:
             incompatible_qos=on_incompatible,
         )
 
-    def on_skeletons(self, message: msg.SkeletonArray) -> None:
-        """Take everybody to the world frame and into the monitor."""
-        stamp = to_seconds(message.header.stamp)
+    def on_skeletons(self, data: bytes) -> None:
+        """Take everybody of a serialised SkeletonArray to the world frame and into the monitor."""
         try:
-            people = self._to_world(message.header.frame_id, skeletons_from_msg(message), stamp)
+            heard = read_skeletons(data)
+            people = self._to_world(heard.frame_id, heard.items, heard.stamp)
         except InputError as error:
             self._watch.fault("skeletons", f"skeletons unusable: {error}")
             raise
-        self._watch.observe_skeletons(stamp, people, self._node.now())
+        self._watch.observe_skeletons(heard.stamp, people, self._node.now())
 
-    def on_forecasts(self, message: msg.ForecastArray) -> None:
-        """Take the forecasts to the world frame and into the monitor."""
+    def on_forecasts(self, data: bytes) -> None:
+        """Take the forecasts of a serialised ForecastArray to the monitor."""
         try:
-            forecasts = forecasts_from_msg(message)
+            heard = read_forecasts(data)
         except InputError as error:
             self._watch.fault("forecasts", f"forecasts unusable: {error}")
             raise
-        stamp = to_seconds(message.header.stamp)
-        self.on_handed_forecasts(HandedForecasts(message.header.frame_id, stamp, forecasts))
+        self.on_handed_forecasts(HandedForecasts(heard.frame_id, heard.stamp, heard.items))
 
     def on_handed_forecasts(self, handed: HandedForecasts) -> None:
         """Take forecasts that are no message, or none any more."""
@@ -175,11 +175,11 @@ class SafetyInputs:
         self._watch.observe_forecasts(stamp, forecasts, self._node.now())
         self._then()
 
-    def on_joint_states(self, message: JointState) -> None:
-        """Take the joints into the prediction of the robot."""
+    def on_joint_states(self, data: bytes) -> None:
+        """Take the joints of a serialised JointState into the prediction of the robot."""
         assert self._watch.joints is not None
-        stamp = to_seconds(message.header.stamp)
-        self._watch.joints.observe(stamp, message.name, message.position, message.velocity)
+        joints = read_joints(data)
+        self._watch.joints.observe(joints.stamp, joints.names, joints.positions, joints.velocities)
 
     def on_trajectory(self, message: Any) -> None:
         """Take what a planner said, from a JointTrajectory or MoveIt's DisplayTrajectory."""
@@ -197,7 +197,7 @@ class SafetyInputs:
     def look_up_robot(self, now: float) -> None:
         """Hand the latest poses of robot, tools and zones, and its joints, to the monitor."""
         for data in self._joint_states.latest() if self._joint_states else ():
-            self._node.attempt(self.on_joint_states, deserialize_message(data, JointState))
+            self._node.attempt(self.on_joint_states, data)
         try:
             self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now))
         except (RobotError, InputError) as error:

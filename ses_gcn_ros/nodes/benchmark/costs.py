@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 
 from ses_gcn_ros.forecast import ForecastConfig, Forecaster, load
 from ses_gcn_ros.msg import SkeletonArray
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg
+from ses_gcn_ros.nodes.wire import read_skeletons
 
 FRAMES, WARM_UP = 200, 60
 
@@ -23,14 +24,13 @@ def costs(messages: list[SkeletonArray], period: float) -> dict[str, float]:
     spent: dict[str, list[float]] = {"conversion": [], "inference": []}
     for number in range(FRAMES):
         serialised = serialize_message(messages[number % len(messages)])
-        message, first = _timed(deserialize_message, serialised, SkeletonArray)
-        people, second = _timed(skeletons_from_msg, message)
-        _, third = _timed(forecaster.observe, number * period, people)
-        forecasts, fourth = _timed(forecaster.forecast)
-        answer, fifth = _timed(forecasts_to_msg, message.header.stamp, "world", forecasts)
-        _, sixth = _timed(serialize_message, answer)
-        spent["conversion"].append(first + second + fifth + sixth)
-        spent["inference"].append(third + fourth)
+        heard, first = _timed(read_skeletons, serialised)
+        _, second = _timed(forecaster.observe, number * period, heard.items)
+        forecasts, third = _timed(forecaster.forecast)
+        answer, fourth = _timed(forecasts_to_msg, heard.time, "world", forecasts)
+        _, fifth = _timed(serialize_message, answer)
+        spent["conversion"].append(first + fourth + fifth)
+        spent["inference"].append(second + third)
     return {name: float(np.median(values[WARM_UP:])) for name, values in spent.items()}
 
 
