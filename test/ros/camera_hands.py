@@ -76,10 +76,13 @@ class Camera:
 
     def show(self, message) -> msg.SkeletonArray:
         """The answer to an image."""
-        before = len(self.skeletons)
+        stamp = message.header.stamp
         self.images.publish(message)
-        wait_for(self.cell, lambda: len(self.skeletons) > before, "an answer to an image")
-        return self.skeletons[-1]
+        return wait_for(
+            self.cell,
+            lambda: next((s for s in reversed(self.skeletons) if s.header.stamp == stamp), None),
+            "an image is answered",
+        )
 
     def calibrate(self, width: int = 640, height: int = 360) -> None:
         """Send camera_info, again and again as cameras do, until it has been taken."""
