@@ -1,45 +1,74 @@
-"""Distances of every limb to every link, compiled with numba; `capsules` has the formula."""
+"""Distances of every limb to every link, compiled with numba; `capsules` has the formula.
+
+Links are copied to one row per coordinate, answers go to rows first, and the inner loop over rows
+has no branches, so that the compiler turns it into vector instructions.
+"""
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
-from numpy.typing import NDArray
+from numba import types
 
-Array = NDArray[np.float64]
-Kernel = Callable[..., tuple[Array, Array, Array]]
+from ses_gcn_ros.compiling import array, compiled, real, whole
+from ses_gcn_ros.safety.capsules import PARALLEL, TINY
 
-PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
-TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
+LEAST_GROWTH = 1e-6  # m
+REORDERED = {"nsz", "arcp", "contract", "reassoc"}
+
+# rows of the links: where they start and lead, the square of their length and its inverse, and
+# their radius; then rows that are answered in: distance from the limb's axis, and both fractions
+_START, _ALONG, _SQUARE, _INVERSE, _RADIUS, _GAP, _ON_LIMB, _ON_LINK = 0, 3, 6, 7, 8, 9, 10, 11
+_ROWS = 12
+
+inline = numba.njit(error_model="numpy", fastmath=REORDERED)
 
 
-@functools.cache
-def compile_pairs() -> Kernel:
-    """Compile the kernel on first use: importing numba takes half a second.
+@inline
+def _lay_out(start: Any, end: Any, radius: Any, row: Any) -> None:
+    """Copy links (M, 3) to rows."""
+    for m in range(len(start)):
+        for k in range(3):
+            row[_START + k, m] = start[m, k]
+            row[_ALONG + k, m] = end[m, k] - start[m, k]
+        row[_SQUARE, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
+        row[_INVERSE, m] = 1.0 / (row[_SQUARE, m] + TINY)
+        row[_RADIUS, m] = radius[m]
 
-    As a generalised ufunc it broadcasts all other axes itself and takes arrays of any strides,
-    also those that may not be written, with this one compilation.
-    """
-    import numba
 
-    rows, radii = numba.float64[:, :], numba.float64[:]
-    compiled: Any = functools.partial(
-        numba.guvectorize,
-        [numba.void(rows, rows, radii, rows, rows, radii, rows, rows, rows)],
-        "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)",
-        nopython=True,
-        fastmath={"nsz", "arcp", "contract", "reassoc"},
-    )
-    try:
-        kernel = compiled(cache=True)(_pairs)
-    except RuntimeError:  # neither the package's nor the user's cache folder can be written
-        kernel = compiled()(_pairs)
-    pairs: Kernel = kernel
-    return pairs
+@inline
+def _answer(start: Any, end: Any, row: Any) -> None:
+    """Answer of all links to one limb's axis (3,)."""
+    px, py, pz = start[0], start[1], start[2]
+    ux, uy, uz = end[0] - px, end[1] - py, end[2] - pz
+    aa = ux * ux + uy * uy + uz * uz
+    inverse_aa = 1.0 / (aa + TINY)
+    for m in range(row.shape[1]):
+        vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[_SQUARE, m]
+        rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
+        bb = ux * vx + uy * vy + uz * vz
+        cc = ux * rx + uy * ry + uz * rz
+        ff = vx * rx + vy * ry + vz * rz
+        area = aa * ee
+        sine = area - bb * bb
+        sine = sine if sine > PARALLEL * area else math.inf
+        # cut off at 0 before the division and at 1 after it: two instructions instead of seven
+        over = bb * ff - cc * ee
+        s = (over if over > 0.0 else 0.0) / sine
+        s = s if s < 1.0 else 1.0
+        over = bb * s + ff
+        t = (over if over > 0.0 else 0.0) * row[_INVERSE, m]
+        t = t if t < 1.0 else 1.0
+        over = bb * t - cc
+        s = (over if over > 0.0 else 0.0) * inverse_aa
+        s = s if s < 1.0 else 1.0
+        x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
+        row[_GAP, m] = math.sqrt(x * x + y * y + z * z) - row[_RADIUS, m]
+        row[_ON_LIMB, m] = s
+        row[_ON_LINK, m] = t
 
 
 def _pairs(
@@ -53,50 +82,78 @@ def _pairs(
     a_fraction: Any,
     b_fraction: Any,
 ) -> None:
-    """Fill (limbs, links) from (limbs, 3) and (links, 3); for numba.
-
-    Links are copied to one row per coordinate, answers go to rows first, and the inner loop over
-    rows has no branches, so that the compiler turns it into vector instructions.
-    """
+    """Fill (limbs, links) from (limbs, 3) and (links, 3)."""
     limbs, links = distance.shape
-    row = np.empty((12, links))
-    for m in range(links):
-        for k in range(3):
-            row[k, m] = b_start[m, k]
-            row[3 + k, m] = b_end[m, k] - b_start[m, k]
-        row[6, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
-        row[7, m] = 1.0 / (row[6, m] + TINY)
-        row[8, m] = b_radius[m]
+    row = np.empty((_ROWS, links))
+    _lay_out(b_start, b_end, b_radius, row)
     for n in range(limbs):
-        px, py, pz = a_start[n, 0], a_start[n, 1], a_start[n, 2]
-        ux, uy, uz = a_end[n, 0] - px, a_end[n, 1] - py, a_end[n, 2] - pz
-        aa = ux * ux + uy * uy + uz * uz
-        inverse_aa = 1.0 / (aa + TINY)
-        radius = a_radius[n]
+        _answer(a_start[n], a_end[n], row)
         for m in range(links):
-            vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[6, m]
-            rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
-            bb = ux * vx + uy * vy + uz * vz
-            cc = ux * rx + uy * ry + uz * rz
-            ff = vx * rx + vy * ry + vz * rz
-            area = aa * ee
-            sine = area - bb * bb
-            sine = sine if sine > PARALLEL * area else math.inf
-            # cut off at 0 before the division and at 1 after it: two instructions instead of seven
-            over = bb * ff - cc * ee
-            s = (over if over > 0.0 else 0.0) / sine
-            s = s if s < 1.0 else 1.0
-            over = bb * s + ff
-            t = (over if over > 0.0 else 0.0) * row[7, m]
-            t = t if t < 1.0 else 1.0
-            over = bb * t - cc
-            s = (over if over > 0.0 else 0.0) * inverse_aa
-            s = s if s < 1.0 else 1.0
-            x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
-            row[9, m] = math.sqrt(x * x + y * y + z * z) - radius - row[8, m]
-            row[10, m] = s
-            row[11, m] = t
-        for m in range(links):
-            distance[n, m] = row[9, m]
-            a_fraction[n, m] = row[10, m]
-            b_fraction[n, m] = row[11, m]
+            distance[n, m] = row[_GAP, m] - a_radius[n]
+            a_fraction[n, m] = row[_ON_LIMB, m]
+            b_fraction[n, m] = row[_ON_LINK, m]
+
+
+def _compile_pairs() -> Any:
+    """As a generalised ufunc it broadcasts all other axes and takes arrays of any strides."""
+    points, values = real[:, :], real[:]
+    signature = types.void(points, points, values, points, points, values, *[points] * 3)
+    options = {"nopython": True, "fastmath": REORDERED}
+    axes = "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)"
+    try:
+        return numba.guvectorize([signature], axes, cache=True, **options)(_pairs)
+    except RuntimeError:  # neither the package's nor the user's cache folder can be written
+        return numba.guvectorize([signature], axes, **options)(_pairs)
+
+
+pairs = _compile_pairs()
+
+_LIMBS = types.Tuple((array(3), array(3), array(2)))
+_LINKS = types.Tuple((array(3), array(3), array(1)))
+
+
+@compiled(real(_LIMBS, _LINKS, array(2), array(1), real[::1], whole[::1]))
+def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, limb: Any) -> float:
+    """Fill the least distance at each step; return the least length of an error that would do.
+
+    Parameters
+    ----------
+    limbs : tuple
+        Ends (H, N, 3) and radii (H, N).
+    links : tuple
+        Ends (H, M, 3) and radii (M,).
+    growth : ndarray, shape (H, N)
+        Part of each limb's radius that stands for uncertainty [m].
+    quantile : ndarray, shape (N,)
+        That part in standard deviations.
+    nearest : ndarray, shape (H,)
+        Filled with the least distance of each step [m]; inf where no limb is known.
+    limb : ndarray of int, shape (H,)
+        Filled with the limb that it is the distance of.
+
+    Returns
+    -------
+    float
+        Least number of standard deviations, over all steps and pairs, that use up the growth and
+        the distance beyond it.
+    """
+    start, end, radius = limbs
+    link_start, link_end, link_radius = links
+    row = np.empty((_ROWS, link_start.shape[1]))
+    least = math.inf
+    for h in range(len(nearest)):
+        _lay_out(link_start[h], link_end[h], link_radius, row)
+        nearest[h], limb[h] = math.inf, 0
+        for n in range(start.shape[1]):
+            _answer(start[h, n], end[h, n], row)
+            gap = math.inf
+            for m in range(row.shape[1]):
+                # false for NaN: nobody placed the limb
+                gap = row[_GAP, m] if row[_GAP, m] < gap else gap
+            distance = gap - radius[h, n]
+            if distance < nearest[h]:
+                nearest[h], limb[h] = distance, n
+            length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
+            length = quantile[n] * (length if length > 0.0 else 0.0)
+            least = length if length < least else least
+    return least

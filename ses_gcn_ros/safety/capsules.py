@@ -18,9 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.safety.capsule_kernel import PARALLEL, TINY, Kernel, compile_pairs
+from ses_gcn_ros.safety.kernels import kernel
 
 Array = NDArray[np.float64]
+
+PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
+TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +163,7 @@ def _backend(name: str) -> Solver:
         raise ConfigError("backend 'numba' needs the numba package; install it or take 'numpy'")
     if name == "numpy" or not installed:
         return _solve_numpy
-    return functools.partial(_solve_compiled, compile_pairs())
+    return _solve_compiled
 
 
 def _lead(capsules: Capsules) -> tuple[int, ...]:
@@ -217,8 +220,9 @@ def _unit(x: Array) -> Array:
     return np.minimum(np.maximum(x, 0.0), 1.0)
 
 
-def _solve_compiled(kernel: Kernel, a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
+def _solve_compiled(a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
     """Hand the pairs over as (limbs) × (links), the form that the kernel is fast in."""
+    solve = kernel("capsule").pairs
     a_lead, b_lead = _lead(a), _lead(b)
     crossed = max(len(a_lead), len(b_lead)) >= 2 and a_lead[-1:] in ((), (1,))
     with np.errstate(all="ignore"):  # unknown positions give unknown distances
@@ -227,10 +231,11 @@ def _solve_compiled(kernel: Kernel, a: Capsules, b: Capsules) -> tuple[Array, Ar
             b = _spread(b, (1, *(b_lead[-1:] or (1,))))
             limbs = a[0][..., 0, :], a[1][..., 0, :], a[2][..., 0]
             links = b[0][..., 0, :, :], b[1][..., 0, :, :], b[2][..., 0, :]
-            return kernel(*limbs, *links)
+            answer: tuple[Array, Array, Array] = solve(*limbs, *links)
+            return answer
         limbs = a[0][..., None, :], a[1][..., None, :], a[2][..., None]
         links = b[0][..., None, :], b[1][..., None, :], b[2][..., None]
-        distance, s, t = kernel(*limbs, *links)
+        distance, s, t = solve(*limbs, *links)
     return distance[..., 0, 0], s[..., 0, 0], t[..., 0, 0]
 
 

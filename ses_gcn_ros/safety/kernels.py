@@ -6,9 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-from ses_gcn_ros.safety.capsule_kernel import compile_pairs
-
-NAMES = ("motion", "people", "prediction", "reactive")
+NAMES = ("capsule", "motion", "people", "reactive")
 
 
 @cache
@@ -21,4 +19,3 @@ def compile_all() -> None:
     """Compile now what would otherwise make the first answers late."""
     for name in NAMES:
         kernel(name)
-    compile_pairs()

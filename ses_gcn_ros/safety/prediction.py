@@ -176,7 +176,7 @@ def meet(
     start, end = robot.carried(times - robot.stamp)
     limbs = group.limbs
     nearest, nearest_limb = np.empty(len(times)), np.empty(len(times), np.int64)
-    least = kernel("prediction").foresee(
+    least = kernel("capsule").foresee(
         (limbs.start[steps], limbs.end[steps], limbs.radius[steps]),
         (start, end, model.radius),
         *(group.growth[steps], group.quantile, nearest, nearest_limb),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.safety import capsule_distances, capsules
+from ses_gcn_ros.safety import capsule_distances
+from ses_gcn_ros.safety.kernels import kernel
 
 BACKENDS = ["numba", "numpy"]
 
@@ -199,5 +200,4 @@ def test_the_kernel_is_compiled_once_whether_arrays_may_be_written_or_not():
     frozen.setflags(write=False)
     capsule_distances(points, frozen, 0.1, frozen, points, 0.1, backend="numba")
     capsule_distances(frozen, points, 0.1, points, frozen, 0.1, backend="numba")
-    (kernel,) = capsules._backend("numba").args
-    assert len(kernel.types) == 1, "a second one costs seconds when the first person comes"
+    assert len(kernel("capsule").pairs.types) == 1, "a second one costs seconds when the first person comes"

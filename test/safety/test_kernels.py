@@ -154,7 +154,7 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     link_radius = rng.uniform(0.02, 0.2, LINKS)
     quantile = rng.uniform(0.5, 3.0, LIMBS)
     nearest, limb = np.empty(steps), np.empty(steps, np.int64)
-    least = kernel("prediction").foresee(
+    least = kernel("capsule").foresee(
         *((start, end, radius), (links[0], links[1], link_radius), growth, quantile, nearest, limb)
     )
     distance = capsule_distances(

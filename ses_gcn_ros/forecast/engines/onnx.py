@@ -1,4 +1,4 @@
-"""The folded network through ONNX Runtime, for machines without numba; it needs no torch."""
+"""The folded network through ONNX Runtime, where compiling it fails; it needs no torch."""
 
 from __future__ import annotations
 
