@@ -100,7 +100,10 @@ def _broadcast_at(values: Array, inner: int, index: tuple[int, ...]) -> Array:
     """Entry of an array broadcast over its leading axes, all but the last `inner`."""
     lead = values.shape[: values.ndim - inner]
     own = index[len(index) - len(lead) :]
-    picked: Array = values[tuple(at if size > 1 else 0 for at, size in zip(own, lead, strict=True))]
+    # a copy, or whoever keeps the pair would keep all the others
+    picked = np.array(
+        values[tuple(at if size > 1 else 0 for at, size in zip(own, lead, strict=True))]
+    )
     return picked
 
 

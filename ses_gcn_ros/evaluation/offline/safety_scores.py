@@ -65,7 +65,7 @@ class SafetyScores:
         self._least = math.inf
         self._closest: dict[str, Any] | None = None
         self._ages = {name: Distribution() for name in _AGES}
-        self._new: list[Assessment] = []
+        self._new: list[tuple[float, ...]] = []  # ages [ms] that are not in there yet
 
     def add(self, state: Assessment, *, measured: bool) -> None:
         """Take in a state, and whether its person is in sight.
@@ -83,7 +83,7 @@ class SafetyScores:
                 self._factor_time += held * self._before.speed_factor
         else:
             self._first = state.stamp
-        self._new.append(state)
+        self._new.append(tuple(max(getattr(state, field), 0.0) * 1e3 for field in _AGES.values()))
         if len(self._new) >= _BLOCK:
             self._flush()
         self._watch_stops(state, measured)
@@ -92,8 +92,8 @@ class SafetyScores:
         self._before, self._last = state, state.stamp
 
     def _flush(self) -> None:
-        for name, field in _AGES.items():
-            self._ages[name].add([max(getattr(s, field), 0.0) * 1e3 for s in self._new])
+        for ages, values in zip(self._ages.values(), zip(*self._new, strict=True), strict=False):
+            ages.add(values)
         self._new.clear()
 
     def _watch_stops(self, state: Assessment, measured: bool) -> None:
