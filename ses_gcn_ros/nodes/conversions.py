@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from numpy.typing import NDArray
-from std_msgs.msg import Header
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import Forecast as ForecastMsg
-from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
+from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
-from ses_gcn_ros.safety import Assessment
 from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
 
 
@@ -105,27 +103,6 @@ def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> 
     return message
 
 
-def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) -> ForecastArray:
-    """Message of everybody's forecast, made from observations up to `stamp`."""
-    message = ForecastArray()
-    message.header.stamp = stamp
-    message.header.frame_id = frame_id
-    message.forecasts = [
-        ForecastMsg(
-            person_id=forecast.person_id,
-            layout=forecast.layout,
-            step=to_duration(forecast.step),
-            steps=len(forecast.positions),
-            positions=flat(forecast.positions),
-            radius=flat(forecast.radius),
-            coverage=float(forecast.coverage),
-            model=forecast.model,
-        )
-        for forecast in forecasts
-    ]
-    return message
-
-
 def forecasts_from_msg(message: ForecastArray) -> list[Forecast]:
     """Forecasts of a message; positions (H, J, 3), radii (H, J) [m] in the frame of its header.
 
@@ -158,25 +135,3 @@ def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
         coverage=entry.coverage,
         model=entry.model,
     )
-
-
-class StateWriter:
-    """A message of a safety state, filled anew each time; making one takes longer than filling it.
-
-    Parameters
-    ----------
-    frame_id : str
-        Frame that is assessed in.
-    """
-
-    def __init__(self, frame_id: str) -> None:
-        self._message = SafetyState(header=Header(frame_id=frame_id))
-
-    def fill(self, assessment: Assessment) -> SafetyState:
-        """Message of an assessment; good until the next one."""
-        message = self._message
-        stamp = message.header.stamp
-        stamp.sec, stamp.nanosec = divmod(round(assessment.stamp * 1e9), 10**9)
-        for name, value in assessment.fields().items():
-            setattr(message, name, value)
-        return message

@@ -42,6 +42,7 @@ class DirectExecutor(SingleThreadedExecutor):
         self._urgent: WaitSet
         self._patient: WaitSet
         self._next_look = self._next_collection = 0.0
+        self._idle = False  # whether the last wait ended with nothing to do
         self._closing: dict[Callable[[], None], None] = {}  # a set that keeps its order
 
     def at_end_of_turn(self, callback: Callable[[], None]) -> None:
@@ -77,8 +78,10 @@ class DirectExecutor(SingleThreadedExecutor):
             callback = next(iter(self._closing))
             del self._closing[callback]
             callback()
-        # Fast DDS ends a wait for messages of a subscription also for an event of that.
-        if not ready or time.monotonic() >= self._next_look:
+        # Fast DDS ends every wait for messages of a subscription that has an event, too, until that
+        # is taken. A timer that was reset ends one wait: so not at once.
+        woken_for_events, self._idle = self._idle and not ready, not ready
+        if woken_for_events or time.monotonic() >= self._next_look:
             self._look()
         self._go_on_with_tasks()
         self._collect()

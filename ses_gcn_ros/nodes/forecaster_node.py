@@ -16,10 +16,10 @@ from ses_gcn_ros.forecast.keeper import RadiusKeeper
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
 from ses_gcn_ros.nodes.wire import read_skeletons
+from ses_gcn_ros.nodes.wire_writers import write_forecasts
 from ses_gcn_ros.resources import state_folder
 
 
@@ -95,7 +95,7 @@ class ForecasterNode(ManagedNode):
         forecasts = self.forecaster.forecast()
         self.source.hand_over(frame_id, stamp, forecasts)
         if not self.source.connected or self.forecasts.get_subscription_count():
-            self.forecasts.publish(forecasts_to_msg(heard.time, frame_id, forecasts))
+            self.forecasts.publish(write_forecasts(heard.time, frame_id, forecasts))
         drawings = (
             lambda: skeleton_markers(people),
             lambda: forecast_markers(forecasts),

@@ -14,11 +14,12 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource
-from ses_gcn_ros.nodes.conversions import StateWriter, to_time
+from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.nodes.safety_drawing import SafetyDrawing
 from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
+from ses_gcn_ros.nodes.wire_writers import StateWriter
 from ses_gcn_ros.safety import (
     Assessment,
     ClockWatch,
@@ -152,7 +153,7 @@ class SafetyNode(ManagedNode):
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
         self.publish_factor(assessment.speed_factor)
-        self.states.publish(self.writer.fill(assessment))
+        self.states.publish(self.writer.write(assessment))
 
     def publish_factor(self, factor: float) -> None:
         """Publish the speed factor, to a controller of ros2_control too where asked for."""

@@ -18,16 +18,15 @@ from ses_gcn_ros.evaluation.bag_messages import state_message
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
-    StateWriter,
     forecasts_from_msg,
-    forecasts_to_msg,
     skeletons_from_msg,
     skeletons_to_msg,
     to_seconds,
     to_time,
 )
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor
+from ses_gcn_ros.nodes.wire_writers import StateWriter, write_forecasts
+from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton
 
 STAMP = Time(sec=1_700_000_000, nanosec=40_000_000)
@@ -64,7 +63,7 @@ def test_skeletons_come_back_from_the_wire_as_they_were(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_forecasts_come_back_from_the_wire_as_they_were(seed):
     forecast = some_forecast(seed)
-    wire = serialize_message(forecasts_to_msg(STAMP, "world", [forecast]))
+    wire = write_forecasts(STAMP, "world", [forecast])
     (back,) = forecasts_from_msg(deserialize_message(wire, ForecastArray))
     np.testing.assert_array_equal(back.positions, forecast.positions)
     np.testing.assert_array_equal(back.radius, forecast.radius)
@@ -85,7 +84,8 @@ def test_stamps_keep_their_microseconds():
     ],
 )
 def test_a_wrong_forecast_is_refused_with_its_numbers(spoil, sentence):
-    message = forecasts_to_msg(STAMP, "world", [some_forecast(1)])
+    data = write_forecasts(STAMP, "world", [some_forecast(1)])
+    message = deserialize_message(data, ForecastArray)
     spoil(message.forecasts[0])
     with pytest.raises(InputError, match=sentence):
         forecasts_from_msg(message)
@@ -112,16 +112,19 @@ def test_transforms_become_matrices(turn, shift):
 
 def test_a_state_names_every_term_behind_the_protective_distance():
     monitor = SeparationMonitor(SafetyConfig(), RobotModel.from_frames(("low", "high"), (0.07,)))
-    writer = StateWriter("world")
-    assert math.isnan(writer.fill(monitor.assess(0.5)).human_term)
+
+    def written(assessment: Assessment) -> SafetyState:
+        return deserialize_message(StateWriter("world").write(assessment), SafetyState)
+
+    assert math.isnan(written(monitor.assess(0.5)).human_term)
     poses = np.tile(np.eye(4), (2, 1, 1))
     poses[1, 2, 3] = 1.0
     monitor.observe_robot(1.0, poses)
     person = Skeleton("7", "chico15", np.full((15, 3), 1.5, np.float32), np.ones(15, np.float32))
     monitor.observe_skeletons(1.0, [person])
     assessment = monitor.assess(1.0)
-    state = writer.fill(assessment)
-    assert state.header.stamp == to_time(1.0)
+    state = written(assessment)
+    assert (state.header.stamp, state.header.frame_id) == (to_time(1.0), "world")
     terms = ("human_term", "reaction_term", "stopping_term", "intrusion")
     terms += ("human_uncertainty", "robot_uncertainty")
     total = sum(getattr(state, term) for term in terms)
@@ -132,7 +135,3 @@ def test_a_state_names_every_term_behind_the_protective_distance():
     for name in SafetyState.get_fields_and_field_types():
         if name != "header":
             assert getattr(state, name) == pytest.approx(getattr(recorded, name), nan_ok=True), name
-    assert math.isnan(
-        writer.fill(SeparationMonitor(monitor.config, monitor.model).assess(2.0)).margin
-    )
-    assert state.person_id == state.human_limb == ""

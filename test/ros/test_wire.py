@@ -9,20 +9,24 @@ import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.msg import Forecast as ForecastMsg
+from ses_gcn_ros.msg import ForecastArray
 from ses_gcn_ros.nodes import wire
 from ses_gcn_ros.nodes.conversions import (
+    flat,
     forecasts_from_msg,
-    forecasts_to_msg,
     skeletons_from_msg,
     skeletons_to_msg,
+    to_duration,
     to_seconds,
 )
 from ses_gcn_ros.nodes.wire import read_forecasts, read_joints, read_skeletons
+from ses_gcn_ros.nodes.wire_writers import write_forecasts
 from ses_gcn_ros.skeleton import Skeleton
 
 names = st.text(max_size=9).filter(lambda text: "\0" not in text)
@@ -59,6 +63,25 @@ def forecast(person_id: str, seed: int, model: str, time: Time) -> Forecast:
     return Forecast(person_id, "chico15", to_seconds(time), 0.04, positions, radius, 0.75, model)
 
 
+def forecasts_message(time: Time, frame: str, forecasts: list[Forecast]) -> ForecastArray:
+    message = ForecastArray()
+    message.header.stamp, message.header.frame_id = time, frame
+    message.forecasts = [
+        ForecastMsg(
+            person_id=forecast.person_id,
+            layout=forecast.layout,
+            step=to_duration(forecast.step),
+            steps=len(forecast.positions),
+            positions=flat(forecast.positions),
+            radius=flat(forecast.radius),
+            coverage=forecast.coverage,
+            model=forecast.model,
+        )
+        for forecast in forecasts
+    ]
+    return message
+
+
 def same(ours: object, theirs: object, *, arrays: tuple[str, ...]) -> None:
     for name in arrays:
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
@@ -80,7 +103,8 @@ def test_skeletons(time, frame, people):
 @given(time=times, frame=names, people=st.dictionaries(names, seeds, max_size=3), model=names)
 def test_forecasts(time, frame, people, model):
     made = [forecast(person_id, seed, model, time) for person_id, seed in people.items()]
-    message = forecasts_to_msg(time, frame, made)
+    message = forecasts_message(time, frame, made)
+    assert deserialize_message(write_forecasts(time, frame, made), ForecastArray) == message
     heard = read_forecasts(serialize_message(message))
     assert (heard.time, heard.frame_id) == (time, frame)
     for ours, theirs in zip(heard.items, forecasts_from_msg(message), strict=True):
@@ -130,7 +154,7 @@ def test_bad_skeletons_are_refused_with_what_is_wrong(monkeypatch, fields, compl
 
 def test_bad_forecasts_are_refused_with_what_is_wrong(monkeypatch):
     monkeypatch.undo()
-    message = forecasts_to_msg(Time(sec=1), "world", [forecast("7", 3, "m", Time(sec=1))])
+    message = forecasts_message(Time(sec=1), "world", [forecast("7", 3, "m", Time(sec=1))])
     message.forecasts[0].step.sec = -1
     with pytest.raises(InputError, match="must be positive"):
         read_forecasts(serialize_message(message))
@@ -140,7 +164,7 @@ def test_bytes_cut_off_are_left_to_rclpy():
     one = Time(sec=1)
     for read, message in (
         (read_skeletons, skeletons_to_msg(one, "world", [skeleton("7", 1)])),
-        (read_forecasts, forecasts_to_msg(one, "world", [forecast("7", 1, "model", one)])),
+        (read_forecasts, forecasts_message(one, "world", [forecast("7", 1, "model", one)])),
         (read_joints, JointState(name=["a"], position=[1.0], velocity=[2.0], effort=[3.0])),
     ):
         whole = serialize_message(message)

@@ -11,8 +11,8 @@ from rclpy.serialization import serialize_message
 
 from ses_gcn_ros.forecast import ForecastConfig, Forecaster, load
 from ses_gcn_ros.msg import SkeletonArray
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg
 from ses_gcn_ros.nodes.wire import read_skeletons
+from ses_gcn_ros.nodes.wire_writers import write_forecasts
 
 FRAMES, WARM_UP = 200, 60
 
@@ -27,9 +27,8 @@ def costs(messages: list[SkeletonArray], period: float) -> dict[str, float]:
         heard, first = _timed(read_skeletons, serialised)
         _, second = _timed(forecaster.observe, number * period, heard.items)
         forecasts, third = _timed(forecaster.forecast)
-        answer, fourth = _timed(forecasts_to_msg, heard.time, "world", forecasts)
-        _, fifth = _timed(serialize_message, answer)
-        spent["conversion"].append(first + fourth + fifth)
+        _, fourth = _timed(write_forecasts, heard.time, "world", forecasts)
+        spent["conversion"].append(first + fourth)
         spent["inference"].append(second + third)
     return {name: float(np.median(values[WARM_UP:])) for name, values in spent.items()}
 
