@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -13,7 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.commands.domain import demo_environment
+from ses_gcn_ros.commands.processes import check_ros
+from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.evaluation.benchmarks.children import next_line, running
 from ses_gcn_ros.evaluation.benchmarks.section import Column, Progress, Section, Value
 from ses_gcn_ros.pose.camera import camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
@@ -25,8 +30,8 @@ from ses_gcn_ros.pose.sources import VideoFile
 SIZES = ((640, 360), (1280, 720))
 MODELS = ("lite", "full", "heavy")
 _KNOWN = {"max_people": 1}  # settings where it is known that there is one person at most
-_PERIOD = 0.04  # s between the frames' stamps
-_WARM_UP = 20  # frames
+PERIOD = 0.04  # s between the frames' stamps
+WARM_UP = 20  # frames
 _STEADY = 0.2  # share of the frames before memory is compared: caches fill first
 _HELD = 60  # frames of the video that are gone through again and again
 
@@ -60,23 +65,28 @@ def run(
             try:
                 row = measure(str(video), model, size, frames)
                 alone = measure(str(video), model, size, frames, **_KNOWN)
-                rows.append(row | {f"{key}_alone": alone[key] for key in ("median", "p99")})
+                row |= {f"{key}_alone": alone[key] for key in ("median", "p99")}
+                rows.append(row | measure_node(str(video), model, size, frames))
             except ModelError as error:
                 notes.append(f"{_name(model)} was not measured: {error}")
                 break
     return Section(
         name="pose",
         title="Eyes, on the CPU",
-        about="From the bytes of an image message to everybody's skeleton: decoding, landmarks, "
-        "placement, identity and smoothing, one image after the other. Four people are looked for: "
-        "while fewer are in view, MediaPipe searches every image for the others. 'Alone' is with "
-        "max_people at 1, which needs no search once the person is found. A model that is not the "
-        "file that MediaPipe publishes has the first digits of its SHA-256 behind its name.",
+        about="Node: the pose node over DDS, from an image's publication to its skeletons, each "
+        "shown when the one before is answered; large ones take their time from process to process "
+        "(docs/pose.md). Core: from the image's bytes to skeletons, that is decoding, landmarks, "
+        "placement, identity and smoothing. Four people are looked for: while fewer are in view, "
+        "MediaPipe searches every image for the others. 'Alone' is the core with max_people at 1, "
+        "which needs no search once the person is found. A model that is not the file published by "
+        "MediaPipe has the first digits of its SHA-256 behind its name.",
         columns=[
             Column("model", "model"),
             Column("size", "size"),
-            Column("rate", "images/s", 1, 1),
-            Column("median", "ms", 1e3, 1),
+            Column("node_rate", "node/s", 1, 1),
+            Column("node_median", "node ms", 1e3, 1),
+            Column("node_p99", "p99", 1e3, 1),
+            Column("median", "core ms", 1e3, 1),
             Column("p99", "p99", 1e3, 1),
             Column("median_alone", "alone ms", 1e3, 1),
             Column("p99_alone", "p99", 1e3, 1),
@@ -121,17 +131,17 @@ def measure(
     """
     width, height = size
     camera = camera_from_view(width, height, 60.0)
-    pictures = _pictures(video, size)
+    shown = pictures(video, size)
     estimator = PoseEstimator(PoseConfig(model=model, **settings))
     durations = np.zeros(frames)
     seen = 0
     before = None
     try:
-        for number in range(-_WARM_UP, frames):
-            data = next(pictures)
+        for number in range(-WARM_UP, frames):
+            data = next(shown)
             start = time.perf_counter()
             rgb = decode_image(data, height, width, "bgr8", 3 * width)
-            people = estimator.process(1.0 + _PERIOD * (number + _WARM_UP), rgb, camera)
+            people = estimator.process(1.0 + PERIOD * (number + WARM_UP), rgb, camera)
             if number >= 0:
                 durations[number] = time.perf_counter() - start
                 seen += len(people)
@@ -153,6 +163,42 @@ def measure(
     }
 
 
+def measure_node(
+    video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
+) -> dict[str, Value]:
+    """Time the pose node on one size of image, from an image's publication to its skeletons.
+
+    An image is shown when the one before is answered.
+
+    Returns
+    -------
+    dict
+        ``node_rate`` [1/s], ``node_median`` and ``node_p99`` [s]; nothing where there is no ROS 2
+        or the node does not answer.
+    """
+    try:
+        check_ros()
+    except ConfigError:
+        return {}
+    arguments = ros_arguments(
+        {"model": model, "subscribers": 1, **settings},
+        params_file="",
+        namespace="",
+        log_level="error",
+    )
+    probe = "ses_gcn_ros.nodes.benchmark.image_probe"
+    command = [probe, video, *map(str, (*size, frames)), *arguments]
+    with running([command], demo_environment()) as (child,):
+        delays = np.array(json.loads(next_line(child) or "{}").get("delays", []))
+    if not len(delays):
+        return {}
+    return {
+        "node_rate": float(len(delays) / delays.sum()),
+        "node_median": float(np.median(delays)),
+        "node_p99": float(np.percentile(delays, 99)),
+    }
+
+
 def _name(model: str, file: Path | None = None) -> str:
     """What a model is called; with the start of its checksum where the file is no published one."""
     name = Path(model).stem.removeprefix("pose_landmarker_")
@@ -169,7 +215,7 @@ def resident_memory() -> int | None:
     return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmRSS"))
 
 
-def _pictures(video: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def pictures(video: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """Bytes of BGR images of a size: the video's first frames, forth and back without a leap."""
     frames: list[NDArray[np.uint8]] = []
     for frame in VideoFile(video):
