@@ -6,7 +6,7 @@ hundred times a second and more, and are wanted only when there is something to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -50,23 +50,25 @@ class Mailbox:
     ) -> None:
         # a node keeps weak references to the groups of its entities only
         self._group = Unattended()
-        self._depth = profile.depth
+        self._depth, self._raw = profile.depth, raw
         self.subscription = node.create_subscription(
             kind, topic, _never_called, profile, callback_group=self._group, raw=raw
         )
 
-    def messages(self) -> Iterator[Any]:
+    def messages(self) -> list[Any]:
         """What has come since the last time, oldest first.
 
         No more than are kept at once: whoever sends faster than this is read must not hold it up.
         """
-        subscription = self.subscription
-        with subscription.handle:
-            for _ in range(self._depth):
-                taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        handle, kind, raw = self.subscription.handle, self.subscription.msg_type, self._raw
+        found: list[Any] = []
+        with handle:
+            while len(found) < self._depth:
+                taken = handle.take_message(kind, raw)
                 if taken is None:
-                    return
-                yield taken[0]
+                    break
+                found.append(taken[0])
+        return found
 
     def latest(self) -> Iterable[bytes]:
         """Of raw messages, the last one of each kind, the last of all at the end.

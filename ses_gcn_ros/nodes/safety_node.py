@@ -19,7 +19,7 @@ from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.nodes.safety_drawing import SafetyDrawing
 from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
-from ses_gcn_ros.nodes.wire_writers import StateWriter
+from ses_gcn_ros.nodes.wire_writers import StateWriter, write_float
 from ses_gcn_ros.safety import (
     Assessment,
     ClockWatch,
@@ -68,7 +68,7 @@ class SafetyNode(ManagedNode):
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
         self.clocks = ClockWatch(config, self.now(), time.monotonic())
-        self.writer, self.factor = StateWriter(config.world_frame), Float64()
+        self.writer = StateWriter(config.world_frame)
         period = 1.0 / config.rate
         self.states = self.while_active(
             self.create_publisher(
@@ -157,8 +157,7 @@ class SafetyNode(ManagedNode):
 
     def publish_factor(self, factor: float) -> None:
         """Publish the speed factor, to a controller of ros2_control too where asked for."""
-        self.factor.data = factor
-        self.factors.publish(self.factor)
+        self.factors.publish(write_float(factor))
         if self.controller is not None:
             self.controller_message.factor = factor
             self.controller.publish(self.controller_message)
@@ -189,10 +188,11 @@ class SafetyNode(ManagedNode):
     def draw(self, assessment: Assessment) -> None:
         """Publish the markers, less often than the state."""
         now = time.monotonic()
-        if now < self.next_drawing or not self.drawings.get_subscription_count():
+        if now < self.next_drawing:
             return
         self.next_drawing = now + MARKER_PERIOD
-        self.drawings.publish(self.drawing.draw(self.header(assessment.stamp), assessment))
+        if self.drawings.get_subscription_count():
+            self.drawings.publish(self.drawing.draw(self.header(assessment.stamp), assessment))
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """Level, reasons, ages and terms."""

@@ -13,17 +13,22 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import SafetyState
-from ses_gcn_ros.nodes.conversions import to_duration, to_time
+from ses_gcn_ros.nodes.conversions import to_duration
 from ses_gcn_ros.safety import Assessment
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian
 _STAMP, _NUMBER = struct.Struct("<iI"), struct.Struct("<I")
-_SHORT, _REAL = struct.Struct("<H"), struct.Struct("<f")
+_SHORT, _REAL, _DOUBLE = struct.Struct("<H"), struct.Struct("<f"), struct.Struct("<d")
+
+
+def write_float(value: float) -> bytes:
+    """Serialised Float64."""
+    return _ENCAPSULATION + _DOUBLE.pack(value)
 
 
 def write_forecasts(time: Time, frame_id: str, forecasts: Iterable[Forecast]) -> bytes:
     """Serialised ForecastArray of everybody's forecast, made from observations up to `time`."""
-    writer = _Writer(time, frame_id)
+    writer = _Writer(time.sec, time.nanosec, frame_id)
     entries = list(forecasts)
     writer.number(len(entries))
     for forecast in entries:
@@ -63,7 +68,7 @@ class StateWriter:
     def write(self, assessment: Assessment) -> bytes:
         """Serialised SafetyState of an assessment."""
         fields = assessment.fields()
-        writer = _Writer(to_time(assessment.stamp), self._frame_id)
+        writer = _Writer(*divmod(round(assessment.stamp * 1e9), 10**9), self._frame_id)
         for kind, names, form in self._runs:
             values = [fields[name] for name in names]
             if form is not None:
@@ -89,9 +94,8 @@ def _form(kind: str, run: list[Any]) -> struct.Struct | None:
 class _Writer:
     """The fields of a message in plain little-endian CDR, one after the other."""
 
-    def __init__(self, time: Time, frame_id: str) -> None:
-        self._data = bytearray(_ENCAPSULATION)
-        self.aligned(_STAMP.pack(time.sec, time.nanosec))
+    def __init__(self, seconds: int, nanoseconds: int, frame_id: str) -> None:
+        self._data = bytearray(_ENCAPSULATION + _STAMP.pack(seconds, nanoseconds))
         self.text(frame_id)
 
     def aligned(self, packed: bytes, size: int = 4) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -22,13 +23,14 @@ class Sink:
         self.sent: list[float] = []
 
     def publish(self, message) -> None:
+        if isinstance(message, bytes):
+            message = deserialize_message(message, Float64)
         self.sent.append(getattr(message, "factor", getattr(message, "data", None)))
 
 
 def test_a_controller_gets_the_same_factor_as_everybody():
     node = SimpleNamespace(
         factors=Sink(),
-        factor=Float64(),
         controller=Sink(),
         controller_message=SimpleNamespace(factor=None),
     )
