@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from ses_gcn_ros.evaluation.bag_messages import NANO, Observation, skeletons_mes
 from ses_gcn_ros.evaluation.bag_types import message
 from ses_gcn_ros.evaluation.bags import BagWriter
 from ses_gcn_ros.evaluation.sample import START
+from ses_gcn_ros.evaluation.soak import Crowd
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
+FPS = 25.0  # frames a second of a crowd
 _TF = "tf2_msgs/msg/TFMessage"
 _NEAREST, _FARTHEST = 0.9, 2.5  # m from the robot's base to the middle of somebody's motion
 _LONGEST_BREAK = 2.0  # s that a place is empty between two people
@@ -102,30 +105,41 @@ def write_shift(motion: Path, folder: Path, shift: Shift, *, overwrite: bool = F
         If the data is missing or the bag exists.
     """
     source = _Motion(motion)
-    urdf = Urdf.load("demo")
     generators = np.random.default_rng(shift.seed).spawn(shift.people)
     places = [source.place(i, shift.people, g) for i, g in enumerate(generators)]
-    start = round(START * NANO)
-    sweep = _sweep(urdf, shift.robot_rate)
-    per_frame = shift.robot_rate / source.fps
-    sent = 0
+    frames = ([person for person in map(next, places) if person.person_id] for _ in count())
     with BagWriter(folder, overwrite=overwrite) as bag:
         for key, value in source.facts.items():
             bag.note(key, value)
-        description = message("std_msgs/msg/String", data=urdf.text)
-        bag.write_message("/robot_description", start, description)
-        fixed = [item._replace(stamp=start) for item in _transforms(urdf, {}, moving=False)]
-        bag.write("/tf_static", _TF, start, encode_transforms(fixed))
-        for frame in range(round(shift.minutes * 60 * source.fps)):
-            stamp = start + round(frame * NANO / source.fps)
-            people = [person for person in map(next, places) if person.person_id]
-            seen = Observation(stamp / NANO, "world", people)
-            bag.write_message("/skeletons", stamp, skeletons_message(seen))
-            while sent < (frame + 1) * per_frame:
-                stamp = start + round(sent * NANO / shift.robot_rate)
-                moving = [item._replace(stamp=stamp) for item in sweep[sent % len(sweep)]]
-                bag.write("/tf", _TF, stamp, encode_transforms(moving))
-                sent += 1
+        _write(bag, frames, source.fps, shift)
+
+
+def write_crowd(folder: Path, shift: Shift) -> None:
+    """Write a shift whose people are a `Crowd`, which needs no motion data; as `write_shift`."""
+    crowd = Crowd(shift.people, shift.seed)
+    with BagWriter(folder) as bag:
+        _write(bag, (crowd.at(frame / FPS) for frame in count()), FPS, shift)
+
+
+def _write(bag: BagWriter, frames: Iterator[list[Skeleton]], fps: float, shift: Shift) -> None:
+    urdf = Urdf.load("demo")
+    start = round(START * NANO)
+    sweep = _sweep(urdf, shift.robot_rate)
+    per_frame = shift.robot_rate / fps
+    sent = 0
+    description = message("std_msgs/msg/String", data=urdf.text)
+    bag.write_message("/robot_description", start, description)
+    fixed = [item._replace(stamp=start) for item in _transforms(urdf, {}, moving=False)]
+    bag.write("/tf_static", _TF, start, encode_transforms(fixed))
+    for frame, people in enumerate(islice(frames, round(shift.minutes * 60 * fps))):
+        stamp = start + round(frame * NANO / fps)
+        seen = Observation(stamp / NANO, "world", people)
+        bag.write_message("/skeletons", stamp, skeletons_message(seen))
+        while sent < (frame + 1) * per_frame:
+            stamp = start + round(sent * NANO / shift.robot_rate)
+            moving = [item._replace(stamp=stamp) for item in sweep[sent % len(sweep)]]
+            bag.write("/tf", _TF, stamp, encode_transforms(moving))
+            sent += 1
 
 
 def _sweep(urdf: Urdf, rate: float) -> list[list[StampedTransform]]:

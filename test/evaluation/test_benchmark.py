@@ -120,9 +120,12 @@ def test_training_and_evaluation_are_timed():
     section = training.run(True, quietly)
     assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
     assert all(row["windows"] > 0 for row in section.rows)
-    (row,) = replay.run(True, quietly).rows
-    assert row["frames"] == 372
-    assert row["speed"] > 0
+    sample, shift = replay.run(True, quietly).rows
+    assert (sample["frames"], shift["frames"]) == (372, 750)
+    assert shift["recorded"] == pytest.approx(30.0, abs=0.1)
+    for row in (sample, shift):
+        assert row["speed"] == row["recorded"] / row["took"]
+        assert 50e6 < row["memory"] < 600e6
 
 
 def test_the_page_is_what_the_saved_measurements_say():
