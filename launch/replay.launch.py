@@ -9,7 +9,13 @@ from launch.substitutions import LaunchConfiguration
 
 from ses_gcn_ros.bringup import fresh_recording, plan_workcell, with_robot
 from ses_gcn_ros.evaluation.recorded_robot import write_recorded_robot
-from ses_gcn_ros.nodes.launching import make_nodes, play_bag, reported_at_the_end, rviz_node
+from ses_gcn_ros.nodes.launching import (
+    make_nodes,
+    play_bag,
+    reported_at_the_end,
+    resume_when_heard,
+    rviz_node,
+)
 from ses_gcn_ros.resources import share_path
 
 ARGUMENTS = {
@@ -17,8 +23,8 @@ ARGUMENTS = {
     "out": ("replay_out", "Folder for recording, numbers, pictures and page."),
     "player": (
         "bag_player",
-        "What plays it: bag_player (this package's; begins when the nodes listen) or rosbag2 "
-        "('ros2 bag play --clock'; begins after two seconds).",
+        "What plays it once the nodes listen: bag_player (this package's) or rosbag2 "
+        "('ros2 bag play --clock').",
     ),
     "rate": ("1.0", "Recorded seconds per second."),
     "robot": ("", "URDF of the robot; the recorded one when empty."),
@@ -39,16 +45,28 @@ def _replay(context: LaunchContext) -> list:
         bag=value["bag"], rate=float(value["rate"]), demo_robot=demo_robot, record=str(record)
     )
     bag = share_path("config", "demo", "visitor") if value["bag"] == "sample" else value["bag"]
+    robot = ""
     if not demo_robot:
-        plans = with_robot(plans, value["robot"] or write_recorded_robot(bag, out / "robot.urdf"))
+        robot = value["robot"] or write_recorded_robot(bag, out / "robot.urdf")
+        plans = with_robot(plans, robot)
     options = {name: value[name] for name in ("params_file", "namespace", "log_level")}
     nodes = make_nodes(plans, **options)
+    begin = []
     if value["player"] == "rosbag2":
-        nodes["bag_player"] = play_bag(bag, rate=value["rate"], namespace=value["namespace"])
+        namespace = value["namespace"]
+        # As bag_player: the robot of the recording would be a second one beside the demo's.
+        nodes["bag_player"] = play_bag(
+            bag, rate=value["rate"], namespace=namespace, transforms=not demo_robot
+        )
+        # recorder, forecaster, safety node
+        begin = resume_when_heard(listeners=3, namespace=namespace)
     elif value["player"] != "bag_player":
         raise RuntimeError(f"player is '{value['player']}'; it takes bag_player or rosbag2")
-    report = ExecuteProcess(cmd=["ses-gcn", "report", str(record), "-o", str(out)], output="screen")
-    return reported_at_the_end(nodes, source="bag_player", report=report)
+    command = ["ses-gcn", "report", str(record), "-o", str(out)]
+    if robot:  # nobody published it, so the recording lacks it
+        command += ["--robot", robot]
+    report = ExecuteProcess(cmd=command, output="screen")
+    return [*reported_at_the_end(nodes, source="bag_player", report=report), *begin]
 
 
 def generate_launch_description() -> LaunchDescription:

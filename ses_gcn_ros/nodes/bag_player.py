@@ -6,6 +6,7 @@ import time
 from typing import Any, NoReturn
 
 from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
 from ses_gcn_ros.errors import BagError
@@ -18,6 +19,7 @@ from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}
+_PATIENCE = Duration(seconds=1.0)  # with listeners that don't confirm a topic's last message
 ROBOT = {*TRANSFORMS, "joint_states"}  # not waited for: who listens to it depends on the cell
 
 
@@ -67,6 +69,8 @@ class BagPlayer(ManagedNode):
             self.outputs[message.topic].publish(message.data)
             self.monitor.handle(now, time.monotonic() - now)
         if self.playback.ended:
+            for publisher in self.outputs.values():  # the last message goes with its publisher
+                publisher.wait_for_all_acked(_PATIENCE)
             self.finish()
 
     def _heard(self) -> bool:

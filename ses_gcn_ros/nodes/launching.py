@@ -7,17 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launch import Action, Condition, LaunchContext
-from launch.actions import EmitEvent, ExecuteProcess, RegisterEventHandler
+from launch.actions import (
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown, matches_action
 from launch.events.process import ProcessExited, SignalProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.ros_adapters import get_ros_node
 
 from ses_gcn_ros.bringup import NodePlan, ros_arguments
+from ses_gcn_ros.evaluation.bags import topics_of
 from ses_gcn_ros.resources import share_path
 
-_SETTLE = "2"  # s that ros2 bag play waits for the nodes to listen
+_LOOK = 0.2  # s between looks at who listens
+_SETTLE = 1.0  # s that listeners have to find the player once they are known here
 
 
 def shutdown(reason: str) -> Action:
@@ -56,13 +65,35 @@ def rviz_node(condition: Condition) -> Node:
     )
 
 
-def play_bag(bag: str | Path, *, rate: str, namespace: str) -> ExecuteProcess:
-    """``ros2 bag play`` with a clock: people into the namespace, the rest as it was recorded."""
+def play_bag(
+    bag: str | Path, *, rate: str, namespace: str, transforms: bool = True
+) -> ExecuteProcess:
+    """``ros2 bag play`` with a clock, paused: people into the namespace, TF as it was recorded."""
+    recorded = topics_of(bag).resolve("skeletons")
     command = ["ros2", "bag", "play", str(bag), "--clock", "100", "--rate", rate]
-    command += ["--delay", _SETTLE, "--topics", "/skeletons", "/tf", "/tf_static"]
-    if namespace:
-        command += ["--remap", f"/skeletons:=/{namespace.strip('/')}/skeletons"]
+    command += ["--start-paused", "--topics", recorded]
+    command += ["/tf", "/tf_static"] if transforms else []
+    if recorded != _skeletons(namespace):
+        command += ["--remap", f"{recorded}:={_skeletons(namespace)}"]
     return ExecuteProcess(cmd=command, output="both")
+
+
+def resume_when_heard(*, listeners: int, namespace: str) -> list[Action]:
+    """Let the player of `play_bag` go on as soon as so many nodes listen to its people."""
+    command = ["ros2", "service", "call", "/rosbag2_player/resume"]
+    resume = ExecuteProcess(cmd=[*command, "rosbag2_interfaces/srv/Resume"], output="log")
+
+    def look(context: LaunchContext) -> list[Action]:
+        if get_ros_node(context).count_subscribers(_skeletons(namespace)) >= listeners:
+            return [TimerAction(period=_SETTLE, actions=[resume])]
+        return [TimerAction(period=_LOOK, actions=[OpaqueFunction(function=look)])]
+
+    resumed = OnProcessExit(target_action=resume, on_exit=_reaction("ros2 service call", []))
+    return [RegisterEventHandler(resumed), OpaqueFunction(function=look)]
+
+
+def _skeletons(namespace: str) -> str:
+    return f"/{namespace.strip('/')}/skeletons" if namespace.strip("/") else "/skeletons"
 
 
 def reported_at_the_end(

@@ -45,10 +45,13 @@ def test_the_demo_reports_and_ends(tmp_path, environment):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_a_replay_gives_the_table_of_an_evaluation(tmp_path, environment):
+@pytest.mark.parametrize("player", ["bag_player", "rosbag2"])
+def test_a_replay_gives_the_table_of_an_evaluation(player, tmp_path, environment):
     """The same forecasts to the millimetre, through DDS, as `ses-gcn evaluate` computes."""
+    if player == "rosbag2":
+        pytest.importorskip("rosbag2_py", reason="rosbag2 is not installed")
     command = ["ros2", "launch", "ses_gcn_ros", "replay.launch.py", f"out:={tmp_path / 'replay'}"]
-    command += ["demo_robot:=true", "namespace:=cell_1"]
+    command += ["demo_robot:=true", "namespace:=cell_1", f"player:={player}"]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
