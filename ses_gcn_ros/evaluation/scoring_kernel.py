@@ -50,6 +50,33 @@ def interpolate(stamps: Any, positions: Any, times: Any, longest: Any, found: An
                     found[t, j, k] = (1 - share) * first + share * second
 
 
+@compiled(types.void(array(1), array(4), array(1), real[:, :, ::1], real[:, :, ::1]))
+def between(stamps: Any, ends: Any, times: Any, start: Any, end: Any) -> None:
+    """Fill start and end (T, M, 3) of `RobotTrail.at`, for numba.
+
+    Parameters
+    ----------
+    stamps : NDArray, shape (N,)
+        When the robot was seen [s], rising.
+    ends : NDArray, shape (N, 2, M, 3)
+        Where its capsules began and ended then [m].
+    times : NDArray, shape (T,)
+        When to look [s]; what is before the first or after the last is there.
+    """
+    last = len(stamps) - 1
+    for t in range(len(times)):
+        after = min(np.searchsorted(stamps, times[t]), last)
+        before = max(after - 1, 0)
+        share = (times[t] - stamps[before]) / max(stamps[after] - stamps[before], 1e-9)
+        share = min(max(share, 0.0), 1.0)
+        for m in range(ends.shape[2]):
+            for k in range(3):
+                first, second = ends[before, 0, m, k], ends[after, 0, m, k]
+                start[t, m, k] = (1.0 - share) * first + share * second
+                first, second = ends[before, 1, m, k], ends[after, 1, m, k]
+                end[t, m, k] = (1.0 - share) * first + share * second
+
+
 @njit(error_model="numpy")
 def _distance(position: Any, truth: Any) -> Any:
     x, y, z = position[0] - truth[0], position[1] - truth[1], position[2] - truth[2]

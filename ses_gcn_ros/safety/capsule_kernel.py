@@ -24,7 +24,7 @@ REORDERED = {"nsz", "arcp", "contract", "reassoc"}
 _START, _ALONG, _SQUARE, _INVERSE, _RADIUS, _GAP, _ON_LIMB, _ON_LINK = 0, 3, 6, 7, 8, 9, 10, 11
 _ROWS = 12
 
-inline = numba.njit(error_model="numpy", fastmath=REORDERED)
+inline = numba.njit(error_model="numpy", fastmath=REORDERED, inline="always")
 
 
 @inline
@@ -112,9 +112,9 @@ _LIMBS = types.Tuple((array(3), array(3), array(2)))
 _LINKS = types.Tuple((array(3), array(3), array(1)))
 
 
-@compiled(real(_LIMBS, _LINKS, array(2), array(1), real[::1], whole[::1]))
-def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, limb: Any) -> float:
-    """Fill the least distance at each step; return the least length of an error that would do.
+@compiled(types.Tuple((real, whole))(_LIMBS, _LINKS, array(2), array(1), real[::1], whole[:, ::1]))
+def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pair: Any) -> Any:
+    """Fill the least distance at each step; tell what error would do, and when none is needed.
 
     Parameters
     ----------
@@ -128,22 +128,24 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, li
         That part in standard deviations.
     nearest : ndarray, shape (H,)
         Filled with the least distance of each step [m]; inf where no limb is known.
-    limb : ndarray of int, shape (H,)
-        Filled with the limb that it is the distance of.
+    pair : ndarray of int, shape (H, 2)
+        Filled with the limb and the link that it is the distance of.
 
     Returns
     -------
-    float
+    least : float
         Least number of standard deviations, over all steps and pairs, that use up the growth and
         the distance beyond it.
+    touching : int
+        First step at which a pair touches; -1 if none does.
     """
     start, end, radius = limbs
     link_start, link_end, link_radius = links
     row = np.empty((_ROWS, link_start.shape[1]))
-    least = math.inf
+    least, touching = math.inf, -1
     for h in range(len(nearest)):
         _lay_out(link_start[h], link_end[h], link_radius, row)
-        nearest[h], limb[h] = math.inf, 0
+        nearest[h], pair[h, 0], pair[h, 1] = math.inf, 0, 0
         for n in range(start.shape[1]):
             _answer(start[h, n], end[h, n], row)
             gap = math.inf
@@ -152,8 +154,13 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, li
                 gap = row[_GAP, m] if row[_GAP, m] < gap else gap
             distance = gap - radius[h, n]
             if distance < nearest[h]:
-                nearest[h], limb[h] = distance, n
+                nearest[h], pair[h, 0] = distance, n
+                for m in range(row.shape[1]):
+                    if row[_GAP, m] == gap:
+                        pair[h, 1] = m
             length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
             length = quantile[n] * (length if length > 0.0 else 0.0)
             least = length if length < least else least
-    return least
+        if touching < 0 and nearest[h] <= 0.0:
+            touching = h
+    return least, touching

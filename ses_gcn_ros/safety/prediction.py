@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
+from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.kernels import kernel
@@ -76,20 +76,21 @@ class Predicted:
         When [s from now].
     person_id, limb, frame : str
         The pair that meets at that step.
-    met : CapsuleDistances
-        How that pair meets.
+    limb_capsule, link_capsule : tuple
+        Ends (3,) and radius of both then [m].
     """
 
     time_to_breach: float
     person_id: str
     limb: str
     frame: str
-    met: CapsuleDistances
+    limb_capsule: tuple[Array, ...]
+    link_capsule: tuple[Array, ...]
 
     @property
     def place(self) -> Array:
         """Where on the limb's surface (3,) [m]."""
-        return self.met.a_point
+        return capsule_distances(*self.limb_capsule, *self.link_capsule).a_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,38 +169,30 @@ def meet(
     for one pair at one step it is an upper bound; it falls as the distance grows, and it is 1 where
     the expected limb itself touches.
     """
-    ahead = np.flatnonzero((group.times > now) & (group.times <= now + config.prediction_horizon))
-    if len(ahead) == 0:
+    first, past = np.searchsorted(group.times, (now, now + config.prediction_horizon), "right")
+    if first == past:
         return Outlook()
-    steps = slice(int(ahead[0]), int(ahead[-1]) + 1)
-    times = group.times[steps]
+    steps = slice(first, past)
+    times, limbs = group.times[steps], group.limbs
     start, end = robot.carried(times - robot.stamp)
-    limbs = group.limbs
-    nearest, nearest_limb = np.empty(len(times)), np.empty(len(times), np.int64)
-    least = kernel("capsule").foresee(
-        (limbs.start[steps], limbs.end[steps], limbs.radius[steps]),
-        (start, end, model.radius),
-        *(group.growth[steps], group.quantile, nearest, nearest_limb),
+    at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
+    nearest, pairs = np.empty(len(times)), np.empty((len(times), 2), np.int64)
+    least, step = kernel("capsule").foresee(
+        *(at_step, (start, end, model.radius)),
+        *(group.growth[steps], group.quantile, nearest, pairs),
     )
     score = _tail(least)
-    touching = np.flatnonzero(nearest <= 0.0)
-    if len(touching) == 0:
+    if step < 0:
         return Outlook(score)
-    step = int(touching[0])
-    n = int(nearest_limb[step])
-    met = capsule_distances(
-        limbs.start[steps][step, n],
-        limbs.end[steps][step, n],
-        limbs.radius[steps][step, n],
-        *(start[step], end[step], model.radius),
-    )
-    m = int(met.distance.argmin())
+    n, m = pairs[step].tolist()
     predicted = Predicted(
         time_to_breach=_crossing(times, nearest, step, now),
         person_id=group.person_ids[n],
         limb=limbs.names[n],
         frame=model.names[m],
-        met=met.at((m,)),
+        # copies, or whoever keeps this would keep all limbs and links
+        limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
+        link_capsule=(start[step, m].copy(), end[step, m].copy(), model.radius[m]),
     )
     return Outlook(score, predicted)
 

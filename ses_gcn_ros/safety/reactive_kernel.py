@@ -60,7 +60,8 @@ class Judged(NamedTuple):
     robot_z: float
 
 
-inline = numba.njit(error_model="numpy")
+# left to LLVM, half the time goes into handing tuples over
+inline = numba.njit(error_model="numpy", inline="always")
 
 
 @inline

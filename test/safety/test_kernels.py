@@ -153,9 +153,9 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     links = rng.uniform(-1, 1, (2, steps, LINKS, 3))
     link_radius = rng.uniform(0.02, 0.2, LINKS)
     quantile = rng.uniform(0.5, 3.0, LIMBS)
-    nearest, limb = np.empty(steps), np.empty(steps, np.int64)
-    least = kernel("capsule").foresee(
-        *((start, end, radius), (links[0], links[1], link_radius), growth, quantile, nearest, limb)
+    nearest, pair = np.empty(steps), np.empty((steps, 2), np.int64)
+    least, touching = kernel("capsule").foresee(
+        *((start, end, radius), (links[0], links[1], link_radius), growth, quantile, nearest, pair)
     )
     distance = capsule_distances(
         *(start[:, :, None], end[:, :, None], radius[:, :, None]),
@@ -164,8 +164,10 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     ).distance
     distance[np.isnan(distance)] = np.inf
     np.testing.assert_allclose(nearest, distance.min(axis=(1, 2)), atol=1e-9)
-    of_limb = distance[np.arange(steps), limb].min(axis=1)
-    np.testing.assert_allclose(of_limb, nearest, atol=1e-9)
+    of_pair = distance[np.arange(steps), pair[:, 0], pair[:, 1]]
+    np.testing.assert_allclose(of_pair, nearest, atol=1e-9)
+    close = np.flatnonzero(nearest <= 0.0)
+    assert touching == (close[0] if len(close) else -1)
     lengths = quantile * np.maximum(1.0 + distance.min(axis=2) / np.maximum(growth, 1e-6), 0.0)
     assert least == pytest.approx(lengths.min(), abs=1e-9)
 

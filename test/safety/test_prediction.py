@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safety_scenes import Scene, forecast_of, person, settled
 from scipy.stats import chi
 
-from ses_gcn_ros.safety import SafetyConfig, capsule_distances
+from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.safety.prediction import Predicted, limit
 
 limbs_unit = st.floats(-1, 1)
@@ -62,9 +62,9 @@ class TestPredictiveLayer:
 
     def test_the_limit_lets_the_robot_come_to_rest_before_the_meeting(self):
         config = SafetyConfig(deceleration=2.0, robot_speed_max=1.0)
-        met = capsule_distances(*np.zeros((2, 3)), 0.1, *np.ones((2, 3)), 0.1)
+        capsule = np.zeros(3), np.ones(3), np.array(0.1)
         for meeting in np.linspace(0.0, 2.0, 41):
-            predicted = Predicted(meeting, "p1", "limb", "link", met)
+            predicted = Predicted(meeting, "p1", "limb", "link", capsule, capsule)
             factor = limit(config, predicted, 0.2).factor
             speed = factor * config.robot_speed_max
             assert speed == 0.0 or 0.2 + speed / config.deceleration <= meeting + 1e-9

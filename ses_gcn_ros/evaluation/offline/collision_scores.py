@@ -20,7 +20,8 @@ from ses_gcn_ros.evaluation.offline.distribution import Distribution
 from ses_gcn_ros.evaluation.offline.monitoring import Forecasted, Seen
 from ses_gcn_ros.evaluation.offline.robot_trail import RobotTrail
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.safety import SafetyConfig, capsule_distances, limb_capsules
+from ses_gcn_ros.safety import SafetyConfig, limb_capsules
+from ses_gcn_ros.safety.kernels import kernel
 
 Array = NDArray[np.float64]
 
@@ -188,15 +189,12 @@ class CollisionScores:
             scale=self._config.body_scale,
             hand_reach=self._config.hand_reach,
         )
-        found = capsule_distances(
-            limbs.start[..., None, :],
-            limbs.end[..., None, :],
-            limbs.radius[..., None],
-            start[:, None],
-            end[:, None],
-            self._radius,
-        ).distance
-        nearest: Array = np.where(np.isnan(found), np.inf, found).min(axis=(-2, -1))
+        nearest = np.empty(limbs.radius.shape[:2])
+        unused = np.zeros(limbs.radius.shape[1:]), np.zeros(limbs.radius.shape[2])
+        pairs = np.empty((len(start), 2), np.int64)
+        for person, found in enumerate(nearest):
+            own = limbs.start[person], limbs.end[person], limbs.radius[person]
+            kernel("capsule").foresee(own, (start, end, self._radius), *unused, found, pairs)
         return nearest
 
     def summary(self) -> dict[str, Any]:

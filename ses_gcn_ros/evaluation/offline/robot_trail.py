@@ -20,6 +20,9 @@ class RobotTrail:
     """
 
     def __init__(self, capsules: int, patience: float) -> None:
+        from ses_gcn_ros.evaluation.scoring_kernel import between  # numba takes half a second
+
+        self._between = between
         self._patience = patience
         self._stamps = np.empty(256)
         self._ends = np.empty((256, 2, capsules, 3))
@@ -58,10 +61,7 @@ class RobotTrail:
             return None
         if times[0] < stamps[0] - self._patience or times[-1] > stamps[-1] + self._patience:
             return None
-        after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
-        before = np.maximum(after - 1, 0)
-        span = np.maximum(stamps[after] - stamps[before], 1e-9)
-        share = np.clip((times - stamps[before]) / span, 0.0, 1.0)[:, None, None, None]
         ends = self._ends[self._first : self._past]
-        placed = (1.0 - share) * ends[before] + share * ends[after]
-        return placed[:, 0], placed[:, 1]
+        start, end = np.empty((2, len(times), *ends.shape[2:]))
+        self._between(stamps, ends, times, start, end)
+        return start, end
