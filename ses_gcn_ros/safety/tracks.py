@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,63 +19,96 @@ from ses_gcn_ros.safety.people import (
     limb_capsules,
     path_lengths,
 )
-from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 Array = NDArray[np.float64]
 
 VELOCITY_WINDOW = 0.17  # s of skeletons that a speed is taken from: 5 at 30 Hz
+KEPT = 16  # skeletons at most
 _NOBODY = np.empty((0, 3))
 SAME_PERSON = 0.5  # m between a lost person's last place and that of a new one, both standing
 
 
-@dataclass(eq=False)
 class Track:
-    """One person as last seen."""
+    """One person as last seen.
 
-    person_id: str
-    layout: str
-    first_seen: float  # s
-    edge_lengths: Array  # (E,) longest seen so far [m]; NaN before the first
-    history: deque[tuple[float, Array]] = field(default_factory=lambda: deque(maxlen=16))
-    whole: bool = True  # the last skeleton in the history shows every joint
-    blind: bool = False  # the last skeleton showed no joint at all
-    distance: float = np.inf  # m from the robot when last assessed
-    same: float = 0.0  # s for which the joints have repeated to the bit, as no living person's do
+    Parameters
+    ----------
+    person_id, layout : str
+    first_seen : float
+        [s]
+
+    Attributes
+    ----------
+    whole, blind : bool
+        Whether the last skeleton showed every joint, or none at all.
+    distance : float
+        From the robot when last assessed [m].
+    same : float
+        For how long the joints have repeated to the bit, as no living person's do [s].
+    """
+
+    def __init__(self, person_id: str, layout: str, first_seen: float) -> None:
+        self.person_id, self.layout, self.first_seen = person_id, layout, first_seen
+        self.whole, self.blind = True, False
+        self.distance, self.same = np.inf, 0.0
+        shape = body(layout)
+        self._edge_lengths = np.full(len(shape.edges), np.nan)  # longest seen so far [m]
+        # what was seen lately lies between the two, in arrays that are never copied whole
+        self._first = self._past = 0
+        self._stamps = np.empty(2 * KEPT)
+        self._positions = np.empty((2 * KEPT, len(get_layout(layout).joints), 3))
+
+    @property
+    def seen(self) -> bool:
+        """Whether a joint was ever seen."""
+        return self._past > 0
 
     @property
     def last_seen(self) -> float:
-        return self.history[-1][0]
+        return float(self._stamps[self._past - 1])
+
+    @property
+    def positions(self) -> Array:
+        """Joints (J, 3) when last seen [m]."""
+        last: Array = self._positions[self._past - 1]
+        return last
 
     @property
     def centre(self) -> Array:
-        return np.asarray(np.nanmean(self.history[-1][1], axis=0))
+        return np.asarray(np.nanmean(self.positions, axis=0))
 
     def observe(self, stamp: float, positions: Array) -> None:
         """Take a skeleton (J, 3) in the world."""
-        before = self.history[-1][1] if self.history else _NOBODY
-        edges = body(self.layout).edges
+        before = self.positions if self.seen else _NOBODY
         seen, repeated = kernel("people").look_at(
-            positions, before, edges, LIMB_LENGTH, self.edge_lengths
+            positions, before, body(self.layout).edges, LIMB_LENGTH, self._edge_lengths
         )
         self.same = self.same + stamp - self.last_seen if repeated else 0.0
         self.blind = seen == 0
         if self.blind:
             return
         self.whole = seen == len(positions)
-        self.history.append((stamp, positions))
-        while len(self.history) > 2 and stamp - self.history[0][0] > VELOCITY_WINDOW:
-            self.history.popleft()
+        if self._past == len(self._stamps):
+            self._first, self._past = 0, KEPT - 1
+            self._stamps[: self._past] = self._stamps[1 - KEPT :]
+            self._positions[: self._past] = self._positions[1 - KEPT :]
+        self._stamps[self._past], self._positions[self._past] = stamp, positions
+        self._past += 1
+        self._first = max(self._first, self._past - KEPT)
+        while self._past - self._first > 2 and stamp - self._stamps[self._first] > VELOCITY_WINDOW:
+            self._first += 1
 
     def velocities(self) -> Array:
         """Velocities (J, 3) of the joints [m/s], 0 where unknown."""
-        stamps, positions = zip(*self.history, strict=True)
-        return joint_velocities(np.array(stamps), np.array(positions))
+        lately = slice(self._first, self._past)
+        return joint_velocities(self._stamps[lately], self._positions[lately])
 
     def paths(self) -> Array | None:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
         if self.whole:
             return None
-        own = np.where(np.isnan(self.edge_lengths), LIMB_LENGTH, self.edge_lengths)
+        own = np.where(np.isnan(self._edge_lengths), LIMB_LENGTH, self._edge_lengths)
         return path_lengths(self.layout, own)
 
 
@@ -147,12 +179,11 @@ class PeopleTracks:
             name = skeleton.person_id
             track = before.pop(name, None) or self.lost.pop(name, None)
             if track is None or track.layout != skeleton.layout:
-                edges = len(body(skeleton.layout).edges)
-                track = Track(name, skeleton.layout, stamp, np.full(edges, np.nan))
+                track = Track(name, skeleton.layout, stamp)
             track.observe(stamp, np.asarray(skeleton.positions, np.float64))
             self.present[name] = track
         near = self._config.vanish_distance
-        self.lost |= {name: t for name, t in before.items() if t.history and t.distance <= near}
+        self.lost |= {name: t for name, t in before.items() if t.seen and t.distance <= near}
         self._recognise(stamp)
         self._people = None
 
@@ -177,7 +208,7 @@ class PeopleTracks:
         return self._people
 
     def _gather(self) -> People:
-        tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.history]
+        tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
         config = self._config
         shapes = [body(track.layout) for track in tracks]
         past = np.cumsum([0, *(len(shape.names) for shape in shapes)])
@@ -191,7 +222,7 @@ class PeopleTracks:
             arms[own], person[own] = shape.arms, number
             parts.append(
                 limb_capsules(
-                    track.history[-1][1],
+                    track.positions,
                     track.layout,
                     scale=config.body_scale,
                     hand_reach=config.hand_reach,
@@ -210,7 +241,7 @@ class PeopleTracks:
 
     def _recognise(self, stamp: float) -> None:
         """Drop the lost who stand there again under another identity."""
-        new = [t for t in self.present.values() if t.first_seen == stamp and t.history]
+        new = [t for t in self.present.values() if t.first_seen == stamp and t.seen]
         for name, track in list(self.lost.items()):
             reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
             if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
