@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def evaluate(
     run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
     two = processes == 2 or (processes == 0 and plan.length > LONG)
     stage = beside(path, options) if two else contextlib.nullcontext(first_half(path, options))
-    with stage as events:
+    with _seldom_collected(), stage as events:
         summary = run.through(events)
     if out is not None:
         folder = Path(out)
@@ -78,6 +79,19 @@ def evaluate(
         if run.filmed:
             write_page(open_replay(folder / "replay"), summary, folder / "report.html")
     return summary
+
+
+@contextlib.contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let Python look for garbage seldom: a replay makes many objects and hardly a cycle."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class Run:

@@ -25,6 +25,7 @@ from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import load
 
 _BATCH = 64  # events that go over to the other process at once
+_PIPE = 1 << 20  # bytes, the most that Linux lets anybody have
 _ROBOT = ("/tf", "/tf_static", "joint_states", "trajectory")
 
 
@@ -92,6 +93,7 @@ def beside(path: Path, options: Options) -> Iterator[Iterator[Event]]:
     """Run the first half in a process of its own; the context ends it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
+    _widen(theirs)
     process = context.Process(target=_send, args=(theirs, path, options), daemon=True)
     process.start()
     theirs.close()
@@ -103,6 +105,14 @@ def beside(path: Path, options: Options) -> Iterator[Iterator[Event]]:
         if process.is_alive():
             process.terminate()
             process.join()
+
+
+def _widen(pipe: multiprocessing.connection.Connection) -> None:
+    """Let a pipe hold some batches, where it can be told to, so that neither half waits for one."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _send(connection: multiprocessing.connection.Connection, path: Path, options: Options) -> None:
