@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,14 @@ class JointStates:
     stamp: float
     positions: dict[str, float]
     velocities: dict[str, float]
+
+
+class _Joint(NamedTuple):
+    """Position [rad or m] and rate [1/s] of a joint, if known, at a stamp [s]."""
+
+    stamp: float
+    position: float
+    rate: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +109,7 @@ class JointMotion:
     def forget(self) -> None:
         """Start anew, as after a jump of the clock."""
         self.states: JointStates | None = None
+        self._known: dict[str, _Joint] = {}
         self._plan: Plan | None = None
         self._phase = 0.0
 
@@ -126,23 +136,28 @@ class JointMotion:
             )
         if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
             raise InputError("joint states hold a value that is not finite (not used)")
-        where = {name: float(q) for name, q in zip(names, positions, strict=True)}
-        before = self.states
-        if before is not None and stamp <= before.stamp:
-            return
-        if len(velocities):
-            rates = {name: float(rate) for name, rate in zip(names, velocities, strict=True)}
-        elif before is not None:
-            rates = {
-                name: (q - before.positions.get(name, q)) / (stamp - before.stamp)
-                for name, q in where.items()
-            }
-        else:
-            rates = {}
-        self.states = JointStates(
-            stamp,
-            {name: q for name, q in where.items() if name in self._movable},
-            {name: rate for name, rate in rates.items() if name in self._movable},
+        rates: Sequence[float | None] = velocities if len(velocities) else [None] * len(names)
+        for name, q, rate in zip(names, positions, rates, strict=True):
+            if name not in self._movable:
+                continue
+            before = self._known.get(name)
+            if before is not None and stamp <= before.stamp:
+                continue
+            if rate is None and before is not None:
+                rate = (q - before.position) / (stamp - before.stamp)
+            self._known[name] = _Joint(stamp, float(q), None if rate is None else float(rate))
+        self.states = self._together()
+
+    def _together(self) -> JointStates | None:
+        """All joints at the stamp of the newest; those of an arm and a gripper may come apart."""
+        newest = max((joint.stamp for joint in self._known.values()), default=None)
+        if newest is None:
+            return None
+        lately = {n: joint for n, joint in self._known.items() if newest - joint.stamp <= OLDEST}
+        return JointStates(
+            newest,
+            {n: j.position + (newest - j.stamp) * (j.rate or 0.0) for n, j in lately.items()},
+            {n: j.rate for n, j in lately.items() if j.rate is not None},
         )
 
     def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:

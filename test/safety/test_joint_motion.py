@@ -58,6 +58,16 @@ def test_velocities_that_are_not_published_follow_from_positions():
     np.testing.assert_allclose(path.carried([0.5])[0][0], expected[0], atol=1e-6)
 
 
+def test_joints_that_are_published_apart_are_taken_together():
+    """As an arm's driver and a gripper's do, a little out of step."""
+    monitor = moving_robot()
+    monitor.joints.observe(9.99, NAMES[4:], START[4:] - 0.01 * RATES[4:], RATES[4:])
+    monitor.joints.observe(10.0, NAMES[:4], START[:4], RATES[:4])
+    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    expected = MODEL.place(poses(START + 0.5 * RATES))
+    np.testing.assert_allclose(path.carried([0.5])[1][0], expected[1], atol=1e-6)
+
+
 def test_old_joint_states_are_not_used():
     monitor = moving_robot()
     monitor.joints.observe(9.5, NAMES, START, RATES)
