@@ -135,8 +135,32 @@ def _undone(pose: Any, inverse: Any) -> None:
             inverse[i, 3] -= pose[j, i] * pose[j, 3]
 
 
-_PATH = types.Tuple((array(1), array(2), array(1, whole)))
 _CHAIN = types.Tuple((array(3), array(3), array(3), array(3), array(1, whole)))
+
+
+@inline
+def _forward(values: Any, chain: Any, links: Any) -> None:
+    origins, sines, cosines, slides, parent = chain
+    motion, moved = np.empty((4, 4)), np.empty((4, 4))
+    links[0] = np.eye(4)
+    for j in range(len(parent)):
+        q = values[j]
+        sine, rest = math.sin(q), 1.0 - math.cos(q)
+        for a in range(4):
+            for b in range(4):
+                turned = sine * sines[j, a, b] + rest * cosines[j, a, b]
+                motion[a, b] = (1.0 if a == b else 0.0) + turned + q * slides[j, a, b]
+        _compose(origins[j], motion, moved)
+        _compose(links[parent[j]], moved, links[j + 1])
+
+
+@compiled(types.void(array(1), _CHAIN, _WAYS))
+def forward(values: Any, chain: Any, links: Any) -> None:
+    """Fill root_from_link (J + 1, 4, 4) from the values of J joints; `follow` has the chain."""
+    _forward(values, chain, links)
+
+
+_PATH = types.Tuple((array(1), array(2), array(1, whole)))
 _ENDS = types.Tuple((array(1, whole), array(2)))
 
 
@@ -177,12 +201,9 @@ def follow(
         Filled with the ends in the world [m].
     """
     knots, values, column = path
-    origins, sines, cosines, slides, parent = chain
-    joints, frames = len(parent), len(frame_link)
-    links = np.empty((joints + 1, 4, 4))
-    links[0] = np.eye(4)
-    motion, moved, here = np.empty((4, 4)), np.empty((4, 4)), np.empty((4, 4))
-    from_link = np.empty((frames, 4, 4))
+    joints, frames = len(column), len(frame_link)
+    here, links = np.zeros(joints), np.empty((joints + 1, 4, 4))
+    back, from_link = np.empty((4, 4)), np.empty((frames, 4, 4))
     poses = measured.copy()
     for h in range(-1, len(times)):
         time = times[h] if h >= 0 else 0.0
@@ -191,28 +212,16 @@ def follow(
             k += 1
         share = min(max((time - knots[k]) / (knots[k + 1] - knots[k]), 0.0), 1.0)
         for j in range(joints):
-            q = 0.0
             if column[j] >= 0:
                 first, second = values[k, column[j]], values[k + 1, column[j]]
-                q = first + share * (second - first)
-            sine, rest = math.sin(q), 1.0 - math.cos(q)
-            for a in range(4):
-                for b in range(4):
-                    still = 1.0 if a == b else 0.0
-                    motion[a, b] = (
-                        still
-                        + sine * sines[j, a, b]
-                        + rest * cosines[j, a, b]
-                        + q * slides[j, a, b]
-                    )
-            _compose(origins[j], motion, moved)
-            _compose(links[parent[j]], moved, links[j + 1])
+                here[j] = first + share * (second - first)
+        _forward(here, chain, links)
         for f in range(frames):
             if frame_link[f] < 0:
                 continue
             if h < 0:  # from where the description has a frame at first to where it is measured
-                _undone(links[frame_link[f]], here)
-                _compose(measured[f], here, from_link[f])
+                _undone(links[frame_link[f]], back)
+                _compose(measured[f], back, from_link[f])
             else:
                 _compose(from_link[f], links[frame_link[f]], poses[f])
         if h >= 0:

@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import RobotError
 from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.shapes import LinkCapsule, capsule_around, capsule_of_cylinder, mesh_points
 
 Array = NDArray[np.float64]
@@ -143,11 +144,10 @@ class Urdf:
         dict of str to ndarray, shape (4, 4)
             root_from_link by link name.
         """
-        poses = {self.root: np.eye(4)}
-        for joint in self.joints:
-            value = positions.get(joint.name, 0.0)
-            poses[joint.child] = poses[joint.parent] @ joint.transform(value)
-        return poses
+        values = np.array([positions.get(joint.name, 0.0) for joint in self.joints], np.float64)
+        links = np.empty((len(self.joints) + 1, 4, 4))
+        kernel("motion").forward(values, self.chain, links)
+        return dict(zip((self.root, *(joint.child for joint in self.joints)), links, strict=True))
 
     @cached_property
     def chain(self) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
