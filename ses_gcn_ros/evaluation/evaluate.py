@@ -98,7 +98,7 @@ class Run:
     """One replay: takes the first half's events through the second, and collects the scores."""
 
     def __init__(self, path: Path, plan: Plan, options: Options, out: Path | None) -> None:
-        self._path, self._plan, self._options, self._out = path, plan, options, out
+        self._path, self._plan, self._options = path, plan, options
         self._problems = list(plan.problems)
         self._refused: dict[str, int] = {}
         self._heard: Heard | None = None

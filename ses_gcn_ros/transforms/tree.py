@@ -27,15 +27,14 @@ class Paths:
 
     Attributes
     ----------
-    names, above : tuple of str
-        Child and parent of each edge.
+    above : tuple of str
+        Parent of each edge.
     edges, moving : tuple of Edge
         All of them, and those of frames that move.
     parents, wanted, world
         As `placing.place` takes them.
     """
 
-    names: tuple[str, ...]
     above: tuple[str, ...]
     edges: tuple[Edge, ...]
     moving: tuple[Edge, ...]
@@ -88,7 +87,6 @@ def find_paths(
     rows = {name: row for row, name in enumerate(tree)}
     found = tuple(edges[name] for name in tree)
     return Paths(
-        names=tuple(tree),
         above=tuple(tree.values()),
         edges=found,
         moving=tuple(edge for edge in found if not edge.static),

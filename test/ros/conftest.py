@@ -99,6 +99,16 @@ def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
+def node(ros_domain: None) -> Iterator[Any]:
+    """A node in this process that is tested itself, or has what is tested."""
+    rclpy.init()
+    node = rclpy.create_node("tested")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
 def cell(ros_domain: None) -> Iterator[Cell]:
     """A fresh cell, closed after the test."""
     cell = Cell()

@@ -17,15 +17,6 @@ from ses_gcn_ros.nodes.executor import DirectExecutor
 
 
 @pytest.fixture
-def node(ros_domain):
-    rclpy.init()
-    node = rclpy.create_node("tested")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
-
-
-@pytest.fixture
 def executor(node):
     executor = DirectExecutor()
     executor.add_node(node)

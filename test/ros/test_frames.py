@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-import rclpy
 from geometry_msgs.msg import TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,15 +78,6 @@ def test_it_answers_as_tf2_does(heard, world, at):
                     if known and frame != world:
                         assert to_time(when) == found.header.stamp
                 np.testing.assert_allclose(pose, matrix(found), atol=1e-9)
-
-
-@pytest.fixture
-def node(ros_domain):
-    rclpy.init()
-    node = rclpy.create_node("tested")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def heard(frames: Frames, names: list[str]) -> tuple[float, np.ndarray]:

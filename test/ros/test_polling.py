@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import time
 
-import pytest
-import rclpy
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from ses_gcn_ros.nodes.polling import Mailbox
-
-
-@pytest.fixture
-def node(ros_domain):
-    rclpy.init()
-    node = rclpy.create_node("tested")
-    yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def test_the_last_message_of_each_sender_is_kept_in_the_order_they_came(node):
