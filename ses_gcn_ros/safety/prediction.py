@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv
 
 from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
@@ -28,6 +27,8 @@ if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
 
 Array = NDArray[np.float64]
+
+_NEWTON_STEPS = 40  # enough for coverages from 1e-9 to all but 1e-15
 
 
 class RobotMotion(Protocol):
@@ -201,9 +202,15 @@ def meet(
 def _quantile(coverage: float) -> float:
     """Length that a standard normal vector in space stays below with a probability.
 
-    An uncalibrated radius (coverage 0) is taken to hold every other joint.
+    An uncalibrated radius (coverage 0) is taken to hold every other joint. By Newton's method, as
+    SciPy's inverse would keep the safety node waiting for its imports at the first forecast.
     """
-    return math.sqrt(2.0 * float(gammaincinv(1.5, coverage if 0.0 < coverage < 1.0 else 0.5)))
+    beyond = 1.0 - (coverage if 0.0 < coverage < 1.0 else 0.5)
+    length = 1.5
+    for _ in range(_NEWTON_STEPS):
+        slope = math.sqrt(2.0 / math.pi) * length * length * math.exp(-0.5 * length * length)
+        length = max(length + (_tail(length) - beyond) / slope, 0.5 * length)
+    return length
 
 
 def _tail(least: float) -> float:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import RobotError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety.kernels import kernel
+from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
 from ses_gcn_ros.safety.shapes import LinkCapsule, capsule_around, capsule_of_cylinder, mesh_points
 
 Array = NDArray[np.float64]
@@ -189,10 +189,7 @@ def _numbers(element: Element | None, key: str, default: str) -> Array:
 
 def _origin(element: Element) -> Array:
     origin = element.find("origin")
-    pose = np.eye(4)
-    pose[:3, :3] = Rotation.from_euler("xyz", _numbers(origin, "rpy", "0 0 0")).as_matrix()
-    pose[:3, 3] = _numbers(origin, "xyz", "0 0 0")
-    return pose
+    return pose_from_xyz_rpy(_numbers(origin, "xyz", "0 0 0"), _numbers(origin, "rpy", "0 0 0"))
 
 
 def _joint(element: Element, links: tuple[str, ...]) -> Joint:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.entries import check_lengths, read_entries
+from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
 from ses_gcn_ros.safety.reactive import STILL
 from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.robot_model import RobotModel
@@ -70,10 +70,7 @@ class Zone:
 
     def pose(self) -> Array:
         """frame_from_zone, (4, 4)."""
-        pose = np.eye(4)
-        pose[:3, :3] = Rotation.from_euler("xyz", self.rpy).as_matrix()
-        pose[:3, 3] = self.position
-        return pose
+        return pose_from_xyz_rpy(self.position, self.rpy)
 
 
 class Zones:

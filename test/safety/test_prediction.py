@@ -12,7 +12,7 @@ from safety_scenes import Scene, forecast_of, person, settled
 from scipy.stats import chi
 
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.safety.prediction import Predicted, limit
+from ses_gcn_ros.safety.prediction import Predicted, inflate, limit
 
 limbs_unit = st.floats(-1, 1)
 
@@ -101,6 +101,12 @@ class TestPredictiveLayer:
 
 
 class TestBreachProbability:
+    @pytest.mark.parametrize("coverage", [1e-6, 0.01, 0.5, 0.9, 0.95, 0.999, 1 - 1e-12])
+    def test_a_radius_is_as_many_standard_deviations_as_its_coverage_takes(self, coverage):
+        ahead = dataclasses.replace(forecast_of(person(1.0), 0.0), coverage=coverage)
+        (group,) = inflate(SafetyConfig(), [ahead])
+        assert group.quantile == pytest.approx(chi.ppf(coverage, df=3), rel=1e-9)
+
     def outlook(self, x: float, radius: float, coverage: float = 0.9):
         scene = settled(x)
         ahead = forecast_of(person(x), scene.now, radius=radius)

@@ -17,6 +17,7 @@ from ses_gcn_ros.errors import ConfigError, InputError, RobotError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, RobotTracker, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
 from ses_gcn_ros.safety.robot import carry
 from ses_gcn_ros.safety.shapes import capsule_around
 
@@ -44,6 +45,13 @@ class TestDescription:
         poses = demo.forward(dict(zip(names, angles, strict=True)))
         for link, pose in poses.items():
             np.testing.assert_allclose(pose, reference.get_transform(link), atol=1e-9)
+
+    @given(rpy=st.lists(st.floats(-4.0, 4.0), min_size=3, max_size=3))
+    def test_angles_turn_about_fixed_axes(self, rpy):
+        pose = pose_from_xyz_rpy((0.1, -0.2, 0.3), rpy)
+        turned = Rotation.from_euler("xyz", rpy).as_matrix()
+        np.testing.assert_allclose(pose[:3, :3], turned, atol=1e-12)
+        np.testing.assert_array_equal(pose[:, 3], (0.1, -0.2, 0.3, 1.0))
 
     def test_only_what_moves_is_watched(self, demo):
         assert "pedestal" not in demo.moving_links()

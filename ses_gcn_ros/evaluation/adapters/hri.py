@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.evaluation.adapters.joints import seen_skeleton
 from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
@@ -42,6 +41,10 @@ class HriBodies:
 
     def observe_transforms(self, content: Any, *, static: bool) -> None:
         """Take one ``tf2_msgs/TFMessage``; only the latest transform of a frame is kept."""
+        from scipy.spatial.transform import (
+            Rotation,  # takes its time, and few bags have such people
+        )
+
         for item in content.transforms:
             t, q = item.transform.translation, item.transform.rotation
             matrix = np.eye(4)
