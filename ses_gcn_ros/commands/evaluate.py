@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ses_gcn_ros.errors import ConfigError
@@ -64,7 +72,6 @@ def evaluate(
     """
     from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.evaluation.campaign import find_bags
-    from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
     from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
     from ses_gcn_ros.evaluation.offline.topics import Naming
     from ses_gcn_ros.evaluation.summary_lines import summary_table
@@ -97,12 +104,7 @@ def evaluate(
     elif len(found) > 1 or cluster:
         summary = _many(found, out, options, jobs, cluster, console)
     else:
-        started = time.monotonic()
-        with console.status(f"replaying {found[0]}"):
-            summary = evaluate_bag(found[0], out, options)
-        passed = time.monotonic() - started
-        speed = summary["duration_s"] / passed
-        console.print(f"replayed in {passed:.1f} s, {speed:.0f} × as fast as it was recorded")
+        summary = _one(found[0], out, options, console)
     if as_json:
         print(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False))
     else:
@@ -154,6 +156,22 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise ConfigError(f"--{option} is '{text}'; it takes NAME:=OTHER")
         pairs[first] = second
     return pairs
+
+
+def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]:
+    from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task(f"replaying {bag}", total=1.0)
+        started = time.monotonic()
+        summary = evaluate_bag(
+            bag, out, options, progress=lambda share: progress.update(bar, completed=share)
+        )
+        passed = time.monotonic() - started
+    speed = summary["duration_s"] / passed
+    console.print(f"replayed in {passed:.1f} s, {speed:.0f} × as fast as it was recorded")
+    return summary
 
 
 def _many(

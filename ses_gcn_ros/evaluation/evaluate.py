@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,16 @@ from ses_gcn_ros.safety import Assessment
 FORMAT = 1
 LONG = 120.0  # s of recording from which on a second process pays
 
+_TOLD_EVERY = 256  # events between two words on the progress
+
 
 def evaluate(
-    bag: PathLike, out: PathLike | None, options: Options | None = None, *, processes: int = 0
+    bag: PathLike,
+    out: PathLike | None,
+    options: Options | None = None,
+    *,
+    processes: int = 0,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Replay a bag and judge it.
 
@@ -49,6 +56,8 @@ def evaluate(
     options : Options, optional
     processes : int
         1 or 2; 0 takes 2 for bags of more than `LONG` seconds. The numbers are the same.
+    progress : callable
+        Told now and then which share of the recording is done, 0 to 1.
 
     Returns
     -------
@@ -70,7 +79,7 @@ def evaluate(
     two = processes == 2 or (processes == 0 and plan.length > LONG)
     stage = beside(path, options) if two else contextlib.nullcontext(first_half(path, options))
     with _seldom_collected(), stage as events:
-        summary = run.through(events)
+        summary = run.through(_told(events, plan.length, progress))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +88,18 @@ def evaluate(
         if run.filmed:
             write_page(open_replay(folder / "replay"), summary, folder / "report.html")
     return summary
+
+
+def _told(
+    events: Iterator[Event], length: float, progress: Callable[[float], None]
+) -> Iterator[Event]:
+    """Events, and now and then a word on how far they have come in `length` seconds."""
+    begin = None
+    for index, event in enumerate(events):
+        if index % _TOLD_EVERY == 0:
+            begin = event.time if begin is None else begin
+            progress(min(max(event.time - begin, 0.0) / length, 1.0) if length > 0.0 else 1.0)
+        yield event
 
 
 @contextlib.contextmanager

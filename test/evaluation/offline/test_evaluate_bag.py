@@ -48,6 +48,15 @@ def test_two_processes_and_a_second_run_give_the_same_bytes(shift_bag, out, tmp_
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_progress_goes_from_the_first_to_nearly_the_last_moment(shift_bag, processes):
+    shares: list[float] = []
+    evaluate(shift_bag, None, OPTIONS, processes=processes, progress=shares.append)
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+    assert 0.7 < shares[-1] <= 1.0
+
+
 def test_every_observation_is_forecast_and_the_states_fill_the_time(summary):
     assert summary["frames"] == 150
     assert summary["duration_s"] == pytest.approx(5.96)
