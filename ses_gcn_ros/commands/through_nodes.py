@@ -12,6 +12,7 @@ from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
 from ses_gcn_ros.commands.domain import demo_environment
 from ses_gcn_ros.commands.processes import ProcessGroup
 from ses_gcn_ros.errors import ConfigError, SesGcnError
+from ses_gcn_ros.evaluation.bag_reader import open_bag
 from ses_gcn_ros.evaluation.evaluate import evaluate
 from ses_gcn_ros.evaluation.offline.agreement import agreement
 from ses_gcn_ros.evaluation.offline.normal_form import write_normal_form
@@ -49,7 +50,8 @@ def evaluate_through_nodes(
     ConfigError
         If nothing says what the robot looks like, or a node ends early.
     """
-    plan = make_plan(bag, options)
+    with open_bag(bag) as opened:
+        plan = make_plan(opened, options)
     if plan.robots is None:
         raise ConfigError(plan.problems[0])
     out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import BagError, ConfigError
-from ses_gcn_ros.evaluation.bag_reader import PathLike
+from ses_gcn_ros.evaluation.bag_reader import PathLike, open_bag
 from ses_gcn_ros.evaluation.offline.collision_scores import CollisionScores
 from ses_gcn_ros.evaluation.offline.demo_robot import ObedientRobot
 from ses_gcn_ros.evaluation.offline.events import Event
@@ -74,12 +74,13 @@ def evaluate(
     """
     options = options or Options()
     path = Path(bag)
-    plan = make_plan(path, options)
-    run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
-    two = processes == 2 or (processes == 0 and plan.length > LONG)
-    stage = beside(path, options) if two else contextlib.nullcontext(first_half(path, options))
-    with _seldom_collected(), stage as events:
-        summary = run.through(_told(events, plan.length, progress))
+    with open_bag(path) as opened:
+        plan = make_plan(opened, options)
+        run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
+        two = processes == 2 or (processes == 0 and plan.length > LONG)
+        here = contextlib.nullcontext(first_half(opened, options))
+        with _seldom_collected(), beside(path, options) if two else here as events:
+            summary = run.through(_told(events, plan.length, progress))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -101,9 +103,9 @@ class JointMotion:
         self._movable = frozenset(joint.name for joint in urdf.movable)
         described = np.array([frame in urdf.links for frame in model.frames])
         self._by_joints = described[model.start_frame] & described[model.end_frame]
-        self._joints = [joint.name for joint in urdf.joints]
-        number = {urdf.root: 0} | {joint.child: n for n, joint in enumerate(urdf.joints, start=1)}
-        self._link = np.array([number.get(frame, -1) for frame in model.frames])
+        self._all_by_joints = bool(self._by_joints.all())
+        self._joints = tuple(joint.name for joint in urdf.joints)
+        self._link = np.array([urdf.numbers.get(frame, -1) for frame in model.frames])
         self.forget()
 
     def forget(self) -> None:
@@ -134,7 +136,7 @@ class JointMotion:
                 f"joint states have {len(names)} names, {len(positions)} positions and "
                 f"{len(velocities)} velocities; they take one of each per name"
             )
-        if not (np.isfinite(positions).all() and np.isfinite(velocities).all()):
+        if not (all(map(math.isfinite, positions)) and all(map(math.isfinite, velocities))):
             raise InputError("joint states hold a value that is not finite (not used)")
         rates: Sequence[float | None] = velocities if len(velocities) else [None] * len(names)
         for name, q, rate in zip(names, positions, rates, strict=True):
@@ -153,12 +155,14 @@ class JointMotion:
         newest = max((joint.stamp for joint in self._known.values()), default=None)
         if newest is None:
             return None
-        lately = {n: joint for n, joint in self._known.items() if newest - joint.stamp <= OLDEST}
-        return JointStates(
-            newest,
-            {n: j.position + (newest - j.stamp) * (j.rate or 0.0) for n, j in lately.items()},
-            {n: j.rate for n, j in lately.items() if j.rate is not None},
-        )
+        positions, rates = {}, {}
+        for name, (stamp, position, rate) in self._known.items():
+            lag = newest - stamp
+            if lag <= OLDEST:
+                positions[name] = position + lag * (rate or 0.0)
+                if rate is not None:
+                    rates[name] = rate
+        return JointStates(newest, positions, rates)
 
     def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:
         """Take what a planner said; a plan without points, or of others' joints, ends the last one.
@@ -213,12 +217,12 @@ class JointMotion:
         names = tuple(states.positions)
         rates = np.array([states.velocities.get(name, 0.0) for name in names])
         start = np.array(list(states.positions.values())) + since * rates
-        now = dict(zip(names, start.tolist(), strict=True))
         times = np.array([0.0, horizon])
         ahead = start + times[:, None] * rates
         paths = [JointPath(robot.stamp, robot, self, names, times, ahead)]
         plan = self._plan
         if plan is not None and set(plan.joints) <= set(names):
+            now = dict(zip(names, start.tolist(), strict=True))
             here = np.array([now[name] for name in plan.joints])
             phase = plan.phase(here, self._phase)
             if phase is not None:
@@ -236,20 +240,25 @@ class JointMotion:
     def place(self, path: JointPath, times: Array) -> tuple[Array, Array]:
         """Ends of the axes along a path, each (H, M, 3) [m]."""
         model, robot = self._model, path.robot
-        column = {name: index for index, name in enumerate(path.joints)}
         start, end = np.empty((2, len(times), *model.start.shape))
         kernel("motion").follow(
-            (path.times, path.positions, np.array([column.get(name, -1) for name in self._joints])),
+            (path.times, path.positions, _columns(self._joints, path.joints)),
             times,
             self._urdf.chain,
             self._link,
             robot.poses,
-            (model.start_frame, model.start),
-            (model.end_frame, model.end),
+            *(model.starts, model.ends),
             *(start, end),
         )
-        if not self._by_joints.all():
+        if not self._all_by_joints:
             other = robot.carried(times)
             start = np.where(self._by_joints[:, None], start, other[0])
             end = np.where(self._by_joints[:, None], end, other[1])
         return start, end
+
+
+@lru_cache(maxsize=16)
+def _columns(joints: tuple[str, ...], named: tuple[str, ...]) -> NDArray[np.int64]:
+    """Column of each joint among those named; -1 for the others."""
+    column = {name: index for index, name in enumerate(named)}
+    return np.array([column.get(name, -1) for name in joints], np.int64)

@@ -13,6 +13,7 @@ from ses_gcn_ros.compiling import array, compiled, real, whole
 
 SMALL_ANGLE = 1e-4  # rad under which the series takes the place of the quotients of a screw
 _POINTS, _WAYS = real[:, ::1], real[:, :, ::1]
+_ENDS = types.Tuple((array(1, whole), array(2)))
 
 inline = numba.njit(error_model="numpy")
 
@@ -30,10 +31,15 @@ def _place(poses: Any, frame: Any, points: Any, placed: Any) -> None:
             )
 
 
-@compiled(types.void(array(3), array(1, whole), array(2), _POINTS))
-def place(poses: Any, frame: Any, points: Any, placed: Any) -> None:
-    """Fill `placed` (M, 3) with points (M, 3) fixed in frames (M,) whose poses are (F, 4, 4)."""
-    _place(poses, frame, points, placed)
+@compiled(types.void(array(3), _ENDS, _ENDS, _POINTS, _POINTS))
+def place(poses: Any, starts: Any, ends: Any, start: Any, end: Any) -> None:
+    """Fill `start` and `end` (M, 3) with the ends of M capsules.
+
+    `starts` and `ends` are tuples: frame (M,) of each end, and where it is in that frame (M, 3);
+    `poses` are those of the frames (F, 4, 4).
+    """
+    _place(poses, starts[0], starts[1], start)
+    _place(poses, ends[0], ends[1], end)
 
 
 @compiled(types.Tuple((real, whole))(array(2), array(2)))
@@ -50,8 +56,8 @@ def fastest(start_velocity: Any, end_velocity: Any) -> Any:
     return most, index
 
 
-@compiled(types.void(array(3), array(3), real, _POINTS))
-def turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
+@inline
+def _turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
     """Fill `rates` (F, 3) with the angular velocities [rad/s] between poses (F, 4, 4).
 
     Through the unit quaternion of the turn, by the largest of its parts (Shepperd 1978), so that no
@@ -91,12 +97,35 @@ def turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
         rates[f, 0], rates[f, 1], rates[f, 2] = rate * x, rate * y, rate * z
 
 
-@compiled(types.void(array(2), array(2), array(2), array(1), _WAYS))
-def carry(points: Any, velocity: Any, turn: Any, times: Any, moved: Any) -> None:
-    """Fill `moved` (H, M, 3) with points at constant twist; `robot.carry` has the law."""
+@compiled(types.void(array(3), array(3), real, _ENDS, _ENDS, _WAYS))
+def derive(old: Any, new: Any, span: float, starts: Any, ends: Any, state: Any) -> None:
+    """Fill `state` (6, M, 3) with what `robot.RobotState` says of M capsules' ends.
+
+    Where the starts and the ends of the axes are, their velocities and the angular velocities of
+    their frames, from poses (F, 4, 4) that lie `span` [s] apart; NaN makes the motion unknown.
+    `starts` and `ends` as for `place`.
+    """
+    rates = np.empty((len(new), 3))
+    _turn_rates(old, new, span, rates)
+    for end, fixed in ((0, starts), (1, ends)):
+        frame, points = fixed
+        _place(old, frame, points, state[2 + end])
+        _place(new, frame, points, state[end])
+        for m in range(len(points)):
+            for i in range(3):
+                state[2 + end, m, i] = (state[end, m, i] - state[2 + end, m, i]) / span
+                state[4 + end, m, i] = rates[frame[m], i]
+
+
+@inline
+def _carry(points: Any, velocity: Any, turn: Any, times: Any, moved: Any) -> None:
     for m in range(len(points)):
         ax, ay, az = turn[m, 0], turn[m, 1], turn[m, 2]
         vx, vy, vz = velocity[m, 0], velocity[m, 1], velocity[m, 2]
+        if math.isnan(vx):
+            for h in range(len(times)):
+                moved[h, m] = points[m]
+            continue
         bx, by, bz = ay * vz - az * vy, az * vx - ax * vz, ax * vy - ay * vx
         cx, cy, cz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
         rate = math.sqrt(ax * ax + ay * ay + az * az)
@@ -113,15 +142,29 @@ def carry(points: Any, velocity: Any, turn: Any, times: Any, moved: Any) -> None
             moved[h, m, 2] = points[m, 2] + t * vz + second * bz + third * cz
 
 
+_MOVING = types.Tuple((array(2), array(2), array(2)))
+
+
+@compiled(types.void(_MOVING, _MOVING, array(1), _WAYS, _WAYS))
+def carry(starts: Any, ends: Any, times: Any, start: Any, end: Any) -> None:
+    """Fill the ends (H, M, 3) of M capsules at constant twist; `RobotState.carried` has the law.
+
+    `starts` and `ends` are tuples: positions, velocities and turn rates (M, 3) each; a point whose
+    velocity is NaN stays.
+    """
+    _carry(starts[0], starts[1], starts[2], times, start)
+    _carry(ends[0], ends[1], ends[2], times, end)
+
+
 @inline
 def _compose(a: Any, b: Any, product: Any) -> None:
     """Fill a pose (4, 4) with the product of two."""
-    for i in range(4):
+    for i in range(3):
         for j in range(4):
-            total = 0.0
-            for k in range(4):
-                total += a[i, k] * b[k, j]
-            product[i, j] = total
+            product[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+        product[i, 3] += a[i, 3]
+        product[3, i] = 0.0
+    product[3, 3] = 1.0
 
 
 @inline
@@ -145,8 +188,11 @@ def _forward(values: Any, chain: Any, links: Any) -> None:
     links[0] = np.eye(4)
     for j in range(len(parent)):
         q = values[j]
+        if q == 0.0:  # of a joint at rest, or a fixed one
+            _compose(links[parent[j]], origins[j], links[j + 1])
+            continue
         sine, rest = math.sin(q), 1.0 - math.cos(q)
-        for a in range(4):
+        for a in range(3):
             for b in range(4):
                 turned = sine * sines[j, a, b] + rest * cosines[j, a, b]
                 motion[a, b] = (1.0 if a == b else 0.0) + turned + q * slides[j, a, b]
@@ -161,7 +207,6 @@ def forward(values: Any, chain: Any, links: Any) -> None:
 
 
 _PATH = types.Tuple((array(1), array(2), array(1, whole)))
-_ENDS = types.Tuple((array(1, whole), array(2)))
 
 
 @compiled(

@@ -6,9 +6,11 @@ It answers with limits on the speed, never with a permission, so it can only tig
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -117,42 +119,43 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
         for member in members:
             alike.setdefault(member.layout, []).append(member)
         parts = [_around(config, layout, same) for layout, same in alike.items()]
-        everybody = [member for same in alike.values() for member in same]
-        sizes = [len(body(member.layout).names) for member in everybody]
-        limbs = join(parts)
-        base = np.concatenate([config.body_scale * body(m.layout).radii for m in everybody])
+        names, sizes, quantiles = [], [], []
+        for layout, same in alike.items():
+            names += [member.person_id for member in same]
+            sizes += [len(body(layout).names)] * len(same)
+            quantiles += [_quantile(member.coverage) for member in same]
         groups.append(
             ForecastCapsules(
-                times=np.asarray(stamp + step * np.arange(1, steps + 1)),
-                limbs=limbs,
-                person_ids=tuple(
-                    member.person_id
-                    for member, size in zip(everybody, sizes, strict=True)
-                    for _ in range(size)
-                ),
-                growth=limbs.radius - base,
-                quantile=np.repeat([_quantile(m.coverage) for m in everybody], sizes),
+                times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
+                limbs=join([limbs for limbs, _ in parts]),
+                person_ids=tuple(chain.from_iterable(map(repeat, names, sizes))),
+                growth=np.concatenate([growth for _, growth in parts], axis=1),
+                quantile=np.repeat(quantiles, sizes),
             )
         )
     return groups
 
 
-def _around(config: SafetyConfig, layout: str, members: Sequence[Forecast]) -> LimbCapsules:
-    """Capsules (H, N, ...) around forecasts of one layout, all made at once."""
+def _around(
+    config: SafetyConfig, layout: str, members: Sequence[Forecast]
+) -> tuple[LimbCapsules, Array]:
+    """Capsules (H, N, ...) around forecasts of one layout, all made at once, and their growth."""
     people = limb_capsules(
-        np.stack([member.positions for member in members], axis=1).astype(np.float64),
+        np.stack([member.positions for member in members], axis=1),
         layout,
         scale=config.body_scale,
         hand_reach=config.hand_reach,
-        growth=np.stack([member.radius for member in members], axis=1).astype(np.float64),
+        growth=np.stack([member.radius for member in members], axis=1),
     )
     flat = (len(people.start), -1)
-    return LimbCapsules(
+    limbs = LimbCapsules(
         people.start.reshape(*flat, 3),
         people.end.reshape(*flat, 3),
         people.radius.reshape(flat),
         people.names * len(members),
     )
+    grown = people.radius - config.body_scale * body(layout).radii
+    return limbs, grown.reshape(flat)
 
 
 def meet(
@@ -170,7 +173,8 @@ def meet(
     for one pair at one step it is an upper bound; it falls as the distance grows, and it is 1 where
     the expected limb itself touches.
     """
-    first, past = np.searchsorted(group.times, (now, now + config.prediction_horizon), "right")
+    first = bisect_right(group.times, now)
+    past = bisect_right(group.times, now + config.prediction_horizon)
     if first == past:
         return Outlook()
     steps = slice(first, past)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,23 +51,30 @@ class RobotState:
         return speed, index
 
     def carried(self, times: ArrayLike) -> tuple[Array, Array]:
-        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3), at constant twist.
+        """Where the robot is if it goes on at constant twist: screws, so arcs stay arcs.
 
-        A robot whose motion is unknown is left where it is.
+        With angular velocity ω, p(t) = p + (t I + (1 − cos θt)/θ² W + (θt − sin θt)/θ³ W²) ṗ,
+        W = [ω]×, θ = |ω| (Murray, Li, Sastry: A Mathematical Introduction to Robotic Manipulation,
+        eq. 2.36). A robot whose motion is unknown is left where it is.
+
+        Parameters
+        ----------
+        times : array_like, shape (H,)
+            After the stamp [s].
+
+        Returns
+        -------
+        tuple of ndarray
+            Ends of the axes, each (H, M, 3) [m].
         """
         times = np.asarray(times, np.float64).reshape(-1)
-        if not self.moves:
-            still = (len(times), 1, 1)
-            return np.tile(self.start, still), np.tile(self.end, still)
-        return (
-            carry(self.start, self.start_velocity, self.start_turn, times),
-            carry(self.end, self.end_velocity, self.end_turn, times),
+        start, end = np.empty((2, len(times), *self.start.shape))
+        kernel("motion").carry(
+            (self.start, self.start_velocity, self.start_turn),
+            (self.end, self.end_velocity, self.end_turn),
+            *(times, start, end),
         )
-
-    @cached_property
-    def moves(self) -> bool:
-        """Whether its motion is known."""
-        return not (np.isnan(self.start_velocity).any() or np.isnan(self.end_velocity).any())
+        return start, end
 
 
 class RobotTracker:
@@ -121,45 +128,11 @@ class RobotTracker:
     def _derive(self) -> RobotState:
         model = self.model
         (old_stamp, old), (stamp, new) = self._history[0], self._history[-1]
-        start, end = model.place(new)
-        if stamp - old_stamp < TWIST_WINDOW:
-            unknown = np.full_like(start, np.nan)
-            return RobotState(stamp, start, end, unknown, unknown, unknown, unknown, new)
         # of a long silence only that something moved is known; a jump shows as speed all the same
-        span = stamp - old_stamp
-        old_start, old_end = model.place(old)
-        turn_rate = np.empty((len(new), 3))
-        kernel("motion").turn_rates(old, new, span, turn_rate)
+        span = stamp - old_stamp if stamp - old_stamp >= TWIST_WINDOW else math.nan
+        state = np.empty((6, *model.start.shape))
+        kernel("motion").derive(old, new, span, model.starts, model.ends, state)
+        start, end, start_velocity, end_velocity, start_turn, end_turn = state
         return RobotState(
-            stamp=stamp,
-            start=start,
-            end=end,
-            start_velocity=(start - old_start) / span,
-            end_velocity=(end - old_end) / span,
-            start_turn=turn_rate[model.start_frame],
-            end_turn=turn_rate[model.end_frame],
-            poses=new,
+            *(stamp, start, end, start_velocity, end_velocity, start_turn, end_turn), poses=new
         )
-
-
-def carry(points: Array, velocity: Array, turn: Array, times: ArrayLike) -> Array:
-    """Points fixed in frames that move on at constant twist: screws, so arcs stay arcs.
-
-    With angular velocity ω, p(t) = p + (t I + (1 − cos θt)/θ² W + (θt − sin θt)/θ³ W²) ṗ, W = [ω]×,
-    θ = |ω| (Murray, Li, Sastry: A Mathematical Introduction to Robotic Manipulation, eq. 2.36).
-
-    Parameters
-    ----------
-    points, velocity, turn : ndarray, shape (M, 3)
-        Positions [m], velocities [m/s] and angular velocities [rad/s].
-    times : array_like, shape (H,)
-        [s]
-
-    Returns
-    -------
-    ndarray, shape (H, M, 3)
-    """
-    times = np.asarray(times, np.float64).reshape(-1)
-    moved = np.empty((len(times), *points.shape))
-    kernel("motion").carry(points, velocity, turn, times, moved)
-    return moved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,10 +113,19 @@ class RobotModel:
     def place(self, poses: Array) -> tuple[Array, Array]:
         """Ends of the axes, each (M, 3) [m], from world_from_frame poses (F, 4, 4)."""
         poses = np.ascontiguousarray(poses, np.float64)
-        start, end = np.empty_like(self.start), np.empty_like(self.end)
-        kernel("motion").place(poses, self.start_frame, self.start, start)
-        kernel("motion").place(poses, self.end_frame, self.end, end)
+        start, end = np.empty((2, *self.start.shape))
+        kernel("motion").place(poses, self.starts, self.ends, start, end)
         return start, end
+
+    @cached_property
+    def starts(self) -> tuple[NDArray[np.int64], Array]:
+        """Frame of each start and where it is there, as the kernels take them."""
+        return self.start_frame, self.start
+
+    @cached_property
+    def ends(self) -> tuple[NDArray[np.int64], Array]:
+        """Frame of each end and where it is there."""
+        return self.end_frame, self.end
 
     def joined(self, other: RobotModel) -> RobotModel:
         """Both as one, such as two arms, or an arm and the tool that it carries."""

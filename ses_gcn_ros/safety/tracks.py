@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,7 +212,7 @@ class PeopleTracks:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
         config = self._config
         shapes = [body(track.layout) for track in tracks]
-        past = np.cumsum([0, *(len(shape.names) for shape in shapes)])
+        past = list(accumulate((len(shape.names) for shape in shapes), initial=0))
         start_velocity, end_velocity = np.empty((2, past[-1], 3))
         parts, arms = [], np.empty(past[-1], bool)
         person = np.empty(past[-1], np.int64)

@@ -144,18 +144,26 @@ class Urdf:
         dict of str to ndarray, shape (4, 4)
             root_from_link by link name.
         """
+        return dict(zip(self.numbers, self.place(positions), strict=True))
+
+    def place(self, positions: Mapping[str, float]) -> Array:
+        """Poses (J + 1, 4, 4) of all links, as `forward`, in the order of their `numbers`."""
         values = np.array([positions.get(joint.name, 0.0) for joint in self.joints], np.float64)
         links = np.empty((len(self.joints) + 1, 4, 4))
         kernel("motion").forward(values, self.chain, links)
-        return dict(zip((self.root, *(joint.child for joint in self.joints)), links, strict=True))
+        return links
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Number of each link: 0 for the root, j + 1 for the link that joint j moves."""
+        return {self.root: 0} | {joint.child: n for n, joint in enumerate(self.joints, start=1)}
 
     @cached_property
     def chain(self) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
         """The joints as arrays, for `motion_kernel.follow`.
 
         Poses of the joints at 0 (J, 4, 4); what the sine, one less the cosine (Rodrigues' formula)
-        and the value itself add to the identity, (J, 4, 4) each; number of each one's parent link,
-        0 for the root and j + 1 for the link that joint j moves.
+        and the value itself add to the identity, (J, 4, 4) each; number of each one's parent link.
         """
         origins = np.array([j.parent_from_joint for j in self.joints]).reshape(-1, 4, 4)
         turns, slides = np.zeros((2, *origins.shape))
@@ -164,8 +172,7 @@ class Urdf:
                 turns[index, :3, :3] = joint.cross()
             elif joint.kind == "prismatic":
                 slides[index, :3, 3] = joint.axis
-        number = {self.root: 0} | {joint.child: n for n, joint in enumerate(self.joints, start=1)}
-        parents = np.array([number[joint.parent] for joint in self.joints], dtype=np.int64)
+        parents = np.array([self.numbers[joint.parent] for joint in self.joints], dtype=np.int64)
         return origins, turns, turns @ turns, slides, parents
 
 

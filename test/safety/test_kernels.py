@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.safety import RobotModel, RobotState, SafetyConfig, capsule_distances
+from ses_gcn_ros.safety import (
+    RobotModel,
+    RobotState,
+    RobotTracker,
+    SafetyConfig,
+    capsule_distances,
+)
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules, path_lengths
 from ses_gcn_ros.safety.reactive import STILL, assess_now
@@ -225,12 +231,14 @@ def test_turn_rates_are_rotation_vectors(seed, angle):
     rng = np.random.default_rng(seed)
     axis = rng.normal(size=3)
     axis /= np.linalg.norm(axis)
-    old, new = np.tile(np.eye(4), (2, 1, 1, 1))
+    old, new = np.tile(np.eye(4), (2, 2, 1, 1))
     before = Rotation.random(random_state=rng)
     old[0, :3, :3] = before.as_matrix()
     new[0, :3, :3] = (Rotation.from_rotvec(angle * axis) * before).as_matrix()
-    rates = np.empty((1, 3))
-    kernel("motion").turn_rates(old, new, 0.5, rates)
-    turned = Rotation.from_rotvec(0.5 * rates[0]) * before
+    tracker = RobotTracker(RobotModel.from_frames(("a", "b"), (0.1,)))
+    tracker.observe(1.0, old)
+    tracker.observe(1.5, new)
+    rate = tracker.state.start_turn[0]
+    turned = Rotation.from_rotvec(0.5 * rate) * before
     np.testing.assert_allclose(turned.as_matrix(), new[0, :3, :3], atol=1e-9)
-    assert np.linalg.norm(0.5 * rates[0]) == pytest.approx(angle, abs=2e-8)
+    assert np.linalg.norm(0.5 * rate) == pytest.approx(angle, abs=2e-8)

@@ -18,7 +18,7 @@ from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, RobotTracker, Urdf
 from ses_gcn_ros.safety.motion import SweepMotion
 from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
-from ses_gcn_ros.safety.robot import carry
+from ses_gcn_ros.safety.robot import RobotState
 from ses_gcn_ros.safety.shapes import capsule_around
 
 # yourdfpy takes angles under 1e-8 for 0
@@ -174,9 +174,16 @@ class TestMotion:
         turn = np.tile(twist[:3], (2, 1))
         velocity = np.cross(turn, points) + twist[3:]
         times = np.array([0.0, 0.1, 0.5, 1.0])
-        carried = carry(points, velocity, turn, times)
+        still = np.tile(np.eye(4), (2, 1, 1))
+        robot = RobotState(
+            *(1.0, points, points[::-1].copy()),
+            *(velocity, velocity[::-1].copy(), turn, turn),
+            poses=still,
+        )
+        starts, ends = robot.carried(times)
+        np.testing.assert_array_equal(starts, ends[:, ::-1])
         whole = np.c_[points, np.ones(2)]
-        for time, at in zip(times, carried, strict=True):
+        for time, at in zip(times, starts, strict=True):
             generator = np.zeros((4, 4))
             generator[:3, :3] = np.cross(np.eye(3), twist[:3])
             generator[:3, 3] = twist[3:]
@@ -194,6 +201,14 @@ class TestMotion:
         expected = screw_poses(np.array(twist), 0.37)
         np.testing.assert_allclose(start[0, 0], expected[0, :3, 3], atol=0.03)
         np.testing.assert_allclose(end[0, 0], expected[1, :3, 3], atol=0.03)
+
+    def test_a_robot_seen_once_is_reckoned_with_where_it_is(self):
+        tracker = RobotTracker(RobotModel.from_frames(("a", "b"), (0.1,)))
+        tracker.observe(1.0, screw_poses(np.zeros(6), 0))
+        start, end = tracker.state.carried([0.0, 0.5])
+        np.testing.assert_array_equal(start, [tracker.state.start] * 2)
+        np.testing.assert_array_equal(end, [tracker.state.end] * 2)
+        assert np.isnan(tracker.state.fastest()[0])
 
     def test_a_repeated_pose_changes_nothing(self):
         tracker = RobotTracker(RobotModel.from_frames(("a", "b"), (0.1,)))

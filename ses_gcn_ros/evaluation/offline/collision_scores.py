@@ -115,7 +115,9 @@ class CollisionScores:
             positions = np.stack([person.positions for person in members])
             nearest = self._nearest(positions[:, None], layout, *placed)[:, 0]
             for shown, distance in zip(members, nearest.tolist(), strict=True):
-                person = self._people.setdefault(shown.person_id, _Person())
+                person = self._people.get(shown.person_id)
+                if person is None:
+                    person = self._people[shown.person_id] = _Person()
                 person.times.append(seen.stamp)
                 person.distances.append(distance)
                 if distance < self.threshold and not person.touching:

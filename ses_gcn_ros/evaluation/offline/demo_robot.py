@@ -38,12 +38,15 @@ class ObedientRobot:
 
     def poses(self, frames: Sequence[str]) -> Array:
         """world_from_frame (F, 4, 4); the robot stands at the world's origin."""
+        numbers = self._urdf.numbers
+        try:
+            wanted = [numbers[frame] for frame in frames]
+        except KeyError as error:
+            (frame,) = error.args
+            raise RobotError(f"tf of {frame} missing: the demo robot has no such frame") from None
         angles = dict(zip(self._motion.joints, self._motion.positions.tolist(), strict=True))
-        placed = self._urdf.forward(angles)
-        missing = [frame for frame in frames if frame not in placed]
-        if missing:
-            raise RobotError(f"tf of {missing[0]} missing: the demo robot has no such frame")
-        return np.stack([placed[frame] for frame in frames])
+        placed: Array = self._urdf.place(angles)[wanted]
+        return placed
 
     def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
         """Names, positions [rad] and velocities [rad/s] of the joints."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.evaluation.bag_reader import AnyBag, open_bag
+from ses_gcn_ros.evaluation.bag_reader import AnyBag
 from ses_gcn_ros.evaluation.offline.events import Events
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.topics import description_of, find_topics, source_of
@@ -46,36 +45,33 @@ class Plan:
     from_images: bool
 
 
-def make_plan(path: Path, options: Options) -> Plan:
-    """Look into a bag: what it holds and which robot it shows."""
-    with open_bag(path) as bag:
-        topics = find_topics(bag.topics, options.topics())
-        source, kind = source_of(topics)
-        first = _first_stamp(path, bag, topics, options)
-        safety, problems = options.safety, []
-        recorded = "/tf" in topics.values()
-        if options.demo_robot:
-            safety = dataclasses.replace(safety, robot_description="demo")
-        elif not (safety.robot_description or safety.robot_frames):
-            description = description_of(bag, topics)
-            safety = dataclasses.replace(safety, robot_description=description)
-            if not description:
-                problems.append(
-                    "nothing says what the robot looks like: the bag has no robot_description; "
-                    "give --robot, or robot_frames in a parameter file, or --demo-robot "
-                    "(safety is not evaluated)"
-                )
-        if not recorded and not options.demo_robot and not problems:
+def make_plan(bag: AnyBag, options: Options) -> Plan:
+    """Look into an open bag: what it holds and which robot it shows."""
+    topics = find_topics(bag.topics, options.topics())
+    source, kind = source_of(topics)
+    first = _first_stamp(bag, topics, options)
+    safety, problems = options.safety, []
+    recorded = "/tf" in topics.values()
+    if options.demo_robot:
+        safety = dataclasses.replace(safety, robot_description="demo")
+    elif not (safety.robot_description or safety.robot_frames):
+        description = description_of(bag, topics)
+        safety = dataclasses.replace(safety, robot_description=description)
+        if not description:
             problems.append(
-                "the bag has no /tf that says where the robot is (safety is not evaluated)"
+                "nothing says what the robot looks like: the bag has no robot_description; "
+                "give --robot, or robot_frames in a parameter file, or --demo-robot "
+                "(safety is not evaluated)"
             )
-        begin, end = bag.span
-        counted = bag.counts[source]
+    if not recorded and not options.demo_robot and not problems:
+        problems.append("the bag has no /tf that says where the robot is (safety is not evaluated)")
+    begin, end = bag.span
+    counted = bag.counts[source]
     robots = None if problems else read_robots(safety)
     return Plan(first, counted, (end - begin) * 1e-9, safety, robots, problems, kind == "image")
 
 
-def _first_stamp(path: Path, bag: AnyBag, topics: dict[str, str], options: Options) -> float:
+def _first_stamp(bag: AnyBag, topics: dict[str, str], options: Options) -> float:
     """Stamp of the first observation [s]."""
     wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
     world = options.safety.world_frame
@@ -89,4 +85,4 @@ def _first_stamp(path: Path, bag: AnyBag, topics: dict[str, str], options: Optio
                 refused = f": {event.content[1]}"
     source, kind = source_of(topics)
     nothing = "not an image that can be used" if kind == "image" else "nobody's skeleton on it"
-    raise BagError(f"bag '{path}' has the topic '{source}' but {nothing}{refused}")
+    raise BagError(f"bag '{bag.path}' has the topic '{source}' but {nothing}{refused}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ses_gcn_ros.errors import SesGcnError
-from ses_gcn_ros.evaluation.bag_reader import open_bag
+from ses_gcn_ros.evaluation.bag_reader import AnyBag, open_bag
 from ses_gcn_ros.evaluation.offline.events import Event, Events
 from ses_gcn_ros.evaluation.offline.forecast_scores import ForecastScores
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
@@ -49,37 +49,36 @@ class Heard:
     broken: str = ""
 
 
-def first_half(path: Path, options: Options) -> Iterator[Event]:
-    """Events of a bag with forecasts; the last one is of the kind "end" and holds a `Heard`.
+def first_half(bag: AnyBag, options: Options) -> Iterator[Event]:
+    """Events of an open bag with forecasts; the last one is of the kind "end" and holds a `Heard`.
 
     What breaks before the first event is raised, what breaks later ends the stream.
     """
     heard = Heard(Health(), ForecastScores(), [])
     time = 0.0
     try:
-        with open_bag(path) as bag:
-            topics = find_topics(bag.topics, options.topics())
-            wanted = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
-            if options.recorded:
-                wanted += ("forecasts", "safety_state")
-            world = options.safety.world_frame
-            source = Events(bag, topics, options.naming, world, options.pose, wanted)
-            events: Iterator[Event] = iter(source)
-            if not options.recorded:
-                config = options.forecaster
-                engine = load(config.weights or None, engine=config.engine, device=config.device)
-                events = with_forecasts(events, engine, config)
-            for event in events:
-                time = event.time
-                heard.health.hear(event)
-                if event.kind == "people":
-                    heard.scores.observe(event.content)
-                elif event.kind == "forecasts":
-                    heard.scores.forecast(*event.content[1:])
-                elif event.kind == "diagnostics":
-                    continue
-                yield event
-            heard.notes += source.notes
+        topics = find_topics(bag.topics, options.topics())
+        wanted = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
+        if options.recorded:
+            wanted += ("forecasts", "safety_state")
+        world = options.safety.world_frame
+        source = Events(bag, topics, options.naming, world, options.pose, wanted)
+        events: Iterator[Event] = iter(source)
+        if not options.recorded:
+            config = options.forecaster
+            engine = load(config.weights or None, engine=config.engine, device=config.device)
+            events = with_forecasts(events, engine, config)
+        for event in events:
+            time = event.time
+            heard.health.hear(event)
+            if event.kind == "people":
+                heard.scores.observe(event.content)
+            elif event.kind == "forecasts":
+                heard.scores.forecast(*event.content[1:])
+            elif event.kind == "diagnostics":
+                continue
+            yield event
+        heard.notes += source.notes
     except SesGcnError as error:
         if not heard.health.frames:
             raise
@@ -118,11 +117,12 @@ def _widen(pipe: multiprocessing.connection.Connection) -> None:
 def _send(connection: multiprocessing.connection.Connection, path: Path, options: Options) -> None:
     batch: list[Item] = []
     try:
-        for event in first_half(path, options):
-            batch.append(event)
-            if len(batch) >= _BATCH:
-                connection.send_bytes(pack(batch))
-                batch.clear()
+        with open_bag(path) as bag:
+            for event in first_half(bag, options):
+                batch.append(event)
+                if len(batch) >= _BATCH:
+                    connection.send_bytes(pack(batch))
+                    batch.clear()
     except SesGcnError as error:
         batch.append(error)
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more

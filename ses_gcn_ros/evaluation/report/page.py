@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,34 @@ def write_page(replay: Replay, numbers: dict[str, Any], path: Path) -> None:
 
 def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
     """HTML of the page of a run; parameters as for `write_page`."""
+    about = replay.about
+    told = _sections(replay, numbers)
+    data = _data(replay, _worst(numbers), told)
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            version=__version__,
+            themes=THEMES,
+            style=_text("style.css"),
+            script=Markup("\n".join(_text(name) for name in _SCRIPTS)),
+            title=Path(about.bag).name,
+            verdict=verdict(numbers),
+            facts_line=_facts_line(numbers),
+            facts=facts(numbers),
+            problems=about.problems,
+            sections=told,
+            data=data,
+            view=data["scene"]["view"] if data["scene"] else {},
+            shown_step=_shown_step(about.steps),
+            parameters={**about.parameters, "versions": about.versions},
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
+    """The page's template, which is compiled once for all pages of a process."""
     environment = Environment(
         loader=PackageLoader("ses_gcn_ros.evaluation.report", "assets"),
         autoescape=select_autoescape(),
@@ -53,25 +82,7 @@ def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
-    about = replay.about
-    told = _sections(replay, numbers)
-    data = _data(replay, _worst(numbers), told)
-    return environment.get_template("report.html").render(
-        version=__version__,
-        themes=THEMES,
-        style=_text("style.css"),
-        script=Markup("\n".join(_text(name) for name in _SCRIPTS)),
-        title=Path(about.bag).name,
-        verdict=verdict(numbers),
-        facts_line=_facts_line(numbers),
-        facts=facts(numbers),
-        problems=about.problems,
-        sections=told,
-        data=data,
-        view=data["scene"]["view"] if data["scene"] else {},
-        shown_step=_shown_step(about.steps),
-        parameters={**about.parameters, "versions": about.versions},
-    )
+    return environment
 
 
 def _sections(replay: Replay, numbers: dict[str, Any]) -> list[Section]:
