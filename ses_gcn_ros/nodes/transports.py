@@ -19,6 +19,8 @@ _PROFILES_BEFORE_3 = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _BEFORE_3 = {"humble", "iron", "jazzy"}  # distributions with Fast DDS 2
 _TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # its forerunner, which still holds where it is set
+_PEERS = "ROS_STATIC_PEERS"
 
 
 def avoid_shared_memory(environment: MutableMapping[str, str]) -> None:
@@ -31,11 +33,15 @@ def avoid_shared_memory(environment: MutableMapping[str, str]) -> None:
     """
     if any(environment.get(name) for name in (_PROFILES, _PROFILES_BEFORE_3, _TRANSPORTS)):
         return
-    if environment.get(_RANGE) != "LOCALHOST":
+    if environment.get(_RANGE) != "LOCALHOST" and environment.get(_LOCALHOST_ONLY) != "1":
         environment[_TRANSPORTS] = "UDPv4"
         return
     # For LOCALHOST rmw_fastrtps makes transports itself, shared memory among them, and looks at
-    # neither variable. A profile does the same without, if rmw_fastrtps is told to change nothing.
+    # neither variable. A profile does the same without, if rmw_fastrtps is told to change nothing;
+    # but then it doesn't look for peers that are named either.
+    if environment.get(_PEERS):
+        return
+    environment.pop(_LOCALHOST_ONLY, None)
     environment[_RANGE] = "SYSTEM_DEFAULT"
     old = environment.get("ROS_DISTRO") in _BEFORE_3
     environment[_PROFILES_BEFORE_3 if old else _PROFILES] = str(THIS_MACHINE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -46,8 +47,9 @@ CAMERA = Path(__file__).with_name("distant_person.py")
 class World:
     """Robot, forecaster and safety node as processes; the camera is in this one, or a fourth."""
 
-    def __init__(self, cell, *, simulated: bool = False) -> None:
+    def __init__(self, cell, *, simulated: bool = False, nodes=NODES, camera: Any = None) -> None:
         self.cell = cell
+        self.nodes = nodes
         self.simulated = simulated
         self.offset = 0.0  # s that the simulated clock is ahead
         self.false_robot: Any = None  # timer of who takes the robot's place
@@ -61,9 +63,9 @@ class World:
             cell.node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
             steady = RosClock(clock_type=ClockType.STEADY_TIME)
             cell.node.create_timer(0.01, lambda: clock.publish(self._clock()), clock=steady)
-        for name in NODES:
+        for name in nodes:
             self.start(name)
-        self.camera = DistantPerson(cell.node)
+        self.camera = camera or DistantPerson(cell.node)
         self.camera.start()
 
     def _clock(self) -> Clock:
@@ -71,7 +73,7 @@ class World:
 
     def start(self, name: str) -> None:
         """Start a process of the cell, or start it again."""
-        executable, parameters = NODES[name]
+        executable, parameters = self.nodes[name]
         if self.simulated:
             parameters = {**parameters, "use_sim_time": True}
         process = self.cell.start(executable, **parameters)
@@ -79,7 +81,7 @@ class World:
         threading.Thread(target=process.stderr.read, daemon=True).start()
 
     def process(self, name: str) -> subprocess.Popen:
-        return self.cell.processes[NODES[name][0] if name in NODES else name]
+        return self.cell.processes[self.nodes[name][0] if name in self.nodes else name]
 
     def hand_over_camera(self) -> None:
         """Let a process of its own play the camera."""
@@ -155,6 +157,26 @@ class Fault:
     prepare: Callable[[World], None] = lambda world: None
     free: bool = True
     from_start: bool = False
+
+
+def kill(name: str) -> Callable[[World], None]:
+    """Injection of a kill -9 of a process."""
+
+    def now(world: World) -> None:
+        world.process(name).kill()
+        world.process(name).wait()
+
+    return now
+
+
+def pause(name: str) -> Callable[[World], None]:
+    """Injection of a SIGSTOP of a process."""
+    return lambda world: world.process(name).send_signal(signal.SIGSTOP)
+
+
+def resume(name: str) -> Callable[[World], None]:
+    """What ends that."""
+    return lambda world: world.process(name).send_signal(signal.SIGCONT)
 
 
 def check(world: World, fault: Fault, moment: float) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from faults import REPEATS, Fault, World, check, write_report
+from faults import REPEATS, Fault, World, check, kill, pause, resume, write_report
 
 from ses_gcn_ros.msg import SafetyState
 from ses_gcn_ros.nodes.frames import TransformSender
@@ -17,22 +16,6 @@ from ses_gcn_ros.safety import SafetyConfig, Urdf
 CONFIG = SafetyConfig()
 PAUSE = 2.0  # s of SIGSTOP
 NEAR = 1.15  # m from the base, where the hull of the sweep is some 0.4 m away
-
-
-def kill(name: str) -> Callable[[World], None]:
-    def now(world: World) -> None:
-        world.process(name).kill()
-        world.process(name).wait()
-
-    return now
-
-
-def pause(name: str) -> Callable[[World], None]:
-    return lambda world: world.process(name).send_signal(signal.SIGSTOP)
-
-
-def resume(name: str) -> Callable[[World], None]:
-    return lambda world: world.process(name).send_signal(signal.SIGCONT)
 
 
 def camera(**wrong: object) -> Callable[[World], None]:

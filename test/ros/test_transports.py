@@ -29,6 +29,13 @@ PROFILE = str(THIS_MACHINE)
             },
         ),
         (
+            {"ROS_LOCALHOST_ONLY": "1"},
+            {
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
+                "FASTDDS_DEFAULT_PROFILES_FILE": PROFILE,
+            },
+        ),
+        (
             {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DISTRO": "jazzy"},
             {
                 "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
@@ -57,6 +64,13 @@ def test_who_chooses_transports_keeps_them(name):
     environment = dict(chosen)
     avoid_shared_memory(environment)
     assert environment == chosen
+
+
+def test_peers_that_are_named_are_not_lost():
+    named = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": "10.0.0.7"}
+    environment = dict(named)
+    avoid_shared_memory(environment)
+    assert environment == named
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The fault table's first line with eyes of its own: a pose node that finds a person in images."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from faults import NODES, REPEATS, Fault, World, check, kill, pause, resume, write_report
+from filmed_person import CAMERA_POSE, FilmedPerson
+
+# an estimate may take a busy machine long: what is too old then is not what is tested
+OLDEST = 0.5  # s
+SAFETY, PARAMETERS = NODES["safety"]
+FAULTS = [
+    Fault(
+        "pose node: kill -9", kill("pose"), lambda world: world.start("pose"), "skeletons", OLDEST
+    ),
+    Fault("pose node: SIGSTOP 2 s", pause("pose"), resume("pose"), "skeletons stale", OLDEST, 2.0),
+]
+
+
+@pytest.fixture(scope="module")
+def world(shared_cell, shared_data):
+    media = shared_data / "media"
+    eyes = {
+        "model": str(media / "pose_landmarker_lite.task"),
+        "target_frame": "world",
+        "camera_pose": CAMERA_POSE,
+        "max_people": 1,
+    }
+    nodes = {
+        **NODES,
+        "safety": (SAFETY, {**PARAMETERS, "skeleton_age_max": OLDEST}),
+        "pose": ("pose_node", eyes),
+    }
+    camera = FilmedPerson(shared_cell.node, media / "one_person.mp4")
+    world = World(shared_cell, nodes=nodes, camera=camera)
+    yield world
+    write_report(world)
+
+
+@pytest.mark.timeout(90 + 60 * REPEATS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_robot_stops_when_its_eyes_fail(world, fault):
+    moments = random.Random(fault.name)
+    for _ in range(REPEATS):
+        check(world, fault, moments.uniform(0.0, 0.5))
