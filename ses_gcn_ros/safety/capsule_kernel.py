@@ -17,6 +17,7 @@ from ses_gcn_ros.compiling import array, compiled, real, whole
 from ses_gcn_ros.safety.capsules import PARALLEL, TINY
 
 LEAST_GROWTH = 1e-6  # m
+ROUNDING = 1e-9  # m by which a bound on distances is lowered
 REORDERED = {"nsz", "arcp", "contract", "reassoc"}
 
 # rows of the links: where they start and lead, the square of their length and its inverse, and
@@ -108,6 +109,33 @@ def _compile_pairs() -> Any:
 
 pairs = _compile_pairs()
 
+
+@inline
+def _around(start: Any, end: Any, radius: Any) -> Any:
+    """Centre and radius of a sphere that holds links (M, 3)."""
+    links = len(start)
+    x, y, z, reach = 0.0, 0.0, 0.0, 0.0
+    for m in range(links):
+        x += 0.5 * (start[m, 0] + end[m, 0]) / links
+        y += 0.5 * (start[m, 1] + end[m, 1]) / links
+        z += 0.5 * (start[m, 2] + end[m, 2]) / links
+    for m in range(links):
+        for point in (start[m], end[m]):
+            away = (point[0] - x) ** 2 + (point[1] - y) ** 2 + (point[2] - z) ** 2
+            reach = max(reach, math.sqrt(away) + radius[m])
+    return x, y, z, reach
+
+
+@inline
+def _no_nearer(start: Any, end: Any, sphere: Any) -> float:
+    """Distance that a limb's axis has at least from all links in a sphere; NaN if it is."""
+    x = 0.5 * (start[0] + end[0]) - sphere[0]
+    y = 0.5 * (start[1] + end[1]) - sphere[1]
+    z = 0.5 * (start[2] + end[2]) - sphere[2]
+    along = (end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2 + (end[2] - start[2]) ** 2
+    return math.sqrt(x * x + y * y + z * z) - 0.5 * math.sqrt(along) - sphere[3] - ROUNDING
+
+
 _LIMBS = types.Tuple((array(3), array(3), array(2)))
 _LINKS = types.Tuple((array(3), array(3), array(1)))
 
@@ -142,11 +170,21 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pa
     start, end, radius = limbs
     link_start, link_end, link_radius = links
     row = np.empty((_ROWS, link_start.shape[1]))
-    least, touching = math.inf, -1
+    least, touching, first = math.inf, -1, 0
     for h in range(len(nearest)):
         _lay_out(link_start[h], link_end[h], link_radius, row)
+        sphere = _around(link_start[h], link_end[h], link_radius)
         nearest[h], pair[h, 0], pair[h, 1] = math.inf, 0, 0
-        for n in range(start.shape[1]):
+        # the limb that was nearest is likely to be, and then others are seen to be too far at once
+        for turn in range(-1, start.shape[1]):
+            n = first if turn < 0 else turn
+            if turn == first or n >= start.shape[1]:
+                continue
+            beyond = _no_nearer(start[h, n], end[h, n], sphere) - radius[h, n]
+            if beyond > nearest[h]:
+                length = quantile[n] * (1.0 + beyond / max(growth[h, n], LEAST_GROWTH))
+                if length > least:
+                    continue
             _answer(start[h, n], end[h, n], row)
             gap = math.inf
             for m in range(row.shape[1]):
@@ -161,6 +199,7 @@ def foresee(limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pa
             length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
             length = quantile[n] * (length if length > 0.0 else 0.0)
             least = length if length < least else least
+        first = pair[h, 0]
         if touching < 0 and nearest[h] <= 0.0:
             touching = h
     return least, touching

@@ -152,6 +152,7 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     rng = np.random.default_rng(seed)
     steps = 6
     start = rng.uniform(-1, 1, (steps, LIMBS, 3))
+    start += rng.uniform(0.0, 3.0) * rng.integers(0, 2, (1, LIMBS, 1))  # some too far to matter
     end = start + rng.normal(0, 0.3, start.shape) * rng.integers(0, 2, (1, LIMBS, 1))
     start[2] = np.nan  # a step at which nobody is known
     growth = rng.uniform(0, 0.3, (steps, LIMBS))
