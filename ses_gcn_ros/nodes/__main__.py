@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -12,9 +11,6 @@ from ses_gcn_ros.nodes import process, transports
 
 if TYPE_CHECKING:
     from ses_gcn_ros.nodes.managed_node import ManagedNode
-
-# Images of megabytes go through shared memory; over UDP pieces of them would be lost.
-_WITH_IMAGES = {"pose_node", "bag_player", "bag_recorder"}
 
 
 def make_node(executable: str) -> ManagedNode:
@@ -39,6 +35,5 @@ if __name__ == "__main__":
     from ses_gcn_ros.nodes.managed_node import run
 
     executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
-    if not _WITH_IMAGES.intersection(executables):
-        transports.avoid_shared_memory(os.environ)
+    transports.choose_for(executables)
     run(lambda: make_nodes(executables))

@@ -9,10 +9,14 @@ an idle one, so it has no shared memory.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import os
+from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 
 THIS_MACHINE = Path(__file__).with_name("this_machine.xml")
+
+# Images of megabytes go through shared memory; over UDP pieces of them would be lost.
+_WITH_IMAGES = {"pose_node", "bag_player", "bag_recorder"}
 
 _PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 _PROFILES_BEFORE_3 = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -21,6 +25,12 @@ _TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"  # its forerunner, which still holds where it is set
 _PEERS = "ROS_STATIC_PEERS"
+
+
+def choose_for(executables: Iterable[str]) -> None:
+    """Choose the transports of this process, before rclpy is initialised, by its nodes' names."""
+    if not _WITH_IMAGES.intersection(executables):
+        avoid_shared_memory(os.environ)
 
 
 def avoid_shared_memory(environment: MutableMapping[str, str]) -> None:
