@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from ament_index_python.packages import get_package_prefix
 
 from ses_gcn_ros.nodes.transports import THIS_MACHINE, avoid_shared_memory
 from ses_gcn_ros.resources import share_path
@@ -90,10 +90,14 @@ def test_only_who_takes_images_shares_memory(cell, executable, parameters, share
     assert ("/dev/shm/fastdds_port" in Path(f"/proc/{process.pid}/maps").read_text()) is shares
 
 
-def test_the_program_that_ros2_starts_shares_no_memory_either(cell):
-    program = Path(get_package_prefix("ses_gcn_ros"), "lib", "ses_gcn_ros", "demo_robot")
+def test_the_program_that_ros2_starts_shares_no_memory_either(cell, tmp_path):
+    """As CMake makes it from its template."""
+    template = (Path(__file__).parents[2] / "resource" / "program.in").read_text()
+    program = tmp_path / "demo_robot"
+    module = "ses_gcn_ros.nodes.demo_robot"
+    program.write_text(template.replace("@MODULE@", module).replace("@program@", "demo_robot"))
     arguments = ["--ros-args", "-p", f"robot_description:={URDF}"]
-    process = subprocess.Popen([program, *arguments], stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, program, *arguments], stderr=subprocess.PIPE)
     cell.processes["demo_robot"] = process
     cell.wait_for(lambda: "demo_robot" in cell.node.get_node_names(), "the demo robot")
     assert "/dev/shm/fastdds_port" not in Path(f"/proc/{process.pid}/maps").read_text()
