@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import math
 
 import pytest
 from rich.console import Console
@@ -11,8 +13,11 @@ from rich.console import Console
 from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.evaluation.bag_messages import read_skeletons, write_skeletons
-from ses_gcn_ros.evaluation.bags import BagWriter
+from ses_gcn_ros.evaluation.bag_reader import open_bag
+from ses_gcn_ros.evaluation.bags import BagWriter, read_raw
+from ses_gcn_ros.evaluation.offline.agreement import Agreement, agreement
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.plan import make_plan
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import SafetyConfig
 
@@ -44,6 +49,32 @@ def test_nodes_and_core_agree_on_the_sample(ros_domain, visit, tmp_path, monkeyp
     assert found["protective_m"] < 1e-4
     assert summary["source"] == "recorded"
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+
+    recording, holed = tmp_path / "out" / "bag", tmp_path / "holed"
+    _make_holes(recording, holed)
+    still = _agreement(holed, options)
+    assert 20 < still.states < found["states"]
+    assert still.separation_m < 1e-4
+    assert still.protective_m < 1e-4  # although the robot's motion was not seen from its beginning
+
+
+def _make_holes(recording, holed):
+    """A copy whose recorder heard the robot 0.25 s after the people, and no states for 0.3 s."""
+    messages = list(read_raw(recording))
+    seen = next(message.stamp for message in messages if message.topic == "/skeletons")
+    holes = {"/tf": (-math.inf, 0.25), "/safety_state": (1.0, 1.3)}
+    with BagWriter(holed) as bag:
+        for topic, type_name, stamp, data in messages:
+            begin, end = holes.get(topic, (0.0, 0.0))
+            if not begin <= (stamp - seen) * 1e-9 < end:
+                bag.write(topic, type_name, stamp, data)
+
+
+def _agreement(recording, options) -> Agreement:
+    options = dataclasses.replace(options, recorded=True, demo_robot=False)
+    with open_bag(recording) as opened:
+        plan = make_plan(opened, options)
+    return agreement(recording, dataclasses.replace(options, safety=plan.safety), plan.robots)
 
 
 def test_nodes_need_a_robot(visit, tmp_path):

@@ -2,7 +2,8 @@
 
 A state depends on when it was made and on what had arrived by then. Both are in the message: its
 stamp, and the ages of what it was made from. So the monitor is walked through the recorded states,
-given at each exactly the inputs that the node had.
+given at each exactly the inputs that the node had. Where the recording has a hole, or begins after
+the node did, the node knew more of the robot's motion; the states of that time are left out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from ses_gcn_ros.safety import Robots
 
 LAG = 0.5  # s that a state waits for inputs which were recorded after it
 _SAME = 2e-6  # s; stamps that an age leads back to within this are the same
+_HOLE = 0.1  # s between two states from which on some in between may not have been recorded
+_SETTLING = 0.5  # s after which the robot's motion no longer depends on what is missing
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ class _Walk:
         self._due: deque[Event] = deque()
         self.states = self.same = 0
         self.separation = self.protective = 0.0
+        self._last = self._hole = -math.inf
 
     def hear(self, event: Event) -> None:
         """Take in a recorded event."""
@@ -166,18 +170,25 @@ class _Walk:
         if monitor is None:
             return
         now = theirs.header.stamp.sec + theirs.header.stamp.nanosec * 1e-9
+        if now - self._last > _HOLE:
+            self._hole = now
+        self._last = now
         self._hand_over("people", now - theirs.skeleton_age, now)
         self._hand_over("forecasts", now - theirs.forecast_age, now)
         if math.isfinite(theirs.tf_age):
             stamp = now - theirs.tf_age
             self._hand_over("joint_states", stamp, now)
             found = self._watch.robot_at(stamp, _SAME)
-            if found is not None:
+            if found is None:
+                self._hole = now
+            else:
                 try:
                     monitor.observe_robot(*found)
                 except InputError:
                     return
         ours = monitor.assess(now)
+        if now - self._hole < _SETTLING:
+            return
         if not (math.isfinite(theirs.separation) and math.isfinite(ours.separation)):
             return
         self.states += 1
