@@ -184,7 +184,7 @@ _CHAIN = types.Tuple((array(3), array(3), array(3), array(3), array(1, whole)))
 @inline
 def _forward(values: Any, chain: Any, links: Any) -> None:
     origins, sines, cosines, slides, parent = chain
-    motion, moved = np.empty((4, 4)), np.empty((4, 4))
+    moved = np.empty((4, 4))
     links[0] = np.eye(4)
     for j in range(len(parent)):
         q = values[j]
@@ -195,8 +195,7 @@ def _forward(values: Any, chain: Any, links: Any) -> None:
         for a in range(3):
             for b in range(4):
                 turned = sine * sines[j, a, b] + rest * cosines[j, a, b]
-                motion[a, b] = (1.0 if a == b else 0.0) + turned + q * slides[j, a, b]
-        _compose(origins[j], motion, moved)
+                moved[a, b] = origins[j, a, b] + turned + q * slides[j, a, b]
         _compose(links[parent[j]], moved, links[j + 1])
 
 
@@ -234,8 +233,8 @@ def follow(
         [s]
     chain : tuple
         Of the J joints, parents first: the poses (J, 4, 4) at 0; what the sine, one less the cosine
-        and the value itself add to the identity, (J, 4, 4) each; and each one's parent link. Link 0
-        is the root, link j + 1 is moved by joint j.
+        and the value itself add to them, (J, 4, 4) each; and each one's parent link. Link 0 is the
+        root, link j + 1 is moved by joint j.
     frame_link : ndarray of int, shape (F,)
         Link of each frame of the model; -1 for one that stays where it is.
     measured : ndarray, shape (F, 4, 4)

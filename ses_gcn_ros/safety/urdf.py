@@ -163,7 +163,7 @@ class Urdf:
         """The joints as arrays, for `motion_kernel.follow`.
 
         Poses of the joints at 0 (J, 4, 4); what the sine, one less the cosine (Rodrigues' formula)
-        and the value itself add to the identity, (J, 4, 4) each; number of each one's parent link.
+        and the value itself add to them, (J, 4, 4) each; number of each one's parent link.
         """
         origins = np.array([j.parent_from_joint for j in self.joints]).reshape(-1, 4, 4)
         turns, slides = np.zeros((2, *origins.shape))
@@ -173,7 +173,7 @@ class Urdf:
             elif joint.kind == "prismatic":
                 slides[index, :3, 3] = joint.axis
         parents = np.array([self.numbers[joint.parent] for joint in self.joints], dtype=np.int64)
-        return origins, turns, turns @ turns, slides, parents
+        return origins, origins @ turns, origins @ turns @ turns, origins @ slides, parents
 
 
 def _name(element: Element) -> str:
