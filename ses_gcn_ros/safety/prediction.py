@@ -141,11 +141,11 @@ def _around(
 ) -> tuple[LimbCapsules, Array]:
     """Capsules (H, N, ...) around forecasts of one layout, all made at once, and their growth."""
     people = limb_capsules(
-        np.stack([member.positions for member in members], axis=1),
+        np.array([member.positions for member in members]).swapaxes(0, 1),
         layout,
         scale=config.body_scale,
         hand_reach=config.hand_reach,
-        growth=np.stack([member.radius for member in members], axis=1),
+        growth=np.array([member.radius for member in members]).swapaxes(0, 1),
     )
     flat = (len(people.start), -1)
     limbs = LimbCapsules(

@@ -112,7 +112,7 @@ class CollisionScores:
             return
         for layout, people in groupby(seen.people, key=attrgetter("layout")):
             members = list(people)
-            positions = np.stack([person.positions for person in members])
+            positions = np.array([person.positions for person in members])
             nearest = self._nearest(positions[:, None], layout, *placed)[:, 0]
             for shown, distance in zip(members, nearest.tolist(), strict=True):
                 person = self._people.get(shown.person_id)
@@ -158,7 +158,7 @@ class CollisionScores:
         placed = self._robot.at(times)
         if placed is None:
             return
-        positions = np.stack([forecast.positions for forecast in forecasts])
+        positions = np.array([forecast.positions for forecast in forecasts])
         nearest = self._nearest(positions, first.layout, *placed).min(axis=1)
         for forecast, expected in zip(forecasts, nearest.tolist(), strict=True):
             found = self._people.get(forecast.person_id)

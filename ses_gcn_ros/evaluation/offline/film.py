@@ -107,7 +107,7 @@ class Film:
         if self._count % self._every == 0:
             ends = np.full((self._links, 2, 3), np.nan, np.float32)
             if robot is not None:
-                ends = np.stack(robot[1:], axis=1).astype(np.float32)
+                _, ends[:, 0], ends[:, 1] = robot
             self._waiting = (seen, ends)
         self._count += 1
 
@@ -140,11 +140,12 @@ class Film:
         positions = person.positions
         if person.layout != self.layout:
             positions, _ = convert(positions, person.confidence, person.layout, self.layout)
-        ahead = np.full((len(self.steps), self._joints, 3), np.nan, np.float32)
-        radius = np.full((len(self.steps), self._joints), np.nan, np.float32)
         shown = forecast is not None and forecast.layout == self.layout
         if forecast is not None and shown and len(forecast.positions) > self.steps[-1]:
             ahead, radius = forecast.positions[self.steps], forecast.radius[self.steps]
+        else:
+            ahead = np.full((len(self.steps), self._joints, 3), np.nan, np.float32)
+            radius = np.full((len(self.steps), self._joints), np.nan, np.float32)
         rows = self._rows or {n: [] for n in ("person", "positions", "forecast", "radius")}
         self._rows = rows
         rows["person"].append(self.people.number(person.person_id))
