@@ -120,10 +120,11 @@ def test_training_and_evaluation_are_timed():
     section = training.run(True, quietly)
     assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
     assert all(row["windows"] > 0 for row in section.rows)
-    sample, shift = replay.run(True, quietly).rows
-    assert (sample["frames"], shift["frames"]) == (372, 750)
+    sample, many, shift = replay.run(True, quietly).rows
+    assert (sample["frames"], many["frames"], shift["frames"]) == (372, 4 * 372, 750)
+    assert many["recorded"] == pytest.approx(4 * sample["recorded"])
     assert shift["recorded"] == pytest.approx(30.0, abs=0.1)
-    for row in (sample, shift):
+    for row in (sample, many, shift):
         assert row["speed"] == row["recorded"] / row["took"]
         assert 50e6 < row["memory"] < 600e6
 
