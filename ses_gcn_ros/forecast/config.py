@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ses_gcn_ros.config import option
 
-ENGINES = ("auto", "compiled", "onnx", "eager", "cuda")
+ENGINES = ("auto", "compiled", "onnx", "eager", "cuda", "graph")
 DEVICES = ("auto", "cpu", "cuda")
 
 

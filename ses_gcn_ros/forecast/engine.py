@@ -15,23 +15,35 @@ from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
 from ses_gcn_ros.forecast.engines.cuda import CudaRunner
 from ses_gcn_ros.forecast.engines.eager import EagerRunner
+from ses_gcn_ros.forecast.engines.graph import GraphRunner
 from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
 from ses_gcn_ros.forecast.kernels import compile_all
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, unframe
 
 _LOGGER = logging.getLogger(__name__)
-UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
+
+
+_TRIAL = 65  # people whose forecasts are compared: of the largest recorded batch and the smallest
+_TRUSTED = 5e-5  # m that a GPU may be off
 
 
 class Runner(Protocol):
-    """Part of an engine that depends on the library that runs the network."""
+    """Part of an engine that depends on the library that runs the network.
+
+    `whole` says whether framing is part of it.
+    """
 
     kind: str
     device: str
+    whole: bool
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
+    def __call__(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Answer of the network to features, (N, T, J, C) → (N, H, J, 3).
+
+        Where `whole`, positions [m] from histories [m], (N, T, J, 3) → (N, H, J, 3).
+        """
         ...
 
 
@@ -40,13 +52,14 @@ _RUNNERS: dict[str, Callable[[Weights, str], Runner]] = {
     "onnx": OnnxRunner,
     "eager": EagerRunner,
     "cuda": CudaRunner,
+    "graph": GraphRunner,
 }
 # What 'auto' tries, the fastest first. Few people are forecast faster on the CPU than through a
 # GPU's queue, so that a GPU has to be asked for.
 _ORDER = {
     "auto": ("compiled", "onnx", "eager"),
     "cpu": ("compiled", "onnx", "eager"),
-    "cuda": ("cuda", "eager"),
+    "cuda": ("cuda", "graph", "eager"),
 }
 
 
@@ -116,6 +129,8 @@ class Engine:
         if len(history) == 0:
             return np.zeros((0, config.horizon, config.joints, 3), np.float32)
         self._check_values(history)
+        if self._runner.whole:
+            return self._runner(history)
         if config.unit != "m":
             history = history * np.float32(UNITS_PER_METRE[config.unit])
         framed = frame(history, config)
@@ -152,7 +167,7 @@ def load(
         A weights file; the weights that ship if None.
     engine : str
         'auto' (the fastest that can be built; a warning says why one can't), 'compiled', 'onnx',
-        'eager' or 'cuda'.
+        'eager', 'cuda' or 'graph'.
     device : str
         'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
 
@@ -173,11 +188,34 @@ def load(
 def build_engine(weights: Weights, engine: str = "auto", device: str = "auto") -> Engine:
     """Engine for weights that are in memory already; see `load`."""
     if engine != "auto":
-        return Engine(weights, _RUNNERS[engine](weights, device))
+        return _build(weights, engine, device)
     order = _ORDER[device]
     for name in order[:-1]:
         try:
-            return Engine(weights, _RUNNERS[name](weights, device))
+            return _build(weights, name, device)
         except ModelError as error:
             _LOGGER.warning("engine '%s' is not used: %s", name, error)
-    return Engine(weights, _RUNNERS[order[-1]](weights, device))
+    return _build(weights, order[-1], device)
+
+
+def _build(weights: Weights, name: str, device: str) -> Engine:
+    engine = Engine(weights, _RUNNERS[name](weights, device))
+    if engine.device == "cuda":
+        _hold_against_cpu(engine, weights)
+    return engine
+
+
+def _hold_against_cpu(engine: Engine, weights: Weights) -> None:
+    """Find out a compiler, driver or card that gets it wrong before anybody relies on it."""
+    config, rng = weights.config, np.random.default_rng(0)
+    shape = _TRIAL, 1, config.joints, 3
+    pose, velocity = rng.normal(1, 0.4, shape), rng.normal(0, 0.5, shape)
+    path = pose + velocity * (np.arange(config.observed) / config.fps)[:, None, None]
+    history = path.astype(np.float32)
+    expected = Engine(weights, EagerRunner(weights, "cpu")).predict(history)
+    off = float(np.abs(engine.predict(history) - expected).max())
+    if not off <= _TRUSTED:  # NaN isn't
+        raise ModelError(
+            f"engine '{engine.kind}' is {1000 * off:.3f} mm off what the CPU answers with the same "
+            "weights; take device cpu"
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ModelError
 
+UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
 NETWORKS = ("sesgcn", "stsgcn", "dctmlp")
 
 
@@ -24,7 +25,7 @@ class ModelConfig:
     observed: int = option(10, "frames in, T", minimum=2)
     horizon: int = option(25, "frames out, H", minimum=1)
     fps: float = option(25.0, "frame rate of both [Hz]", minimum=1)
-    unit: str = option("m", "unit that the network was trained in", choices=("m", "mm"))
+    unit: str = option("m", "unit that the network was trained in", choices=tuple(UNITS_PER_METRE))
     widths: tuple[int, ...] = option((66, 66, 66, 66, 3), "features after each layer", minimum=1)
     head: str = option(
         "temporal",

@@ -133,21 +133,27 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     if not (config.origin or config.motion or config.visibility or config.frequency):
         return Framed(local, base, origin, rotation, seen)
     features = np.empty((*local.shape[:3], config.features), np.float32)
-    np.multiply(local, 1 / _POSITION_SCALE if config.origin else 1.0, out=features[..., :3])
+    position, motion = input_scales(config)
+    np.multiply(local, position, out=features[..., :3])
     if config.motion:
         moved = features[..., 3:6]
         np.subtract(local, local[:, -1:], out=moved)
-        np.multiply(moved, 1 / _MOTION_SCALE, out=moved)
+        np.multiply(moved, motion, out=moved)
     if config.visibility:
         features[..., -1] = seen[:, None]
     if config.frequency:
         by_frame = features.reshape(count, features.shape[1], -1)
-        features = (_cosines(features.shape[1]) @ by_frame).reshape(features.shape)
+        features = (cosines(features.shape[1]) @ by_frame).reshape(features.shape)
     return Framed(features, base, origin, rotation, seen)
 
 
+def input_scales(config: ModelConfig) -> tuple[float, float]:
+    """What positions, and displacements from the last frame, are multiplied by."""
+    return 1 / _POSITION_SCALE if config.origin else 1.0, 1 / _MOTION_SCALE
+
+
 @cache
-def _cosines(frames: int) -> NDArray[np.float32]:
+def cosines(frames: int) -> NDArray[np.float32]:
     """Orthonormal cosine transform (DCT-II) of so many frames: rows are frequencies."""
     frame = np.arange(frames)
     basis = np.cos(np.pi / frames * (frame + 0.5) * frame[:, None])
@@ -178,7 +184,7 @@ def _turned(positions: NDArray[np.float32], rotation: NDArray[np.float32]) -> ND
 
 
 @cache
-def _across(layout: str) -> tuple[list[int], list[int], NDArray[np.float32]]:
+def body_line(layout: str) -> tuple[list[int], list[int], NDArray[np.float32]]:
     """Right joints, their left counterparts, and how much their line says of where a body faces."""
     canonical = get_layout(layout).canonical
     pairs = [
@@ -193,7 +199,7 @@ def _across(layout: str) -> tuple[list[int], list[int], NDArray[np.float32]]:
 @cache
 def _across_whole(layout: str) -> NDArray[np.float32]:
     """What each joint of a body that is wholly seen adds to that line, shape (J,)."""
-    right, left, weight = _across(layout)
+    right, left, weight = body_line(layout)
     shares = np.zeros(len(get_layout(layout).joints), np.float32)
     np.add.at(shares, left, weight)
     np.subtract.at(shares, right, weight)
@@ -210,7 +216,7 @@ def _facing(
     if seen is None:
         across = _across_whole(layout) @ pose
     else:
-        right, left, weight = _across(layout)
+        right, left, weight = body_line(layout)
         share = weight * (seen[:, right] & seen[:, left])
         across = (share[:, :, None] * (pose[:, left] - pose[:, right])).sum(axis=1)
     x, y = across[:, 0], across[:, 1]

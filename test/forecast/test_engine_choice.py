@@ -15,8 +15,10 @@ import torch
 from untrained import make_weights
 
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast import build_engine, kernels, load
+from ses_gcn_ros.forecast import build_engine, engine, kernels, load
+from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.engines import compiled
+from ses_gcn_ros.forecast.engines.eager import EagerRunner
 from ses_gcn_ros.models.config import ModelConfig
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -65,15 +67,17 @@ def test_engines_of_the_cpu_refuse_a_gpu(weights, engine):
         build_engine(weights, engine=engine, device="cuda")
 
 
-def test_the_engine_of_a_gpu_refuses_the_cpu(weights):
+@pytest.mark.parametrize("engine", ["cuda", "graph"])
+def test_engines_of_a_gpu_refuse_the_cpu(weights, engine):
     with pytest.raises(ModelError, match="runs on a GPU"):
-        build_engine(weights, engine="cuda", device="cpu")
+        build_engine(weights, engine=engine, device="cpu")
 
 
 @without_gpu
 def test_a_gpu_that_is_not_there_is_an_error(weights):
-    with pytest.raises(ModelError, match="torch finds no GPU"):
-        build_engine(weights, engine="cuda")
+    for kind in ("cuda", "graph"):
+        with pytest.raises(ModelError, match="torch finds no GPU"):
+            build_engine(weights, engine=kind)
     with pytest.raises(ModelError, match="torch finds no GPU"):
         build_engine(weights, device="cuda")
 
@@ -118,13 +122,42 @@ def test_a_damaged_cache_of_compiled_code_is_done_without(tmp_path):
     assert run() == "True"
 
 
+def off_by(kind: str, metres: float):
+    """What builds an engine that says it runs on a GPU and is so far off."""
+
+    class Runner:
+        device, whole = "cuda", True
+
+        def __init__(self, weights, device):
+            self.kind = kind
+            self._cpu = Engine(weights, EagerRunner(weights, "cpu"))
+
+        def __call__(self, history):
+            return self._cpu.predict(history) + np.float32(metres)
+
+    return Runner
+
+
+def test_a_gpu_that_gets_it_wrong_is_not_used(weights, monkeypatch, caplog):
+    monkeypatch.setitem(engine._RUNNERS, "cuda", off_by("cuda", np.nan))
+    monkeypatch.setitem(engine._RUNNERS, "graph", off_by("graph", 1e-4))
+    monkeypatch.setitem(engine._RUNNERS, "eager", off_by("eager", 1e-6))
+    with caplog.at_level(logging.WARNING):
+        assert build_engine(weights, device="cuda").kind == "eager"
+    assert "'cuda' is nan mm off what the CPU answers" in caplog.text
+    assert "'graph' is 0.100 mm off what the CPU answers" in caplog.text
+    with pytest.raises(ModelError, match="take device cpu"):
+        build_engine(weights, engine="cuda")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 @pytest.mark.parametrize("people", [1, 3, 64, 65])
-def test_a_gpu_answers_as_the_cpu(weights, people):
+@pytest.mark.parametrize("kind", ["cuda", "graph"])
+def test_a_gpu_answers_as_the_cpu(weights, people, kind):
     history = np.random.default_rng(0).normal(1, 0.4, (people, 10, 15, 3)).astype(np.float32)
-    engine = build_engine(weights, engine="cuda")
-    assert engine.device == "cuda"
+    history[0, :, 3] = np.nan
+    on_gpu = build_engine(weights, engine=kind)
+    assert on_gpu.device == "cuda"
+    expected = build_engine(weights, engine="eager", device="cpu").predict(history)
     for _ in range(2):
-        path = engine.predict(history)
-        expected = build_engine(weights, engine="eager", device="cpu").predict(history)
-        np.testing.assert_allclose(path, expected, atol=5e-5)  # m
+        np.testing.assert_allclose(on_gpu.predict(history), expected, atol=5e-5)  # m

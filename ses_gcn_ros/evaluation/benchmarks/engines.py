@@ -15,9 +15,9 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.evaluation.benchmarks.section import Column, Progress, Section, Value
 from ses_gcn_ros.evaluation.benchmarks.timing import COLUMNS, compare, one_thread, take_turns
 from ses_gcn_ros.forecast.config import ENGINES
-from ses_gcn_ros.forecast.engine import UNITS_PER_METRE, Engine, build_engine
+from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
 from ses_gcn_ros.models.framing import frame, unframe
 from ses_gcn_ros.models.shapes import tensor_shapes
 

@@ -32,6 +32,7 @@ class CompiledRunner:
 
     kind = "compiled"
     device = "cpu"
+    whole = False
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":

@@ -26,6 +26,7 @@ class EagerRunner:
     """
 
     kind = "eager"
+    whole = False
 
     def __init__(self, weights: Weights, device: str) -> None:
         try:

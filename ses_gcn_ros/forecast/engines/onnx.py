@@ -38,6 +38,7 @@ class OnnxRunner:
 
     kind = "onnx"
     device = "cpu"
+    whole = False
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":
