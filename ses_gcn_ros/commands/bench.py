@@ -17,7 +17,7 @@ from ses_gcn_ros.errors import InputError
 if TYPE_CHECKING:
     from ses_gcn_ros.evaluation.benchmarks.section import Section
 
-SECTIONS = ("engines", "geometry", "chain", "training", "replay", "footprint", "pose")
+SECTIONS = ("engines", "gpu", "geometry", "chain", "training", "replay", "footprint", "pose")
 
 
 def bench(
@@ -89,7 +89,7 @@ def _measure(
 
         for name in names or SECTIONS:
             run = importlib.import_module(f"ses_gcn_ros.evaluation.benchmarks.{name}").run
-            if name == "engines":
+            if name in ("engines", "gpu"):
                 run = partial(run, weights=networks)
             if name == "pose":
                 run = partial(run, **eyes)

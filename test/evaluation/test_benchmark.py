@@ -9,14 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.commands.bench import SECTIONS
 from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.evaluation.benchmarks import document, engines, geometry, replay, training
+from ses_gcn_ros.evaluation.benchmarks import (
+    document,
+    engines,
+    geometry,
+    gpu,
+    replay,
+    training,
+)
 from ses_gcn_ros.evaluation.benchmarks.section import Section
 from ses_gcn_ros.evaluation.reference import reference_model
+from ses_gcn_ros.forecast.engines.folding import fold
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 
@@ -44,7 +53,7 @@ def quietly(_: str) -> None:
 def test_every_engine_meets_the_reference_at_every_size():
     weights = read_weights(DEFAULT_WEIGHTS)
     rows, missing = engines.measure(weights, (1, 3), seconds=0.0, progress=quietly)
-    assert set(missing) <= {"cuda"}
+    assert not missing
     assert [(row["people"], row["by"]) for row in rows] == [
         (people, name) for people in (1, 3) for name in ("reference", "compiled", "onnx", "eager")
     ]
@@ -68,6 +77,38 @@ def test_without_torch_there_is_no_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match="reference needs torch"):
         engines.run(True, quietly)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_section_says_so():
+    section = gpu.run(True, quietly)
+    assert not section.rows
+    assert "not measured: torch finds no GPU" in section.notes[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
+def test_every_engine_of_a_gpu_meets_the_reference_there():
+    section = gpu.run(True, quietly)
+    assert {row["by"] for row in section.rows} == {
+        *("reference", "cuda", "graph", "eager", "empty kernels")
+    }
+    for row in section.rows:
+        if row["by"] == "cuda":
+            assert row["error"] < 5e-5  # m
+            assert row["median"] > row["at_peak"] > 0
+
+
+@pytest.mark.parametrize("config", [None, engines.LARGER])
+def test_operations_are_those_that_torch_counts(config):
+    weights = read_weights(DEFAULT_WEIGHTS) if config is None else engines.untrained(config)
+    config = weights.config
+    features = torch.zeros(1, config.observed, config.joints, config.features)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        reference_model(weights)(features)
+    folded_away = 2 * config.observed * config.joints * sum((config.features, *config.widths[:-1]))
+    counted = counter.get_total_flops() - folded_away
+    assert gpu.operations(fold(weights), config) == counted
 
 
 def test_distances_are_those_of_coal_compiled_and_not():

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.evaluation.benchmarks.section import Column, Progress, Section, Value
 from ses_gcn_ros.evaluation.benchmarks.timing import COLUMNS, compare, one_thread, take_turns
-from ses_gcn_ros.forecast.config import ENGINES
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
 from ses_gcn_ros.models.framing import frame, unframe
 from ses_gcn_ros.models.shapes import tensor_shapes
 
-REFERENCE = "reference"
+REFERENCE, FLOOR = "reference", "empty kernels"
 LARGER = ModelConfig(layout="h36m22", joints=22)  # the published network for Human3.6M
 PEOPLE = (1, 8, 64)
+ENGINES = {"cpu": ("compiled", "onnx", "eager"), "cuda": ("cuda", "graph", "eager")}
 
 
 def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Section:
@@ -69,22 +69,30 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
 
 
 def measure(
-    weights: Weights, people: Sequence[int], *, seconds: float, progress: Progress
+    weights: Weights,
+    people: Sequence[int],
+    *,
+    seconds: float,
+    progress: Progress,
+    device: str = "cpu",
+    floor: Callable[[NDArray[np.float32]], object] | None = None,
 ) -> tuple[list[dict[str, Value]], dict[str, str]]:
-    """Rows of all engines for each batch size, the reference first; why an engine is missing."""
+    """Rows of all engines for each batch size, the reference first; why an engine is missing.
+
+    `floor` is timed beside them, if there is one: what no engine can be faster than.
+    """
     engines: dict[str, Engine] = {}
     missing: dict[str, str] = {}
-    for name in ENGINES:
-        if name != "auto":
-            try:
-                engines[name] = build_engine(weights, name, "cpu")
-            except ModelError as error:
-                missing[name] = str(error)
+    for name in ENGINES[device]:
+        try:
+            engines[name] = build_engine(weights, name, device)
+        except ModelError as error:
+            missing[name] = str(error)
     rows = []
     with one_thread():
         for count in people:
             progress(f"{weights.name}, {count} people")
-            rows += _compare_engines(weights, engines, count, seconds)
+            rows += _compare_engines(weights, engines, count, seconds, device, floor)
     return rows, missing
 
 
@@ -119,7 +127,12 @@ def synthetic_histories(
 
 
 def _compare_engines(
-    weights: Weights, engines: Mapping[str, Engine], people: int, seconds: float
+    weights: Weights,
+    engines: Mapping[str, Engine],
+    people: int,
+    seconds: float,
+    device: str,
+    floor: Callable[[NDArray[np.float32]], object] | None,
 ) -> list[dict[str, Value]]:
     import torch
 
@@ -133,12 +146,19 @@ def _compare_engines(
     with torch.inference_mode():
         exact = reference_model(weights).double()(features.double()).numpy()
         expected = unframe(exact, framed, config) / scale
-        network = reference_model(weights)
-        alone = unframe(network(features).numpy(), framed, config) / scale
-        errors = {REFERENCE: float(np.abs(alone - expected).max())}
-        calls: dict[str, Callable[[], object]] = {REFERENCE: lambda: network(features)}
+        network, there = reference_model(weights).to(device), features.to(device)
+        finish = torch.cuda.synchronize if device == "cuda" else _nothing
+        alone = unframe(network(there).cpu().numpy(), framed, config) / scale
+        errors: dict[str, float | None] = {REFERENCE: float(np.abs(alone - expected).max())}
+        calls: dict[str, Callable[[], object]] = {REFERENCE: lambda: (network(there), finish())}
         for name, engine in engines.items():
             errors[name] = float(np.abs(engine.predict(history) - expected).max())
             calls[name] = lambda engine=engine: engine.predict(history)  # type: ignore[misc]
+        if floor is not None:
+            calls[FLOOR], errors[FLOOR] = lambda: floor(history), None
         durations = take_turns(calls, seconds)
     return compare(durations, errors, weights=weights.name, people=people)
+
+
+def _nothing() -> None:
+    """What there is to wait for on a CPU."""

@@ -62,7 +62,9 @@ def _warm_up(call: Callable[[], object]) -> None:
 
 
 def compare(
-    durations: Mapping[str, NDArray[np.float64]], errors: Mapping[str, float], **subject: Value
+    durations: Mapping[str, NDArray[np.float64]],
+    errors: Mapping[str, float | None],
+    **subject: Value,
 ) -> list[dict[str, Value]]:
     """One row per contender; ratios are to the first of them.
 
@@ -70,8 +72,8 @@ def compare(
     ----------
     durations : dict of str to NDArray
         What `take_turns` gave [s].
-    errors : dict of str to float
-        Largest distance from what is right [m], by contender.
+    errors : dict of str to float or None
+        Largest distance from what is right [m], by contender; None for what answers nothing.
     **subject
         Further values of each row: what was computed.
     """
