@@ -88,6 +88,7 @@ class Forecaster:
         self._moment: Moment | None = None
         self._learnt = True  # from that moment
         self._outstanding: dict[str, Outstanding] = {}
+        self._made: list[tuple[Forecast, NDArray[np.float64]]] = []  # not yet outstanding
         self._joints = len(get_layout(engine.layout).joints)
         self.counts = Counts()
         self._seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
@@ -125,13 +126,20 @@ class Forecaster:
         self.counts.people = len(moment.present)
 
     def learn(self) -> None:
-        """Hold what was seen last against what was forecast for then.
+        """Keep what was forecast, and hold what was seen last against what was forecast for then.
 
         The next observation does it otherwise; called between the two, it delays no forecast.
         """
         if self._learnt or self._adaptive is None or self._moment is None:
             return
         self._learnt = True
+        for forecast, factor in self._made:
+            name = forecast.person_id
+            if name not in self._outstanding:
+                steps, joints = forecast.radius.shape
+                self._outstanding[name] = Outstanding(steps, joints, forecast.step)
+            self._outstanding[name].add(forecast.stamp, forecast.positions, factor)
+        self._made.clear()
         results = [
             self._outstanding[name].errors(before, now)
             for name, before, now in self._moment.pairs
@@ -209,10 +217,7 @@ class Forecaster:
         radius = self._fallback_radius if engine.radius is None else engine.radius
         if self._adaptive is not None:
             radius = self._adaptive.radius
-            if name not in self._outstanding:
-                self._outstanding[name] = Outstanding(engine.horizon, self._joints, 1 / engine.fps)
-            self._outstanding[name].add(stamp, positions, self._adaptive.factor)
-        return Forecast(
+        forecast = Forecast(
             person_id=name,
             layout=engine.layout,
             stamp=stamp,
@@ -222,6 +227,9 @@ class Forecaster:
             coverage=engine.coverage,
             model=engine.name,
         )
+        if self._adaptive is not None:
+            self._made.append((forecast, self._adaptive.factor))
+        return forecast
 
     def _by_velocity(self, moment: Moment, name: str) -> Forecast:
         reason = moment.present[name].reason
