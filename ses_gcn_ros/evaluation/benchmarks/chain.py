@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from ses_gcn_ros.evaluation.benchmarks.section import Column, Progress, Section
 
 _PEOPLE = (1, 2, 4, 8, 16)
 _STAGES = ("forecast", "state")
+_ROUNDS, _SECONDS, _QUICK = 3, 8.0, 3.0  # of each number of people, by turns
 _ENOUGH = 0.99  # share of skeletons that must have had an answer
 
 
@@ -36,7 +38,7 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     Parameters
     ----------
     quick : bool
-        Three seconds with one person instead of twenty for each number.
+        Three seconds with one person instead of three times eight for each number.
     progress : callable
         Told what comes next.
     people : sequence of int
@@ -48,9 +50,10 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
         title="End to end, over DDS",
         about="From the stamp of the skeletons to the forecasts and to the safety state, in "
         "processes of their own, 30 messages a second. The floor is a chain of as many bare rclpy "
-        "relays with messages of the same sizes, fed half a period later. Of the forecaster's "
-        "part, conversion and inference (resampling included) are timed apart; transport is the "
-        "rest. CPU: processor time of forecaster and safety node, in shares of one core.",
+        "relays with messages of the same sizes, fed half a period later. Numbers of people take "
+        "turns, each time with all processes started anew. Of the forecaster's part, conversion "
+        "and inference (resampling included) are timed apart; transport is the rest. CPU: "
+        "processor time of forecaster and safety node, in shares of one core.",
         columns=[
             Column("people", "people"),
             Column("stage", "to"),
@@ -73,9 +76,13 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     except ConfigError as error:
         section.notes.append(f"not measured: {error}")
         return section
-    for count in people[:1] if quick else people:
-        progress(f"end to end, {count} people")
-        rows += measure(count, 3.0 if quick else 20.0)
+    runs: dict[int, list[_Run]] = {count: [] for count in (people[:1] if quick else people)}
+    for _ in range(1 if quick else _ROUNDS):
+        for count, done in runs.items():
+            progress(f"end to end, {count} people")
+            done.append(_run(count, _QUICK if quick else _SECONDS))
+    for count, done in runs.items():
+        rows += [_row(count, stage, done) for stage in _STAGES]
     for row in rows:
         if float(row["answered"] or 0) < _ENOUGH:
             section.notes.append(
@@ -85,8 +92,21 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     return section
 
 
-def measure(people: int, seconds: float) -> list[dict[str, sections.Value]]:
-    """One row per stage."""
+@dataclass(frozen=True)
+class _Run:
+    """What the probe told of one run, and the processor time of nodes and relays in shares."""
+
+    told: dict[str, Any]
+    cpu: float
+    floor_cpu: float
+
+    def delays(self, chain: str, stage: str) -> list[float]:
+        """Of each answer [s]."""
+        delays: list[float] = self.told[chain][stage]
+        return delays
+
+
+def _run(people: int, seconds: float) -> _Run:
     environment = demo_environment()
     robot = {"robot_description": DEMO_ROBOT["robot_description"]}
     nodes: dict[str, Mapping[str, Value]] = {
@@ -106,15 +126,17 @@ def measure(people: int, seconds: float) -> list[dict[str, sections.Value]]:
             before = processor_time(ours), processor_time(floor)
             _expect(measuring, "measured")
             after = processor_time(ours), processor_time(floor)
-            delays = json.loads(next_line(measuring))
-    shares = [(late - early) / seconds for early, late in zip(before, after, strict=True)]
-    return [_row(people, stage, delays, shares) for stage in _STAGES]
+            told = json.loads(next_line(measuring))
+    return _Run(
+        told, *((late - early) / seconds for early, late in zip(before, after, strict=True))
+    )
 
 
-def _row(
-    people: int, stage: str, delays: dict[str, Any], shares: Sequence[float]
-) -> dict[str, sections.Value]:
-    ours, floor = (np.array(delays[chain][stage]) for chain in ("nodes", "floor"))
+def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, sections.Value]:
+    ours, floor = (
+        np.array([delay for run in runs for delay in run.delays(chain, stage)])
+        for chain in ("nodes", "floor")
+    )
     if not len(ours) or not len(floor):
         raise ConfigError(f"nobody answered with a {stage}; try again on a machine with less to do")
     medians = [float(np.median(values)) for values in (ours, floor)]
@@ -128,13 +150,16 @@ def _row(
         "floor_p99": tails[1],
         "ratio": medians[0] / medians[1],
         "ratio_p99": tails[0] / tails[1],
-        "answered": len(ours) / delays["nodes"]["sent"],
+        "answered": len(ours) / sum(run.told["nodes"]["sent"] for run in runs),
     }
     if stage == "state":
-        return row | {"cpu": shares[0], "floor_cpu": shares[1]}
-    row |= delays["costs"]
-    row["transport"] = medians[0] - sum(delays["costs"].values())
-    return row
+        cpu = float(np.mean([run.cpu for run in runs]))
+        return row | {"cpu": cpu, "floor_cpu": float(np.mean([run.floor_cpu for run in runs]))}
+    costs = {
+        name: float(np.mean([run.told["costs"][name] for run in runs]))
+        for name in ("conversion", "inference")
+    }
+    return row | costs | {"transport": medians[0] - sum(costs.values())}
 
 
 def _arguments(parameters: Mapping[str, Value]) -> list[str]:
