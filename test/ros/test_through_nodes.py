@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import math
+from collections import Counter
 
 import pytest
 from rich.console import Console
@@ -51,23 +52,32 @@ def test_nodes_and_core_agree_on_the_sample(ros_domain, visit, tmp_path, monkeyp
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
 
     recording, holed = tmp_path / "out" / "bag", tmp_path / "holed"
-    _make_holes(recording, holed)
+    left_out = _make_holes(recording, holed)
+    assert left_out["/tf"] > 0
+    assert left_out["/safety_state"] > 0
     still = _agreement(holed, options)
-    assert 20 < still.states < found["states"]
+    assert 20 < still.states <= found["states"]  # as many where a busy machine made the same holes
     assert still.separation_m < 1e-4
     assert still.protective_m < 1e-4  # although the robot's motion was not seen from its beginning
 
 
-def _make_holes(recording, holed):
-    """A copy whose recorder heard the robot 0.25 s after the people, and no states for 0.3 s."""
+def _make_holes(recording, holed) -> Counter[str]:
+    """A copy whose recorder heard the robot 0.25 s after the people, and no states for 0.3 s.
+
+    Gives the number of messages of each topic that are left out.
+    """
     messages = list(read_raw(recording))
     seen = next(message.stamp for message in messages if message.topic == "/skeletons")
     holes = {"/tf": (-math.inf, 0.25), "/safety_state": (1.0, 1.3)}
+    left_out: Counter[str] = Counter()
     with BagWriter(holed) as bag:
         for topic, type_name, stamp, data in messages:
             begin, end = holes.get(topic, (0.0, 0.0))
-            if not begin <= (stamp - seen) * 1e-9 < end:
+            if begin <= (stamp - seen) * 1e-9 < end:
+                left_out[topic] += 1
+            else:
                 bag.write(topic, type_name, stamp, data)
+    return left_out
 
 
 def _agreement(recording, options) -> Agreement:
