@@ -184,7 +184,7 @@ def test_official_students_answer_the_golden_inputs_when_folded(
     joints=st.sampled_from([15, 17, 22]),
     observed=st.integers(5, 12),
     horizon=st.integers(1, 25),
-    widths=st.lists(st.integers(1, 20), max_size=3),
+    widths=st.lists(st.integers(1, 20) | st.integers(60, 100), max_size=3),
     head=st.sampled_from(["temporal", "linear"]),
     network=st.sampled_from(["sesgcn", "stsgcn"]),
     dead=st.sampled_from([0.0, 0.5]),

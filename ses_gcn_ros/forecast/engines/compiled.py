@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engines.folding import fold
-from ses_gcn_ros.forecast.engines.packing import ROWS, pack
 from ses_gcn_ros.forecast.weights import Weights
 
 
@@ -37,6 +36,9 @@ class CompiledRunner:
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":
             raise ModelError("engine 'compiled' runs on the CPU; take engine cuda for device cuda")
+        # Imported where used: it asks LLVM about the processor.
+        from ses_gcn_ros.forecast.engines.packing import ROWS, pack
+
         config = weights.config
         if min(config.joints, config.observed) < ROWS:
             raise ModelError(

@@ -19,16 +19,17 @@ from ses_gcn_ros.forecast.engines.packing import (
     NOTHING,
     PLAN,
     ROWS,
+    VECTORS,
 )
 from ses_gcn_ros.forecast.engines.tile import make_tile
 
-_VECTORS = 2  # of a tile: with 5 rows 10 sums, 2 vectors of b and one of a, 13 of 16 registers
-_COLUMNS = _VECTORS * LANES
+_COLUMNS = VECTORS * LANES  # of a tile
+_HALF = _COLUMNS // 2
 
 
 def _make_product(kind: Any) -> Any:
     """Product of any size from tiles; the last rows are computed twice rather than singly."""
-    tile, narrow_tile = make_tile(ROWS, _VECTORS, kind), make_tile(ROWS, 1, kind)
+    tile, half, narrow = (make_tile(ROWS, n, kind) for n in (VECTORS, VECTORS // 2, 1))
 
     def product(
         memory: Any,
@@ -47,16 +48,20 @@ def _make_product(kind: Any) -> Any:
         depth: Any,
         slope: Any,
     ) -> None:
-        for x in range(0, columns, _COLUMNS):
-            wide = x + _COLUMNS <= columns
+        x = 0
+        while x < columns:
+            left = columns - x
             for first in range(0, rows, ROWS):
                 r = min(first, rows - ROWS)
                 place = (y + r * y_step + x, y_step, a + r * a_step, a_step, b + x, b_step)
                 plus = (addend + r * addend_step + x, addend_step, u + x, v + x)
-                if wide:
+                if left >= _COLUMNS:
                     tile(memory, *place, *plus, depth, slope)
+                elif left >= _HALF:
+                    half(memory, *place, *plus, depth, slope)
                 else:
-                    narrow_tile(memory, *place, *plus, depth, slope)
+                    narrow(memory, *place, *plus, depth, slope)
+            x += _COLUMNS if left >= _COLUMNS else _HALF if left >= _HALF else LANES
 
     return numba.njit(product, error_model="numpy")
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast.engines.folding import FoldedLayer, FoldedNetwork
+from ses_gcn_ros.forecast.engines.processor import tile_shape
 from ses_gcn_ros.models.config import ModelConfig
 
-LANES = 8  # floats in a vector
+LANES, VECTORS = tile_shape()
 ROWS = 5  # of a tile; joints and frames must be as many
+_LINE = 16  # floats in a line of the cache
 IDENTITY, NOTHING = -1, -2  # residuals that are no matrix
 
 # Sizes, and places in memory.
@@ -41,6 +43,7 @@ CONVOLUTION = np.dtype(
 # arguments, but not to what the function calls: the name of a field stands for that.
 _SOURCES = (Path(__file__).with_name(f"{name}.py") for name in ("kernel", "packing", "tile"))
 _STAMP = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:16]
+_STAMP += f"_{LANES}x{VECTORS}"
 PLAN = np.dtype(
     [
         (f"sources_{_STAMP}", np.int64),
@@ -78,7 +81,10 @@ class _Memory:
         return self.put(np.zeros(size))
 
     def all(self) -> NDArray[np.float32]:
-        return np.concatenate(self._parts)
+        """Everything, from a place where whole vectors lie in one line of the cache each."""
+        room = np.empty(self._size + _LINE, np.float32)
+        before = -room.ctypes.data // room.itemsize % _LINE
+        return np.concatenate(self._parts, out=room[before : before + self._size])
 
 
 def pack(network: FoldedNetwork, config: ModelConfig) -> PackedNetwork:

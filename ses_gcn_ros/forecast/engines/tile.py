@@ -3,7 +3,7 @@
 A compiler vectorises the innermost loop and goes to memory for every sum. Written here as vectors
 that stay in registers while the loop over the products' depth runs, it reaches what the processor
 can do, with what comes before and after the product (bias, limits, activation) done on the way.
-Vectors of eight are the widest that gain; processors with shorter ones take each in two or four.
+How long they are is chosen for the processor; one with shorter ones takes each in two or four.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Kind = Literal["mix", "clip", "leaky"]
 
 
 def make_tile(rows: int, vectors: int, kind: Kind) -> Any:
-    """Function for numba that computes one tile, rows × (8 · vectors), of a product of matrices.
+    """Function for numba that computes one tile of a product, rows × (vectors · LANES).
 
     All matrices lie in one array of float32, the first argument; the others say where: the result
     y, the factors a and b and an addend, each by its beginning and the step from row to row; the
