@@ -86,7 +86,7 @@ class Engine:
         What runs the network, and where.
     each_alone : bool
         Whether people are run through the network one by one: then an answer is the same to the
-        bit whoever else is asked for, if all joints of all of them are seen or of none.
+        bit whoever else is asked for.
     """
 
     def __init__(self, weights: Weights, runner: Runner) -> None:

@@ -189,8 +189,8 @@ class Forecaster:
         paths: list[dict[str, Positions]] = [{} for _ in moments]
         together: dict[int, list[tuple[dict[str, Positions], str, Positions]]] = {}
         for number, moment in enumerate(moments):
-            # Together goes only what does not change the answer: see `Engine.each_alone`.
-            group = int(moment.whole) if self._engine.each_alone else number
+            # Together goes only what does not change the answer.
+            group = 0 if self._engine.each_alone else number
             for name, found in moment.present.items():
                 if found.history is not None:
                     asked = paths[number], name, found.history

@@ -51,11 +51,6 @@ class Moment:
     pairs: list[tuple[str, Sighting, Sighting]]
     remembered: frozenset[str]
 
-    @property
-    def whole(self) -> bool:
-        """Whether all joints are there in all histories that are."""
-        return all(found.whole for found in self.present.values() if found.history is not None)
-
 
 class Sightings:
     """Take in what is seen, and put it onto the grid of an engine.

@@ -33,7 +33,14 @@ CONFIGS = {
     "STS-GCN": ModelConfig(network="stsgcn", widths=(64, 32, 64, 3)),
     "STS-GCN, ours": ModelConfig(network="stsgcn", widths=(32, 32), head="linear", **FRAMED),
 }
-FOLDED = {"onnx": OnnxRunner, "compiled": CompiledRunner}
+
+
+def run_compiled(weights: Weights, device: str):
+    """The compiled network without what frames histories for it."""
+    return CompiledRunner(weights, device).answer
+
+
+FOLDED = {"onnx": OnnxRunner, "compiled": run_compiled}
 
 
 def trained(config: ModelConfig, seed: int = 0) -> Weights:
@@ -205,7 +212,7 @@ def test_compiled_is_right_for_any_size(
     for name, tensor in weights.tensors.items():
         if name.endswith(".norm.weight") and network == "sesgcn":
             tensor[rng.random(tensor.shape) < dead] = 0
-    eager, folded = answers(weights, CompiledRunner, 2)
+    eager, folded = answers(weights, run_compiled, 2)
     np.testing.assert_allclose(folded, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
 
 

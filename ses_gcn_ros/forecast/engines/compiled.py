@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engines.folding import fold
 from ses_gcn_ros.forecast.weights import Weights
+from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
+from ses_gcn_ros.models.framing import (
+    DAMPING,
+    body_line,
+    cosines,
+    input_scales,
+    offset_scale,
+    reach,
+)
+from ses_gcn_ros.skeleton import get_layout
 
 
 class CompiledRunner:
-    """Run a folded network on one CPU thread.
+    """Run a folded network on one CPU thread, framing included.
 
     Parameters
     ----------
@@ -31,7 +41,7 @@ class CompiledRunner:
 
     kind = "compiled"
     device = "cpu"
-    whole = False
+    whole = True
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":
@@ -46,22 +56,67 @@ class CompiledRunner:
                 f"{config.joints} joints and {config.observed} frames"
             )
         packed = pack(fold(weights), config)
-        self._horizon = config.horizon
+        self._config = config
         self._constant = packed.memory, packed.layers, packed.convolutions, packed.plan
-        self._network = _compiled()
+        self._network, self._framing = _compiled()
+        self._scale = UNITS_PER_METRE[config.unit]
+        self._entering = _entering(config)
+        self._leaving = _leaving(config)
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
-        people, _, joints, _ = features.shape
-        answer = np.empty((people, self._horizon, joints, 3), np.float32)
+    def __call__(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Positions [m] from histories [m], (N, T, J, 3) → (N, H, J, 3)."""
+        config, people = self._config, len(history)
+        features = np.empty((*history.shape[:3], config.features), np.float32)
+        latest = np.empty((people, 2, config.joints, 3), np.float32)
+        poses = np.empty((people, self._framing.POSE), np.float32)
+        seen = np.empty((people, config.joints), np.bool_)
+        framed = latest, poses, seen
+        history = np.ascontiguousarray(history)
+        self._framing.enter(history, self._scale, *self._entering, features, *framed)
+        if config.frequency:
+            by_frame = features.reshape(people, config.observed, -1)
+            features = (cosines(config.observed) @ by_frame).reshape(features.shape)
+        path = self.answer(features)
+        self._framing.leave(*framed, self._scale, *self._leaving, path)
+        return path
+
+    def answer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network itself makes of features, (N, T, J, C) → (N, H, J, 3)."""
+        config = self._config
+        answer = np.empty((len(features), config.horizon, config.joints, 3), np.float32)
         self._network(*self._constant, np.ascontiguousarray(features), answer)
         return answer
+
+
+def _entering(config: ModelConfig) -> tuple[Any, ...]:
+    """What `framing_kernel.enter` is told of a network."""
+    position, motion = input_scales(config)
+    right, left, weight = body_line(config.layout) if config.heading else ([], [], [])
+    return (
+        get_layout(config.layout).root if config.origin else -1,
+        config.heading,
+        position,
+        motion if config.motion else 0.0,
+        config.visibility,
+        np.array(right, np.int64),
+        np.array(left, np.int64),
+        np.array(weight, np.float32),
+    )
+
+
+def _leaving(config: ModelConfig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What `framing_kernel.leave` is told of a network's answer."""
+    if not config.offset:
+        return np.empty(0, np.float32), np.empty(0, np.float32)
+    scale = offset_scale(config.horizon, config.fps)
+    return reach(config.horizon, DAMPING), scale.reshape(-1)
 
 
 @functools.cache
 def _compiled() -> Any:
     try:
+        from ses_gcn_ros.forecast.engines import framing_kernel
         from ses_gcn_ros.forecast.engines.kernel import compile_network
     except ImportError as error:
         raise ModelError(f"engine 'compiled' needs numba: {error}") from None
-    return compile_network()
+    return compile_network(), framing_kernel
