@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import SafetyState
-from ses_gcn_ros.nodes.conversions import to_duration
 from ses_gcn_ros.safety import Assessment
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian
 _STAMP, _NUMBER = struct.Struct("<iI"), struct.Struct("<I")
+_PADDING = tuple(bytes(count) for count in range(8))
 _SHORT, _REAL, _DOUBLE = struct.Struct("<H"), struct.Struct("<f"), struct.Struct("<d")
 
 
@@ -32,10 +33,9 @@ def write_forecasts(time: Time, frame_id: str, forecasts: Iterable[Forecast]) ->
     entries = list(forecasts)
     writer.number(len(entries))
     for forecast in entries:
-        step = to_duration(forecast.step)
         writer.text(forecast.person_id)
         writer.text(forecast.layout)
-        writer.aligned(_STAMP.pack(step.sec, step.nanosec))
+        writer.aligned(_STAMP.pack(*_divided(forecast.step)))
         writer.aligned(_SHORT.pack(len(forecast.positions)), size=2)
         writer.floats(forecast.positions)
         writer.floats(forecast.radius)
@@ -68,7 +68,7 @@ class StateWriter:
     def write(self, assessment: Assessment) -> bytes:
         """Serialised SafetyState of an assessment."""
         fields = assessment.fields()
-        writer = _Writer(*divmod(round(assessment.stamp * 1e9), 10**9), self._frame_id)
+        writer = _Writer(*_divided(assessment.stamp), self._frame_id)
         for kind, names, form in self._runs:
             values = [fields[name] for name in names]
             if form is not None:
@@ -91,6 +91,17 @@ def _form(kind: str, run: list[Any]) -> struct.Struct | None:
     return struct.Struct(f"<{len(run)}{dict(float='f', uint8='B')[kind]}")
 
 
+def _divided(seconds: float) -> tuple[int, int]:
+    """Whole seconds, and the nanoseconds that are left."""
+    return divmod(round(seconds * 1e9), 10**9)
+
+
+@lru_cache(256)  # most are written over and over
+def _text(value: str) -> bytes:
+    encoded = value.encode() + b"\0"
+    return _NUMBER.pack(len(encoded)) + encoded
+
+
 class _Writer:
     """The fields of a message in plain little-endian CDR, one after the other."""
 
@@ -100,7 +111,7 @@ class _Writer:
 
     def aligned(self, packed: bytes, size: int = 4) -> None:
         """Numbers of `size` bytes each."""
-        self._data += bytes(-len(self._data) % size) + packed
+        self._data += _PADDING[-len(self._data) % size] + packed
 
     def number(self, value: int) -> None:
         """A length."""
@@ -108,14 +119,12 @@ class _Writer:
 
     def text(self, value: str) -> None:
         """A string."""
-        encoded = value.encode() + b"\0"
-        self.number(len(encoded))
-        self._data += encoded
+        self.aligned(_text(value))
 
     def floats(self, values: NDArray[np.floating]) -> None:
         """A sequence of float32, whatever the shape."""
         self.number(values.size)
-        self._data += np.ascontiguousarray(values, "<f4").tobytes()
+        self._data += np.ascontiguousarray(values, "<f4").data
 
     def bytes(self) -> bytes:
         """All of them."""
