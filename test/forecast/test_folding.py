@@ -18,6 +18,7 @@ from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
 from ses_gcn_ros.forecast.engines.eager import EagerRunner
 from ses_gcn_ros.forecast.engines.folding import FoldedConvolution, FoldedLayer, fold
 from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
+from ses_gcn_ros.forecast.engines.packing import pack
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.build import build_network
@@ -213,6 +214,18 @@ def test_compiled_is_right_for_any_size(
         if name.endswith(".norm.weight") and network == "sesgcn":
             tensor[rng.random(tensor.shape) < dead] = 0
     eager, folded = answers(weights, run_compiled, 2)
+    np.testing.assert_allclose(folded, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
+
+
+def test_weights_too_small_for_float32_are_left_out_of_the_compiled_network():
+    weights = trained(CONFIGS["published"])
+    for name, tensor in weights.tensors.items():
+        if "pointwise" in name or "graph" in name:
+            tensor.reshape(-1)[::3] = 1e-41
+    packed = pack(fold(weights), weights.config)
+    smallest = np.abs(packed.memory[packed.memory != 0]).min()
+    assert smallest >= np.finfo(np.float32).tiny
+    eager, folded = answers(weights, run_compiled)
     np.testing.assert_allclose(folded, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
 
 

@@ -73,6 +73,9 @@ class _Memory:
         """Place of values that are added, which begins at a whole vector."""
         place = self._size
         flat = np.asarray(values, np.float32).ravel()
+        # Weights decay below what float32 holds in full, and many processors take a hundred times
+        # as long for a product of such a number, which adds nothing to any sum.
+        flat = np.where(np.abs(flat) < np.finfo(np.float32).tiny, np.float32(0), flat)
         self._parts.append(np.pad(flat, (0, -len(flat) % LANES)))
         self._size += len(self._parts[-1])
         return place
