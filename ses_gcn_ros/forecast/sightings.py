@@ -109,8 +109,7 @@ class Sightings:
         for name, positions in seen:
             history = self._histories.get(name)
             if history is not None and self._stamp - history.latest <= self._config.gap:
-                before = history.latest, history.positions[-1].copy()
-                pairs.append((name, before, (self._stamp, positions)))
+                pairs.append((name, (history.latest, history.last), (self._stamp, positions)))
         return pairs
 
     def _converted(self, skeletons: Sequence[Skeleton]) -> list[tuple[str, Positions]]:
