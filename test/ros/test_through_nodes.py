@@ -56,18 +56,20 @@ def test_nodes_and_core_agree_on_the_sample(ros_domain, visit, tmp_path, monkeyp
     assert left_out["/tf"] > 0
     assert left_out["/safety_state"] > 0
     still = _agreement(holed, options)
-    assert 20 < still.states <= found["states"]  # as many where a busy machine made the same holes
+    assert 20 < still.states < found["states"]
     assert still.separation_m < 1e-4
     assert still.protective_m < 1e-4  # although the robot's motion was not seen from its beginning
 
 
 def _make_holes(recording, holed) -> Counter[str]:
-    """A copy whose recorder heard the robot 0.25 s after the people, and no states for 0.3 s.
+    """A copy whose recorder heard the robot 0.25 s after the rest, and no states for 0.3 s.
 
+    The recorder may have heard one topic late by itself: what it heard all of begins with the last.
     Gives the number of messages of each topic that are left out.
     """
     messages = list(read_raw(recording))
-    seen = next(message.stamp for message in messages if message.topic == "/skeletons")
+    topics = ("/skeletons", "/tf", "/safety_state")
+    seen = max(next(m.stamp for m in messages if m.topic == topic) for topic in topics)
     holes = {"/tf": (-math.inf, 0.25), "/safety_state": (1.0, 1.3)}
     left_out: Counter[str] = Counter()
     with BagWriter(holed) as bag:
