@@ -142,14 +142,20 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     if config.visibility:
         features[..., -1] = seen[:, None]
     if config.frequency:
-        by_frame = features.reshape(count, features.shape[1], -1)
-        features = (cosines(features.shape[1]) @ by_frame).reshape(features.shape)
+        features = by_frequency(features)
     return Framed(features, base, origin, rotation, seen)
 
 
 def input_scales(config: ModelConfig) -> tuple[float, float]:
     """What positions, and displacements from the last frame, are multiplied by."""
     return 1 / _POSITION_SCALE if config.origin else 1.0, 1 / _MOTION_SCALE
+
+
+def by_frequency(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features (N, T, J, C) by frequency, of those by frame."""
+    people, frames = features.shape[:2]
+    transformed: NDArray[np.float32] = cosines(frames) @ features.reshape(people, frames, -1)
+    return transformed.reshape(features.shape)
 
 
 @cache

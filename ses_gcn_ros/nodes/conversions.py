@@ -22,16 +22,21 @@ def to_seconds(stamp: Time | Duration) -> float:
     return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
+def divided(seconds: float) -> tuple[int, int]:
+    """Whole seconds, and the nanoseconds that are left."""
+    return divmod(round(seconds * 1e9), 10**9)
+
+
 def to_time(seconds: float) -> Time:
     """Seconds since the epoch as a stamp."""
-    nanoseconds = round(seconds * 1e9)
-    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    whole, rest = divided(seconds)
+    return Time(sec=whole, nanosec=rest)
 
 
 def to_duration(seconds: float) -> Duration:
     """Seconds as a duration."""
-    nanoseconds = round(seconds * 1e9)
-    return Duration(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    whole, rest = divided(seconds)
+    return Duration(sec=whole, nanosec=rest)
 
 
 def flat(values: NDArray[np.floating]) -> array[float]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import SafetyState
+from ses_gcn_ros.nodes.conversions import divided
 from ses_gcn_ros.safety import Assessment
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # plain CDR, little endian
@@ -35,7 +36,7 @@ def write_forecasts(time: Time, frame_id: str, forecasts: Iterable[Forecast]) ->
     for forecast in entries:
         writer.text(forecast.person_id)
         writer.text(forecast.layout)
-        writer.aligned(_STAMP.pack(*_divided(forecast.step)))
+        writer.aligned(_STAMP.pack(*divided(forecast.step)))
         writer.aligned(_SHORT.pack(len(forecast.positions)), size=2)
         writer.floats(forecast.positions)
         writer.floats(forecast.radius)
@@ -68,7 +69,7 @@ class StateWriter:
     def write(self, assessment: Assessment) -> bytes:
         """Serialised SafetyState of an assessment."""
         fields = assessment.fields()
-        writer = _Writer(*_divided(assessment.stamp), self._frame_id)
+        writer = _Writer(*divided(assessment.stamp), self._frame_id)
         for kind, names, form in self._runs:
             values = [fields[name] for name in names]
             if form is not None:
@@ -89,11 +90,6 @@ def _form(kind: str, run: list[Any]) -> struct.Struct | None:
     if kind in ("string", "sequence<string>"):
         return None
     return struct.Struct(f"<{len(run)}{dict(float='f', uint8='B')[kind]}")
-
-
-def _divided(seconds: float) -> tuple[int, int]:
-    """Whole seconds, and the nanoseconds that are left."""
-    return divmod(round(seconds * 1e9), 10**9)
 
 
 @lru_cache(256)  # most are written over and over

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from untrained import make_weights
+from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import Weights
@@ -31,11 +31,7 @@ def weights() -> Weights:
         ModelConfig(
             widths=(16, 8),
             head="linear",
-            origin=True,
-            heading=True,
-            offset=True,
-            motion=True,
-            visibility=True,
+            **FRAMED,
         )
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from untrained import make_weights
+from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast import build_engine, read_weights, write_weights
@@ -19,13 +19,12 @@ from ses_gcn_ros.models.config import ModelConfig
 
 TOLERANCE = 1e-5  # m; 0.05 mm are allowed on a GPU
 
-OURS = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 NETWORKS = {
     "published": ModelConfig(unit="mm"),
     "22 joints": ModelConfig(layout="h36m22", joints=22, widths=(66, 3)),
     "STS-GCN": ModelConfig(network="stsgcn", widths=(32, 48, 32, 3)),
-    "linear head": ModelConfig(widths=(16, 8), head="linear", **OURS),
-    "by frequency": ModelConfig(widths=(16, 80, 3), frequency=True, **OURS),
+    "linear head": ModelConfig(widths=(16, 8), head="linear", **FRAMED),
+    "by frequency": ModelConfig(widths=(16, 80, 3), frequency=True, **FRAMED),
     "odd sizes": ModelConfig(widths=(112, 48, 3), observed=7, horizon=40),
     "few frames": ModelConfig(observed=4, horizon=3, widths=(8, 3)),
 }

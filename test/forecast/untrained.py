@@ -10,6 +10,8 @@ from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
 
+FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
+
 
 def make_weights(config: ModelConfig, seed: int = 0) -> Weights:
     """Untrained weights of a network, with a radius."""

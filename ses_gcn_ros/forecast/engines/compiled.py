@@ -15,7 +15,7 @@ from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
 from ses_gcn_ros.models.framing import (
     DAMPING,
     body_line,
-    cosines,
+    by_frequency,
     input_scales,
     offset_scale,
     reach,
@@ -74,8 +74,7 @@ class CompiledRunner:
         history = np.ascontiguousarray(history)
         self._framing.enter(history, self._scale, *self._entering, features, *framed)
         if config.frequency:
-            by_frame = features.reshape(people, config.observed, -1)
-            features = (cosines(config.observed) @ by_frame).reshape(features.shape)
+            features = by_frequency(features)
         path = self.answer(features)
         self._framing.leave(*framed, self._scale, *self._leaving, path)
         return path

@@ -86,9 +86,10 @@ def enter(
                     for j in range(joints):
                         if seen[n, j]:
                             total += local[t, j, k]
+                    centroid = total / np.float32(max(count, 1))
                     for j in range(joints):
                         if not seen[n, j]:
-                            local[t, j, k] = total / np.float32(max(count, 1))
+                            local[t, j, k] = centroid
         for k in range(3):
             poses[n, k] = local[frames - 1, root, k] if root >= 0 else np.float32(0)
         x, y = np.float32(0), np.float32(0)
@@ -105,8 +106,8 @@ def enter(
         for t in range(frames):
             for j in range(joints):
                 x, y = local[t, j, 0] - poses[n, 0], local[t, j, 1] - poses[n, 1]
-                local[t, j, 0] = x * cosine + y * sine if heading else x
-                local[t, j, 1] = y * cosine - x * sine if heading else y
+                local[t, j, 0] = x * cosine + y * sine
+                local[t, j, 1] = y * cosine - x * sine
                 local[t, j, 2] -= poses[n, 2]
         for t in range(frames):
             for j in range(joints):
