@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ses_gcn_ros.evaluation.bag_messages import Observation
@@ -171,7 +171,6 @@ def test_the_compiled_track_is_what_numpy_makes_of_it(seed, count, hidden):
     np.testing.assert_array_equal(found, track_by_numpy(stamps, positions, times))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**31), hidden=st.sampled_from([0.0, 0.1, 0.6]))
 def test_the_compiled_scores_are_what_numpy_makes_of_them(seed, hidden):
     rng = np.random.default_rng(seed)

@@ -71,7 +71,7 @@ def test_steps_learn_apart():
     assert np.isnan(radius.coverage[2])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0, 1e6), st.integers(0, 2**31))
 def test_it_stays_within_its_limits(size, seed):
     radius = fresh(ForecastConfig(adaptive_least=0.2, adaptive_most=4.0))

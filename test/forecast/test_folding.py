@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from untrained import make_weights
+from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.forecast import build_engine, write_weights
 from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
@@ -25,7 +25,6 @@ from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.sesgcn import SeSGCN
 
-FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 CONFIGS = {
     "published": ModelConfig(widths=(66, 66, 66, 66, 3)),
     "ours": ModelConfig(widths=(32, 32, 8), head="linear", **FRAMED),
@@ -98,7 +97,7 @@ def run_convolution(convolution: FoldedConvolution, x: np.ndarray) -> np.ndarray
     return y.reshape(people, 3, -1, joints).transpose(0, 2, 1, 3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     joints=st.integers(1, 22),
@@ -186,7 +185,7 @@ def test_official_students_answer_the_golden_inputs_when_folded(
         assert np.abs(answer - golden["y" + data]).max() < 0.01  # mm
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     joints=st.sampled_from([15, 17, 22]),

@@ -196,7 +196,7 @@ def test_bad_skeletons_are_refused_and_nothing_is_taken_in(engine, clip):
     assert forecaster.forecast()[0].stamp == 100.44
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), hidden=st.sampled_from([0.0, 0.005, 0.1]))
 def test_many_at_once_are_forecast_as_one_after_the_other(engine, clip, seed, hidden):
     rng = np.random.default_rng(seed)

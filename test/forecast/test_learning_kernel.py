@@ -60,7 +60,7 @@ def learn_by_numpy(state, errors, issued, elapsed: float):
     return (alpha, counts, recent), factor
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), size=st.floats(0.01, 100), people=st.integers(1, 3))
 def test_a_stream_teaches_what_numpy_would(seed, size, people):
     rng = np.random.default_rng(seed)

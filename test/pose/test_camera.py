@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ses_gcn_ros.errors import InputError
@@ -37,7 +37,6 @@ def test_what_is_projected_comes_back_as_the_same_ray(model):
     assert off > 3.0  # the lens matters, and is taken out
 
 
-@settings(deadline=None)
 @given(st.floats(20.0, 150.0))
 def test_the_angle_of_view_spans_the_image(field_of_view):
     camera = camera_from_view(640, 360, field_of_view)

@@ -102,7 +102,7 @@ def test_compressed_pictures_are_decoded():
         np.testing.assert_array_equal(decode_compressed(data), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 600))
 def test_a_truncated_picture_is_refused_wherever_it_is_cut(length):
     data = cv2.imencode(".jpg", RGB)[1].tobytes()

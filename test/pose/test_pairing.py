@@ -49,7 +49,7 @@ def test_a_recording_that_starts_over_is_paired_anew():
 
 
 @given(st.lists(st.floats(-0.015, 0.015), min_size=20, max_size=20), st.randoms())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_jittery_streams_are_paired_one_to_one_whatever_the_order(jitter, random):
     arrivals = [(0.05 * i, "colour", i) for i in range(20)]
     arrivals += [(0.05 * i + off, "depth", i) for i, off in enumerate(jitter)]

@@ -91,7 +91,7 @@ def test_unknown_size_is_doubt_about_the_distance(poses):
 
 
 @given(st.floats(0.5, 2.0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_body_twice_as_large_is_twice_as_far(scale):
     rng = np.random.default_rng(0)
     world = rng.normal(0.0, 0.3, (1, 15, 3))

@@ -27,7 +27,7 @@ def person(turn: Rotation | None = None, place=(0.0, 0.0, 0.0)) -> Skeleton:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_body_s_frame_moves_with_the_body(seed):
     turn = Rotation.random(random_state=seed)
     place = np.random.default_rng(seed).normal(size=3)

@@ -69,7 +69,7 @@ def test_jitter_falls_by_more_than_60_percent_for_less_than_40_ms(reaching):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_it_turns_and_moves_with_the_axes(seed):
     rng = np.random.default_rng(seed)
     paths = np.cumsum(rng.normal(0.0, 0.05, (12, 4, 3)), axis=0)
@@ -79,14 +79,12 @@ def test_it_turns_and_moves_with_the_axes(seed):
     )
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 10.0), st.floats(0.0, 10.0))
 def test_who_stands_still_is_not_moved(cutoff, beta):
     still = np.broadcast_to(np.arange(12.0).reshape(4, 3), (8, 4, 3))
     np.testing.assert_allclose(smooth(still, cutoff, beta), still)
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=20, max_size=20), st.integers(0, 2**32 - 1))
 def test_unseen_joints_stay_unseen_and_leave_the_others_alone(hidden, seed):
     rng = np.random.default_rng(seed)

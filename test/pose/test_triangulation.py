@@ -26,7 +26,7 @@ def scene(seed: int, cameras: int = 3):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_exact_sightings_give_exact_points(seed, cameras):
     _, points, rays, transforms, sigma = scene(seed, cameras)
     found = triangulate(rays, np.ones(rays.shape[:2]), transforms, sigma)
@@ -35,7 +35,7 @@ def test_exact_sightings_give_exact_points(seed, cameras):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_camera_that_errs_is_left_out(seed):
     rng, points, rays, transforms, sigma = scene(seed, 4)
     wrong = rng.integers(0, 4, POINTS)

@@ -13,7 +13,7 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_camera_looks_at_its_target_from_two_to_four_metres_level(seed):
     view = sample_view(np.random.default_rng(seed), TARGET)
     centre = view.project(TARGET)
@@ -25,7 +25,7 @@ def test_a_camera_looks_at_its_target_from_two_to_four_metres_level(seed):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_view_takes_points_to_the_camera_and_back(seed):
     rng = np.random.default_rng(seed)
     view = sample_view(rng, TARGET)

@@ -50,7 +50,7 @@ def transforms(draw) -> tuple[StampedTransform, bool]:
     return item, NAMES[child] == "c"
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=150)
 @given(
     heard=st.lists(transforms(), min_size=4, max_size=20, unique_by=lambda t: t[0][1:3]),
     world=st.sampled_from(NAMES),

@@ -89,7 +89,7 @@ def same(ours: object, theirs: object, *, arrays: tuple[str, ...]) -> None:
     assert rest == {name: value for name, value in vars(theirs).items() if name not in arrays}
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(time=times, frame=names, people=st.dictionaries(names, seeds, max_size=3))
 def test_skeletons(time, frame, people):
     message = skeletons_to_msg(time, frame, [skeleton(*person) for person in people.items()])
@@ -99,7 +99,7 @@ def test_skeletons(time, frame, people):
         same(ours, theirs, arrays=("positions", "confidence"))
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(time=times, frame=names, people=st.dictionaries(names, seeds, max_size=3), model=names)
 def test_forecasts(time, frame, people, model):
     made = [forecast(person_id, seed, model, time) for person_id, seed in people.items()]
@@ -111,7 +111,7 @@ def test_forecasts(time, frame, people, model):
         same(ours, theirs, arrays=("positions", "radius"))
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=60)
 @given(
     time=times,
     frame=names,

@@ -82,7 +82,7 @@ numbers = st.floats(-3, 3, allow_subnormal=False).map(lambda x: round(x, 6))
 points = st.tuples(numbers, numbers, numbers)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(points, points, points, points, st.floats(0, 1), st.floats(0, 1))
 def test_no_two_points_of_the_segments_are_nearer_than_the_distance(p, q, u, v, s, t):
     p, q, u, v = (np.array(x) for x in (p, q, u, v))
@@ -92,7 +92,7 @@ def test_no_two_points_of_the_segments_are_nearer_than_the_distance(p, q, u, v, 
     assert np.linalg.norm(met.a_axis - met.b_axis) == pytest.approx(float(met.distance), abs=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(points, points, points, points)
 def test_exchanging_ends_or_capsules_changes_nothing(p, q, u, v):
     distance = capsule_distances(p, q, 0.1, u, v, 0.2).distance

@@ -70,7 +70,7 @@ def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
     return people, model, robot
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seeds, st.sampled_from(sorted(BRAKING)), st.floats(0, 1), st.floats(0, 0.3))
 def test_the_reactive_layer_is_the_standards_formula_for_every_pair(seed, brakes, credit, margin):
     config = SafetyConfig(receding_credit=credit, **BRAKING[brakes])
@@ -146,7 +146,7 @@ def test_a_limb_that_nobody_could_place_stops_the_robot():
     assert "person p1: limb5 at inf m" in limit.reason
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds)
 def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     rng = np.random.default_rng(seed)
@@ -179,7 +179,7 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     assert least == pytest.approx(lengths.min(), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds)
 def test_unseen_joints_are_put_on_the_nearest_seen_ones(seed):
     rng = np.random.default_rng(seed)
@@ -206,7 +206,7 @@ def test_unseen_joints_are_put_on_the_nearest_seen_ones(seed):
         assert (capsules.radius[b] <= least + largest).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, st.integers(1, 7))
 def test_speeds_are_the_median_slopes(seed, frames):
     rng = np.random.default_rng(seed)
@@ -225,7 +225,7 @@ def test_speeds_are_the_median_slopes(seed, frames):
         np.testing.assert_allclose(velocity[joint], expected, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seeds, st.sampled_from([0.0, 1e-13, 1e-9, 1e-5, 0.01, 1.0, 3.0, np.pi - 1e-7, np.pi]))
 def test_turn_rates_are_rotation_vectors(seed, angle):
     """Of any angle: a robot whose frames jump may seem to have turned half round."""

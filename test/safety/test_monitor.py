@@ -127,7 +127,7 @@ class TestReactiveLayer:
         assert monitor.assess(1.0).breakdown.robot_speed == SafetyConfig().robot_speed_max
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.floats(0.3, 3.0),
     st.sampled_from(

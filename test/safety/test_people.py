@@ -21,7 +21,7 @@ def holds(capsules, limb: int, point) -> bool:
     return np.linalg.norm(point - start - t * axis) <= capsules.radius[limb] + 1e-9
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sets(st.integers(0, 14), max_size=14), st.integers(0, 10**6))
 def test_a_limb_is_inside_its_capsule_whichever_joints_are_unseen(hidden, seed):
     """As long as no limb is longer than a tall adult's, wherever the unseen joints are."""

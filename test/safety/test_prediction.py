@@ -69,7 +69,7 @@ class TestPredictiveLayer:
             speed = factor * config.robot_speed_max
             assert speed == 0.0 or 0.2 + speed / config.deceleration <= meeting + 1e-9
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.floats(0.3, 4.0),
         st.tuples(limbs_unit, limbs_unit, limbs_unit),

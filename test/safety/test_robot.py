@@ -37,7 +37,7 @@ def reference() -> yourdfpy.URDF:
 
 
 class TestDescription:
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(angles=ANGLES)
     def test_forward_kinematics_agree_with_yourdfpy(self, demo, reference, angles):
         names = [joint.name for joint in demo.movable]
@@ -118,7 +118,7 @@ def inside(points, capsule) -> bool:
 
 
 class TestShapes:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.integers(0, 10**6), st.integers(2, 40))
     def test_the_capsule_contains_every_point(self, seed, count):
         rng = np.random.default_rng(seed)
@@ -166,7 +166,7 @@ def screw_poses(twist, time):
 
 
 class TestMotion:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(st.floats(-1.5, 1.5), min_size=6, max_size=6))
     def test_points_are_carried_along_the_screw(self, twist):
         twist = np.array(twist)
@@ -190,7 +190,7 @@ class TestMotion:
             expected = whole @ expm(generator * time).T
             np.testing.assert_allclose(at, expected[:, :3], atol=1e-7)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.lists(st.floats(-1.0, 1.0), min_size=6, max_size=6))
     def test_the_motion_of_poses_is_found_and_continued(self, twist):
         model = RobotModel.from_frames(("a", "b"), (0.1,))
@@ -244,7 +244,7 @@ class TestSweep:
         motion.advance(1.0, factor)
         assert motion.pace == 0.0
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.lists(st.floats(0, 2), min_size=1, max_size=40))
     def test_joints_never_pass_their_speed_whatever_is_asked(self, factors):
         demo = Urdf.load("demo")

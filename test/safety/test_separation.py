@@ -80,7 +80,7 @@ def test_speed_allowed_by_hand():
     assert speed == pytest.approx(np.sqrt(2.56 + 0.04 + 4 * 1.34) - 1.8)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.floats(0, 20), speeds, keeping, braking)
 def test_the_inverse_gives_the_speed_whose_distance_it_is(distance, human_speed, kept, brake):
     speed = allowed_speed(distance, human_speed=human_speed, **kept, **brake)
@@ -90,7 +90,7 @@ def test_the_inverse_gives_the_speed_whose_distance_it_is(distance, human_speed,
     assert needed == pytest.approx(distance, abs=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.floats(0, 5), speeds, speeds, keeping, braking)
 def test_any_speed_is_allowed_exactly_where_its_distance_fits(
     distance, human_speed, robot_speed, kept, brake
@@ -103,7 +103,7 @@ def test_any_speed_is_allowed_exactly_where_its_distance_fits(
         assert needed >= distance - 1e-9
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     speeds,
     speeds,
@@ -133,7 +133,7 @@ def test_more_speed_latency_or_uncertainty_never_needs_less(
     assert allowed_speed(1.0, **more) <= allowed_speed(1.0, **case) + 1e-12
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(speeds, speeds, keeping, rates, st.floats(0, 5))
 def test_better_brakes_never_need_more(human_speed, robot_speed, kept, rate, by):
     case = {"human_speed": human_speed, "robot_speed": robot_speed, **kept}

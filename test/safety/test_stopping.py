@@ -27,7 +27,7 @@ def test_times_are_linear_between_the_measured_ones(speed, time):
     assert TABLE.time(speed) == pytest.approx(time)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(rising, rising, st.floats(0, 3), st.floats(0, 0.5), st.floats(0, 3))
 def test_the_allowed_speed_needs_exactly_the_distance_there_is(steps, more, v_h, t_r, speed):
     knots = min(len(steps), len(more))
@@ -39,7 +39,7 @@ def test_the_allowed_speed_needs_exactly_the_distance_there_is(steps, more, v_h,
     assert again == pytest.approx(distance + 0.3, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.floats(0.5, 10), st.floats(0, 3), st.floats(0, 0.5), st.floats(0, 4))
 def test_a_table_of_a_constant_deceleration_is_that_deceleration(rate, v_h, t_r, distance):
     table = StoppingTable.of([0.0, 1.0], [0.0, 1.0 / rate])
@@ -52,7 +52,7 @@ def test_a_distance_that_not_even_a_standing_robot_keeps_allows_no_speed():
     assert allowed_speed(0.2, human_speed=1.6, reaction_time=0.1, stopping_table=TABLE) == 0.0
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.floats(0, 2))
 def test_the_speed_that_stops_within_a_time_does_so(time):
     speed = TABLE.speed_stopping_within(time)

@@ -28,7 +28,7 @@ def outside(point, half, is_round) -> float:
     return float(np.linalg.norm(np.maximum(out, 0.0)))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(
     coordinates,
     coordinates,

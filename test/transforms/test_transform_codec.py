@@ -39,7 +39,7 @@ def as_the_library_writes(items: list[StampedTransform]) -> bytes:
     return bytes(typestore().serialize_cdr(content, KIND))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(transforms, max_size=4))
 def test_bytes_are_those_of_the_library_and_come_back(items):
     data = encode_transforms(items)
@@ -64,7 +64,7 @@ def test_a_message_cut_off_is_refused():
         decode_transforms(data[:4] + struct.pack("<I", 2) + data[8:])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80), st.sampled_from([b"\0\0\0\0", b"\0\1\0\0", b"\0\7\0\0", b""]))
 def test_whatever_bytes_come_they_are_read_or_refused(data, beginning):
     with contextlib.suppress(InputError):

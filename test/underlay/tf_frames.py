@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 
-PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
+PROPERTY = settings(derandomize=True, max_examples=60)
 
 Matrix = NDArray[np.float64]
 """Rigid transform, shape (4, 4)."""

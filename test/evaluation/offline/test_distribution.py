@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ses_gcn_ros.evaluation.offline.distribution import Distribution
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(1e-2, 1e5), min_size=1, max_size=200))
 def test_quantiles_are_within_two_per_cent_of_a_value_that_is_there(values):
     found = Distribution()
