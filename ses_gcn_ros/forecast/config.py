@@ -24,6 +24,12 @@ class ForecastConfig:
     device: str = option(
         "auto", "processor; cuda without a GPU is an error, not a fallback", choices=DEVICES
     )
+    threads: int = option(
+        2,
+        "at most, that eight people and more are shared between (engine compiled)",
+        minimum=1,
+        maximum=64,
+    )
     reliability: str = option(
         "reliable",
         "of the skeletons; reliable never hears a best-effort publisher",

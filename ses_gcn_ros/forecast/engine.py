@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -157,7 +158,10 @@ class Engine:
 
 
 def load(
-    path: str | os.PathLike[str] | None = None, engine: str = "auto", device: str = "auto"
+    path: str | os.PathLike[str] | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int = 1,
 ) -> Engine:
     """Load weights and make them ready to forecast.
 
@@ -170,6 +174,9 @@ def load(
         'eager', 'cuda' or 'graph'.
     device : str
         'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
+    threads : int
+        Threads at most that engine 'compiled' shares many people between; their forecasts are the
+        same to the bit. The others take one, or what torch takes.
 
     Raises
     ------
@@ -182,24 +189,29 @@ def load(
         raise ModelError(f"there is no device '{device}'; choose one of {', '.join(DEVICES)}")
     weights = read_weights(DEFAULT_WEIGHTS if path is None else path)
     compile_all()
-    return build_engine(weights, engine, device)
+    return build_engine(weights, engine, device, threads)
 
 
-def build_engine(weights: Weights, engine: str = "auto", device: str = "auto") -> Engine:
+def build_engine(
+    weights: Weights, engine: str = "auto", device: str = "auto", threads: int = 1
+) -> Engine:
     """Engine for weights that are in memory already; see `load`."""
     if engine != "auto":
-        return _build(weights, engine, device)
+        return _build(weights, engine, device, threads)
     order = _ORDER[device]
     for name in order[:-1]:
         try:
-            return _build(weights, name, device)
+            return _build(weights, name, device, threads)
         except ModelError as error:
             _LOGGER.warning("engine '%s' is not used: %s", name, error)
-    return _build(weights, order[-1], device)
+    return _build(weights, order[-1], device, threads)
 
 
-def _build(weights: Weights, name: str, device: str) -> Engine:
-    engine = Engine(weights, _RUNNERS[name](weights, device))
+def _build(weights: Weights, name: str, device: str, threads: int) -> Engine:
+    make = _RUNNERS[name]
+    if name == CompiledRunner.kind:
+        make = partial(CompiledRunner, threads=threads)
+    engine = Engine(weights, make(weights, device))
     if engine.device == "cuda":
         _hold_against_cpu(engine, weights)
     return engine

@@ -38,7 +38,9 @@ class ForecasterNode(ManagedNode):
     def configure(self) -> None:
         """Load the weights and build the engine."""
         config = self.config
-        self.engine = load(config.weights or None, engine=config.engine, device=config.device)
+        self.engine = load(
+            config.weights or None, config.engine, config.device, threads=config.threads
+        )
         self.frame_id = ""
         self.get_logger().info(
             f"{self.engine.name}: {self.engine.observed} frames in, {self.engine.horizon} out "

@@ -24,7 +24,7 @@ from ses_gcn_ros.skeleton import get_layout
 
 
 class CompiledRunner:
-    """Run a folded network on one CPU thread, framing included.
+    """Run a folded network on the CPU, framing included.
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ class CompiledRunner:
         Checked weights.
     device : str
         'auto' or 'cpu'.
+    threads : int
+        That many people are shared between, at most.
 
     Raises
     ------
@@ -43,10 +45,11 @@ class CompiledRunner:
     device = "cpu"
     whole = True
 
-    def __init__(self, weights: Weights, device: str) -> None:
+    def __init__(self, weights: Weights, device: str, threads: int = 1) -> None:
         if device == "cuda":
             raise ModelError("engine 'compiled' runs on the CPU; take engine cuda for device cuda")
         # Imported where used: it asks LLVM about the processor.
+        from ses_gcn_ros.forecast.engines.crew import Crew
         from ses_gcn_ros.forecast.engines.packing import ROWS, pack
 
         config = weights.config
@@ -55,10 +58,14 @@ class CompiledRunner:
                 f"engine 'compiled' takes {ROWS} joints and frames or more; '{weights.name}' has "
                 f"{config.joints} joints and {config.observed} frames"
             )
-        packed = pack(fold(weights), config)
         self._config = config
-        self._constant = packed.memory, packed.layers, packed.convolutions, packed.plan
-        self._network, self._framing = _compiled()
+        self._answered = config.horizon, config.joints, 3
+        network, self._framing = _compiled()
+        self._crew = Crew(
+            *(network, pack(fold(weights), config)),
+            *((config.observed, config.joints, config.features), self._answered),
+            threads,
+        )
         self._scale = UNITS_PER_METRE[config.unit]
         self._entering = _entering(config)
         self._leaving = _leaving(config)
@@ -81,9 +88,8 @@ class CompiledRunner:
 
     def answer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the network itself makes of features, (N, T, J, C) → (N, H, J, 3)."""
-        config = self._config
-        answer = np.empty((len(features), config.horizon, config.joints, 3), np.float32)
-        self._network(*self._constant, np.ascontiguousarray(features), answer)
+        answer = np.empty((len(features), *self._answered), np.float32)
+        self._crew(np.ascontiguousarray(features), answer)
         return answer
 
 

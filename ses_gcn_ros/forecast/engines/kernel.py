@@ -21,6 +21,16 @@ from ses_gcn_ros.forecast.engines.packing import (
     ROWS,
     VECTORS,
 )
+from ses_gcn_ros.forecast.engines.sharing import (
+    ENDED,
+    FINISHED,
+    LEFT,
+    add,
+    let_others,
+    replace,
+    sleep,
+    wake,
+)
 from ses_gcn_ros.forecast.engines.tile import make_tile
 
 _COLUMNS = VECTORS * LANES  # of a tile
@@ -137,8 +147,55 @@ def _convolve(memory: Any, convolutions: Any, plan: Any, x: Any, y: Any, width: 
     return here + convolutions[0].outputs
 
 
+@numba.njit(error_model="numpy")
+def _forecast(
+    memory: Any, layers: Any, convolutions: Any, plan: Any, features: Any, answer: Any, person: Any
+) -> None:
+    """Answer (H, J, 3) to the features (T, J, C) of one person of many."""
+    _, frames, joints, inputs = features.shape
+    values = 3 * answer.shape[1]
+    x, y = plan.x, plan.y
+    width = layers[0].inputs
+    for joint in range(joints):
+        for frame in range(frames):
+            row = x + (joint * frames + frame) * width
+            for feature in range(width):
+                inside = feature < inputs
+                memory[row + feature] = (
+                    features[person, frame, joint, feature] if inside else numba.float32(0)
+                )
+    for index in range(len(layers)):
+        _layer(memory, layers[index], plan, x, y)
+        x, y = y, x
+        width = layers[index].outputs
+    if len(convolutions):
+        path = _convolve(memory, convolutions, plan, x, y, width)
+        step, by_coordinate = convolutions[0].outputs, True
+    else:
+        path, step, by_coordinate = y, plan.linear_width, False
+        _affine(
+            *(memory, joints, step, y, step, x, frames * width, plan.linear_weight, step),
+            *(plan.zeros, 0, plan.linear_bias, plan.zeros, frames * width, numba.float32(1)),
+        )
+    for joint in range(joints):
+        row = path + joint * step
+        for frame in range(values // 3):
+            for coordinate in range(3):
+                place = coordinate * (values // 3) + frame
+                place = place if by_coordinate else 3 * frame + coordinate
+                answer[person, frame, joint, coordinate] = memory[row + place]
+
+
 def network(
-    memory: Any, layers: Any, convolutions: Any, plans: Any, features: Any, answer: Any
+    memory: Any,
+    layers: Any,
+    convolutions: Any,
+    plans: Any,
+    features: Any,
+    answer: Any,
+    shared: Any,
+    people: Any,
+    helpers: Any,
 ) -> None:
     """Answer (N, H, J, 3) to features (N, T, J, C); for numba.
 
@@ -149,41 +206,36 @@ def network(
     layers, convolutions, plans : NDArray
         What lies where, as `packing` writes it; there is one plan.
     features, answer : NDArray, float32
+        There may be room for more people.
+    shared : NDArray, int64
+        From `make_shared`: what this has in common with the threads that help.
+    people : int
+        N.
+    helpers : int
+        Threads that are to help; negative in a helper, which helps until `shared` says that all
+        is ended.
     """
-    plan = plans[0]
-    people, frames, joints, inputs = features.shape
-    values = 3 * answer.shape[1]
-    for person in range(people):
-        x, y = plan.x, plan.y
-        width = layers[0].inputs
-        for joint in range(joints):
-            for frame in range(frames):
-                row = x + (joint * frames + frame) * width
-                for feature in range(width):
-                    inside = feature < inputs
-                    memory[row + feature] = (
-                        features[person, frame, joint, feature] if inside else numba.float32(0)
-                    )
-        for index in range(len(layers)):
-            _layer(memory, layers[index], plan, x, y)
-            x, y = y, x
-            width = layers[index].outputs
-        if len(convolutions):
-            path = _convolve(memory, convolutions, plan, x, y, width)
-            step, by_coordinate = convolutions[0].outputs, True
-        else:
-            path, step, by_coordinate = y, plan.linear_width, False
-            _affine(
-                *(memory, joints, step, y, step, x, frames * width, plan.linear_weight, step),
-                *(plan.zeros, 0, plan.linear_bias, plan.zeros, frames * width, numba.float32(1)),
-            )
-        for joint in range(joints):
-            row = path + joint * step
-            for frame in range(values // 3):
-                for coordinate in range(3):
-                    place = coordinate * (values // 3) + frame
-                    place = place if by_coordinate else 3 * frame + coordinate
-                    answer[person, frame, joint, coordinate] = memory[row + place]
+    helps = helpers < 0
+    if not helps:
+        replace(shared, LEFT, people)
+        for _ in range(helpers):
+            wake(shared)
+    while True:
+        if helps:
+            sleep(shared)
+            if shared[ENDED]:
+                return
+        while True:
+            person = add(shared, LEFT, -1) - 1
+            if person < 0:
+                break
+            _forecast(memory, layers, convolutions, plans[0], features, answer, person)
+            add(shared, FINISHED, 1)
+        if not helps:
+            while add(shared, FINISHED, 0) < people:
+                let_others()
+            replace(shared, FINISHED, 0)
+            return
 
 
 def compile_network() -> Any:
@@ -193,8 +245,10 @@ def compile_network() -> Any:
         *(numba.types.Array(numba.from_dtype(kind), 1, "C") for kind in (LAYER, CONVOLUTION, PLAN)),
         numba.float32[:, :, :, ::1],
         numba.float32[:, :, :, ::1],
+        numba.int64[::1],
+        *(numba.int64, numba.int64),
     )
     try:
-        return numba.njit(signature, error_model="numpy", cache=True)(network)
+        return numba.njit(signature, error_model="numpy", nogil=True, cache=True)(network)
     except Exception:  # the cache can't be read or written, or is damaged
-        return numba.njit(signature, error_model="numpy")(network)
+        return numba.njit(signature, error_model="numpy", nogil=True)(network)

@@ -6,7 +6,7 @@ Feature rows are padded to whole vectors; what is padded has weights of zero.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ CONVOLUTION = np.dtype(
 )
 # Numba's cache sees changes to the file of the function that is compiled, and to the types of its
 # arguments, but not to what the function calls: the name of a field stands for that.
-_SOURCES = (Path(__file__).with_name(f"{name}.py") for name in ("kernel", "packing", "tile"))
+_SOURCES = (
+    Path(__file__).with_name(f"{name}.py") for name in ("kernel", "packing", "tile", "sharing")
+)
 _STAMP = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).hexdigest()[:16]
 _STAMP += f"_{LANES}x{VECTORS}"
 PLAN = np.dtype(
@@ -62,6 +64,10 @@ class PackedNetwork:
     layers: NDArray[np.void]
     convolutions: NDArray[np.void]
     plan: NDArray[np.void]
+
+    def copy(self) -> PackedNetwork:
+        """The same in a memory of its own."""
+        return replace(self, memory=_on_lines([self.memory], len(self.memory)))
 
 
 class _Memory:
@@ -84,10 +90,15 @@ class _Memory:
         return self.put(np.zeros(size))
 
     def all(self) -> NDArray[np.float32]:
-        """Everything, from a place where whole vectors lie in one line of the cache each."""
-        room = np.empty(self._size + _LINE, np.float32)
-        before = -room.ctypes.data // room.itemsize % _LINE
-        return np.concatenate(self._parts, out=room[before : before + self._size])
+        """Everything."""
+        return _on_lines(self._parts, self._size)
+
+
+def _on_lines(parts: list[NDArray[np.float32]], size: int) -> NDArray[np.float32]:
+    """Parts of that size in all, from a place where whole vectors lie in one line of the cache."""
+    room = np.empty(size + _LINE, np.float32)
+    before = -room.ctypes.data // room.itemsize % _LINE
+    return np.concatenate(parts, out=room[before : before + size])
 
 
 def pack(network: FoldedNetwork, config: ModelConfig) -> PackedNetwork:

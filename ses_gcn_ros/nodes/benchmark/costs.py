@@ -19,8 +19,8 @@ FRAMES, WARM_UP = 200, 60
 
 def costs(messages: list[SkeletonArray], period: float) -> dict[str, float]:
     """Median seconds of converting and (de)serialising, and of inference, for one message each."""
-    engine = load()
-    forecaster = Forecaster(engine, ForecastConfig())
+    config = ForecastConfig()
+    forecaster = Forecaster(load(threads=config.threads), config)
     spent: dict[str, list[float]] = {"conversion": [], "inference": []}
     for number in range(FRAMES):
         serialised = serialize_message(messages[number % len(messages)])
