@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
 from ses_gcn_ros.evaluation.replay import About, open_replay
 from ses_gcn_ros.evaluation.report.page import write_page
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
-from ses_gcn_ros.safety import Assessment
+from ses_gcn_ros.safety import Assessment, compile_all
 
 FORMAT = 1
 LONG = 120.0  # s of recording from which on a second process pays
@@ -57,7 +58,8 @@ def evaluate(
     processes : int
         1 or 2; 0 takes 2 for bags of more than `LONG` seconds. The numbers are the same.
     progress : callable
-        Told now and then which share of the recording is done, 0 to 1.
+        Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
+        the first message has been read.
 
     Returns
     -------
@@ -76,6 +78,7 @@ def evaluate(
     path = Path(bag)
     with open_bag(path) as opened:
         plan = make_plan(opened, options)
+        _get_ready()
         run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
         two = processes == 2 or (processes == 0 and plan.length > LONG)
         here = contextlib.nullcontext(first_half(opened, options))
@@ -89,6 +92,12 @@ def evaluate(
         if run.filmed:
             write_page(open_replay(folder / "replay"), summary, folder / "report.html")
     return summary
+
+
+def _get_ready() -> None:
+    """Load compiled loops now that would be loaded amid the replay."""
+    compile_all()
+    importlib.import_module("ses_gcn_ros.evaluation.scoring_kernel")
 
 
 def _told(

@@ -163,6 +163,9 @@ def test_training_and_evaluation_are_timed():
     assert all(row["windows"] > 0 for row in section.rows)
     sample, many, shift = replay.run(True, quietly).rows
     assert (sample["frames"], many["frames"], shift["frames"]) == (372, 4 * 372, 750)
+    for row in (sample, shift):
+        assert 0 < row["replay"] < row["took"]
+    assert many["replay"] is None  # which are replayed side by side
     assert many["recorded"] == pytest.approx(4 * sample["recorded"])
     assert shift["recorded"] == pytest.approx(30.0, abs=0.1)
     for row in (sample, many, shift):
