@@ -78,11 +78,11 @@ def evaluate(
     path = Path(bag)
     with open_bag(path) as opened:
         plan = make_plan(opened, options)
-        _get_ready()
-        run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
         two = processes == 2 or (processes == 0 and plan.length > LONG)
         here = contextlib.nullcontext(first_half(opened, options))
         with _seldom_collected(), beside(path, options) if two else here as events:
+            _get_ready()  # while the other process does, if there is one
+            run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
             summary = run.through(_told(events, plan.length, progress))
     if out is not None:
         folder = Path(out)
