@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +29,12 @@ def make_engine(threads: int):
 
 def helpers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "forecast"}
+
+
+def wait_for(happened: Callable[[], bool], patience: float = 30.0) -> None:
+    until = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < until, f"{happened.__name__} did not come true"
 
 
 @pytest.fixture
@@ -59,14 +67,23 @@ def test_a_crowd_wakes_the_helper_on_another_processor(crowd):
     def nanoseconds() -> int:
         return int(worked.read_text().split()[0])
 
-    engine.predict(crowd[:FEW])  # both have started
+    def rests() -> bool:
+        before = nanoseconds()
+        time.sleep(0.05)
+        return nanoseconds() == before
+
+    engine.predict(crowd[:FEW])
+    wait_for(rests)
     idle = nanoseconds()
     for _ in range(20):
         engine.predict(crowd[: FEW - 1])
-    assert nanoseconds() - idle < 1_000_000
-    for _ in range(20):
+    assert nanoseconds() == idle
+
+    def has_worked() -> bool:
         engine.predict(crowd)
-    assert nanoseconds() - idle > 20_000_000  # of some 100 if all goes well
+        return nanoseconds() - idle > 20_000_000
+
+    wait_for(has_worked)
     assert os.sched_getaffinity(helper.native_id) < os.sched_getaffinity(0)
 
 
@@ -75,7 +92,7 @@ def test_there_are_no_more_threads_than_processors(monkeypatch, crowd):
     assert make_engine(1).predict(crowd).shape == (len(crowd), 25, 15, 3)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert make_engine(8).predict(crowd).shape == (len(crowd), 25, 15, 3)
-    assert helpers() == before
+    assert helpers() <= before  # some of which may have gone home meanwhile
 
 
 @needs_two
