@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.framing import damped_velocity, frame, unframe
+from ses_gcn_ros.models.framing import body_line, damped_velocity, frame, unframe
 
 OURS = ModelConfig(origin=True, heading=True, offset=True, motion=True, visibility=True)
 
@@ -27,6 +27,14 @@ def turned(points: np.ndarray, angle: float) -> np.ndarray:
     return (points @ rotation).astype(np.float32)
 
 
+def widths(history: np.ndarray) -> np.ndarray:
+    """Length of the line across each body, which tells where it faces [m]."""
+    right, left, weight = body_line(OURS.layout)
+    across = history[:, -1, left, :2] - history[:, -1, right, :2]
+    return np.linalg.norm(np.einsum("p,npk->nk", weight, across), axis=1)
+
+
+@example(angle=0.0, shift=(17.0, 0.0, 0.0), seed=862)  # of whom one is 3 mm wide
 @given(
     angle=st.floats(-np.pi, np.pi),
     shift=st.tuples(*[st.floats(-20, 20)] * 3),
@@ -35,9 +43,9 @@ def turned(points: np.ndarray, angle: float) -> np.ndarray:
 def test_features_are_the_same_wherever_the_person_stands_and_faces(angle, shift, seed):
     history = walking(seed)
     moved = turned(history, angle) + np.float32(shift)
-    np.testing.assert_allclose(
-        frame(moved, OURS).features, frame(history, OURS).features, atol=5e-4
-    )
+    off = np.abs(frame(moved, OURS).features - frame(history, OURS).features)
+    # Rounded positions, 20 m from the origin, turn a body the further the narrower it is.
+    assert np.all(off.max(axis=(1, 2, 3)) * widths(history) < 1e-4)
 
 
 @given(angle=st.floats(-np.pi, np.pi), shift=st.tuples(*[st.floats(-20, 20)] * 3))
