@@ -79,10 +79,13 @@ def evaluate(
     with open_bag(path) as opened:
         plan = make_plan(opened, options)
         two = processes == 2 or (processes == 0 and plan.length > LONG)
-        here = contextlib.nullcontext(first_half(opened, options))
-        with _seldom_collected(), beside(path, options) if two else here as events:
+        watch = make_watch(plan, options)
+        here = contextlib.nullcontext(first_half(opened, options, watch.wanted))
+        there = beside(path, options, watch.wanted)
+        with _seldom_collected(), there if two else here as events:
             _get_ready()  # while the other process does, if there is one
-            run = Run(path, plan, options, Path(out) if out is not None and options.film else None)
+            film = Path(out) if out is not None and options.film else None
+            run = Run(path, plan, options, watch, film)
             summary = run.through(_told(events, plan.length, progress))
     if out is not None:
         folder = Path(out)
@@ -125,10 +128,28 @@ def _seldom_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
+def make_watch(plan: Plan, options: Options) -> Watch:
+    """Watch over the robot of a plan.
+
+    Raises
+    ------
+    ConfigError
+        If the demo robot is asked for and not described.
+    """
+    robot = None
+    if options.demo_robot:
+        if plan.robots is None or plan.robots.urdf is None:
+            raise ConfigError("the demo robot needs its description")
+        robot = ObedientRobot(plan.robots.urdf)
+    return Watch(plan.safety, plan.robots, robot, recorded=options.recorded)
+
+
 class Run:
     """One replay: takes the first half's events through the second, and collects the scores."""
 
-    def __init__(self, path: Path, plan: Plan, options: Options, out: Path | None) -> None:
+    def __init__(
+        self, path: Path, plan: Plan, options: Options, watch: Watch, out: Path | None
+    ) -> None:
         self._path, self._plan, self._options = path, plan, options
         self._problems = list(plan.problems)
         self._refused: dict[str, int] = {}
@@ -137,12 +158,7 @@ class Run:
         weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS)
         self._layout = weights.config.layout
         self._step, self._horizon = 1 / weights.config.fps, weights.config.horizon
-        robot = None
-        if options.demo_robot:
-            if plan.robots is None or plan.robots.urdf is None:
-                raise ConfigError("the demo robot needs its description")
-            robot = ObedientRobot(plan.robots.urdf)
-        self._watch = Watch(plan.safety, plan.robots, robot, recorded=options.recorded)
+        self._watch = watch
         self._collisions: CollisionScores | None = None
         self._model = plan.robots.model if plan.robots else None
         if self._model is not None:
@@ -162,7 +178,10 @@ class Run:
 
     def through(self, events: Iterator[Event]) -> dict[str, Any]:
         """Take all events through and sum up."""
-        for step in self._watch.run(self._but_the_last(events)):
+        for event in self._but_the_last(events):
+            step = self._watch.take(event)
+            if step is None:
+                continue
             if isinstance(step, Refused):
                 kind = f"{step.source}: {kind_of(step.sentence)}"
                 self._refused[kind] = self._refused.get(kind, 0) + 1

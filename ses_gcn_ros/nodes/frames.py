@@ -20,7 +20,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.polling import Mailbox
 from ses_gcn_ros.transforms import TransformBuffer
-from ses_gcn_ros.transforms.repeated import Transforms
+from ses_gcn_ros.transforms.repeated import read_transforms
 
 Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ class Frames:
         for mailbox, static in ((self._static, True), (self._moving, False)):
             for data in mailbox.messages():
                 try:
-                    left_out = self._buffer.add(Transforms(data), static=static)
+                    left_out = self._buffer.add(read_transforms(data), static=static)
                 except InputError as error:
                     left_out = [str(error)]
                 for sentence in left_out:

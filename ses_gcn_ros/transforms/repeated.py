@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ses_gcn_ros.transforms.codec import decode_transforms
@@ -25,36 +25,19 @@ _make: Callable[[tuple[Any, ...]], StampedTransform] = functools.partial(
 )
 
 
-class Transforms:
-    """The transforms of one message, decoded each time they are gone through.
-
-    Parameters
-    ----------
-    data : bytes
-        A serialised TFMessage.
+def read_transforms(data: bytes) -> list[StampedTransform]:
+    """Transforms of a serialised TFMessage, as `decode_transforms` gives them.
 
     Raises
     ------
     InputError
-        When they are gone through, if the bytes are no such message.
+        If the bytes are no such message.
     """
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __iter__(self) -> Iterator[StampedTransform]:
-        known = _known(self.data)
-        if known is None:
-            return iter(_decoded(self.data))
-        form, values = known
-        return form.transforms(values)
-
-    def check(self) -> None:
-        """Raise now what going through them would; that is cheaper than to do it."""
-        if _known(self.data) is None:
-            _decoded(self.data)
+    for form in _forms.get(len(data), ()):
+        values = form.read(data)
+        if values is not None:
+            return form.transforms(values)
+    return _decoded(data)
 
 
 class _Form:
@@ -88,24 +71,15 @@ class _Form:
         fits = values[0] == self._begin and values[3::_PER_TRANSFORM] == self._names
         return values if fits else None
 
-    def transforms(self, values: tuple[Any, ...]) -> Iterator[StampedTransform]:
+    def transforms(self, values: tuple[Any, ...]) -> list[StampedTransform]:
         """Transforms from a message's values."""
         seconds, nanoseconds = values[1::_PER_TRANSFORM], values[2::_PER_TRANSFORM]
         stamps = [s * 1_000_000_000 + n for s, n in zip(seconds, nanoseconds, strict=True)]
         poses = [values[at : at + 7] for at in range(4, len(values), _PER_TRANSFORM)]
-        return map(_make, zip(self._parents, self._children, stamps, poses, strict=True))
+        return list(map(_make, zip(self._parents, self._children, stamps, poses, strict=True)))
 
 
 _forms: dict[int, list[_Form]] = {}  # by the size of a message
-
-
-def _known(data: bytes) -> tuple[_Form, tuple[Any, ...]] | None:
-    """Form and values of a message; None if there was none of its form yet."""
-    for form in _forms.get(len(data), ()):
-        values = form.read(data)
-        if values is not None:
-            return form, values
-    return None
 
 
 def _decoded(data: bytes) -> list[StampedTransform]:
@@ -118,6 +92,6 @@ def _decoded(data: bytes) -> list[StampedTransform]:
         with contextlib.suppress(struct.error):
             form = _Form(data, transforms)
             values = form.read(data)
-            if values is not None and list(form.transforms(values)) == transforms:
+            if values is not None and form.transforms(values) == transforms:
                 forms.append(form)
     return transforms

@@ -22,6 +22,7 @@ from ses_gcn_ros.evaluation.offline.events import Event, Events
 from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.monitoring import Watch
 from ses_gcn_ros.evaluation.offline.options import Options
+from ses_gcn_ros.evaluation.offline.places import Places
 from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import Forecast, load
 from ses_gcn_ros.safety import Robots
@@ -70,7 +71,8 @@ def agreement(bag: Path, options: Options, robots: Robots | None) -> Agreement:
         What the safety node watched.
     """
     forecasts, forecast_gap, radius_gap = _forecasts(bag, options)
-    walk = _Walk(Watch(options.safety, robots))
+    watch = Watch(options.safety, robots)
+    walk = _Walk(watch, Places(watch.wanted))
     for event in _events(bag, options):
         walk.hear(event)
     walk.finish()
@@ -134,8 +136,8 @@ def _apart(ours: Any, theirs: Any) -> float:
 class _Walk:
     """Walk a monitor through recorded states."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, places: Places) -> None:
+        self._watch, self._places = watch, places
         self._inputs: dict[str, deque[tuple[float, Event]]] = {
             kind: deque() for kind in ("people", "forecasts", "joint_states")
         }
@@ -149,7 +151,7 @@ class _Walk:
         if event.kind == "state":
             self._due.append(event)
         elif event.kind in ("tf", "tf_static"):
-            list(self._watch.take(event))
+            self._places.hear(event)
         elif event.kind == "people":
             self._inputs["people"].append((event.content.stamp, event))
         elif event.kind == "forecasts":
@@ -178,7 +180,7 @@ class _Walk:
         if math.isfinite(theirs.tf_age):
             stamp = now - theirs.tf_age
             self._hand_over("joint_states", stamp, now)
-            found = self._watch.robot_at(stamp, _SAME)
+            found = self._places.robot_at(stamp, _SAME)
             if found is None:
                 self._hole = now
             else:
@@ -201,4 +203,6 @@ class _Walk:
     def _hand_over(self, kind: str, until: float, now: float) -> None:
         waiting = self._inputs[kind]
         while waiting and waiting[0][0] <= until + _SAME:
-            list(self._watch.take(waiting.popleft()[1], now))
+            event = waiting.popleft()[1]
+            placed = event if kind == "joint_states" else self._places.placed(event)
+            self._watch.take(placed, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from ses_gcn_ros.evaluation.offline.topics import OPTIONAL, Naming, source_of
 from ses_gcn_ros.evaluation.skeleton_codec import TYPE, decode_skeletons
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.transforms import StampedTransform, decode_transforms
-from ses_gcn_ros.transforms.repeated import Transforms
+from ses_gcn_ros.transforms.repeated import read_transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
 
@@ -40,9 +40,20 @@ class Event(NamedTuple):
     "state"         recorded SafetyState message
     "joint_states"  recorded JointState message
     "trajectory"    recorded JointTrajectory or DisplayTrajectory message
-    "tf"            StampedTransforms, to be gone through
-    "tf_static"     StampedTransforms, to be gone through
+    "tf"            list of StampedTransform
+    "tf_static"     list of StampedTransform
     "diagnostics"   recorded DiagnosticArray message
+    ==============  ===========================================================================
+
+    Later stages make others of them:
+
+    ==============  ===========================================================================
+    "tick"          stamp [s] and poses (F, 4, 4) of the robot when a state is due, or a sentence
+                    on why they aren't known; None if they are not taken from the transforms
+    "robot"         the same, of a recorded state
+    "unplaced"      (source, sentence): people or forecasts that can't be taken to the world
+    "silence"       for how long nothing was recorded [s]
+    "end"           `Heard`
     ==============  ===========================================================================
     """
 
@@ -212,8 +223,7 @@ class Events:
         if isinstance(self._adapter, HriBodies):
             self._adapter.observe_transforms(self._bag.decode(entry), static=static)
         try:
-            heard = Transforms(bytes(entry.data))
-            heard.check()
+            heard = read_transforms(bytes(entry.data))
         except InputError as error:
             return Event(time, "refused", ("tf", str(error)))
         transforms = self._named(heard)
@@ -221,7 +231,7 @@ class Events:
             self._images.transforms.add(transforms, static=static)
         return Event(time, "tf_static" if static else "tf", transforms)
 
-    def _named(self, transforms: Iterable[StampedTransform]) -> Iterable[StampedTransform]:
+    def _named(self, transforms: list[StampedTransform]) -> list[StampedTransform]:
         frames = self._naming.frames
         if not frames:
             return transforms

@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
 from ses_gcn_ros.evaluation.offline.events import Event
+from ses_gcn_ros.evaluation.offline.places import Wanted
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.safety import Assessment, Level, Robots, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.reactive import Pair
 from ses_gcn_ros.skeleton import Skeleton
-from ses_gcn_ros.transforms import TransformBuffer
 
 Array = NDArray[np.float64]
-
-INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
-SILENCE = 60.0  # s without an event, from which on there are no states in between
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,6 @@ class Refused:
 
 
 Step = Assessment | Seen | Forecasted | Refused
-Entry = TypeVar("Entry", Skeleton, Forecast)
 
 
 class Robot(Protocol):
@@ -87,6 +83,8 @@ class Watch:
 
     Attributes
     ----------
+    wanted : Wanted
+        What has to be made of the events for this watch, by `with_places`.
     capsules : tuple of (float, NDArray, NDArray) or None
         Stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
     present : frozenset of str
@@ -103,94 +101,67 @@ class Watch:
         *,
         recorded: bool = False,
     ) -> None:
-        self.buffer = TransformBuffer(config.world_frame)
         monitor = None if robots is None else SeparationMonitor(config, robots.model, robots.urdf)
         self._model = monitor.model if monitor else None  # with the frames of the zones
         self.monitor = None if recorded else monitor
         self._robot = robot
-        self._period = 1.0 / config.rate
-        self._origin = 0.0
-        self._ticks = -1  # states since the origin; none before the first event
+        self.wanted = Wanted(
+            world=config.world_frame,
+            frames=self._model.frames if self._model and robot is None else (),
+            rate=config.rate if self.monitor else 0.0,
+        )
         self._factor = 0.0
         self.capsules: tuple[float, Array, Array] | None = None
         self.present: frozenset[str] = frozenset()
         self.robot_faults = Counter[str]()
 
-    def run(self, events: Iterable[Event]) -> Iterator[Step]:
-        """States at the configured rate, and what was taken in between them."""
-        for event in events:
-            if self.monitor is not None:
-                yield from self._until(event.time)
-            yield from self.take(event)
-        if self.monitor is not None and self._ticks >= 0:
-            yield self.assess(self.monitor, self._tick)
-
-    @property
-    def _tick(self) -> float:
-        """When the next state is due [s]."""
-        return self._origin + self._ticks * self._period
-
-    def _until(self, time: float) -> Iterator[Step]:
-        """States up to an event: a state knows the events of its own instant."""
-        assert self.monitor is not None
-        silent = time - self._tick
-        if silent > SILENCE and self._ticks >= 0:
-            yield Refused("clock", f"nothing was recorded for {silent:.0f} s")
-        if self._ticks < 0 or not -2 * self._period <= silent <= SILENCE:
-            self._origin, self._ticks = time, 0  # the beginning, or a clock that leapt
-        while self._tick < time - INSTANT:
-            yield self.assess(self.monitor, self._tick)
-            self._ticks += 1
-
-    def take(self, event: Event, now: float | None = None) -> Iterator[Step]:
-        """Hand an event to the monitor; `now` [s] is its time by default."""
+    def take(self, event: Event, now: float | None = None) -> Step | None:
+        """Hand an event to the monitor; `now` [s] is its time by default. Gives what came of it."""
         now = event.time if now is None else now
-        if event.kind in ("tf", "tf_static"):
-            self.buffer.add(event.content, static=event.kind == "tf_static")
-        elif event.kind == "people":
-            yield self._people(event.content, now)
-        elif event.kind == "forecasts":
-            stamp, frame_id, forecasts = event.content
-            yield self._forecasts(stamp, frame_id, forecasts, now)
-        elif event.kind == "joint_states":
-            self._joint_states(event.content)
-        elif event.kind == "trajectory":
-            self._trajectory(event.content)
-        elif event.kind == "state":
-            state = recorded_state(event.content)
-            self.find_robot(state.stamp)
-            yield state
+        match event.kind:
+            case "people":
+                return self._people(event.content, now)
+            case "forecasts":
+                stamp, _, forecasts = event.content
+                return self._forecasts(stamp, forecasts, now)
+            case "tick":
+                return self._assess(event)
+            case "unplaced":
+                source, sentence = event.content
+                return self._unplaced(source, sentence)
+            case "silence":
+                return Refused("clock", f"nothing was recorded for {event.content:.0f} s")
+            case "joint_states":
+                self._joint_states(event.content)
+            case "trajectory":
+                self._trajectory(event.content)
+            case "robot":
+                self._find_robot(event)
+            case "state":
+                return recorded_state(event.content)
+        return None
 
     def _people(self, seen: Observation, now: float) -> Step:
         try:
-            people = self._all_placed(seen.people, seen.frame_id, seen.stamp)
-        except InputError as error:
             if self.monitor is not None:
-                self.monitor.fault("skeletons", f"skeletons unusable: {error}")
-            return Refused("skeletons", str(error))
-        try:
-            if self.monitor is not None:
-                self.monitor.observe_skeletons(seen.stamp, people, now)
+                self.monitor.observe_skeletons(seen.stamp, seen.people, now)
         except InputError as error:
             return Refused("skeletons", str(error))
-        self.present = frozenset(person.person_id for person in people)
-        return Seen(seen.stamp, people)
+        self.present = frozenset(person.person_id for person in seen.people)
+        return Seen(seen.stamp, seen.people)
 
-    def _forecasts(
-        self, stamp: float, frame_id: str, forecasts: list[Forecast], now: float
-    ) -> Step:
-        try:
-            placed = self._all_placed(forecasts, frame_id, stamp)
-        except InputError as error:
-            if self.monitor is not None:
-                self.monitor.fault("forecasts", f"forecasts unusable: {error}")
-            return Refused("forecasts", str(error))
+    def _forecasts(self, stamp: float, forecasts: list[Forecast], now: float) -> Step:
         try:
             if self.monitor is not None:
-                self.monitor.observe_forecasts(stamp, placed, now)
+                self.monitor.observe_forecasts(stamp, forecasts, now)
         except InputError as error:
             return Refused("forecasts", str(error))
-        return Forecasted(stamp, placed)
+        return Forecasted(stamp, forecasts)
+
+    def _unplaced(self, source: str, sentence: str) -> Step:
+        if self.monitor is not None:
+            self.monitor.fault(source, f"{source} unusable: {sentence}")
+        return Refused(source, sentence)
 
     def _joint_states(self, content: Any) -> None:
         joints = self.monitor.joints if self.monitor else None
@@ -211,54 +182,41 @@ class Watch:
                     [point.positions for point in plan.points],
                 )
 
-    def _all_placed(self, entries: list[Entry], frame_id: str, stamp: float) -> list[Entry]:
-        """Skeletons or forecasts, taken to the world."""
-        if frame_id == self.buffer.world:
-            return entries
-        return [
-            dataclasses.replace(
-                entry,
-                positions=self.buffer.points(entry.positions, frame_id, stamp).astype(np.float32),
-            )
-            for entry in entries
-        ]
-
-    def assess(self, monitor: SeparationMonitor, now: float) -> Assessment:
-        """State at `now` [s]."""
-        found = self.find_robot(now)
+    def _assess(self, tick: Event) -> Assessment:
+        """State at a tick, of which there are none without a monitor."""
+        assert self.monitor is not None
+        found = self._find_robot(tick)
         if isinstance(found, str):
-            monitor.fault("robot", found)
+            self.monitor.fault("robot", found)
         else:
             with contextlib.suppress(InputError):  # which the monitor remembers as a fault
-                monitor.observe_robot(*found)
-        assessment = monitor.assess(now)
+                self.monitor.observe_robot(*found)
+        assessment = self.monitor.assess(tick.time)
         self._factor = assessment.speed_factor
         return assessment
 
-    def find_robot(self, now: float) -> tuple[float, Array] | str:
-        """Stamp [s] and poses (F, 4, 4) of the robot at `now`, or why they aren't known."""
+    def _find_robot(self, event: Event) -> tuple[float, Array] | str:
+        """Stamp [s] and poses (F, 4, 4) of the robot, or why they aren't known."""
         if self._model is None:
             return "there is no robot"
-        stamp = now
-        try:
-            if self._robot is None:
-                stamp, poses = self.buffer.poses(self._model.frames, now)
-            else:
-                self._robot.advance(now, self._factor)
-                poses = self._robot.poses(self._model.frames)
-                if self.monitor is not None and self.monitor.joints is not None:
-                    self.monitor.joints.observe(now, *self._robot.joint_states())
-        except RobotError as error:
-            self.robot_faults[str(error)] += 1
-            return str(error)
+        found = event.content if self._robot is None else self._simulate(self._robot, event.time)
+        if isinstance(found, str):
+            self.robot_faults[found] += 1
+            return found
+        stamp, poses = found
         self.capsules = (stamp, *self._model.place(poses))
         return stamp, poses
 
-    def robot_at(self, stamp: float, within: float) -> tuple[float, Array] | None:
-        """Stamp [s] and poses of the robot at a stamp that transforms have, give or take."""
-        if self._model is None:
-            return None
-        return self.buffer.poses_at(self._model.frames, stamp, within)
+    def _simulate(self, robot: Robot, now: float) -> tuple[float, Array] | str:
+        assert self._model is not None
+        robot.advance(now, self._factor)
+        try:
+            poses = robot.poses(self._model.frames)
+        except RobotError as error:
+            return str(error)
+        if self.monitor is not None and self.monitor.joints is not None:
+            self.monitor.joints.observe(now, *robot.joint_states())
+        return now, poses
 
 
 def recorded_state(content: Any) -> Assessment:

@@ -14,7 +14,6 @@ from ses_gcn_ros.evaluation.bag_messages import Observation
 from ses_gcn_ros.evaluation.offline.events import Event
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.skeleton import Skeleton
-from ses_gcn_ros.transforms.repeated import Transforms
 
 Item = Event | SesGcnError
 
@@ -67,8 +66,6 @@ def _packed(event: Event) -> Event:
         ]
         positions = np.array([f.positions for f in forecasts])
         return Event(event.time, event.kind, _Forecasts(stamp, frame_id, fields, positions))
-    if isinstance(content, Transforms):  # as it came; decoded where it is looked at
-        return Event(event.time, event.kind, content.data)
     return event
 
 
@@ -95,6 +92,4 @@ def _unpacked(event: Event) -> Event:
             )
         ]
         return Event(event.time, event.kind, (content.stamp, content.frame_id, forecasts))
-    if isinstance(content, bytes):
-        return Event(event.time, event.kind, Transforms(content))
     return event

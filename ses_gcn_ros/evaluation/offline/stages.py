@@ -21,6 +21,7 @@ from ses_gcn_ros.evaluation.offline.forecasting import with_forecasts
 from ses_gcn_ros.evaluation.offline.health import Health
 from ses_gcn_ros.evaluation.offline.options import Options
 from ses_gcn_ros.evaluation.offline.parcels import Item, pack, unpack
+from ses_gcn_ros.evaluation.offline.places import Wanted, with_places
 from ses_gcn_ros.evaluation.offline.topics import find_topics
 from ses_gcn_ros.forecast import load
 
@@ -49,20 +50,25 @@ class Heard:
     broken: str = ""
 
 
-def first_half(bag: AnyBag, options: Options) -> Iterator[Event]:
-    """Events of an open bag with forecasts; the last one is of the kind "end" and holds a `Heard`.
+def first_half(bag: AnyBag, options: Options, wanted: Wanted) -> Iterator[Event]:
+    """Events of an open bag with forecasts, everybody in the world; the last one is an "end".
 
     What breaks before the first event is raised, what breaks later ends the stream.
     """
+    return with_places(_heard(bag, options), wanted)
+
+
+def _heard(bag: AnyBag, options: Options) -> Iterator[Event]:
+    """Events with forecasts, and at the end what has to be said about them."""
     heard = Heard(Health(), ForecastScores(), [])
     time = 0.0
     try:
         topics = find_topics(bag.topics, options.topics())
-        wanted = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
+        read = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
         if options.recorded:
-            wanted += ("forecasts", "safety_state")
+            read += ("forecasts", "safety_state")
         world = options.safety.world_frame
-        source = Events(bag, topics, options.naming, world, options.pose, wanted)
+        source = Events(bag, topics, options.naming, world, options.pose, read)
         events: Iterator[Event] = iter(source)
         if not options.recorded:
             config = options.forecaster
@@ -88,12 +94,12 @@ def first_half(bag: AnyBag, options: Options) -> Iterator[Event]:
 
 
 @contextlib.contextmanager
-def beside(path: Path, options: Options) -> Iterator[Iterator[Event]]:
+def beside(path: Path, options: Options, wanted: Wanted) -> Iterator[Iterator[Event]]:
     """Run the first half in a process of its own; the context ends it."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     _widen(theirs)
-    process = context.Process(target=_send, args=(theirs, path, options), daemon=True)
+    process = context.Process(target=_send, args=(theirs, path, options, wanted), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -114,11 +120,13 @@ def _widen(pipe: multiprocessing.connection.Connection) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
-def _send(connection: multiprocessing.connection.Connection, path: Path, options: Options) -> None:
+def _send(
+    connection: multiprocessing.connection.Connection, path: Path, options: Options, wanted: Wanted
+) -> None:
     batch: list[Item] = []
     try:
         with open_bag(path) as bag:
-            for event in first_half(bag, options):
+            for event in first_half(bag, options, wanted):
                 batch.append(event)
                 if len(batch) >= _BATCH:
                     connection.send_bytes(pack(batch))
