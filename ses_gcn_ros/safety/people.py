@@ -41,6 +41,17 @@ class LimbCapsules:
     radius: Array
     names: tuple[str, ...]
 
+    def in_a_row(self) -> LimbCapsules:
+        """Capsules (..., P, N) of P people as those of P N limbs, one person after the other."""
+        *lead, people, _ = self.radius.shape
+        points = (*lead, -1, 3)
+        return LimbCapsules(
+            self.start.reshape(points),
+            self.end.reshape(points),
+            self.radius.reshape(*lead, -1),
+            self.names * people,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Body:

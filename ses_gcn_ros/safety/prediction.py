@@ -147,15 +147,8 @@ def _around(
         hand_reach=config.hand_reach,
         growth=np.array([member.radius for member in members]).swapaxes(0, 1),
     )
-    flat = (len(people.start), -1)
-    limbs = LimbCapsules(
-        people.start.reshape(*flat, 3),
-        people.end.reshape(*flat, 3),
-        people.radius.reshape(flat),
-        people.names * len(members),
-    )
     grown = people.radius - config.body_scale * body(layout).radii
-    return limbs, grown.reshape(flat)
+    return people.in_a_row(), grown.reshape(len(grown), -1)
 
 
 def meet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,31 +211,33 @@ class PeopleTracks:
     def _gather(self) -> People:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
         config = self._config
-        shapes = [body(track.layout) for track in tracks]
-        past = list(accumulate((len(shape.names) for shape in shapes), initial=0))
-        start_velocity, end_velocity = np.empty((2, past[-1], 3))
-        parts, arms = [], np.empty(past[-1], bool)
-        person = np.empty(past[-1], np.int64)
-        for number, (track, shape) in enumerate(zip(tracks, shapes, strict=True)):
-            own = slice(past[number], past[number + 1])
-            velocity = track.velocities()
-            start_velocity[own], end_velocity[own] = velocity[shape.starts], velocity[shape.ends]
-            arms[own], person[own] = shape.arms, number
-            parts.append(
-                limb_capsules(
-                    track.positions,
-                    track.layout,
-                    scale=config.body_scale,
-                    hand_reach=config.hand_reach,
-                    paths=track.paths(),
-                )
+        sizes = np.array([len(body(track.layout).names) for track in tracks], np.int64)
+        limbs = int(sizes.sum())
+        start_velocity, end_velocity = np.empty((2, limbs, 3))
+        parts, arms, past = [], np.empty(limbs, bool), 0
+        for _, group in groupby(tracks, key=_company):
+            members = list(group)
+            layout, shape = members[0].layout, body(members[0].layout)
+            own = slice(past, past + len(members) * len(shape.names))
+            past = own.stop
+            velocity = np.array([track.velocities() for track in members])
+            start_velocity[own] = velocity[:, shape.starts].reshape(-1, 3)
+            end_velocity[own] = velocity[:, shape.ends].reshape(-1, 3)
+            arms[own] = np.tile(shape.arms, len(members))
+            capsules = limb_capsules(
+                np.array([track.positions for track in members]),
+                layout,
+                scale=config.body_scale,
+                hand_reach=config.hand_reach,
+                paths=members[0].paths(),
             )
+            parts.append(capsules.in_a_row())
         return People(
             limbs=join(parts),
             start_velocity=start_velocity,
             end_velocity=end_velocity,
             floor=np.where(arms, config.arm_speed, config.human_speed),
-            person=person,
+            person=np.repeat(np.arange(len(tracks)), sizes),
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),
         )
@@ -247,6 +249,11 @@ class PeopleTracks:
             reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
             if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
                 del self.lost[name]
+
+
+def _company(track: Track) -> tuple[str, str]:
+    """Whose capsules are made at once: whoever shows all joints needs no path lengths."""
+    return track.layout, "" if track.whole else track.person_id
 
 
 def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
