@@ -164,18 +164,19 @@ def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         bar = progress.add_task(f"replaying {bag}", total=1.0)
-        started, told = time.monotonic(), list[float]()
+        started, loaded = time.monotonic(), math.nan
 
         def tell(share: float) -> None:
-            told.append(time.monotonic())
+            nonlocal loaded
+            loaded = time.monotonic() if math.isnan(loaded) else loaded
             progress.update(bar, completed=share)
 
         summary = evaluate_bag(bag, out, options, progress=tell)
-        passed = time.monotonic() - told[0]
+        passed = time.monotonic() - loaded
     speed = summary["duration_s"] / passed
     console.print(
         f"replayed in {passed:.2f} s, {speed:.0f} × as fast as it was recorded; "
-        f"{told[0] - started:.1f} s to load"
+        f"{loaded - started:.1f} s to load"
     )
     return summary
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import threading
 import weakref
@@ -13,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast.engines.packing import PackedNetwork
-from ses_gcn_ros.forecast.engines.sharing import end, make_shared
-
-_LIBRARY = ctypes.CDLL(None)
+from ses_gcn_ros.forecast.engines.sharing import LIBRARY, end, make_shared
 
 Features = NDArray[np.float32]
 
@@ -94,7 +91,7 @@ class Crew:
         Linux likes to wake a thread next to the one that wakes it, and then the two take turns
         there while other processors are idle.
         """
-        here = _LIBRARY.sched_getcpu()
+        here = LIBRARY.sched_getcpu()
         if here == self._here:
             return
         self._here = here

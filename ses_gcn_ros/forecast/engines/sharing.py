@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 LEFT, FINISHED, ENDED, SEMAPHORE = 0, 8, 16, 24
 _SIZE = 32  # the semaphore takes 32 bytes at most
 
+LIBRARY = ctypes.CDLL(None)  # of C
 _WHOLE, _INT = ir.IntType(64), ir.IntType(32)
 
 
 def make_shared() -> NDArray[np.int64]:
     """Nobody left, nobody finished, and nobody to be woken."""
     shared = np.zeros(_SIZE, np.int64)
-    ctypes.CDLL(None).sem_init(_semaphore(shared), 0, 0)
+    LIBRARY.sem_init(_semaphore(shared), 0, 0)
     return shared
 
 
@@ -35,7 +36,7 @@ def end(shared: NDArray[np.int64], helpers: int) -> None:
     """Send as many helpers home."""
     shared[ENDED] = 1
     for _ in range(helpers):
-        ctypes.CDLL(None).sem_post(_semaphore(shared))
+        LIBRARY.sem_post(_semaphore(shared))
 
 
 def _semaphore(shared: NDArray[np.int64]) -> ctypes.c_void_p:
