@@ -46,7 +46,7 @@ def bench(
 ) -> None:
     """Time the parts and the whole, each against what it is to be compared with.
 
-    Takes some ten minutes on an idle machine, and is worth nothing on a busy one.
+    Takes a quarter of an hour on an idle machine, and is worth nothing on a busy one.
 
     Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """

@@ -161,7 +161,7 @@ def test_training_and_evaluation_are_timed():
     section = training.run(True, quietly)
     assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
     assert all(row["windows"] > 0 for row in section.rows)
-    sample, many, shift = replay.run(True, quietly).rows
+    sample, shift, many = replay.run(True, quietly).rows
     assert (sample["frames"], many["frames"], shift["frames"]) == (372, 4 * 372, 750)
     for row in (sample, shift):
         assert 0 < row["replay"] < row["took"]
