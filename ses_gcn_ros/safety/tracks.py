@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -211,10 +212,9 @@ class PeopleTracks:
     def _gather(self) -> People:
         tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
         config = self._config
-        sizes = np.array([len(body(track.layout).names) for track in tracks], np.int64)
-        limbs = int(sizes.sum())
-        start_velocity, end_velocity = np.empty((2, limbs, 3))
-        parts, arms, past = [], np.empty(limbs, bool), 0
+        arms, person = _limbs_of(tuple(track.layout for track in tracks))
+        start_velocity, end_velocity = np.empty((2, len(arms), 3))
+        parts, past = [], 0
         for _, group in groupby(tracks, key=_company):
             members = list(group)
             layout, shape = members[0].layout, body(members[0].layout)
@@ -223,7 +223,6 @@ class PeopleTracks:
             velocity = np.array([track.velocities() for track in members])
             start_velocity[own] = velocity[:, shape.starts].reshape(-1, 3)
             end_velocity[own] = velocity[:, shape.ends].reshape(-1, 3)
-            arms[own] = np.tile(shape.arms, len(members))
             capsules = limb_capsules(
                 np.array([track.positions for track in members]),
                 layout,
@@ -237,7 +236,7 @@ class PeopleTracks:
             start_velocity=start_velocity,
             end_velocity=end_velocity,
             floor=np.where(arms, config.arm_speed, config.human_speed),
-            person=np.repeat(np.arange(len(tracks)), sizes),
+            person=person,
             ids=tuple(track.person_id for track in tracks),
             last_seen=np.array([track.last_seen for track in tracks]),
         )
@@ -249,6 +248,17 @@ class PeopleTracks:
             reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
             if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
                 del self.lost[name]
+
+
+@lru_cache(maxsize=64)
+def _limbs_of(layouts: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether each limb of people with these layouts is an arm's, and the index of its person."""
+    arms = [body(layout).arms for layout in layouts]
+    whose = [np.full(len(own), number) for number, own in enumerate(arms)]
+    limbs = np.concatenate([np.empty(0, bool), *arms]), np.concatenate([np.empty(0, int), *whose])
+    for values in limbs:
+        values.setflags(write=False)
+    return limbs
 
 
 def _company(track: Track) -> tuple[str, str]:
