@@ -1,4 +1,4 @@
-"""The safety node's part of a replay: events in, states at a fixed rate out."""
+"""The safety node's part of a replay: events in, states out."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Watch:
     ----------
     config : SafetyConfig
     robots : Robots, optional
-        From `read_robots`; without, people are only placed in the world and there are no states.
+        From `read_robots`; there are no states without.
     robot : Robot, optional
         A simulated robot; by default the one of the transforms.
     recorded : bool
