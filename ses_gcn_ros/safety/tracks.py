@@ -261,9 +261,9 @@ def _limbs_of(layouts: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.i
     return limbs
 
 
-def _company(track: Track) -> tuple[str, str]:
+def _company(track: Track) -> tuple[str, str | None]:
     """Whose capsules are made at once: whoever shows all joints needs no path lengths."""
-    return track.layout, "" if track.whole else track.person_id
+    return track.layout, None if track.whole else track.person_id
 
 
 def join(parts: Sequence[LimbCapsules]) -> LimbCapsules:
