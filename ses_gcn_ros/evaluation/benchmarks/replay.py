@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -34,28 +35,30 @@ _REPLAYED = re.compile(r"replayed in ([\d.]+) s")
 
 def run(quick: bool, progress: Progress) -> Section:
     """Evaluate the sample, many of it, and shifts of four people one twice as long as the other."""
-    sample, copies = share_path("config", "demo", "visitor"), _FEW if quick else _COPIES
+    lengths, rounds, copies = (_QUICK, 1, _FEW) if quick else (_MINUTES, _ROUNDS, _COPIES)
+    once = () if quick else (_HOUR,)
+    sample = share_path("config", "demo", "visitor")
+    runs = defaultdict[str, list[Run]](list)
     with tempfile.TemporaryDirectory() as folder:
-        shifts = {}
-        for minutes in _QUICK if quick else (*_MINUTES, _HOUR):
+        shifts = {minutes: Path(folder) / f"shift_{minutes:g}" for minutes in (*lengths, *once)}
+        for minutes, shift in shifts.items():
             progress(f"write {minutes:g} minutes of {PEOPLE} people")
-            shifts[minutes] = Path(folder) / f"shift_{minutes:g}"
-            write_crowd(shifts[minutes], Shift(minutes, PEOPLE))
-        runs: dict[str, list[Run]] = {}
-        for turn in range(1 if quick else _ROUNDS):
+            write_crowd(shift, Shift(minutes, PEOPLE))
+        for turn in range(rounds):
             progress(f"evaluate, round {turn + 1}: the sample recording")
-            runs.setdefault("sample", []).append(measure([sample], ["--demo-robot"]))
-            for minutes in _QUICK if quick else _MINUTES:
+            runs["sample"].append(measure([sample], ["--demo-robot"]))
+            for minutes in lengths:
                 progress(f"evaluate, round {turn + 1}: {minutes:g} minutes of {PEOPLE} people")
-                runs.setdefault(f"{minutes:g} min", []).append(measure([shifts[minutes]]))
-        if not quick:
-            progress("evaluate, an hour")
-            runs[f"{_HOUR:g} min"] = [measure([shifts[_HOUR]])]
+                runs[f"{minutes:g} min"].append(measure([shifts[minutes]]))
+        for minutes in once:
+            progress(f"evaluate, {minutes:g} minutes of {PEOPLE} people")
+            runs[f"{minutes:g} min"].append(measure([shifts[minutes]]))
         progress(f"evaluate, {copies} of the sample recording")
         bags = [Path(folder) / f"sample_{number}" for number in range(copies)]
         for bag in bags:
             shutil.copytree(sample, bag)
-        runs[f"{copies} × sample"] = [measure(bags, ["--demo-robot", "--jobs", str(JOBS)])]
+        jobs = ["--demo-robot", "--jobs", str(JOBS)]
+        runs[f"{copies} × sample"].append(measure(bags, jobs))
     return Section(
         name="replay",
         title="Evaluation of recordings",
