@@ -8,20 +8,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.evaluation.bag_messages import to_seconds
+from ses_gcn_ros.evaluation.bag_messages import Observation, to_seconds
 from ses_gcn_ros.evaluation.offline.events import Event
-from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import TransformBuffer
 
 Array = NDArray[np.float64]
-Entry = TypeVar("Entry", Skeleton, Forecast)
 
 INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
 SILENCE = 60.0  # s without an event, from which on there are no states in between
@@ -64,28 +60,26 @@ class Places:
 
     def placed(self, event: Event) -> Event:
         """People or forecasts taken to the world; "unplaced" and why where that can't be."""
+        stamp, frame_id, entries = event.content
+        world = self._buffer.world
+        if frame_id == world:
+            return event
         try:
-            if event.kind == "people":
-                seen = event.content
-                people = self._all_placed(seen.people, seen.frame_id, seen.stamp)
-                return event._replace(content=seen._replace(people=people))
-            stamp, frame_id, forecasts = event.content
-            placed = self._all_placed(forecasts, frame_id, stamp)
-            return event._replace(content=(stamp, frame_id, placed))
+            placed = [
+                dataclasses.replace(
+                    entry,
+                    positions=self._buffer.points(entry.positions, frame_id, stamp).astype(
+                        np.float32
+                    ),
+                )
+                for entry in entries
+            ]
         except InputError as error:
             source = "skeletons" if event.kind == "people" else event.kind
             return Event(event.time, "unplaced", (source, str(error)))
-
-    def _all_placed(self, entries: list[Entry], frame_id: str, stamp: float) -> list[Entry]:
-        if frame_id == self._buffer.world:
-            return entries
-        return [
-            dataclasses.replace(
-                entry,
-                positions=self._buffer.points(entry.positions, frame_id, stamp).astype(np.float32),
-            )
-            for entry in entries
-        ]
+        if event.kind == "people":
+            return event._replace(content=Observation(stamp, world, placed))
+        return event._replace(content=(stamp, world, placed))
 
     def robot(self, now: float) -> tuple[float, Array] | str | None:
         """Stamp [s] and poses (F, 4, 4) of the robot `now`, or why they aren't known.
@@ -110,58 +104,40 @@ def with_places(events: Iterable[Event], wanted: Wanted) -> Iterator[Event]:
     In the place of transforms come "tick" events where states are due, "robot" events before
     recorded states, and a "silence" where nothing was recorded for long.
     """
-    places, ticks = Places(wanted), _Ticks(wanted.rate)
+    places = Places(wanted)
+    for event in _with_ticks(events, wanted.rate) if wanted.rate else events:
+        match event.kind:
+            case "tf" | "tf_static":
+                places.hear(event)
+            case "people" | "forecasts":
+                yield places.placed(event)
+            case "tick":
+                yield event._replace(content=places.robot(event.time))
+            case "state":
+                stamp = to_seconds(event.content.header.stamp)
+                yield Event(event.time, "robot", places.robot(stamp))
+                yield event
+            case _:
+                yield event
+
+
+def _with_ticks(events: Iterable[Event], rate: float) -> Iterator[Event]:
+    """Events, and ticks at a rate [Hz] from the first to the last one, or anew if the clock leapt.
+
+    A tick comes behind the events of its own instant, so that a state knows them.
+    """
+    period = 1.0 / rate
+    origin, count = 0.0, -1  # ticks since the origin; none before the first event
     for event in events:
-        if event.kind == "end":
-            due = ticks.last()
-        else:
-            silent = ticks.wake(event.time)
-            if silent > SILENCE:
+        if event.kind != "end":
+            silent = event.time - (origin + count * period)
+            if count >= 0 and silent > SILENCE:
                 yield Event(event.time, "silence", silent)
-            due = ticks.until(event.time)
-        for now in due:
-            yield Event(now, "tick", places.robot(now))
-        if event.kind in ("tf", "tf_static"):
-            places.hear(event)
-        elif event.kind in ("people", "forecasts"):
-            yield places.placed(event)
-        elif event.kind == "state":
-            stamp = to_seconds(event.content.header.stamp)
-            yield Event(event.time, "robot", places.robot(stamp))
-            yield event
-        else:
-            yield event
-
-
-class _Ticks:
-    """When states are due: at a fixed rate from the first event on."""
-
-    def __init__(self, rate: float) -> None:
-        self._period = 1.0 / rate if rate else 0.0
-        self._origin = 0.0
-        self._count = -1  # ticks since the origin; none before the first event
-
-    @property
-    def _next(self) -> float:
-        return self._origin + self._count * self._period
-
-    def wake(self, time: float) -> float:
-        """Begin, or begin anew if the clock leapt; for how long nothing was recorded [s]."""
-        if not self._period:
-            return 0.0
-        silent = time - self._next
-        began = self._count >= 0
-        if not began or not -2 * self._period <= silent <= SILENCE:
-            self._origin, self._count = time, 0
-        return silent if began else 0.0
-
-    def until(self, time: float) -> Iterator[float]:
-        """Ticks before an event: a state knows the events of its own instant."""
-        while self._period and self._next < time - INSTANT:
-            yield self._next
-            self._count += 1
-
-    def last(self) -> Iterator[float]:
-        """The tick after the last event."""
-        if self._count >= 0:
-            yield self._next
+            if count < 0 or not -2 * period <= silent <= SILENCE:
+                origin, count = event.time, 0
+            while (due := origin + count * period) < event.time - INSTANT:
+                yield Event(due, "tick", None)
+                count += 1
+        elif count >= 0:
+            yield Event(origin + count * period, "tick", None)
+        yield event

@@ -1,4 +1,4 @@
-"""The first half of a replay, from the bag to forecasts; in this process or beside it.
+"""The first half of a replay, from the bag to forecasts and the robot; here or in a process beside.
 
 The second half, from forecasts to states, takes about as long. So a long bag is replayed by two
 processes, one half each, with a bounded queue between them. The numbers are the same to the bit.
