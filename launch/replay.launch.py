@@ -8,7 +8,6 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 
 from ses_gcn_ros.bringup import fresh_recording, plan_workcell, with_robot
-from ses_gcn_ros.evaluation.recorded_robot import write_recorded_robot
 from ses_gcn_ros.nodes.launching import (
     make_nodes,
     play_bag,
@@ -16,6 +15,7 @@ from ses_gcn_ros.nodes.launching import (
     resume_when_heard,
     rviz_node,
 )
+from ses_gcn_ros.replay.recorded_robot import write_recorded_robot
 from ses_gcn_ros.resources import share_path
 
 ARGUMENTS = {

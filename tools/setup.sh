@@ -127,7 +127,7 @@ build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.
 (cd / && run "Compiling the kernels" "$venv/bin/python" -c '
-import ses_gcn_ros.evaluation.scoring_kernel
+import ses_gcn_ros.replay.scoring_kernel
 from ses_gcn_ros import forecast, safety
 forecast.load()
 safety.compile_all()')

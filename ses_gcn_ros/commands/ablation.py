@@ -14,7 +14,7 @@ from ses_gcn_ros.commands.training import AsJson, follow, progress_bar
 from ses_gcn_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.training.ablation import AblationRow
+    from ses_gcn_ros.studies.ablation import AblationRow
 
 
 def ablate(
@@ -40,7 +40,7 @@ def ablate(
     import torch
 
     from ses_gcn_ros.datasets.sources import read_dataset
-    from ses_gcn_ros.training.ablation import ablate as run
+    from ses_gcn_ros.studies.ablation import ablate as run
     from ses_gcn_ros.training.recipe import load_recipe
 
     if device not in ("cpu", "cuda"):

@@ -25,12 +25,12 @@ def sample(
     Example: ses-gcn sample cmu.npz --minutes 60 --people 4 -o shift
     """
     if minutes:
-        from ses_gcn_ros.evaluation.shift import Shift, write_shift
+        from ses_gcn_ros.studies.shift import Shift, write_shift
 
         write_shift(motion, out, Shift(minutes, people, seed=seed), overwrite=overwrite)
         Console(stderr=True).print(f"wrote {out}")
         return
-    from ses_gcn_ros.evaluation.sample import write_sample
+    from ses_gcn_ros.bags.sample import write_sample
 
     facts = write_sample(motion, out, overwrite=overwrite)
     console = Console(stderr=True)
@@ -53,8 +53,8 @@ def report(
 
     Example: ses-gcn report demo_out/bag -o demo_out
     """
-    from ses_gcn_ros.evaluation.report.files import write_report
-    from ses_gcn_ros.evaluation.summary_lines import summary_table
+    from ses_gcn_ros.replay.report.files import write_report
+    from ses_gcn_ros.replay.summary_lines import summary_table
 
     summary = write_report(bag, out, robot=robot)
     if as_json:

@@ -15,7 +15,7 @@ from rich.table import Table
 from ses_gcn_ros.errors import InputError
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.evaluation.benchmarks.section import Section
+    from ses_gcn_ros.studies.benchmarks.section import Section
 
 SECTIONS = ("engines", "gpu", "geometry", "chain", "training", "replay", "footprint", "pose")
 
@@ -50,8 +50,8 @@ def bench(
 
     Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """
-    from ses_gcn_ros.evaluation.benchmarks import document
     from ses_gcn_ros.forecast.weights import write_atomically
+    from ses_gcn_ros.studies.benchmarks import document
 
     console = Console(stderr=True)
     eyes: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
@@ -74,8 +74,8 @@ def _measure(
     quick: bool,
     console: Console,
 ) -> dict[str, Any]:
-    from ses_gcn_ros.evaluation.benchmarks import document
     from ses_gcn_ros.forecast.weights import read_weights
+    from ses_gcn_ros.studies.benchmarks import document
 
     for name in names or []:
         if name not in SECTIONS:
@@ -88,7 +88,7 @@ def _measure(
             status.update(text)
 
         for name in names or SECTIONS:
-            run = importlib.import_module(f"ses_gcn_ros.evaluation.benchmarks.{name}").run
+            run = importlib.import_module(f"ses_gcn_ros.studies.benchmarks.{name}").run
             if name in ("engines", "gpu"):
                 run = partial(run, weights=networks)
             if name == "pose":
@@ -98,8 +98,8 @@ def _measure(
 
 
 def _show(content: dict[str, Any]) -> None:
-    from ses_gcn_ros.evaluation.benchmarks.document import describe
-    from ses_gcn_ros.evaluation.benchmarks.section import Section
+    from ses_gcn_ros.studies.benchmarks.document import describe
+    from ses_gcn_ros.studies.benchmarks.section import Section
 
     console = Console()
     for section in map(Section.from_json, content["sections"]):

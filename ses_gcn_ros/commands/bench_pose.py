@@ -32,7 +32,7 @@ def bench_pose(
 
     Example: ses-gcn bench-pose cell.mp4 --model lite --size 640x360 --frames 10000
     """
-    from ses_gcn_ros.evaluation.benchmarks.pose import SIZES, measure
+    from ses_gcn_ros.studies.benchmarks.pose import SIZES, measure
 
     sizes = [_size(text) for text in size] if size else list(SIZES)
     rows = []

@@ -30,10 +30,10 @@ def braking_study(
 
     Example: ses-gcn braking-study handover_dev.npz cmu.npz --runs 600 --jobs 2 -o braking
     """
-    from ses_gcn_ros.evaluation.braking.study import run_study
-    from ses_gcn_ros.evaluation.braking.tables import as_markdown, lost_figure, summarise
-    from ses_gcn_ros.evaluation.plot_style import LIGHT, png
     from ses_gcn_ros.forecast.weights import write_atomically
+    from ses_gcn_ros.replay.plot_style import LIGHT, png
+    from ses_gcn_ros.studies.braking.study import run_study
+    from ses_gcn_ros.studies.braking.tables import as_markdown, lost_figure, summarise
 
     out.mkdir(parents=True, exist_ok=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -38,12 +38,12 @@ def collisions(
     import torch
 
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.evaluation.collision import measure
-    from ses_gcn_ros.evaluation.collision_tables import as_csv, as_text, f1_figure, summarise
-    from ses_gcn_ros.evaluation.encounters import pair_up
-    from ses_gcn_ros.evaluation.plot_style import LIGHT, png
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.weights import write_atomically
+    from ses_gcn_ros.replay.plot_style import LIGHT, png
+    from ses_gcn_ros.studies.collision import measure
+    from ses_gcn_ros.studies.collision_tables import as_csv, as_text, f1_figure, summarise
+    from ses_gcn_ros.studies.encounters import pair_up
 
     torch.set_num_threads(threads)
     engine = load(weights)

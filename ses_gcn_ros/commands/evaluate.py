@@ -71,12 +71,12 @@ def evaluate(
     Example: ses-gcn evaluate 'shifts/*' -o results --jobs -1
     """
     from ses_gcn_ros.bringup import DEMO_ROBOT
-    from ses_gcn_ros.evaluation.campaign import find_bags
-    from ses_gcn_ros.evaluation.offline.options import Options, node_parameters
-    from ses_gcn_ros.evaluation.offline.topics import Naming
-    from ses_gcn_ros.evaluation.summary_lines import summary_table
     from ses_gcn_ros.forecast import ForecastConfig
     from ses_gcn_ros.pose.config import PoseConfig
+    from ses_gcn_ros.replay.campaign import find_bags
+    from ses_gcn_ros.replay.options import Options, node_parameters
+    from ses_gcn_ros.replay.summary_lines import summary_table
+    from ses_gcn_ros.replay.topics import Naming
     from ses_gcn_ros.safety import SafetyConfig
 
     found_by = {"model": pose_model} if pose_model else {}
@@ -126,8 +126,8 @@ def compare(
 
     Example: ses-gcn compare main/summary.json branch/summary.json --tolerance 0.02
     """
-    from ses_gcn_ros.evaluation.compare import compare as compare_summaries
-    from ses_gcn_ros.evaluation.compare import read_summary
+    from ses_gcn_ros.replay.compare import compare as compare_summaries
+    from ses_gcn_ros.replay.compare import read_summary
 
     changes = compare_summaries(read_summary(before), read_summary(after), tolerance)
     if as_json:
@@ -159,7 +159,7 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
 
 
 def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]:
-    from ses_gcn_ros.evaluation.evaluate import evaluate as evaluate_bag
+    from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
@@ -184,9 +184,9 @@ def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]
 def _many(
     bags: list[Path], out: Path, options: Any, jobs: int, cluster: str, console: Console
 ) -> dict[str, Any]:
-    from ses_gcn_ros.evaluation.campaign import Outcome, evaluate_all
-    from ses_gcn_ros.evaluation.merge import merge
-    from ses_gcn_ros.evaluation.offline.summary import write_csv, write_json
+    from ses_gcn_ros.replay.campaign import Outcome, evaluate_all
+    from ses_gcn_ros.replay.merge import merge
+    from ses_gcn_ros.replay.summary import write_csv, write_json
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:

@@ -39,7 +39,7 @@ def evaluate_pose(
     Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
     """
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.evaluation.pose_accuracy import (
+    from ses_gcn_ros.studies.pose_accuracy import (
         measure_crossings,
         measure_multiview,
         measure_rgbd,

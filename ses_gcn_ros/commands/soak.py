@@ -37,9 +37,9 @@ def soak(
     from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
     from ses_gcn_ros.commands.domain import demo_environment
     from ses_gcn_ros.commands.processes import ProcessGroup
-    from ses_gcn_ros.evaluation.soak import Crowd, as_text, memory, summarise
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.safety import SafetyConfig
+    from ses_gcn_ros.studies.soak import Crowd, as_text, memory, summarise
 
     environment = demo_environment()
     os.environ.update(environment)
@@ -59,7 +59,7 @@ def soak(
         import rclpy
         from rclpy.signals import SignalHandlerOptions
 
-        from ses_gcn_ros.nodes.soak_tester import SoakTester
+        from ses_gcn_ros.studies.nodes.soak_tester import SoakTester
 
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # signals are the group's
         tester = SoakTester(Crowd(people), rate)

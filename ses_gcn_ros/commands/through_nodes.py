@@ -8,18 +8,18 @@ from typing import Any
 
 from rich.console import Console
 
+from ses_gcn_ros.bags.bag_reader import open_bag
 from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
 from ses_gcn_ros.commands.domain import demo_environment
 from ses_gcn_ros.commands.processes import ProcessGroup
 from ses_gcn_ros.errors import ConfigError, SesGcnError
-from ses_gcn_ros.evaluation.bag_reader import open_bag
-from ses_gcn_ros.evaluation.evaluate import evaluate
-from ses_gcn_ros.evaluation.offline.agreement import agreement
-from ses_gcn_ros.evaluation.offline.normal_form import write_normal_form
-from ses_gcn_ros.evaluation.offline.options import Options
-from ses_gcn_ros.evaluation.offline.plan import make_plan
-from ses_gcn_ros.evaluation.offline.summary import plain, write_csv, write_json
-from ses_gcn_ros.evaluation.offline.topics import Naming
+from ses_gcn_ros.replay.agreement import agreement
+from ses_gcn_ros.replay.evaluate import evaluate
+from ses_gcn_ros.replay.normal_form import write_normal_form
+from ses_gcn_ros.replay.options import Options
+from ses_gcn_ros.replay.plan import make_plan
+from ses_gcn_ros.replay.summary import plain, write_csv, write_json
+from ses_gcn_ros.replay.topics import Naming
 
 
 def evaluate_through_nodes(

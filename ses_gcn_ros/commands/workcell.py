@@ -87,8 +87,8 @@ def demo(
 
     Example: ses-gcn demo --rate 2 -o demo_out
     """
-    from ses_gcn_ros.evaluation.report.files import write_report
-    from ses_gcn_ros.evaluation.summary_lines import summary_table
+    from ses_gcn_ros.replay.report.files import write_report
+    from ses_gcn_ros.replay.summary_lines import summary_table
 
     console = Console(stderr=True)
     bag = fresh_recording(out)

@@ -9,13 +9,13 @@ from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
+from ses_gcn_ros.bags.bag_types import RawMessage
+from ses_gcn_ros.bags.bags import read_raw, topics_of
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.evaluation.bag_types import RawMessage
-from ses_gcn_ros.evaluation.bags import read_raw, topics_of
-from ses_gcn_ros.evaluation.playback import Playback, PlayerConfig
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.nodes.message_types import message_type
+from ses_gcn_ros.replay.playback import Playback, PlayerConfig
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}

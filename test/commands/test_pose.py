@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
+from ses_gcn_ros.bags.bag_messages import Observation, observation_from_message
+from ses_gcn_ros.bags.bags import read_messages
+from ses_gcn_ros.bags.video_journal import Renaming
 from ses_gcn_ros.commands.pose import pose
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
-from ses_gcn_ros.evaluation.bag_messages import Observation, observation_from_message
-from ses_gcn_ros.evaluation.bags import read_messages
-from ses_gcn_ros.evaluation.video_journal import Renaming
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.skeleton import Skeleton
 

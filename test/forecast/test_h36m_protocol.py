@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.commands.evaluate_windows import evaluate_windows
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.evaluation.reference import reference_model
 from ses_gcn_ros.forecast.official import import_official
+from ses_gcn_ros.studies.reference import reference_model
 
 ACTIONS = {"walking": (700, 641), "eating": (540, 811)}  # lines of both recordings, 50 Hz
 DIM_USED = [*range(6, 18), *range(21, 33), *range(36, 48), *range(51, 60), *range(63, 69)]

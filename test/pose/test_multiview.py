@@ -10,13 +10,13 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.pose_accuracy import measure_crossings, measure_multiview
-from ses_gcn_ros.evaluation.pose_scenes import draw_crossing, draw_scene
 from ses_gcn_ros.pose.association import Sighting, epipolar_costs, group
 from ses_gcn_ros.pose.multiview import MultiviewFusion
 from ses_gcn_ros.pose.multiview_config import FusionConfig
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_views
 from ses_gcn_ros.skeleton import check_skeleton
+from ses_gcn_ros.studies.pose_accuracy import measure_crossings, measure_multiview
+from ses_gcn_ros.studies.pose_scenes import draw_crossing, draw_scene
 
 SCENES = int(os.environ.get("SES_GCN_SCENES", "10"))
 CROSSINGS = int(os.environ.get("SES_GCN_CROSSINGS", "6"))

@@ -10,7 +10,6 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.pose_accuracy import measure_rgbd
 from ses_gcn_ros.pose.camera import camera_from_view
 from ses_gcn_ros.pose.depth import (
     check_aligned,
@@ -22,6 +21,7 @@ from ses_gcn_ros.pose.rgbd import place_with_depth
 from ses_gcn_ros.pose.view import View
 from ses_gcn_ros.pose.virtual_cameras import look_at
 from ses_gcn_ros.pose.virtual_depth import measured_depth, render_depth
+from ses_gcn_ros.studies.pose_accuracy import measure_rgbd
 
 CAMERA = camera_from_view(640, 360, 65.0)
 VIEW = View(CAMERA, look_at((3.2, 0.0, 1.0), (0.0, 0.0, 0.9)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message
 
-from ses_gcn_ros.evaluation.bags import read_raw
+from ses_gcn_ros.bags.bags import read_raw
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.resources import share_path

@@ -6,8 +6,8 @@ import pytest
 from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
-from ses_gcn_ros.evaluation.bag_messages import transforms_message
-from ses_gcn_ros.evaluation.bags import BagWriter, read_raw
+from ses_gcn_ros.bags.bag_messages import transforms_message
+from ses_gcn_ros.bags.bags import BagWriter, read_raw
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ses_gcn_ros.evaluation.benchmarks import chain, footprint
+from ses_gcn_ros.studies.benchmarks import chain, footprint
 
 
 def test_both_chains_answer():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 
+from ses_gcn_ros.bags.bag_messages import state_message
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.bag_messages import state_message
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (

@@ -16,7 +16,6 @@ from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.evaluation.pose_scenes import draw_scene
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds, to_time
 from ses_gcn_ros.nodes.frames import TransformSender
@@ -28,6 +27,7 @@ from ses_gcn_ros.nodes.landmark_conversions import (
 from ses_gcn_ros.pose.association import Sighting
 from ses_gcn_ros.pose.calibration_files import CameraPlace, write_calibration
 from ses_gcn_ros.pose.camera import target_from_optical
+from ses_gcn_ros.studies.pose_scenes import draw_scene
 
 NAMES = ["left", "middle", "right"]
 BEGIN = 100.0

@@ -16,10 +16,10 @@ pytest.importorskip("rclpy", reason="these tests need ROS 2")
 from std_msgs.msg import Header
 
 from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.evaluation.pose_scenes import draw_scene
 from ses_gcn_ros.nodes.hri_outlet import HriOutlet
 from ses_gcn_ros.pose.association import Sighting
 from ses_gcn_ros.pose.ros4hri import KEY_POINTS
+from ses_gcn_ros.studies.pose_scenes import draw_scene
 
 
 @dataclass

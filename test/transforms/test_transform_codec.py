@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ses_gcn_ros.bags.bag_messages import transforms_message
+from ses_gcn_ros.bags.bag_types import typestore
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.evaluation.bag_messages import transforms_message
-from ses_gcn_ros.evaluation.bag_types import typestore
 from ses_gcn_ros.transforms import (
     StampedTransform,
     decode_transforms,

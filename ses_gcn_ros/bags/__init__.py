@@ -1,0 +1,1 @@
+"""Recordings: reading, writing, salvage, and adapters for other projects' messages."""

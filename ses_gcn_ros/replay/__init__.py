@@ -1,0 +1,1 @@
+"""The nodes' core on a recording's clock: evaluate, report, compare, render."""

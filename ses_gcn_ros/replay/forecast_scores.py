@@ -1,0 +1,220 @@
+"""How good forecasts were, judged as soon as their future has been seen."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.bags.bag_messages import Observation
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.forecast.baselines import DAMPINGS
+from ses_gcn_ros.models.framing import reach
+from ses_gcn_ros.replay.recording import LONGEST_GAP, Track
+from ses_gcn_ros.skeleton import convert, get_layout
+
+OBSERVED = 10  # frames of history that a forecast must have to be compared with the baselines
+NAMES = ("forecast", *DAMPINGS)
+
+_BLOCK = 64  # forecasts of a person that are judged at once
+_FALLBACK = re.compile(r"constant_velocity \(([^:)]*)")
+_PARTS = {
+    "arms": ("elbow", "wrist", "hand", "hand_tip", "thumb", "index", "pinky"),
+    "legs": ("knee", "ankle", "toe", "toe_base", "heel", "small_toe"),
+    "head": ("nose", "eye", "eye_inner", "eye_outer", "ear", "mouth", "head", "head_top"),
+}
+
+
+@dataclass(eq=False)
+class _Person:
+    """What was seen of somebody lately, and forecasts whose future is still to come."""
+
+    track: Track
+    frame_id: str
+    pending: list[Forecast] = field(default_factory=list)
+
+
+class ForecastScores:
+    """Hold every forecast, and baselines on the same moments, against what was seen later.
+
+    What was seen is interpolated to the forecast's steps. Forecasts of people with less than
+    `OBSERVED` frames of history are left out for all, so that all face the same moments. So are
+    forecasts of another shape than the first one's.
+    """
+
+    def __init__(self) -> None:
+        self.count = self.compared = 0
+        self.models, self.fallbacks = Counter[str](), Counter[str]()
+        self._people: dict[str, _Person] = {}
+        self._shape: tuple[str, float, int] | None = None  # layout, step [s], steps
+        self._now = -np.inf
+
+    def observe(self, observation: Observation) -> None:
+        """Take in what was seen; stamps that do not rise are left out, as the nodes do."""
+        if observation.stamp <= self._now:
+            if self._now - observation.stamp <= 1.0:
+                return
+            self.finish()  # the clock was set back
+            self._people.clear()
+        self._now = observation.stamp
+        for seen in observation.people:
+            person = self._people.get(seen.person_id)
+            if person is None or (person.track.layout, person.frame_id) != (
+                seen.layout,
+                observation.frame_id,
+            ):
+                if person is not None:
+                    self._judge(person, person.pending)
+                person = _Person(Track(seen.layout), observation.frame_id)
+                self._people[seen.person_id] = person
+            person.track.stamps.append(observation.stamp)
+            person.track.positions.append(seen.positions)
+        gone = [
+            name
+            for name, person in self._people.items()
+            if person.track.stamps[-1] < self._now - 10 * LONGEST_GAP and not person.pending
+        ]
+        for name in gone:
+            del self._people[name]
+
+    def forecast(self, frame_id: str, forecasts: list[Forecast]) -> None:
+        """Take in forecasts made at one instant."""
+        self.count += len(forecasts)
+        for made in forecasts:
+            reason = _FALLBACK.match(made.model)
+            self.models["constant_velocity" if reason else made.model] += 1
+            if reason:
+                self.fallbacks[reason[1].strip()] += 1
+            shape = (made.layout, made.step, len(made.positions))
+            if self._shape is None:
+                self._begin(*shape)
+            person = self._people.get(made.person_id)
+            if person is None or person.frame_id != frame_id or shape != self._shape:
+                continue
+            person.pending.append(made)
+        for person in self._people.values():
+            self._judge_if_due(person)
+
+    def finish(self) -> None:
+        """Judge what is left with as much of its future as there was."""
+        for person in self._people.values():
+            self._judge(person, person.pending)
+            person.pending = []
+
+    def _begin(self, layout: str, step: float, steps: int) -> None:
+        self._shape = (layout, step, steps)
+        joints = len(get_layout(layout).joints)
+        self._reach = np.stack([reach(steps, damping) for damping in DAMPINGS.values()])
+        self._sums = np.zeros((len(NAMES), steps, joints))
+        self._counts = np.zeros((steps, joints), np.int64)
+        self._rings = np.zeros((2, steps), np.int64)  # with a radius, and within it
+        self._radius, self._promised = np.zeros(steps), np.zeros(1)
+
+    def _judge_if_due(self, person: _Person) -> None:
+        if not person.pending or self._shape is None:
+            return
+        known = self._now - self._shape[1] * self._shape[2] - LONGEST_GAP
+        # of somebody who left there is nothing more to come
+        if len(person.pending) < 2 * _BLOCK and person.track.stamps[-1] > known:
+            return
+        due = [made for made in person.pending if made.stamp <= known]
+        person.pending = person.pending[len(due) :]
+        self._judge(person, due)
+        kept = person.pending[0].stamp if person.pending else self._now
+        kept -= OBSERVED * self._shape[1] + LONGEST_GAP
+        first = min(int(np.searchsorted(person.track.stamps, kept)), len(person.track.stamps) - 1)
+        del person.track.stamps[:first], person.track.positions[:first]
+
+    def _judge(self, person: _Person, forecasts: list[Forecast]) -> None:
+        if not forecasts or self._shape is None:
+            return
+        from ses_gcn_ros.replay.scoring_kernel import judge
+
+        layout, step, steps = self._shape
+        stamps = np.array([made.stamp for made in forecasts])
+        times = stamps[:, None] + step * np.arange(1 - OBSERVED, steps + 1)
+        seen = person.track.at(times.ravel())
+        if person.track.layout != layout:
+            seen, _ = convert(seen, np.ones(seen.shape[:-1]), person.track.layout, layout)
+        seen = np.ascontiguousarray(seen.reshape(*times.shape, *seen.shape[1:]))
+        self.compared += judge(
+            seen,
+            np.array([made.positions for made in forecasts], np.float32),
+            np.array([made.radius for made in forecasts], np.float32),
+            np.array([made.coverage for made in forecasts]),
+            *(self._reach, self._sums, self._counts),
+            *(self._rings, self._radius, self._promised),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers for summary.json; errors in millimetres."""
+        found: dict[str, Any] = {
+            "count": self.count,
+            "compared": self.compared,
+            "models": dict(self.models),
+            "fallbacks": dict(self.fallbacks),
+        }
+        if self._shape is None or not self.compared:
+            return found
+        layout, step, steps = self._shape
+        count = self._counts.sum(axis=1)
+        sums = dict(zip(NAMES, self._sums, strict=True))
+        at = {name: 1e3 * _share(errors.sum(axis=1), count) for name, errors in sums.items()}
+        joints = get_layout(layout).joints
+        by_joint = {
+            joint: 1e3 * _share(sums["forecast"][:, j], self._counts[:, j])
+            for j, joint in enumerate(joints)
+        }
+        parts = _members(layout)
+        by_part = {
+            part: 1e3
+            * _share(
+                sums["forecast"][:, members].sum(axis=1),
+                self._counts[:, members].sum(axis=1),
+            )
+            for part, members in parts.items()
+        }
+        ringed, inside = self._rings
+        everywhere = int(ringed.sum())
+        return {
+            **found,
+            "horizons_s": [step * k for k in range(1, steps + 1)],
+            "mpjpe_mm": _both(at),
+            "per_joint_mm": {name: _both({"": e}, flat=True) for name, e in by_joint.items()},
+            "per_part_mm": {name: _both({"": e}, flat=True) for name, e in by_part.items()},
+            "coverage": {
+                "promised": float(self._promised[0]) / everywhere if everywhere else None,
+                "measured": float(inside.sum()) / everywhere if everywhere else None,
+                "per_step": _share(inside, ringed).tolist(),
+                "radius_mm": (1e3 * _share(self._radius, ringed)).tolist(),
+            },
+        }
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.where(whole > 0, part / np.maximum(whole, 1), np.nan))
+
+
+def _both(at: dict[str, NDArray[np.float64]], *, flat: bool = False) -> dict[str, Any]:
+    """Both conventions of published tables: the error at each frame, and its mean up to there."""
+    up_to = {name: np.cumsum(e) / np.arange(1, len(e) + 1) for name, e in at.items()}
+    if flat:
+        return {"at": at[""].tolist(), "up_to": up_to[""].tolist()}
+    return {
+        "at": {name: errors.tolist() for name, errors in at.items()},
+        "up_to": {name: errors.tolist() for name, errors in up_to.items()},
+    }
+
+
+def _members(layout: str) -> dict[str, list[int]]:
+    """Joints of each part of the body; what is neither arm, leg nor head is trunk."""
+    parts: dict[str, list[int]] = {name: [] for name in (*_PARTS, "trunk")}
+    for index, name in enumerate(get_layout(layout).canonical):
+        plain = name.removeprefix("r_").removeprefix("l_")
+        part = next((part for part, names in _PARTS.items() if plain in names), "trunk")
+        parts[part].append(index)
+    return {part: members for part, members in parts.items() if members}

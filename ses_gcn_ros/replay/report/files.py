@@ -1,0 +1,88 @@
+"""A recorded run as files: numbers, pictures, and one page that holds all of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ses_gcn_ros.bags.bags import PathLike
+from ses_gcn_ros.replay.evaluate import evaluate
+from ses_gcn_ros.replay.moment import moment_at
+from ses_gcn_ros.replay.options import Options
+from ses_gcn_ros.replay.plot_lines import horizon_figure, timeline_figure
+from ses_gcn_ros.replay.plot_scene import scene_figure
+from ses_gcn_ros.replay.plot_style import png
+from ses_gcn_ros.replay.replay import Replay, open_replay
+from ses_gcn_ros.replay.themes import LIGHT
+from ses_gcn_ros.safety import SafetyConfig
+
+
+def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, Any]:
+    """Judge the forecasts and states that were recorded, and write numbers, pictures and page.
+
+    Parameters
+    ----------
+    bag : str or Path
+        Recording with `skeletons`, and whatever else of a workcell's topics there is.
+    out : str or Path
+        Folder for ``report.html``, ``summary.json``, ``metrics.csv``, ``replay/`` and the pictures
+        ``scene_stop.png``, ``scene_closest.png``, ``timeline.png`` and ``horizon.png``; those
+        without data are left out. Files of an earlier report are replaced.
+    robot : str
+        URDF of the robot; the recorded one by default.
+
+    Returns
+    -------
+    dict
+        What is in ``summary.json``.
+
+    Raises
+    ------
+    BagError
+        If the bag can't be read or holds no skeletons.
+    RobotError
+        If the robot's description is unusable.
+    """
+    options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
+    summary = evaluate(bag, out, options)
+    write_pictures(Path(out), summary)
+    return summary
+
+
+def write_pictures(folder: Path, summary: dict[str, Any]) -> None:
+    """Write pictures of what `evaluate` left in a folder."""
+    replay = open_replay(folder / "replay")
+    for name, draw in _figures(replay, summary).items():
+        temporary = folder / f".{name}.part"
+        temporary.write_bytes(png(draw()))
+        os.replace(temporary, folder / name)
+
+
+def _figures(replay: Replay, summary: dict[str, Any]) -> dict[str, Callable[[], Figure]]:
+    """Pictures by file name; those that there is no data for are left out."""
+    figures: dict[str, Callable[[], Figure]] = {}
+    safety = summary["safety"]
+    if safety and safety["worst"]:
+        worst = safety["worst"]
+        before = worst["stopped_for_s"]
+        stop = worst["at_s"] - before if before is not None else _first_stop(safety)
+        moments = {
+            "scene_stop.png": ("The robot is stopped", stop),
+            "scene_closest.png": ("The closest approach", worst["at_s"]),
+        }
+        for name, (title, at) in moments.items():
+            if at is not None:
+                moment = moment_at(replay, at)
+                figures[name] = lambda m=moment, t=title: scene_figure(m, LIGHT, t)  # type: ignore[misc]
+        figures["timeline.png"] = lambda: timeline_figure(replay, safety, LIGHT)
+    if summary["forecasts"]["compared"]:
+        figures["horizon.png"] = lambda: horizon_figure(summary["forecasts"], LIGHT)
+    return figures
+
+
+def _first_stop(safety: dict[str, Any]) -> float | None:
+    return next((stop["at_s"] for stop in safety["stops_at"]), None)

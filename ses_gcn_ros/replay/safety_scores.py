@@ -1,0 +1,219 @@
+"""What the safety monitor did over a run: time in each level, stops, the worst moments."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ses_gcn_ros.replay.distribution import Distribution
+from ses_gcn_ros.replay.health import kind_of
+from ses_gcn_ros.replay.recording import LEVELS
+from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
+
+FORESIGHT = 1.0  # s after a stop's beginning within which its cause must come
+APART = 2.0  # s between two of the worst moments
+WORST = 10
+_LISTED = 200  # stops that are listed one by one
+_LONGEST_STEP = 0.5  # s; a longer pause between states belongs to no level
+_AGES = {"skeleton": "skeleton_age", "forecast": "forecast_age", "tf": "tf_age"}
+_BLOCK = 4096
+
+
+@dataclass
+class _Stop:
+    """A stop: when it began, whether people were its cause, whether it turned out needed."""
+
+    at: float
+    reason: str
+    by_people: bool
+    needed: bool = False
+    until: float = math.nan
+
+
+class SafetyScores:
+    """Take in every state, in order.
+
+    A stop that people caused was needed if, before it ended or within `FORESIGHT` seconds of its
+    beginning, the separation came under the protective distance or under the collision threshold;
+    otherwise it was false. A stop was missed where somebody came under that threshold while the
+    robot had not been stopped for as long as it takes to come to rest.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+        How the robot brakes.
+    threshold : float
+        Distance of surfaces that counts as a collision [m].
+    """
+
+    def __init__(self, config: SafetyConfig, threshold: float) -> None:
+        self._rest = config.stopping_time or config.robot_speed_max / config.deceleration
+        self._threshold = threshold
+        self.states = 0
+        self._first = self._last = math.nan
+        self._before: Assessment | None = None
+        self._held = [0.0] * len(LEVELS)
+        self._full = self._factor_time = 0.0
+        self._stops: list[_Stop] = []
+        self._moved = self._touching = False
+        self._stopped_since = math.nan
+        self._missed: list[tuple[float, float]] = []
+        self._worst: list[tuple[float, int, dict[str, Any]]] = []
+        self._bucket: tuple[float, dict[str, Any]] | None = None
+        self._least = math.inf
+        self._closest: dict[str, Any] | None = None
+        self._ages = {name: Distribution() for name in _AGES}
+        self._new: list[tuple[float, ...]] = []  # ages [ms] that are not in there yet
+
+    def add(self, state: Assessment, *, measured: bool) -> None:
+        """Take in a state, and whether its person is in sight.
+
+        The separation of somebody lost from sight is a bound that falls with time, no measurement:
+        it stops the robot, but it is neither a worst moment nor a collision.
+        """
+        self.states += 1
+        if self._before is not None:
+            held = state.stamp - self._before.stamp
+            if 0.0 < held <= _LONGEST_STEP:
+                level = int(self._before.level)
+                self._held[level] += held
+                self._full += held if self._before.speed_factor >= 1.0 else 0.0
+                self._factor_time += held * self._before.speed_factor
+        else:
+            self._first = state.stamp
+        self._new.append(tuple(max(getattr(state, field), 0.0) * 1e3 for field in _AGES.values()))
+        if len(self._new) >= _BLOCK:
+            self._flush()
+        self._watch_stops(state, measured)
+        if measured:
+            self._watch_moments(state)
+        self._before, self._last = state, state.stamp
+
+    def _flush(self) -> None:
+        for ages, values in zip(self._ages.values(), zip(*self._new, strict=True), strict=False):
+            ages.add(values)
+        self._new.clear()
+
+    def _watch_stops(self, state: Assessment, measured: bool) -> None:
+        stopped = state.level == Level.STOP
+        began = stopped and not (self._before is not None and self._before.level == Level.STOP)
+        if began:
+            self._stopped_since = state.stamp
+        if not stopped:
+            self._moved = True
+        if began and self._moved:  # until data flows for the first time every state is a stop
+            reason = state.reasons[0] if state.reasons else ""
+            by_people = reason.startswith("forecast:") or " m from " in reason
+            self._stops.append(_Stop(state.stamp, reason, by_people))
+        threat = state.margin < 0.0 or state.separation < self._threshold
+        for stop in reversed(self._stops[-3:]):
+            open_still = math.isnan(stop.until)
+            if threat and (open_still or state.stamp - stop.at <= FORESIGHT):
+                stop.needed = True
+            if open_still and not stopped:
+                stop.until = state.stamp
+        touching = measured and state.separation < self._threshold
+        if touching and not self._touching:
+            resting = stopped and state.stamp - self._stopped_since >= self._rest
+            if self._moved and not resting:
+                self._missed.append((state.stamp, state.separation))
+        self._touching = touching
+
+    def _watch_moments(self, state: Assessment) -> None:
+        """Keep the worst moment of each stretch of time, and of those the worst."""
+        if math.isfinite(state.separation) and state.separation < self._least:
+            self._least = state.separation
+            stopped = state.level == Level.STOP
+            self._closest = {
+                **self._moment(state),
+                "stopped_for_s": state.stamp - self._stopped_since if stopped else None,
+            }
+        if not math.isfinite(state.margin):
+            return
+        if self._bucket is not None and 0.0 <= state.stamp - self._bucket[0] < APART:
+            if state.margin < self._bucket[1]["margin_m"]:
+                self._bucket = (self._bucket[0], self._moment(state))
+            return
+        self._close_bucket()
+        self._bucket = (state.stamp, self._moment(state))
+
+    def _close_bucket(self) -> None:
+        if self._bucket is not None:
+            moment = self._bucket[1]
+            heapq.heappush(self._worst, (-moment["margin_m"], self.states, moment))
+            if len(self._worst) > 4 * WORST:  # some fall out for being too near to worse ones
+                heapq.heappop(self._worst)
+
+    def _moment(self, state: Assessment) -> dict[str, Any]:
+        return {
+            "at_s": state.stamp,
+            "separation_m": state.separation,
+            "protective_m": state.protective_distance,
+            "margin_m": state.margin,
+            "level": LEVELS[int(state.level)],
+            "person": state.person_id,
+            "limb": state.human_limb,
+            "frame": state.robot_frame,
+            "reason": state.reasons[0] if state.reasons else "",
+        }
+
+    def finish(self) -> None:
+        """Close what is still open."""
+        self._flush()
+        self._close_bucket()
+        self._bucket = None
+
+    def summary(self, start: float) -> dict[str, Any] | None:
+        """Plain numbers for summary.json, times counted from `start` [s]; None without states."""
+        if not self.states:
+            return None
+        total = sum(self._held)
+        people = [stop for stop in self._stops if stop.by_people]
+        kinds: dict[str, int] = {}
+        for stop in self._stops:
+            kind = kind_of(stop.reason)
+            kinds[kind] = kinds.get(kind, 0) + 1
+        moments: list[dict[str, Any]] = []
+        for _, _, moment in sorted(self._worst, key=lambda kept: -kept[0]):
+            at = moment["at_s"] - start
+            if len(moments) < WORST and all(abs(at - m["at_s"]) >= APART for m in moments):
+                moments.append({**moment, "at_s": at})
+        worst = None
+        if self._closest is not None:
+            worst = {**self._closest, "at_s": self._closest["at_s"] - start}
+        return {
+            "states": self.states,
+            "seconds": dict(zip(LEVELS, self._held, strict=True)),
+            "availability": self._full / total if total else None,
+            "mean_factor": self._factor_time / total if total else None,
+            "stops": len(self._stops),
+            "stops_by_people": len(people),
+            "false_stops": sum(not stop.needed for stop in people),
+            "stop_reasons": kinds,
+            "stops_at": [self._listed(stop, start) for stop in self._stops[:_LISTED]],
+            "missed_stops": len(self._missed),
+            "missed_at": [
+                {"at_s": at - start, "separation_m": separation}
+                for at, separation in self._missed[:_LISTED]
+            ],
+            "worst": worst,
+            "moments": moments,
+        }
+
+    def _listed(self, stop: _Stop, start: float) -> dict[str, Any]:
+        until = self._last if math.isnan(stop.until) else stop.until
+        kind = "watchdog"
+        if stop.by_people:
+            kind = "needed" if stop.needed else "false"
+        return {
+            "at_s": stop.at - start,
+            "length_s": until - stop.at,
+            "reason": stop.reason,
+            "kind": kind,
+        }
+
+    def ages(self) -> dict[str, Any]:
+        """Distributions of the inputs' ages when states were made [ms]."""
+        return {name: ages.summary() for name, ages in self._ages.items()}

@@ -1,0 +1,1 @@
+"""Evidence: braking, collisions, soak, pose accuracy, benchmarks; imported by commands alone."""

@@ -1,0 +1,226 @@
+"""What the eyes cost: from an image message's bytes to everybody's skeleton, and its memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.commands.domain import demo_environment
+from ses_gcn_ros.commands.processes import check_ros
+from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import PoseEstimator
+from ses_gcn_ros.pose.images import decode_image
+from ses_gcn_ros.pose.model_files import CHECKSUMS, locate_model
+from ses_gcn_ros.pose.sources import VideoFile
+from ses_gcn_ros.studies.benchmarks.children import next_line, running
+from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
+
+SIZES = ((640, 360), (1280, 720))
+MODELS = ("lite", "full", "heavy")
+_KNOWN = {"max_people": 1}  # settings where it is known that there is one person at most
+PERIOD = 0.04  # s between the frames' stamps
+WARM_UP = 20  # frames
+_STEADY = 0.2  # share of the frames before memory is compared: caches fill first
+_HELD = 60  # frames of the video that are gone through again and again
+
+
+def run(
+    quick: bool, progress: Progress, video: Path | None = None, models: Sequence[str] = MODELS
+) -> Section:
+    """Every model at 640×360 and 1280×720.
+
+    Parameters
+    ----------
+    quick : bool
+        40 frames each instead of 300.
+    progress : callable
+        Told what comes next.
+    video : Path, optional
+        Video of a person; without a person only the detector would be timed, so there is no
+        measurement without a video.
+    models : sequence of str
+        Names or paths of pose landmarkers.
+    """
+    frames = 40 if quick else 300
+    rows: list[dict[str, Value]] = []
+    notes: list[str] = []
+    if video is None:
+        notes.append("the eyes were not measured: name a video of a person with --video")
+        models = ()
+    for model in models:
+        for size in SIZES:
+            progress(f"pose {model}, {size[0]}×{size[1]}")
+            try:
+                row = measure(str(video), model, size, frames)
+                alone = measure(str(video), model, size, frames, **_KNOWN)
+                row |= {f"{key}_alone": alone[key] for key in ("median", "p99")}
+                rows.append(row | measure_node(str(video), model, size, frames))
+            except ModelError as error:
+                notes.append(f"{_name(model)} was not measured: {error}")
+                break
+    return Section(
+        name="pose",
+        title="Eyes, on the CPU",
+        about="Node: the pose node over DDS, from an image's publication to its skeletons, each "
+        "shown when the one before is answered; large ones take their time from process to process "
+        "(docs/pose.md). Core: from the image's bytes to skeletons, that is decoding, landmarks, "
+        "placement, identity and smoothing. Four people are looked for: while fewer are in view, "
+        "MediaPipe searches every image for the others. 'Alone' is the core with max_people at 1, "
+        "which needs no search once the person is found. A model that is not the file published by "
+        "MediaPipe has the first digits of its SHA-256 behind its name.",
+        columns=[
+            Column("model", "model"),
+            Column("size", "size"),
+            Column("node_rate", "node/s", 1, 1),
+            Column("node_median", "node ms", 1e3, 1),
+            Column("node_p99", "p99", 1e3, 1),
+            Column("median", "core ms", 1e3, 1),
+            Column("p99", "p99", 1e3, 1),
+            Column("median_alone", "alone ms", 1e3, 1),
+            Column("p99_alone", "p99", 1e3, 1),
+            Column("seen", "people", 1, 2),
+        ],
+        rows=rows,
+        notes=notes,
+    )
+
+
+def measure(
+    video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
+) -> dict[str, Value]:
+    """Time one model on one size of image.
+
+    Parameters
+    ----------
+    video : str
+        Video of people, scaled to the size.
+    model : str
+        Name or path of a pose landmarker.
+    size : (int, int)
+        Width and height of the images [px].
+    frames : int
+        Number of images that are timed.
+    **settings
+        Further fields of `PoseConfig`.
+
+    Returns
+    -------
+    dict
+        ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
+        people per image, ``memory_growth`` [bytes] of the process from a fifth of the way to
+        the end, and ``memory`` [bytes] at the end; None where the system does not say.
+
+    Raises
+    ------
+    InputError
+        If the video can't be read.
+    ModelError
+        If the model can't be had.
+    """
+    width, height = size
+    camera = camera_from_view(width, height, 60.0)
+    shown = pictures(video, size)
+    estimator = PoseEstimator(PoseConfig(model=model, **settings))
+    durations = np.zeros(frames)
+    seen = 0
+    before = None
+    try:
+        for number in range(-WARM_UP, frames):
+            data = next(shown)
+            start = time.perf_counter()
+            rgb = decode_image(data, height, width, "bgr8", 3 * width)
+            people = estimator.process(1.0 + PERIOD * (number + WARM_UP), rgb, camera)
+            if number >= 0:
+                durations[number] = time.perf_counter() - start
+                seen += len(people)
+            if number == int(_STEADY * frames):
+                before = resident_memory()
+        after = resident_memory()
+    finally:
+        estimator.close()
+    return {
+        "model": _name(model, locate_model(model)),
+        "size": f"{width}×{height}",
+        "frames": frames,
+        "rate": float(frames / durations.sum()),
+        "median": float(np.median(durations)),
+        "p99": float(np.percentile(durations, 99)),
+        "seen": seen / frames,
+        "memory": after,
+        "memory_growth": None if before is None or after is None else after - before,
+    }
+
+
+def measure_node(
+    video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
+) -> dict[str, Value]:
+    """Time the pose node on one size of image, from an image's publication to its skeletons.
+
+    An image is shown when the one before is answered.
+
+    Returns
+    -------
+    dict
+        ``node_rate`` [1/s], ``node_median`` and ``node_p99`` [s]; nothing where there is no ROS 2
+        or the node does not answer.
+    """
+    try:
+        check_ros()
+    except ConfigError:
+        return {}
+    arguments = ros_arguments(
+        {"model": model, "subscribers": 1, **settings},
+        params_file="",
+        namespace="",
+        log_level="error",
+    )
+    probe = "ses_gcn_ros.studies.nodes.image_probe"
+    command = [probe, video, *map(str, (*size, frames)), *arguments]
+    with running([command], demo_environment()) as (child,):
+        delays = np.array(json.loads(next_line(child) or "{}").get("delays", []))
+    if not len(delays):
+        return {}
+    return {
+        "node_rate": float(len(delays) / delays.sum()),
+        "node_median": float(np.median(delays)),
+        "node_p99": float(np.percentile(delays, 99)),
+    }
+
+
+def _name(model: str, file: Path | None = None) -> str:
+    """What a model is called; with the start of its checksum where the file is no published one."""
+    name = Path(model).stem.removeprefix("pose_landmarker_")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest() if file else None
+    return name if digest in (None, *CHECKSUMS.values()) else f"{name} {digest:.8}"
+
+
+def resident_memory() -> int | None:
+    """Memory of this process that is in use [bytes]; None where the system does not say."""
+    try:
+        fields = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmRSS"))
+
+
+def pictures(video: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Bytes of BGR images of a size: the video's first frames, forth and back without a leap."""
+    frames: list[NDArray[np.uint8]] = []
+    for frame in VideoFile(video):
+        scaled = np.asarray(cv2.resize(frame.rgb, size), np.uint8)
+        frames.append(np.ascontiguousarray(scaled[..., ::-1]).ravel())
+        if len(frames) == _HELD:
+            break
+    return cycle(frames + frames[-2:0:-1])

@@ -1,0 +1,147 @@
+"""Figures of the braking study as text, Markdown, JSON and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ses_gcn_ros.replay.plot_style import Theme, bare, headline, styled
+from ses_gcn_ros.studies.braking.policies import POLICIES
+from ses_gcn_ros.studies.braking.simulation import HARD, Outcome
+
+AT_REST = 1e-3  # m/s
+_LABELS = {
+    "forecast": "monitoring with forecasts",
+    "reactive": "monitoring alone",
+    "fence": "fixed fence",
+}
+_ROWS = (
+    ("contacts", "runs in which they touched", "{:d}"),
+    ("covered", "of these, covered by the standard's model", "{:d}"),
+    ("at_rest_covered", "robot at rest at contact, of the covered", "{:d}"),
+    ("at_rest", "robot at rest at contact, of all", "{:d}"),
+    ("contact_speed_max", "fastest contact [m/s]", "{:.3f}"),
+    ("time_lost_percent", "robot's time lost [%]", "{:.1f}"),
+    ("stops_per_run", "stops per run", "{:.2f}"),
+    ("hard_stops_per_run", f"stops from over {100 * HARD:.0f} % of the speed, per run", "{:.2f}"),
+)
+
+
+def summarise(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+    """Figures per policy, ready for JSON, and forecasts against none run by run."""
+    policies = {}
+    for name in POLICIES:
+        runs = [outcome for outcome in outcomes if outcome.policy == name]
+        touched = [run for run in runs if run.touched]
+        policies[name] = {
+            "runs": len(runs),
+            "contacts": len(touched),
+            "covered": sum(run.covered for run in touched),
+            "at_rest_covered": sum(run.covered and _rests(run) for run in touched),
+            "at_rest": sum(_rests(run) for run in touched),
+            "contact_speed_max": max((run.contact_speed for run in touched), default=0.0),
+            "time_lost_percent": 100
+            * sum(run.time_lost for run in runs)
+            / max(sum(run.duration for run in runs), 1e-9),
+            "stops_per_run": float(np.mean([run.stops for run in runs])),
+            "hard_stops_per_run": float(np.mean([run.hard_stops for run in runs])),
+        }
+    moving = [
+        {
+            "index": run.index,
+            "motion": run.name,
+            "policy": run.policy,
+            "contact_speed": run.contact_speed,
+            "human_advance": run.human_advance,
+            "covered": run.covered,
+        }
+        for run in outcomes
+        if run.touched and not _rests(run)
+    ]
+    return {
+        "seed": seed,
+        "runs": policies["forecast"]["runs"],
+        "policies": policies,
+        "moving_contacts": moving,
+        "paired": {
+            other: {
+                "time_lost_s": _difference(outcomes, other, "time_lost"),
+                "hard_stops": _difference(outcomes, other, "hard_stops"),
+            }
+            for other in ("reactive", "fence")
+        },
+    }
+
+
+def _rests(run: Outcome) -> bool:
+    return run.contact_speed <= AT_REST
+
+
+def _difference(outcomes: Sequence[Outcome], other: str, key: str) -> dict[str, float]:
+    """Mean of monitoring with forecasts minus another policy, and its standard error."""
+    value = {(run.index, run.policy): getattr(run, key) for run in outcomes}
+    indices = sorted({run.index for run in outcomes})
+    differences = np.array([value[i, "forecast"] - value[i, other] for i in indices], float)
+    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return {"mean": float(differences.mean()), "standard_error": float(error)}
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Say plainly what forecasts gained or cost against monitoring alone."""
+    paired = summary["paired"]["reactive"]
+    parts = []
+    for key, what, unit in (
+        ("hard_stops", "hard stops per run", ""),
+        ("time_lost_s", "the robot's time lost", " s per run"),
+    ):
+        mean, error = paired[key]["mean"], paired[key]["standard_error"]
+        changed = "lower" if mean < 0 else "raise"
+        did = "do not change" if abs(mean) <= 2 * error else changed
+        parts.append(f"{did} {what} ({mean:+.2f}{unit}, standard error {error:.2f})")
+    return "Against monitoring alone, forecasts " + " and ".join(parts) + "."
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Table with one column per policy, and the verdict."""
+    lines = [
+        f"{summary['runs']} approaches, seed {summary['seed']}",
+        "",
+        "| | " + " | ".join(_LABELS[name] for name in POLICIES) + " |",
+        "| --- |" + " ---: |" * len(POLICIES),
+    ]
+    for key, label, shown in _ROWS:
+        cells = " | ".join(shown.format(summary["policies"][name][key]) for name in POLICIES)
+        lines.append(f"| {label} | {cells} |")
+    lines += ["", verdict(summary)]
+    for run in summary["moving_contacts"]:
+        why = "covered" if run["covered"] else "not covered"
+        lines.append(
+            f"- run {run['index']} ({run['motion']}, {_LABELS[run['policy']]}), {why}: touched at "
+            f"{run['contact_speed']:.3f} m/s; the limb came at {run['human_advance']:.2f} m/s"
+        )
+    return "\n".join(lines)
+
+
+def lost_figure(outcomes: Sequence[Outcome], theme: Theme) -> Figure:
+    """Draw how much time the robot lost in each run, sorted, under every policy."""
+    colours = {"forecast": theme.forecast, "reactive": theme.person, "fence": theme.baseline_2}
+    with styled(theme):
+        figure = Figure(figsize=(8, 3.6))
+        axes = figure.add_subplot(
+            figure.add_gridspec(1, 1, left=0.08, right=0.75, bottom=0.13, top=0.78)[0]
+        )
+        for name in POLICIES:
+            runs = [outcome for outcome in outcomes if outcome.policy == name]
+            lost = np.sort([100 * run.time_lost / run.duration for run in runs])
+            share = 100 * (np.arange(len(lost)) + 0.5) / len(lost)
+            axes.plot(share, lost, color=colours[name], lw=1.8, label=_LABELS[name])
+        axes.set(xlim=(0, 100), ylim=(0, 105), xlabel="runs, sorted [%]", ylabel="time lost [%]")
+        axes.grid(axis="y", color=theme.grid, lw=0.6)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        bare(axes)
+        runs_done = len({outcome.index for outcome in outcomes})
+        headline(figure, theme, "What protection costs the robot", f"{runs_done} approaches")
+    return figure

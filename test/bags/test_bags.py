@@ -1,0 +1,272 @@
+"""Bags: written whole or not at all, read lazily, refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from ses_gcn_ros.bags.bag_messages import (
+    Observation,
+    forecasts_from_message,
+    forecasts_message,
+    observation_from_message,
+    read_skeletons,
+    skeletons_message,
+    write_skeletons,
+)
+from ses_gcn_ros.bags.bag_types import message, typestore
+from ses_gcn_ros.bags.bags import BagWriter, read_messages, read_raw, topics_of
+from ses_gcn_ros.errors import BagError, InputError
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.skeleton import Skeleton
+
+FLOAT = "std_msgs/msg/Float64"
+
+
+def observations(count: int, seed: int = 0) -> list[Observation]:
+    generator = np.random.default_rng(seed)
+    people = [
+        [
+            Skeleton(
+                str(person),
+                "chico15",
+                generator.normal(size=(15, 3)).astype(np.float32),
+                generator.uniform(size=15).astype(np.float32),
+            )
+            for person in range(frame % 3)
+        ]
+        for frame in range(count)
+    ]
+    return [Observation(100 + i / 25, "world", present) for i, present in enumerate(people)]
+
+
+def write_bag(path: Path, **topics: int) -> Path:
+    with BagWriter(path) as bag:
+        for topic, count in topics.items():
+            for i in range(count):
+                bag.write_message(f"/{topic}", i, message(FLOAT, data=float(i)))
+    return path
+
+
+def assert_same(found: list[Observation], expected: list[Observation]) -> None:
+    assert [o.stamp for o in found] == pytest.approx([o.stamp for o in expected], abs=1e-6)
+    for a, b in zip(found, expected, strict=True):
+        assert a.frame_id == b.frame_id
+        assert [p.person_id for p in a.people] == [p.person_id for p in b.people]
+        for person, other in zip(a.people, b.people, strict=True):
+            np.testing.assert_array_equal(person.positions, other.positions)
+            np.testing.assert_array_equal(person.confidence, other.confidence)
+
+
+def test_skeletons_come_back_as_they_were_written(tmp_path):
+    expected = observations(20)
+    expected[4].people[0].positions[3] = np.nan
+    with BagWriter(tmp_path / "bag") as bag:
+        write_skeletons(bag, "/skeletons", expected)
+    assert_same(list(read_skeletons(tmp_path / "bag")), expected)
+
+
+def test_sqlite3_bags_are_read_too(tmp_path):
+    expected = observations(5)
+    kind = "ses_gcn_ros/msg/SkeletonArray"
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connection = writer.add_connection("/skeletons", kind, typestore=typestore())
+        for i, observation in enumerate(expected):
+            data = typestore().serialize_cdr(skeletons_message(observation), kind)
+            writer.write(connection, i, data)
+    assert_same(list(read_skeletons(tmp_path / "bag")), expected)
+
+
+def test_forecasts_come_back_as_they_were():
+    generator = np.random.default_rng(1)
+    made = Forecast(
+        person_id="7",
+        layout="chico15",
+        stamp=12.52,
+        step=0.04,
+        positions=generator.normal(size=(25, 15, 3)).astype(np.float32),
+        radius=generator.uniform(size=(25, 15)).astype(np.float32),
+        coverage=0.5,
+        model="sesgcn_workcell",
+    )
+    kind = "ses_gcn_ros/msg/ForecastArray"
+    data = typestore().serialize_cdr(forecasts_message(12.52, "world", [made]), kind)
+    (found,) = forecasts_from_message(typestore().deserialize_cdr(data, kind))
+    assert (found.stamp, found.step) == pytest.approx((12.52, 0.04), abs=1e-9)
+    assert (found.person_id, found.model, found.coverage) == ("7", "sesgcn_workcell", 0.5)
+    np.testing.assert_array_equal(found.positions, made.positions)
+    np.testing.assert_array_equal(found.radius, made.radius)
+
+
+def test_raw_messages_are_the_bytes_that_were_written(tmp_path):
+    data = b"\x00\x01\x00\x00" + np.float64(2.5).tobytes()
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/a", FLOAT, 7, data)
+    (found,) = read_raw(tmp_path / "bag")
+    assert found == ("/a", FLOAT, 7, data)
+
+
+def test_messages_come_in_the_order_of_their_recording(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for stamp in (3, 1, 2):
+            bag.write_message("/a", stamp, message(FLOAT, data=float(stamp)))
+    assert [m.content.data for m in read_messages(tmp_path / "bag")] == [1, 2, 3]
+
+
+def test_a_relative_name_finds_its_topic_in_any_namespace(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write_message("/cell_1/skeletons", 0, message(FLOAT, data=0.0))
+    assert topics_of(tmp_path / "bag")["skeletons"] == FLOAT
+    assert [m.topic for m in read_raw(tmp_path / "bag", ["skeletons"])] == ["skeletons"]
+    with pytest.raises(BagError, match="no topic '/skeletons'"):
+        list(read_raw(tmp_path / "bag", ["/skeletons"]))
+
+
+def test_a_name_of_two_topics_is_refused(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for cell in (1, 2):
+            bag.write_message(f"/cell_{cell}/skeletons", 0, message(FLOAT, data=0.0))
+    with pytest.raises(BagError, match=r"/cell_1/skeletons, /cell_2/skeletons"):
+        list(read_skeletons(tmp_path / "bag"))
+
+
+def test_a_bag_without_skeletons_says_what_it_has(tmp_path):
+    write_bag(tmp_path / "bag", speed=3)
+    with pytest.raises(BagError, match=rf"'skeletons'.*/speed \({FLOAT}\)"):
+        list(read_skeletons(tmp_path / "bag"))
+
+
+def test_an_empty_bag_has_no_messages(tmp_path):
+    with BagWriter(tmp_path / "bag"):
+        pass
+    assert list(read_raw(tmp_path / "bag")) == []
+
+
+def test_a_missing_bag_is_named(tmp_path):
+    with pytest.raises(BagError, match=r"nowhere' does not exist"):
+        topics_of(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "folder"])
+def test_what_is_no_bag_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_text("hello")
+    with pytest.raises(BagError, match="no bag"):
+        topics_of(path)
+
+
+@given(st.floats(0, 0.999))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_a_truncated_bag_is_an_error_wherever_it_ends(tmp_path, share):
+    whole = tmp_path / "whole"
+    if not whole.exists():
+        with BagWriter(whole) as bag:
+            write_skeletons(bag, "/skeletons", observations(50))
+    cut = tmp_path / "cut"
+    shutil.rmtree(cut, ignore_errors=True)
+    shutil.copytree(whole, cut)
+    file = cut / "whole.mcap"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(share * len(data))])
+    for path in (cut, file):
+        with pytest.raises(BagError, match="truncated"):
+            list(read_skeletons(path))
+
+
+def test_bytes_that_are_no_message_are_an_error(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/skeletons", "ses_gcn_ros/msg/SkeletonArray", 0, b"\x00\x01\x00\x00\x05")
+    with pytest.raises(BagError, match="can't be read"):
+        list(read_skeletons(tmp_path / "bag"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"layout": "stick"}, "unknown joint layout 'stick'"),
+        ({"positions": np.zeros(44, np.float32)}, "44 position values; layout chico15 takes 45"),
+        ({"confidence": np.ones(3, np.float32)}, r"confidence \(3,\)"),
+        ({"positions": np.full(45, np.inf, np.float32)}, "infinite"),
+    ],
+)
+def test_an_unusable_skeleton_says_what_is_wrong(change, words):
+    content = skeletons_message(observations(2)[1])
+    for name, value in change.items():
+        object.__setattr__(content.skeletons[0], name, value)
+    with pytest.raises(InputError, match=words):
+        observation_from_message(content)
+
+
+def test_an_existing_bag_is_kept(tmp_path):
+    write_bag(tmp_path / "bag", a=1)
+    with pytest.raises(BagError, match="exists"):
+        BagWriter(tmp_path / "bag")
+    assert len(list(read_raw(tmp_path / "bag"))) == 1
+
+
+def test_an_existing_bag_is_replaced_when_asked(tmp_path):
+    write_bag(tmp_path / "bag", a=1)
+    with BagWriter(tmp_path / "bag", overwrite=True) as bag:
+        bag.write_message("/b", 0, message(FLOAT, data=0.0))
+        assert list(topics_of(tmp_path / "bag")) == ["/a"], "until the new one is whole"
+    assert list(topics_of(tmp_path / "bag")) == ["/b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
+def test_an_interrupted_recording_never_looks_like_a_bag(tmp_path):
+    write_bag(tmp_path / "bag", a=1)
+    bag = BagWriter(tmp_path / "bag", overwrite=True)
+    bag.write_message("/b", 0, message(FLOAT, data=0.0))
+    bag.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert list(topics_of(tmp_path / "bag")) == ["/a"]
+    shutil.rmtree(tmp_path / "bag")
+    with pytest.raises(BagError, match=r"interrupted recording lies in .*bag\.incomplete"):
+        topics_of(tmp_path / "bag")
+    write_bag(tmp_path / "bag", a=2)  # and the next one is not hindered
+    assert (tmp_path / "bag.incomplete").exists()
+
+
+def test_an_unknown_type_is_refused(tmp_path):
+    with pytest.raises(BagError, match="my_msgs/msg/Thing"), BagWriter(tmp_path / "bag") as bag:
+        bag.write("/a", "my_msgs/msg/Thing", 0, b"")
+
+
+def test_a_bag_tells_ros_the_quality_of_service_of_its_topics(tmp_path):
+    write_bag(tmp_path / "bag", tf_static=1, skeletons=1)
+    metadata = (tmp_path / "bag" / "metadata.yaml").read_text()
+    assert metadata.count("durability: transient_local") == 1
+    assert metadata.count("durability: volatile") == 1
+    assert metadata.count("reliability: reliable") == 2
+
+
+def test_type_hashes_are_those_of_the_built_interfaces():
+    folder = Path(sys.prefix) / "share" / "ses_gcn_ros" / "msg"
+    if not folder.is_dir():
+        pytest.skip("the interfaces are not built in this environment")
+    built = sorted(folder.glob("*.json"))
+    assert built
+    for path in built:
+        hashes = json.loads(path.read_text())["type_hashes"]
+        expected = {entry["type_name"]: entry["hash_string"] for entry in hashes}
+        name = f"ses_gcn_ros/msg/{path.stem}"
+        assert typestore().hash_rihs01(name) == expected[name]
+
+
+def test_bytes_are_those_of_rclpy():
+    serialization = pytest.importorskip("rclpy.serialization")
+    built = pytest.importorskip("ses_gcn_ros.msg")
+    observation = observations(3)[2]
+    kind = "ses_gcn_ros/msg/SkeletonArray"
+    data = bytes(typestore().serialize_cdr(skeletons_message(observation), kind))
+    theirs = serialization.deserialize_message(data, built.SkeletonArray)
+    assert [s.person_id for s in theirs.skeletons] == ["0", "1"]
+    again = typestore().deserialize_cdr(serialization.serialize_message(theirs), kind)
+    assert_same([observation_from_message(again)], [observation])

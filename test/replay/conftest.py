@@ -1,0 +1,34 @@
+"""Short recordings of the demo cell, whole and broken in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ses_gcn_ros.bags.bag_messages import NANO, Observation, skeletons_message
+from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.studies.shift import Shift, write_shift
+
+
+@pytest.fixture(scope="session")
+def shift_bag(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds of two people around the sweeping demo robot."""
+    path = tmp_path_factory.mktemp("shift") / "shift"
+    write_shift(shared_data / "motion" / "cmu.npz", path, Shift(minutes=0.1, people=2, seed=3))
+    return path
+
+
+@pytest.fixture
+def bag_of(tmp_path: Path) -> Callable[[str, list[Observation]], Path]:
+    """Write observations as a bag, each recorded when it was made."""
+
+    def write(name: str, observations: list[Observation]) -> Path:
+        with BagWriter(tmp_path / name) as bag:
+            for number, seen in enumerate(observations):
+                stamp = round(observations[0].stamp * NANO) + number * 40_000_000
+                bag.write_message("/skeletons", stamp, skeletons_message(seen))
+        return tmp_path / name
+
+    return write

@@ -1,0 +1,213 @@
+"""Forecasts are held against what was seen later, and so are the baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ses_gcn_ros.bags.bag_messages import Observation
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.forecast.baselines import BASELINES, DAMPINGS
+from ses_gcn_ros.models.framing import reach
+from ses_gcn_ros.replay.forecast_scores import ForecastScores
+from ses_gcn_ros.replay.recording import Track
+from ses_gcn_ros.replay.scoring_kernel import judge
+from ses_gcn_ros.skeleton import Skeleton, convert
+
+STEPS, STEP = 25, 0.04
+AHEAD = STEP * np.arange(1, STEPS + 1)  # s
+
+
+def walk(frames: int = 80, speed: float = 1.0, layout_joints: int = 15) -> np.ndarray:
+    """Return somebody who glides along x with the given speed [m/s], shape (T, J, 3)."""
+    pose = np.random.default_rng(0).normal(size=(layout_joints, 3))
+    steps = np.zeros((frames, 1, 3))
+    steps[:, 0, 0] = speed * STEP * np.arange(frames)
+    return (pose + steps).astype(np.float32)
+
+
+def judged(positions: np.ndarray, predict, layout: str = "chico15", **forecast) -> dict[str, Any]:
+    """Judge a person and the forecasts that `predict(frame)` makes."""
+    scores = ForecastScores()
+    certain = np.ones(positions.shape[1], np.float32)
+    fields = {
+        "radius": np.full((STEPS, 15), 0.1, np.float32),
+        "coverage": 0.0,
+        "layout": "chico15",
+        "model": "m",
+        **forecast,
+    }
+    for frame, joints in enumerate(positions):
+        stamp = 100 + STEP * frame
+        person = Skeleton("1", layout, joints, certain)
+        scores.observe(Observation(stamp, "world", [person]))
+        made = Forecast(person_id="1", stamp=stamp, step=STEP, positions=predict(frame), **fields)
+        scores.forecast("world", [made])
+    scores.finish()
+    return scores.summary()
+
+
+def stands(positions: np.ndarray):
+    return lambda frame: np.repeat(positions[frame][None], STEPS, axis=0)
+
+
+def test_a_forecast_of_what_comes_has_no_error():
+    positions = walk()
+    ahead = walk(len(positions) + STEPS)
+    found = judged(positions, lambda frame: ahead[frame + 1 : frame + 1 + STEPS])
+    np.testing.assert_allclose(found["mpjpe_mm"]["at"]["forecast"], 0, atol=0.01)
+    np.testing.assert_allclose(found["horizons_s"], AHEAD)
+
+
+def test_baselines_face_the_same_moments():
+    positions = walk()
+    found = judged(positions, stands(positions))
+    at = found["mpjpe_mm"]["at"]
+    np.testing.assert_allclose(at["forecast"], 1e3 * AHEAD, atol=0.1)
+    np.testing.assert_allclose(at["last_pose"], 1e3 * AHEAD, atol=0.1)
+    np.testing.assert_allclose(at["constant_velocity"], 0, atol=0.1)
+    # The first nine lack a full history; after the last nothing was seen.
+    assert found["compared"] == len(positions) - 9 - 1
+
+
+def test_the_mean_up_to_a_horizon_counts_every_step_once():
+    positions = walk()
+    found = judged(positions, stands(positions))
+    mean = [1e3 * AHEAD[:k].mean() for k in range(1, STEPS + 1)]
+    np.testing.assert_allclose(found["mpjpe_mm"]["up_to"]["forecast"], mean, atol=0.1)
+
+
+def test_a_part_of_the_body_has_the_error_of_its_joints():
+    positions = walk(speed=0.0)
+    raised = positions.copy()
+    raised[:, 11] += [0.0, 0.0, 0.3]  # r_wrist
+    found = judged(positions, stands(raised))
+    assert found["per_joint_mm"]["r_wrist"]["at"][0] == pytest.approx(300, abs=0.1)
+    assert found["per_part_mm"]["arms"]["at"][0] == pytest.approx(300 / 4, abs=0.1)
+    assert found["per_part_mm"]["legs"]["at"][0] == pytest.approx(0, abs=0.1)
+    assert found["mpjpe_mm"]["at"]["forecast"][0] == pytest.approx(300 / 15, abs=0.1)
+
+
+def test_forecasts_of_another_layout_are_compared_in_that_layout():
+    positions = walk(layout_joints=17)
+    whole = convert(positions, np.ones(positions.shape[:-1]), "coco17", "chico15")[0]
+    found = judged(positions, stands(whole), layout="coco17")
+    np.testing.assert_allclose(found["mpjpe_mm"]["at"]["forecast"], 1e3 * AHEAD, atol=0.1)
+
+
+def test_unseen_joints_are_left_out():
+    positions = walk()
+    hidden = positions.copy()
+    hidden[:, 4] = np.nan
+    found = judged(hidden, stands(positions))
+    np.testing.assert_allclose(found["mpjpe_mm"]["at"]["forecast"], 1e3 * AHEAD, atol=0.1)
+    assert np.isnan(found["per_joint_mm"]["l_hip"]["at"]).all()
+
+
+def test_coverage_is_the_share_of_joints_within_their_radius():
+    positions = walk()
+    radius = np.full((STEPS, 15), 0.5, np.float32)
+    found = judged(positions, stands(positions), radius=radius, coverage=0.9)["coverage"]
+    # 0.5 m are walked in 12.5 steps: the whole forecasts cover 12 of 25, those at the end more.
+    assert 0.48 <= found["measured"] < 0.75
+    assert found["promised"] == pytest.approx(0.9)
+    assert found["per_step"][:12] == [1.0] * 12
+    assert found["per_step"][12:] == [0.0] * 13
+
+
+def test_without_radius_there_is_no_coverage():
+    positions = walk()
+    assert judged(positions, stands(positions))["coverage"]["measured"] is None
+
+
+def test_fallbacks_are_counted_by_reason_whatever_its_numbers():
+    positions = walk(30)
+    name = "constant_velocity (history too short: 3 of 10 frames)"
+    found = judged(positions, stands(positions), model=name)
+    assert found["fallbacks"] == {"history too short": 30}
+    assert found["models"] == {"constant_velocity": 30}
+
+
+def test_a_track_is_interpolated_within_and_unknown_beyond():
+    track = Track("chico15", [1.0, 1.04, 1.5], list(walk(3)))
+    found = track.at(np.array([0.99, 1.0, 1.02, 1.04, 1.2, 1.5, 1.51]))
+    x = found[:, 0, 0] - track.positions[0][0, 0]
+    np.testing.assert_allclose(x, [np.nan, 0, 0.02, 0.04, np.nan, 0.08, np.nan], atol=1e-5)
+
+
+def test_an_unseen_joint_hides_only_itself():
+    positions = walk(3)
+    positions[1, 4] = np.nan
+    found = Track("chico15", [0.0, 0.04, 0.08], list(positions)).at(np.array([0.0, 0.02, 0.08]))
+    assert np.isnan(found[:, 4]).any(axis=1).tolist() == [False, True, False]
+    assert np.isfinite(np.delete(found, 4, axis=1)).all()
+
+
+def track_by_numpy(stamps: np.ndarray, positions: np.ndarray, times: np.ndarray) -> np.ndarray:
+    before = np.clip(np.searchsorted(stamps, times, side="right") - 1, 0, len(stamps) - 1)
+    after = np.minimum(before + 1, len(stamps) - 1)
+    gap = stamps[after] - stamps[before]
+    share = np.round((times - stamps[before]) / np.where(gap > 0, gap, 1.0), 4)
+    first, second, weight = positions[before], positions[after], share[:, None, None]
+    between = np.where(weight == 0, first, (1 - weight) * first + weight * second)
+    between = np.where(weight == 1, second, between)
+    outside = (times < stamps[0] - 1e-6) | (times > stamps[-1] + 1e-6)
+    between[outside | ((gap > 0.2) & (share != 0) & (share != 1))] = np.nan
+    return between.astype(np.float32)
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 20), hidden=st.sampled_from([0.0, 0.3]))
+def test_the_compiled_track_is_what_numpy_makes_of_it(seed, count, hidden):
+    rng = np.random.default_rng(seed)
+    stamps = 1.7e9 + np.cumsum(rng.choice([0.03, 0.04, 0.3], count))
+    positions = rng.normal(size=(count, 4, 3)).astype(np.float32)
+    positions[rng.random((count, 4)) < hidden] = np.nan
+    times = np.concatenate([stamps, stamps + 1e-7, rng.uniform(stamps[0] - 1, stamps[-1] + 1, 30)])
+    found = Track("chico15", stamps.tolist(), list(positions)).at(times)
+    np.testing.assert_array_equal(found, track_by_numpy(stamps, positions, times))
+
+
+@given(seed=st.integers(0, 2**31), hidden=st.sampled_from([0.0, 0.1, 0.6]))
+def test_the_compiled_scores_are_what_numpy_makes_of_them(seed, hidden):
+    rng = np.random.default_rng(seed)
+    count, joints, observed = 6, 3, 10
+    seen = rng.normal(size=(count, observed + STEPS, joints, 3)).astype(np.float32)
+    seen[rng.random(seen.shape[:3]) < hidden] = np.nan
+    seen[0, 2], seen[1, observed:] = np.nan, np.nan
+    forecasts = rng.normal(size=(count, STEPS, joints, 3)).astype(np.float32)
+    radii = rng.random((count, STEPS, joints)).astype(np.float32) * 4
+    promised = rng.choice([0.0, 0.9], count)
+    ways = np.stack([reach(STEPS, damping) for damping in DAMPINGS.values()])
+    sums, counts = np.zeros((4, STEPS, joints)), np.zeros((STEPS, joints), np.int64)
+    rings, radius, promise = np.zeros((2, STEPS), np.int64), np.zeros(STEPS), np.zeros(1)
+    totals = sums, counts, rings, radius, promise
+    judged = judge(seen, forecasts, radii, promised, ways, *totals)
+
+    history, truth = seen[:, :observed], seen[:, observed:]
+    keep = ~np.isnan(history).all(axis=(2, 3)).any(axis=1) & ~np.isnan(truth).all(axis=(1, 2, 3))
+    history, truth, promised = history[keep], truth[keep], promised[keep]
+    predicted = [forecasts[keep], *(predict(history, STEPS) for predict in BASELINES.values())]
+    errors = [np.linalg.norm(path - truth, axis=-1) for path in predicted]
+    known = np.isfinite(errors).all(axis=0)
+    ringed = known & (promised > 0)[:, None, None]
+    assert judged == keep.sum()
+    wanted = [np.where(known, error, 0).sum(axis=0, dtype=float) for error in errors]
+    np.testing.assert_allclose(sums, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(counts, known.sum(axis=0))
+    np.testing.assert_array_equal(rings[0], ringed.sum(axis=(0, 2)))
+    inside = ringed & (errors[0] <= radii[keep])
+    np.testing.assert_array_equal(rings[1], inside.sum(axis=(0, 2)))
+    np.testing.assert_allclose(radius, np.where(ringed, radii[keep], 0).sum(axis=(0, 2)), rtol=1e-5)
+    assert promise[0] == pytest.approx(0.9 * ringed.sum())
+
+
+def test_a_joint_that_comes_into_sight_spoils_no_baseline():
+    positions = walk()
+    hidden = positions.copy()
+    hidden[:30, 4] = np.nan
+    at = judged(hidden, stands(positions))["mpjpe_mm"]["at"]
+    np.testing.assert_allclose(at["constant_velocity"], 0, atol=0.1)
