@@ -65,12 +65,20 @@ class Skeleton:
         Joint positions, shape (J, 3), float32 [m]; NaN where unseen.
     confidence : NDArray
         Confidence per joint, shape (J,), float32, 0 (unseen) to 1 (certain).
+    covariance : NDArray, optional
+        Covariance of each joint's position, shape (J, 6), float32 [m²]: xx, xy, xz, yy, yz, zz in
+        the axes of the positions, errors by filter delay included; NaN where unseen. None where the
+        source does not know it.
+    liveness : float
+        Probability that this is a living person, 0 to 1; negative where nobody judged.
     """
 
     person_id: str
     layout: str
     positions: NDArray[np.float32]
     confidence: NDArray[np.float32]
+    covariance: NDArray[np.float32] | None = None
+    liveness: float = -1.0
 
 
 def layout_names() -> tuple[str, ...]:
@@ -250,7 +258,8 @@ def check_skeletons(skeletons: Sequence[Skeleton]) -> None:
         if shapes == {((joints, 3), (joints,))}:
             positions = np.array([skeleton.positions for skeleton in group])
             confidence = np.array([skeleton.confidence for skeleton in group])
-            if _may_be(positions, confidence):
+            plain = all(one.covariance is None and one.liveness <= 1.0 for one in group)
+            if plain and _may_be(positions, confidence):
                 continue
         for skeleton in skeletons:  # in their order, to name the first that is wrong
             check_skeleton(skeleton)
@@ -268,8 +277,9 @@ def check_skeleton(skeleton: Skeleton) -> None:
     Raises
     ------
     InputError
-        For an unknown layout, arrays of another length, an infinite position or a confidence
-        outside 0 to 1. NaN positions are allowed: they say that a joint is unseen.
+        For an unknown layout, arrays of another length, an infinite position, a confidence
+        outside 0 to 1, a negative variance or a liveness above 1. NaN positions are allowed: they
+        say that a joint is unseen.
     """
     who = f"skeleton of person '{skeleton.person_id}'"
     joints = len(get_layout(skeleton.layout).joints)
@@ -279,6 +289,17 @@ def check_skeleton(skeleton: Skeleton) -> None:
             f"{skeleton.confidence.shape}; layout {skeleton.layout} takes "
             f"({joints}, 3) and ({joints},)"
         )
+    covariance = skeleton.covariance
+    if covariance is not None:
+        if covariance.shape != (joints, 6):
+            raise InputError(
+                f"{who} has covariances {covariance.shape}; layout {skeleton.layout} takes "
+                f"({joints}, 6)"
+            )
+        if np.isinf(covariance).any() or (covariance[:, (0, 3, 5)] < 0).any():
+            raise InputError(f"{who} has an infinite or negative variance; unknown ones are NaN")
+    if not skeleton.liveness <= 1.0:
+        raise InputError(f"{who} has a liveness of {skeleton.liveness}; it lies in 0 to 1")
     if _may_be(skeleton.positions, skeleton.confidence):
         return
     if np.isinf(skeleton.positions).any():

@@ -57,8 +57,15 @@ def observation_from_message(content: Any) -> Observation:
                 f"skeleton of person '{entry.person_id}' has {entry.positions.size} position "
                 f"values; layout {entry.layout} takes {3 * joints}"
             )
+        covariance = getattr(entry, "covariance", None)  # bags of before have none
+        known = covariance is not None and covariance.size == 6 * joints
         person = Skeleton(
-            entry.person_id, entry.layout, entry.positions.reshape(joints, 3), entry.confidence
+            entry.person_id,
+            entry.layout,
+            entry.positions.reshape(joints, 3),
+            entry.confidence,
+            covariance.reshape(joints, 6) if known else None,
+            float(getattr(entry, "liveness", -1.0)),
         )
         people.append(person)
     check_skeletons(people)
@@ -74,6 +81,10 @@ def skeletons_message(observation: Observation) -> Any:
             layout=person.layout,
             positions=np.ascontiguousarray(person.positions, np.float32).ravel(),
             confidence=np.ascontiguousarray(person.confidence, np.float32),
+            covariance=np.ascontiguousarray(
+                np.empty(0) if person.covariance is None else person.covariance, np.float32
+            ).ravel(),
+            liveness=float(person.liveness),
         )
         for person in observation.people
     ]

@@ -88,7 +88,20 @@ def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
         layout=entry.layout,
         positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(joints, 3),
         confidence=np.frombuffer(entry.confidence, dtype=np.float32),
+        covariance=_covariance_from_msg(entry, joints),
+        liveness=entry.liveness,
     )
+
+
+def _covariance_from_msg(entry: SkeletonMsg, joints: int) -> NDArray[np.float32] | None:
+    if not len(entry.covariance):
+        return None
+    if len(entry.covariance) != 6 * joints:
+        raise InputError(
+            f"person '{entry.person_id}': {len(entry.covariance)} covariance values; layout "
+            f"'{entry.layout}' has {joints} joints and takes {6 * joints}, or none"
+        )
+    return np.frombuffer(entry.covariance, dtype=np.float32).reshape(joints, 6)
 
 
 def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> SkeletonArray:
@@ -102,6 +115,8 @@ def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> 
             layout=person.layout,
             positions=flat(person.positions),
             confidence=flat(person.confidence),
+            covariance=array("f") if person.covariance is None else flat(person.covariance),
+            liveness=person.liveness,
         )
         for person in people
     ]
