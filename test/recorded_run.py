@@ -29,7 +29,7 @@ from ses_gcn_ros.safety import (
     SeparationMonitor,
     Urdf,
 )
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 
 LEAD_IN = 0.3  # s that states flow before anybody is seen
 PICK_UP = 0.004  # s until a skeleton reaches the nodes

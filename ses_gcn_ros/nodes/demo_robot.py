@@ -16,7 +16,7 @@ from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.frames import TransformSender
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
 

@@ -22,7 +22,7 @@ from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
 from ses_gcn_ros.nodes.wire_writers import StateWriter, write_float
 from ses_gcn_ros.safety import (
     Assessment,
-    ClockWatch,
+    ClockMonitor,
     EventLog,
     Level,
     SafetyConfig,
@@ -67,7 +67,7 @@ class SafetyNode(ManagedNode):
         self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf)
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
-        self.clocks = ClockWatch(config, self.now(), time.monotonic())
+        self.clocks = ClockMonitor(config, self.now(), time.monotonic())
         self.writer = StateWriter(config.world_frame)
         period = 1.0 / config.rate
         self.states = self.while_active(

@@ -196,7 +196,9 @@ class CollisionScores:
         pairs = np.empty((len(start), 2), np.int64)
         for person, found in enumerate(nearest):
             own = limbs.start[person], limbs.end[person], limbs.radius[person]
-            kernel("capsule").foresee(own, (start, end, self._radius), *unused, found, pairs)
+            kernel("separation").min_distances(
+                own, (start, end, self._radius), *unused, found, pairs
+            )
         return nearest
 
     def summary(self) -> dict[str, Any]:

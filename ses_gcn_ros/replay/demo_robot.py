@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import RobotError
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 
 Array = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.replay.events import Event
 from ses_gcn_ros.replay.places import Wanted
 from ses_gcn_ros.safety import Assessment, Level, Robots, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.safety.reactive import Pair
+from ses_gcn_ros.safety.separation import Pair
 from ses_gcn_ros.skeleton import Skeleton
 
 Array = NDArray[np.float64]

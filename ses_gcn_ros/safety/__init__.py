@@ -1,30 +1,27 @@
 """Separation of people and robot: distances, protective distance, and the decision on speed."""
 
-from ses_gcn_ros.safety.assessment import Assessment
-from ses_gcn_ros.safety.capsules import CapsuleDistances, capsule_distances
+from ses_gcn_ros.safety.assessment import Assessment, EventLog
 from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Level, Limit, Verdict
-from ses_gcn_ros.safety.event_log import EventLog
+from ses_gcn_ros.safety.geometry import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.kernels import compile_all
 from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
-from ses_gcn_ros.safety.robot import RobotState, RobotTracker
-from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.robots import Robots, read_robots
+from ses_gcn_ros.safety.robot_model import RobotModel, Robots, Urdf, read_robots
+from ses_gcn_ros.safety.robot_motion import RobotState, RobotTracker
 from ses_gcn_ros.safety.separation import (
+    StoppingTable,
     Terms,
     allowed_speed,
     protective_distance,
     protective_terms,
 )
-from ses_gcn_ros.safety.stopping import StoppingTable
-from ses_gcn_ros.safety.urdf import Urdf
-from ses_gcn_ros.safety.watchdogs import ClockWatch
+from ses_gcn_ros.safety.watchdogs import ClockMonitor
 
 __all__ = [
     "Assessment",
     "CapsuleDistances",
-    "ClockWatch",
+    "ClockMonitor",
     "Decision",
     "DemoRobotConfig",
     "EventLog",

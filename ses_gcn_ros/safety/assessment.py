@@ -1,15 +1,20 @@
-"""The safety node's answer at one instant, with everything behind it."""
+"""The safety node's answer at one instant, with everything behind it, and the log of answers."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.decision import Level
-from ses_gcn_ros.safety.prediction import Predicted
-from ses_gcn_ros.safety.reactive import Breakdown, Pair
+from ses_gcn_ros.safety.prediction import PredictedContact
+from ses_gcn_ros.safety.separation import Breakdown, Pair
 
 UNKNOWN = Breakdown(*[math.nan] * len(dataclasses.fields(Breakdown)))
 
@@ -40,7 +45,7 @@ class Assessment:
     people: int
     pair: Pair | None
     breakdown: Breakdown | None
-    predicted: Predicted | None
+    predicted: PredictedContact | None
 
     @property
     def person_id(self) -> str:
@@ -67,3 +72,92 @@ class Assessment:
             **{name: getattr(self, name) for name in names},
             **vars(self.breakdown or UNKNOWN),
         }
+
+
+PASSING = ("speeding up", "stop held")  # reasons that come and go with every change
+
+
+class EventLog:
+    """Notices changes, and appends each as a line of JSON to a file on request.
+
+    A file that can't be written, as on a full disk, is said in `problem` and tried again with the
+    next change; the lines in between are lost, their number is kept.
+
+    Parameters
+    ----------
+    path : str
+        File that is appended to; empty for none.
+
+    Raises
+    ------
+    ConfigError
+        If the file can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).expanduser() if path else None
+        self._last: tuple[Any, ...] | None = None
+        self.problem = ""
+        self.lost = 0
+        if self._path:
+            try:
+                self._append("")
+            except OSError as error:
+                raise ConfigError(f"event_log '{path}' can't be written: {error}") from error
+
+    def observe(self, assessment: Assessment) -> str | None:
+        """Sentence for an assessment that differs in kind from the last one; None if it doesn't.
+
+        Level, deciding zone and causes count, numbers don't.
+        """
+        causes = {_cause(reason) for reason in assessment.reasons} - {""}
+        kind = (assessment.level, assessment.zone, assessment.enabled, frozenset(causes))
+        if kind == self._last:
+            return None
+        self._last = kind
+        self._write(assessment)
+        why = "; ".join(assessment.reasons) or "nothing holds the robot"
+        return f"{assessment.level.name}, factor {assessment.speed_factor:.2f}: {why}"
+
+    def _write(self, assessment: Assessment) -> None:
+        if not self._path:
+            return
+        event = {"stamp": assessment.stamp, **assessment.fields(), "people": assessment.people}
+        event |= {"enabled": assessment.enabled, "level": assessment.level.name}
+        if self.lost:
+            event["lost_lines"] = self.lost
+        try:
+            self._append(json.dumps(_plain(event)) + "\n")
+        except OSError as error:
+            self.lost += 1
+            self.problem = f"event_log: {error.strerror or error}; {self.lost} lines lost"
+        else:
+            self.lost, self.problem = 0, ""
+
+    def _append(self, line: str) -> None:
+        assert self._path is not None
+        # one write of the whole line: whoever reads along sees none that is half done
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            data = line.encode()
+            written = os.write(file, data)
+            if written < len(data):  # the disk is full: take the torn line back
+                os.ftruncate(file, os.fstat(file).st_size - written)
+                raise OSError("no space for the whole line")
+        finally:
+            os.close(file)
+
+
+def _cause(reason: str) -> str:
+    """What remains of a reason when people, limbs and numbers are left out."""
+    if reason.startswith(PASSING):
+        return ""
+    return re.split(r"[:\d(]", reason)[0].strip() if not reason.startswith("person") else "person"
+
+
+def _plain(event: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN and no infinity: both become null."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in event.items()
+    }

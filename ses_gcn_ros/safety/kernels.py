@@ -6,7 +6,7 @@ import importlib
 from functools import cache
 from typing import Any
 
-NAMES = ("capsule", "motion", "people", "reactive")
+NAMES = ("motion", "separation")
 
 
 @cache

@@ -13,26 +13,27 @@ from numpy.typing import ArrayLike, NDArray
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.config import SafetyConfig
-from ses_gcn_ros.safety.decision import Decision, Limit
-from ses_gcn_ros.safety.enabling import Enabling
-from ses_gcn_ros.safety.inputs import Inputs
-from ses_gcn_ros.safety.joint_motion import JointMotion
+from ses_gcn_ros.safety.decision import Decision, Limit, Muting
+from ses_gcn_ros.safety.people import PeopleTracks
 from ses_gcn_ros.safety.prediction import (
     ForecastCapsules,
-    Outlook,
+    PredictionResult,
     RobotMotion,
+    first_contact,
     inflate,
     limit,
-    meet,
 )
-from ses_gcn_ros.safety.reactive import Reactive, assess_now, reaction_time
-from ses_gcn_ros.safety.robot import RobotTracker
-from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.separation import allowed_speed, protective_distance
-from ses_gcn_ros.safety.stopping import braking
-from ses_gcn_ros.safety.tracks import PeopleTracks
-from ses_gcn_ros.safety.urdf import Urdf
-from ses_gcn_ros.safety.watchdogs import watch_forecasts, watch_people, watch_robot
+from ses_gcn_ros.safety.robot_model import RobotModel, Urdf
+from ses_gcn_ros.safety.robot_motion import JointMotion, RobotTracker
+from ses_gcn_ros.safety.separation import (
+    Reactive,
+    allowed_speed,
+    assess_now,
+    braking,
+    protective_distance,
+    reaction_time,
+)
+from ses_gcn_ros.safety.watchdogs import Inputs, check_forecasts, check_people, check_robot
 from ses_gcn_ros.safety.zones import Zones, read_zones
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -81,7 +82,7 @@ class SeparationMonitor:
         self._forecast_ids: frozenset[str] = frozenset()
         self._forecast_stamp: float | None = None
         self.inputs = Inputs(config)
-        self.enabling = Enabling(config)
+        self.muting = Muting(config)
         self._now = -math.inf
 
     # Inputs ---------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class SeparationMonitor:
 
     def enable(self, on: bool, now: float) -> tuple[bool, str]:
         """Switch monitoring on, or off for a while where that is allowed; says whether and why."""
-        return self.enabling.switch(on, now)
+        return self.muting.switch(on, now)
 
     # Answer ---------------------------------------------------------------------------------
 
@@ -173,17 +174,17 @@ class SeparationMonitor:
         tf_age = _age(now, robot.stamp if robot else None)
         limits += [
             *self.inputs.limits(),
-            *watch_people(self.config, self.tracks, now, skeleton_age),
-            *watch_robot(self.config, self.model, robot, tf_age),
-            *watch_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
+            *check_people(self.config, self.tracks, now, skeleton_age),
+            *check_robot(self.config, self.model, robot, tf_age),
+            *check_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
         ]
-        limits += self._watch_robot_zones(now)
+        limits += self._check_robot_zones(now)
         reactive = self._react(now, skeleton_age, limits)
         outlook = self._predict(now)
         predicted = outlook.predicted
         if predicted:
             limits.append(limit(self.config, predicted, reaction_time(self.config, skeleton_age)))
-        verdict = self.enabling.apply(self.decision.update(now, limits), now)
+        verdict = self.muting.apply(self.decision.update(now, limits), now)
 
         # with no trusted data of people or robot a distance would be a guess
         known = max(skeleton_age, tf_age) < math.inf
@@ -204,7 +205,7 @@ class SeparationMonitor:
             skeleton_age=skeleton_age,
             forecast_age=forecast_age,
             tf_age=tf_age,
-            enabled=self.enabling.enabled,
+            enabled=self.muting.enabled,
             people=len(self.tracks.present) + len(self.tracks.lost),
             pair=reactive.pair if reactive else None,
             breakdown=reactive.breakdown if reactive else None,
@@ -219,7 +220,7 @@ class SeparationMonitor:
         unseen = np.maximum(seen - people.last_seen, 0.0)  # until then; T_r reckons with the rest
         growth = people.floor * unseen[people.person]
         if len(self.zones["person"]):
-            held, floor = self.zones["person"].watch_people(people, growth, robot)
+            held, floor = self.zones["person"].check_people(people, growth, robot)
             limits += held
             people = replace(people, floor=np.maximum(people.floor, floor))
         hysteresis = config.release_margin if self.decision.stopped else 0.0
@@ -230,7 +231,7 @@ class SeparationMonitor:
         limits += reactive.limits
         return reactive
 
-    def _watch_robot_zones(self, now: float) -> list[Limit]:
+    def _check_robot_zones(self, now: float) -> list[Limit]:
         robot, config = self.robot.state, self.config
         if robot is None or not len(self.zones["robot"]):
             return []
@@ -242,7 +243,7 @@ class SeparationMonitor:
             "robot_uncertainty": config.robot_uncertainty,
         }
         brakes = braking(config)
-        return self.zones["robot"].watch_robot(
+        return self.zones["robot"].check_robot(
             robot,
             start[0],
             end[0],
@@ -251,14 +252,14 @@ class SeparationMonitor:
             float(protective_distance(robot_speed=full, **case, **brakes)),
         )
 
-    def _predict(self, now: float) -> Outlook:
+    def _predict(self, now: float) -> PredictionResult:
         robot = self.robot.state
         if robot is None:
-            return Outlook()
+            return PredictionResult()
         horizon = self.config.prediction_horizon + now - robot.stamp
         paths: Sequence[RobotMotion] = self.joints.paths(robot, horizon) if self.joints else []
         outlooks = [
-            meet(self.config, group, self.model, motion, now)
+            first_contact(self.config, group, self.model, motion, now)
             for group in self._forecasts
             for motion in paths or [robot]
             if len(group.person_ids) > 0
@@ -268,7 +269,7 @@ class SeparationMonitor:
             key=lambda meeting: meeting.time_to_breach,
             default=None,
         )
-        return Outlook(max((o.breach_probability for o in outlooks), default=0.0), first)
+        return PredictionResult(max((o.breach_probability for o in outlooks), default=0.0), first)
 
     def _clock(self, now: float) -> list[Limit]:
         """Start anew when the clock goes back: no stamp can be compared any more."""

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.safety.capsules import capsule_distances
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
+from ses_gcn_ros.safety.geometry import capsule_distances
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules
+from ses_gcn_ros.safety.people import LimbCapsules, body, join, limb_capsules
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.stopping import speed_stopping_within
-from ses_gcn_ros.safety.tracks import join
+from ses_gcn_ros.safety.separation import speed_stopping_within
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
@@ -70,7 +69,7 @@ class ForecastCapsules:
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class PredictedContact:
     """First meeting within the horizon.
 
     Attributes
@@ -97,11 +96,11 @@ class Predicted:
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class PredictionResult:
     """What forecasts hold: the first meeting, if any, and a score from 0 to 1 of one happening."""
 
     breach_probability: float = 0.0
-    predicted: Predicted | None = None
+    predicted: PredictedContact | None = None
 
 
 def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[ForecastCapsules]:
@@ -151,13 +150,13 @@ def _around(
     return people.in_a_row(), grown.reshape(len(grown), -1)
 
 
-def meet(
+def first_contact(
     config: SafetyConfig,
     group: ForecastCapsules,
     model: RobotModel,
     robot: RobotMotion,
     now: float,
-) -> Outlook:
+) -> PredictionResult:
     """First time that a forecast limb touches the moving robot within the horizon, and the score.
 
     The score is the greatest, over steps, limbs and links, of the probability that a joint is off
@@ -169,21 +168,21 @@ def meet(
     first = bisect_right(group.times, now)
     past = bisect_right(group.times, now + config.prediction_horizon)
     if first == past:
-        return Outlook()
+        return PredictionResult()
     steps = slice(first, past)
     times, limbs = group.times[steps], group.limbs
     start, end = robot.carried(times - robot.stamp)
     at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
     nearest, pairs = np.empty(len(times)), np.empty((len(times), 2), np.int64)
-    least, step = kernel("capsule").foresee(
+    least, step = kernel("separation").min_distances(
         *(at_step, (start, end, model.radius)),
         *(group.growth[steps], group.quantile, nearest, pairs),
     )
     score = _tail(least)
     if step < 0:
-        return Outlook(score)
+        return PredictionResult(score)
     n, m = pairs[step].tolist()
-    predicted = Predicted(
+    predicted = PredictedContact(
         time_to_breach=_crossing(times, nearest, step, now),
         person_id=group.person_ids[n],
         limb=limbs.names[n],
@@ -192,7 +191,7 @@ def meet(
         limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
         link_capsule=(start[step, m].copy(), end[step, m].copy(), model.radius[m]),
     )
-    return Outlook(score, predicted)
+    return PredictionResult(score, predicted)
 
 
 @cache
@@ -227,7 +226,7 @@ def _crossing(times: Array, nearest: Array, step: int, now: float) -> float:
     return float(times[step - 1] + share * (times[step] - times[step - 1])) - now
 
 
-def limit(config: SafetyConfig, predicted: Predicted, t_r: float) -> Limit:
+def limit(config: SafetyConfig, predicted: PredictedContact, t_r: float) -> Limit:
     """Speed from which the robot comes to rest before the predicted meeting."""
     room = predicted.time_to_breach - t_r
     factor = min(speed_stopping_within(config, room) / config.robot_speed_max, 1.0)

@@ -3,20 +3,84 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Set
 
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.people import PeopleTracks
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.tracks import PeopleTracks
+from ses_gcn_ros.safety.robot_motion import RobotState
+
+FLOOD_WINDOW = 0.5  # s over which the rate of an input is measured
+
+
+class Inputs:
+    """Remembers what is wrong with each input until it is well again.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    """
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._config = config
+        self._faults: dict[str, Limit] = {}
+        self._arrivals: dict[str, deque[float]] = {}
+
+    def limits(self) -> list[Limit]:
+        """What all present faults ask for."""
+        return list(self._faults.values())
+
+    def fault(self, source: str, reason: str) -> None:
+        """Note a fault of a source."""
+        about_forecasts = source.split()[0] == "forecasts"
+        factor = self._config.forecast_lost_factor if about_forecasts else 0.0
+        self._faults[source] = Limit(factor, reason)
+
+    def well(self, source: str) -> None:
+        """Forget the fault of a source, if there is one."""
+        self._faults.pop(source, None)
+
+    def arrive(self, source: str, stamp: float, now: float) -> None:
+        """Count a message, usable or not.
+
+        Raises
+        ------
+        InputError
+            If its stamp is ahead of the clock.
+        """
+        self._watch_rate(source, now)
+        ahead = stamp - now
+        if not ahead <= self._config.future_tolerance:
+            reason = f"{source} from the future: stamped {ahead:.2f} s ahead of the clock"
+            self.fault(source, reason)
+            raise InputError(f"{reason}; synchronise the clocks (not used)")
+
+    def _watch_rate(self, source: str, now: float) -> None:
+        highest = self._config.input_rate_max
+        if highest <= 0.0:
+            return
+        allowed = max(round(highest * FLOOD_WINDOW), 1)
+        arrivals = self._arrivals.setdefault(source, deque(maxlen=allowed + 1))
+        if arrivals and now < arrivals[-1]:
+            arrivals.clear()  # the clock went back
+        arrivals.append(now)
+        span = now - arrivals[0]
+        if len(arrivals) > allowed and span < FLOOD_WINDOW:
+            rate = (len(arrivals) - 1) / max(span, 1e-3)
+            self.fault(f"{source} rate", f"{source} flood: {rate:.0f} Hz > {highest:.0f} Hz")
+        else:
+            self.well(f"{source} rate")
+
 
 CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
 
 
-def watch_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: float) -> list[Limit]:
+def check_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: float) -> list[Limit]:
     """Skeletons too old or stuck, people without a joint, people lost near the robot."""
     limits = _too_old("skeletons", age, config.skeleton_age_max, 0.0)
     limits += [
@@ -40,7 +104,7 @@ def watch_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: fl
     return limits
 
 
-def watch_robot(
+def check_robot(
     config: SafetyConfig, model: RobotModel, robot: RobotState | None, age: float
 ) -> list[Limit]:
     """Poses too old, from the future or jumping."""
@@ -60,7 +124,7 @@ def watch_robot(
     return limits
 
 
-def watch_forecasts(
+def check_forecasts(
     config: SafetyConfig, tracks: PeopleTracks, ids: Set[str], now: float, age: float
 ) -> list[Limit]:
     """Forecasts too old, or none for somebody who has been there long enough to have one."""
@@ -81,7 +145,7 @@ def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]
     return [Limit(factor, f"{what} stale: {age:.2f} s > {oldest:.2f} s")]
 
 
-class ClockWatch:
+class ClockMonitor:
     """Holds the clock that stamps are compared with, and the node's own loop, against real time.
 
     Parameters

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.safety.config import check_lengths, read_entries
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.entries import check_lengths, read_entries
-from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
-from ses_gcn_ros.safety.reactive import STILL
-from ses_gcn_ros.safety.robot import RobotState
+from ses_gcn_ros.safety.geometry import Solids, pose_from_xyz_rpy, solid_distances
+from ses_gcn_ros.safety.people import People
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.solids import Solids, solid_distances
-from ses_gcn_ros.safety.tracks import People
+from ses_gcn_ros.safety.robot_motion import RobotState
+from ses_gcn_ros.safety.separation import STILL
 
 Array = NDArray[np.float64]
 SpeedOver = Callable[[Array], Array]
@@ -106,7 +105,7 @@ class Zones:
         """zone_from_world, (Z, 4, 4)."""
         return np.asarray(np.linalg.inv(self.poses(robot)), np.float64)
 
-    def watch_people(
+    def check_people(
         self, people: People, growth: Array, robot: RobotState
     ) -> tuple[list[Limit], Array]:
         """Limits of the zones that somebody is in, and the floors of v_h that they ask for.
@@ -143,7 +142,7 @@ class Zones:
                 limits.append(Limit(zone.factor, reason, zone.name))
         return limits, floors
 
-    def watch_robot(
+    def check_robot(
         self,
         robot: RobotState,
         start: Array,

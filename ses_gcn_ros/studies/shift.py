@@ -21,7 +21,7 @@ from ses_gcn_ros.bags.bags import BagWriter
 from ses_gcn_ros.bags.sample import START
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.studies.soak import Crowd
 from ses_gcn_ros.transforms import StampedTransform, encode_transforms

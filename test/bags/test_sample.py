@@ -12,7 +12,7 @@ from ses_gcn_ros.bags.bags import read_messages, read_raw, topics_of
 from ses_gcn_ros.bags.sample import VISITOR, cut, write_sample
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, Urdf
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import get_layout
 
 JOINTS = get_layout("chico15").joints

@@ -200,6 +200,6 @@ def test_the_kernel_is_compiled_once_whether_arrays_may_be_written_or_not():
     frozen.setflags(write=False)
     capsule_distances(points, frozen, 0.1, frozen, points, 0.1, backend="numba")
     capsule_distances(frozen, points, 0.1, points, frozen, 0.1, backend="numba")
-    assert len(kernel("capsule").pairs.types) == 1, (
+    assert len(kernel("separation").pairs.types) == 1, (
         "a second one costs seconds when the first person comes"
     )

@@ -55,7 +55,7 @@ def test_a_full_disk_is_said_and_got_over(monkeypatch, tmp_path):
         torn.append(good(file, data[:10]))
         return torn[-1]
 
-    monkeypatch.setattr("ses_gcn_ros.safety.event_log.os.write", full)
+    monkeypatch.setattr("ses_gcn_ros.safety.assessment.os.write", full)
     assert log.observe(scene.tick())
     assert "no space for the whole line; 1 lines lost" in log.problem
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from safety_scenes import forecast_of, person
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor, Urdf
-from ses_gcn_ros.safety.joint_motion import Plan
+from ses_gcn_ros.safety.robot_motion import Plan
 
 URDF = Urdf.load("demo")
 MODEL = RobotModel.from_urdf(URDF)

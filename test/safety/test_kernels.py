@@ -18,11 +18,14 @@ from ses_gcn_ros.safety import (
     capsule_distances,
 )
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import LimbCapsules, body, limb_capsules, path_lengths
-from ses_gcn_ros.safety.reactive import STILL, assess_now
-from ses_gcn_ros.safety.separation import allowed_speed, protective_terms
-from ses_gcn_ros.safety.stopping import braking
-from ses_gcn_ros.safety.tracks import People
+from ses_gcn_ros.safety.people import LimbCapsules, People, body, limb_capsules, path_lengths
+from ses_gcn_ros.safety.separation import (
+    STILL,
+    allowed_speed,
+    assess_now,
+    braking,
+    protective_terms,
+)
 
 LIMBS, LINKS, PEOPLE = 12, 5, 3
 BRAKING = {
@@ -161,7 +164,7 @@ def test_foreseeing_takes_the_least_distance_of_every_step(seed):
     link_radius = rng.uniform(0.02, 0.2, LINKS)
     quantile = rng.uniform(0.5, 3.0, LIMBS)
     nearest, pair = np.empty(steps), np.empty((steps, 2), np.int64)
-    least, touching = kernel("capsule").foresee(
+    least, touching = kernel("separation").min_distances(
         *((start, end, radius), (links[0], links[1], link_radius), growth, quantile, nearest, pair)
     )
     distance = capsule_distances(
@@ -214,7 +217,7 @@ def test_speeds_are_the_median_slopes(seed, frames):
     positions = rng.normal(0, 1, (frames, 15, 3))
     positions[rng.random((frames, 15)) < 0.3] = np.nan
     velocity = np.empty((15, 3))
-    kernel("people").median_slopes(stamps, positions, velocity)
+    kernel("separation").median_slopes(stamps, positions, velocity)
     first, second = np.triu_indices(frames, k=1)
     slopes = (positions[second] - positions[first]) / (stamps[second] - stamps[first])[
         :, None, None

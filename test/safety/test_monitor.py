@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safety_scenes import TICK, Scene, column, column_at, person, settled
 
 from ses_gcn_ros.safety import Decision, Level, Limit, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.safety.reactive import assess_now
+from ses_gcn_ros.safety.separation import assess_now
 
 
 def approach(speed: float, **changes) -> list:

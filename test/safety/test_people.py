@@ -10,7 +10,7 @@ from safety_scenes import STANDING
 
 from ses_gcn_ros.safety import limb_capsules
 from ses_gcn_ros.safety.people import LIMB_LENGTH, body, joint_velocities
-from ses_gcn_ros.safety.reactive_kernel import approach_floor
+from ses_gcn_ros.safety.separation_kernel import approach_floor
 from ses_gcn_ros.skeleton import convert, get_layout, layout_names
 
 

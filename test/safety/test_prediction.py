@@ -12,7 +12,7 @@ from safety_scenes import Scene, forecast_of, person, settled
 from scipy.stats import chi
 
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.safety.prediction import Predicted, inflate, limit
+from ses_gcn_ros.safety.prediction import PredictedContact, inflate, limit
 
 limbs_unit = st.floats(-1, 1)
 
@@ -64,7 +64,7 @@ class TestPredictiveLayer:
         config = SafetyConfig(deceleration=2.0, robot_speed_max=1.0)
         capsule = np.zeros(3), np.ones(3), np.array(0.1)
         for meeting in np.linspace(0.0, 2.0, 41):
-            predicted = Predicted(meeting, "p1", "limb", "link", capsule, capsule)
+            predicted = PredictedContact(meeting, "p1", "limb", "link", capsule, capsule)
             factor = limit(config, predicted, 0.2).factor
             speed = factor * config.robot_speed_max
             assert speed == 0.0 or 0.2 + speed / config.deceleration <= meeting + 1e-9

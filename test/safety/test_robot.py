@@ -16,10 +16,9 @@ from scipy.spatial.transform import Rotation
 from ses_gcn_ros.errors import ConfigError, InputError, RobotError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, RobotTracker, Urdf
-from ses_gcn_ros.safety.motion import SweepMotion
-from ses_gcn_ros.safety.placing import pose_from_xyz_rpy
-from ses_gcn_ros.safety.robot import RobotState
-from ses_gcn_ros.safety.shapes import capsule_around
+from ses_gcn_ros.safety.geometry import pose_from_xyz_rpy
+from ses_gcn_ros.safety.robot_model import capsule_around
+from ses_gcn_ros.safety.robot_motion import RobotState, SweepMotion
 
 # yourdfpy takes angles under 1e-8 for 0
 ANGLES = st.lists(st.floats(-1.9, 1.9).map(lambda x: round(x, 6)), min_size=7, max_size=7)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from ses_gcn_ros.commands.parameters import markdown
-from ses_gcn_ros.safety.config import SafetyConfig
-from ses_gcn_ros.safety.entries import read_entries
-from ses_gcn_ros.safety.robots import FurtherRobot, Tool
+from ses_gcn_ros.safety.config import SafetyConfig, read_entries
+from ses_gcn_ros.safety.robot_model import FurtherRobot, Tool
 from ses_gcn_ros.safety.zones import Zone, read_zones
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from ses_gcn_ros.safety import (
     allowed_speed,
     protective_distance,
 )
-from ses_gcn_ros.safety.stopping import braking, speed_stopping_within
+from ses_gcn_ros.safety.separation import braking, speed_stopping_within
 
 TABLE = StoppingTable.of([0.25, 0.5, 1.0], [0.1, 0.15, 0.35])
 rising = st.lists(st.floats(0.01, 1.0), min_size=2, max_size=6)

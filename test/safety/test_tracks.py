@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.safety.tracks import People, PeopleTracks
+from ses_gcn_ros.safety.people import People, PeopleTracks
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 CONFIG = SafetyConfig()

@@ -18,7 +18,7 @@ from ses_gcn_ros.safety import (
     capsule_distances,
     limb_capsules,
 )
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
 
 LATENCY = 0.06  # s from image to monitor

@@ -9,7 +9,7 @@ import pytest
 from safety_scenes import STANDING, forecast_of, person, settled
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.safety import ClockWatch, Decision, Level, Limit, SafetyConfig
+from ses_gcn_ros.safety import ClockMonitor, Decision, Level, Limit, SafetyConfig
 
 CONFIG = SafetyConfig()
 
@@ -82,24 +82,24 @@ def test_one_frozen_person_among_others_is_noticed():
 
 class TestClocks:
     def test_a_regular_loop_has_no_fault(self):
-        clocks = ClockWatch(CONFIG, 100.0, 5.0)
+        clocks = ClockMonitor(CONFIG, 100.0, 5.0)
         for step in range(1, 200):
             assert clocks.check(100.0 + step * 0.02, 5.0 + step * 0.02) == {}
 
     def test_a_leap_of_the_clock_is_named_once(self):
-        clocks = ClockWatch(CONFIG, 100.0, 5.0)
+        clocks = ClockMonitor(CONFIG, 100.0, 5.0)
         assert clocks.check(101.02, 5.02) == {"clock": "clock jumped ahead 1.00 s"}
         assert clocks.check(101.04, 5.04) == {}
 
     def test_a_paused_clock_is_named_after_a_moment(self):
-        clocks = ClockWatch(CONFIG, 100.0, 5.0)
+        clocks = ClockMonitor(CONFIG, 100.0, 5.0)
         faults = [clocks.check(100.0, 5.0 + step * 0.02) for step in range(1, 40)]
         assert faults[10] == {}
         assert faults[-1] == {"clock": "clock stands still for 0.8 s"}
         assert clocks.check(100.02, 5.82) == {}
 
     def test_a_loop_that_was_held_up_is_named(self):
-        clocks = ClockWatch(CONFIG, 100.0, 5.0)
+        clocks = ClockMonitor(CONFIG, 100.0, 5.0)
         late = clocks.check(100.3, 5.3)
         assert late == {"loop": "safety node late: 0.30 s between two states > 0.20 s"}
 

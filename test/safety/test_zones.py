@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety import Level, SafetyConfig
-from ses_gcn_ros.safety.solids import Solids, solid_distances
+from ses_gcn_ros.safety.geometry import Solids, solid_distances
 from ses_gcn_ros.safety.zones import read_zones
 
 DOOR = "{name: door, position: [6, 0, 1], size: [1, 2, 2], factor: 0.3}"

@@ -19,7 +19,7 @@ from ses_gcn_ros.safety import (
     capsule_distances,
     limb_capsules,
 )
-from ses_gcn_ros.safety.motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 from ses_gcn_ros.studies.braking.approaches import Approach
 from ses_gcn_ros.studies.braking.policies import POLICIES, Fence, Monitored, Policy

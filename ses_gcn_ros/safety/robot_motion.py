@@ -1,8 +1,9 @@
-"""Where the robot will be, from its joints: at their velocities, or along what a planner said."""
+"""How the robot moves: from its poses, its joints, and along what a planner said."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,13 +12,135 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.safety.config import DemoRobotConfig
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.robot import RobotState
-from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.urdf import Urdf
+from ses_gcn_ros.safety.robot_model import RobotModel, Urdf
 
 Array = NDArray[np.float64]
+
+TWIST_WINDOW = 0.04  # s between the poses that a twist is taken from; less lets stamp jitter in
+
+
+@dataclass(frozen=True, eq=False)
+class RobotState:
+    """The robot's capsules at one instant and how they move.
+
+    Attributes
+    ----------
+    stamp : float
+        When the poses were measured [s].
+    start, end : ndarray, shape (M, 3)
+        Ends of the axes in the world [m].
+    start_velocity, end_velocity : ndarray, shape (M, 3)
+        Velocities of the ends [m/s]; NaN while unknown.
+    start_turn, end_turn : ndarray, shape (M, 3)
+        Angular velocities of the frames that the ends are fixed in [rad/s]; NaN while unknown.
+    poses : ndarray, shape (F, 4, 4)
+        world_from_frame of the model's frames.
+    """
+
+    stamp: float
+    start: Array
+    end: Array
+    start_velocity: Array
+    end_velocity: Array
+    start_turn: Array
+    end_turn: Array
+    poses: Array
+
+    def fastest(self) -> tuple[float, int]:
+        """Speed [m/s] of the fastest end, and the capsule it belongs to; (nan, 0) if unknown."""
+        speed, index = kernel("motion").fastest(self.start_velocity, self.end_velocity)
+        return speed, index
+
+    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
+        """Where the robot is if it goes on at constant twist: screws, so arcs stay arcs.
+
+        With angular velocity ω, p(t) = p + (t I + (1 − cos θt)/θ² W + (θt − sin θt)/θ³ W²) ṗ,
+        W = [ω]×, θ = |ω| (Murray, Li, Sastry: A Mathematical Introduction to Robotic Manipulation,
+        eq. 2.36). A robot whose motion is unknown is left where it is.
+
+        Parameters
+        ----------
+        times : array_like, shape (H,)
+            After the stamp [s].
+
+        Returns
+        -------
+        tuple of ndarray
+            Ends of the axes, each (H, M, 3) [m].
+        """
+        times = np.asarray(times, np.float64).reshape(-1)
+        start, end = np.empty((2, len(times), *self.start.shape))
+        kernel("motion").carry(
+            (self.start, self.start_velocity, self.start_turn),
+            (self.end, self.end_velocity, self.end_turn),
+            *(times, start, end),
+        )
+        return start, end
+
+
+class RobotTracker:
+    """Takes poses as they are measured and derives motion from them.
+
+    Parameters
+    ----------
+    model : RobotModel
+    """
+
+    def __init__(self, model: RobotModel) -> None:
+        self.model = model
+        self.state: RobotState | None = None
+        self._history: deque[tuple[float, Array]] = deque(maxlen=64)
+
+    def observe(self, stamp: float, poses: ArrayLike) -> None:
+        """Take the poses measured at `stamp`; one that is not newer than the last is ignored.
+
+        Parameters
+        ----------
+        stamp : float
+            [s]
+        poses : array_like, shape (F, 4, 4)
+            world_from_frame of each of the model's frames.
+
+        Raises
+        ------
+        InputError
+            If the poses have another shape or are not finite.
+        """
+        poses = np.ascontiguousarray(poses, np.float64)
+        if poses.shape != (len(self.model.frames), 4, 4):
+            raise InputError(
+                f"poses are {poses.shape}; the robot takes {len(self.model.frames)} 4×4"
+            )
+        if not np.isfinite(poses).all():
+            bad = int(np.argmin(np.isfinite(poses).all(axis=(1, 2))))
+            raise InputError(f"the pose of {self.model.frames[bad]} is not finite")
+        if self._history and stamp <= self._history[-1][0]:
+            return
+        while len(self._history) > 1 and stamp - self._history[1][0] >= TWIST_WINDOW:
+            self._history.popleft()
+        self._history.append((stamp, poses))
+        self.state = self._derive()
+
+    def forget(self) -> None:
+        """Start anew, as after a jump of the clock."""
+        self._history.clear()
+        self.state = None
+
+    def _derive(self) -> RobotState:
+        model = self.model
+        (old_stamp, old), (stamp, new) = self._history[0], self._history[-1]
+        # of a long silence only that something moved is known; a jump shows as speed all the same
+        span = stamp - old_stamp if stamp - old_stamp >= TWIST_WINDOW else math.nan
+        state = np.empty((6, *model.start.shape))
+        kernel("motion").derive(old, new, span, model.starts, model.ends, state)
+        start, end, start_velocity, end_velocity, start_turn, end_turn = state
+        return RobotState(
+            *(stamp, start, end, start_velocity, end_velocity, start_turn, end_turn), poses=new
+        )
+
 
 OLDEST = 0.2  # s between joint states and poses that are still taken together
 AT_END = 1e-3  # s before the end of a plan at which it is done
@@ -262,3 +385,82 @@ def _columns(joints: tuple[str, ...], named: tuple[str, ...]) -> NDArray[np.int6
     """Column of each joint among those named; -1 for the others."""
     column = {name: index for index, name in enumerate(named)}
     return np.array([column.get(name, -1) for name in joints], np.int64)
+
+
+class SweepMotion:
+    """Move to and fro between two poses on a fixed path, at a pace between 0 and 1.
+
+    The joints follow q = A + (B − A) (1 − cos 2πσ) / 2. Only the pace dσ/dt changes with the speed
+    factor, with a bounded slope, so the robot never leaves its path and at factor 0 it stands.
+
+    Parameters
+    ----------
+    config : DemoRobotConfig
+    urdf : Urdf
+        Description with as many movable joints as the poses have angles.
+
+    Attributes
+    ----------
+    joints : tuple of str
+        Names of the joints.
+    pace : float
+        Present share of the full speed, 0 to 1.
+
+    Raises
+    ------
+    ConfigError
+        If a pose has another number of angles or leaves the limits, or the period is too short.
+    """
+
+    def __init__(self, config: DemoRobotConfig, urdf: Urdf) -> None:
+        self.joints = tuple(joint.name for joint in urdf.movable)
+        self._a = _pose(urdf, "pose_a", config.pose_a)
+        self._b = _pose(urdf, "pose_b", config.pose_b)
+        for joint, span in zip(urdf.movable, np.abs(self._b - self._a), strict=True):
+            peak = float(span) * math.pi / config.period
+            if peak > joint.velocity:
+                raise ConfigError(
+                    f"period is {config.period} s, which takes {joint.name} to {peak:.2f} rad/s; "
+                    f"its limit is {joint.velocity} rad/s: make the period longer"
+                )
+        self._period = config.period
+        self._slope = 1.0 / config.stop_time
+        self._phase = 0.0
+        self.pace = 0.0
+
+    @property
+    def positions(self) -> Array:
+        """Joint positions, shape (joints,) [rad or m]."""
+        share = 0.5 * (1.0 - math.cos(2.0 * math.pi * self._phase))
+        return self._a + share * (self._b - self._a)
+
+    @property
+    def velocities(self) -> Array:
+        """Joint velocities, shape (joints,) [rad/s or m/s]."""
+        rate = math.pi * math.sin(2.0 * math.pi * self._phase) * self.pace / self._period
+        return rate * (self._b - self._a)
+
+    def advance(self, seconds: float, factor: float) -> None:
+        """Move on by `seconds` towards the pace `factor`; anything but a number in (0, 1] stops."""
+        target = min(factor, 1.0) if factor > 0.0 else 0.0
+        before = self.pace
+        change = self._slope * seconds
+        self.pace += min(max(target - before, -change), change)
+        # the pace ramps within the step: the ramp's part at its mean, the rest at the new pace
+        ramp = abs(self.pace - before) / self._slope
+        path = 0.5 * (before + self.pace) * ramp + self.pace * (seconds - ramp)
+        self._phase = (self._phase + path / self._period) % 1.0
+
+
+def _pose(urdf: Urdf, name: str, angles: tuple[float, ...]) -> Array:
+    if len(angles) != len(urdf.movable):
+        raise ConfigError(
+            f"{name} has {len(angles)} values; the robot has {len(urdf.movable)} movable joints"
+        )
+    for joint, angle in zip(urdf.movable, angles, strict=True):
+        if not joint.lower <= angle <= joint.upper:
+            raise ConfigError(
+                f"{name} puts {joint.name} at {angle}; its limits are {joint.lower} to "
+                f"{joint.upper}"
+            )
+    return np.asarray(angles, dtype=np.float64)

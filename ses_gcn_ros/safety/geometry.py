@@ -1,4 +1,4 @@
-"""Distances between capsules: segments with a radius, for limbs and robot links.
+"""Distances between capsules, boxes and upright cylinders; poses as descriptions give them.
 
 The closest points of two segments minimise a convex quadratic over the unit square, solved in
 closed form after C. Ericson, Real-Time Collision Detection (2005), section 5.1.9, with one more
@@ -12,6 +12,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import cos, sin
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,32 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.kernels import kernel
 
 Array = NDArray[np.float64]
+
+
+def pose_from_xyz_rpy(xyz: ArrayLike, rpy: ArrayLike) -> NDArray[np.float64]:
+    """Pose from a position and angles about fixed axes, as in URDF.
+
+    Parameters
+    ----------
+    xyz : array_like, shape (3,)
+        Position [m].
+    rpy : array_like, shape (3,)
+        Turns about the parent's x, then y, then z [rad].
+
+    Returns
+    -------
+    ndarray, shape (4, 4)
+        parent_from_child.
+    """
+    roll, pitch, yaw = np.asarray(rpy, np.float64).tolist()
+    about_x = [[1.0, 0.0, 0.0], [0.0, cos(roll), -sin(roll)], [0.0, sin(roll), cos(roll)]]
+    about_y = [[cos(pitch), 0.0, sin(pitch)], [0.0, 1.0, 0.0], [-sin(pitch), 0.0, cos(pitch)]]
+    about_z = [[cos(yaw), -sin(yaw), 0.0], [sin(yaw), cos(yaw), 0.0], [0.0, 0.0, 1.0]]
+    pose = np.eye(4)
+    pose[:3, :3] = np.array(about_z) @ about_y @ about_x
+    pose[:3, 3] = xyz
+    return pose
+
 
 PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
@@ -225,7 +252,7 @@ def _unit(x: Array) -> Array:
 
 def _solve_compiled(a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
     """Hand the pairs over as (limbs) × (links), the form that the kernel is fast in."""
-    solve = kernel("capsule").pairs
+    solve = kernel("separation").pairs
     a_lead, b_lead = _lead(a), _lead(b)
     crossed = max(len(a_lead), len(b_lead)) >= 2 and a_lead[-1:] in ((), (1,))
     with np.errstate(all="ignore"):  # unknown positions give unknown distances
@@ -255,3 +282,100 @@ def _with_axes(part: Array, axes: tuple[int, ...]) -> Array:
     if part.shape[-len(axes) :] != axes:
         part = np.broadcast_to(part, np.broadcast_shapes(part.shape, axes))
     return part
+
+
+HALVINGS = 30  # of the segment in search of its nearest point: a billionth of its length
+
+
+@dataclass(frozen=True, eq=False)
+class Solids:
+    """Z boxes and cylinders, each centred in a frame of its own.
+
+    Attributes
+    ----------
+    half : ndarray, shape (Z, 3)
+        Half the edges of a box [m]; of a cylinder along z, radius, radius and half the height.
+    round : ndarray of bool, shape (Z,)
+        Which are cylinders.
+    """
+
+    half: Array
+    round: NDArray[np.bool_]
+
+
+def solid_distances(
+    solids: Solids,
+    solid_from_world: Array,
+    start: Array,
+    end: Array,
+    within: ArrayLike = np.inf,
+) -> tuple[Array, Array, Array]:
+    """Distances between Z solids and N segments.
+
+    The distance to a convex body is convex along a segment, so its nearest point is found by
+    bisection on the sign of the derivative.
+
+    Parameters
+    ----------
+    solids : Solids
+    solid_from_world : ndarray, shape (Z, 4, 4)
+    start, end : ndarray, shape (N, 3)
+        Ends of the segments in the world [m].
+    within : array_like, shape (N,)
+        Distance beyond which nobody asks [m]: what is surely farther is not solved, its distance is
+        a lower bound.
+
+    Returns
+    -------
+    distance : ndarray, shape (Z, N)
+        [m]; 0 where they touch, NaN where a segment is unknown.
+    fraction : ndarray, shape (Z, N)
+        Where on the segment the nearest point is, 0 to 1.
+    normal : ndarray, shape (Z, N, 3)
+        Direction in the world from the segment to the solid; 0 where they touch.
+    """
+    turn, shift = solid_from_world[:, :3, :3], solid_from_world[:, None, :3, 3]
+    first = np.einsum("zij,nj->zni", turn, start) + shift
+    along = np.einsum("zij,nj->zni", turn, end - start)
+    half = np.broadcast_to(solids.half[:, None], first.shape)
+    is_round = np.broadcast_to(solids.round[:, None], first.shape[:2])
+
+    fraction = np.full(first.shape[:2], 0.5)
+    gap = _gap(half, is_round, first + 0.5 * along)
+    distance = np.linalg.norm(gap, axis=-1) - 0.5 * np.linalg.norm(along, axis=-1)
+    near = distance <= within
+    if near.any():
+        fraction[near] = _nearest(half[near], is_round[near], first[near], along[near])
+        point = first[near] + fraction[near][:, None] * along[near]
+        gap[near] = _gap(half[near], is_round[near], point)
+        distance[near] = np.linalg.norm(gap[near], axis=-1)
+    length = np.linalg.norm(gap, axis=-1, keepdims=True)
+    normal = -gap / np.maximum(length, 1e-12)
+    return distance, fraction, np.einsum("zji,znj->zni", turn, normal)
+
+
+def _nearest(half: Array, is_round: NDArray[np.bool_], first: Array, along: Array) -> Array:
+    """Fractions (K,) at which K segments are nearest to K solids, in the solids' frames."""
+    low, high = np.zeros(len(first)), np.ones(len(first))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        gap = _gap(half, is_round, first + middle[:, None] * along)
+        rising = np.einsum("kj,kj->k", gap, along) > 0.0
+        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
+    # of both ends of the bracket one is the nearest point itself where it is an end of the segment
+    ends = [
+        np.linalg.norm(_gap(half, is_round, first + f[:, None] * along), axis=-1)
+        for f in (low, high)
+    ]
+    return np.where(ends[0] <= ends[1], low, high)
+
+
+def _gap(half: Array, is_round: NDArray[np.bool_], points: Array) -> Array:
+    """Vectors (..., 3) from the nearest points of solids to points in their frames."""
+    gap = np.sign(points) * np.maximum(np.abs(points) - half, 0.0)
+    if is_round.any():
+        flat = points[..., :2]
+        radius = np.linalg.norm(flat, axis=-1, keepdims=True)
+        out = flat * (1.0 - np.minimum(half[..., :1] / np.maximum(radius, 1e-12), 1.0))
+        gap[..., :2] = np.where(is_round[..., None], out, gap[..., :2])
+    return gap

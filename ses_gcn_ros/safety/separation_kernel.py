@@ -1,0 +1,642 @@
+"""Capsules around people, their distances to links and what follows, compiled with numba.
+
+`people`, `geometry`, `separation` and `prediction` explain the formulae.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import boolean, types
+
+from ses_gcn_ros.compiling import array, compiled, real, whole
+
+PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
+TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
+LEAST_GROWTH = 1e-6  # m
+ROUNDING = 1e-9  # m by which a bound on distances is lowered
+REORDERED = {"nsz", "arcp", "contract", "reassoc"}
+
+# rows of the links: where they start and lead, the square of their length and its inverse, and
+# their radius; then rows that are answered in: distance from the limb's axis, and both fractions
+_START, _ALONG, _SQUARE, _INVERSE, _RADIUS, _GAP, _ON_LIMB, _ON_LINK = 0, 3, 6, 7, 8, 9, 10, 11
+_ROWS = 12
+
+reordered = numba.njit(error_model="numpy", fastmath=REORDERED, inline="always")
+
+
+@reordered
+def _lay_out(start: Any, end: Any, radius: Any, row: Any) -> None:
+    """Copy links (M, 3) to rows."""
+    for m in range(len(start)):
+        for k in range(3):
+            row[_START + k, m] = start[m, k]
+            row[_ALONG + k, m] = end[m, k] - start[m, k]
+        row[_SQUARE, m] = row[3, m] ** 2 + row[4, m] ** 2 + row[5, m] ** 2
+        row[_INVERSE, m] = 1.0 / (row[_SQUARE, m] + TINY)
+        row[_RADIUS, m] = radius[m]
+
+
+@reordered
+def _answer(start: Any, end: Any, row: Any) -> None:
+    """Answer of all links to one limb's axis (3,)."""
+    px, py, pz = start[0], start[1], start[2]
+    ux, uy, uz = end[0] - px, end[1] - py, end[2] - pz
+    aa = ux * ux + uy * uy + uz * uz
+    inverse_aa = 1.0 / (aa + TINY)
+    for m in range(row.shape[1]):
+        vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[_SQUARE, m]
+        rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
+        bb = ux * vx + uy * vy + uz * vz
+        cc = ux * rx + uy * ry + uz * rz
+        ff = vx * rx + vy * ry + vz * rz
+        area = aa * ee
+        sine = area - bb * bb
+        sine = sine if sine > PARALLEL * area else math.inf
+        # cut off at 0 before the division and at 1 after it: two instructions instead of seven
+        over = bb * ff - cc * ee
+        s = (over if over > 0.0 else 0.0) / sine
+        s = s if s < 1.0 else 1.0
+        over = bb * s + ff
+        t = (over if over > 0.0 else 0.0) * row[_INVERSE, m]
+        t = t if t < 1.0 else 1.0
+        over = bb * t - cc
+        s = (over if over > 0.0 else 0.0) * inverse_aa
+        s = s if s < 1.0 else 1.0
+        x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
+        row[_GAP, m] = math.sqrt(x * x + y * y + z * z) - row[_RADIUS, m]
+        row[_ON_LIMB, m] = s
+        row[_ON_LINK, m] = t
+
+
+def _pairs(
+    a_start: Any,
+    a_end: Any,
+    a_radius: Any,
+    b_start: Any,
+    b_end: Any,
+    b_radius: Any,
+    distance: Any,
+    a_fraction: Any,
+    b_fraction: Any,
+) -> None:
+    """Fill (limbs, links) from (limbs, 3) and (links, 3)."""
+    limbs, links = distance.shape
+    row = np.empty((_ROWS, links))
+    _lay_out(b_start, b_end, b_radius, row)
+    for n in range(limbs):
+        _answer(a_start[n], a_end[n], row)
+        for m in range(links):
+            distance[n, m] = row[_GAP, m] - a_radius[n]
+            a_fraction[n, m] = row[_ON_LIMB, m]
+            b_fraction[n, m] = row[_ON_LINK, m]
+
+
+def _compile_pairs() -> Any:
+    """As a generalised ufunc it broadcasts all other axes and takes arrays of any strides."""
+    points, values = real[:, :], real[:]
+    signature = types.void(points, points, values, points, points, values, *[points] * 3)
+    options = {"nopython": True, "fastmath": REORDERED}
+    axes = "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)"
+    try:
+        return numba.guvectorize([signature], axes, cache=True, **options)(_pairs)
+    except RuntimeError:  # neither the package's nor the user's cache folder can be written
+        return numba.guvectorize([signature], axes, **options)(_pairs)
+
+
+pairs = _compile_pairs()
+
+
+@reordered
+def _around(start: Any, end: Any, radius: Any) -> Any:
+    """Centre and radius of a sphere that holds links (M, 3)."""
+    links = len(start)
+    x, y, z, reach = 0.0, 0.0, 0.0, 0.0
+    for m in range(links):
+        x += 0.5 * (start[m, 0] + end[m, 0]) / links
+        y += 0.5 * (start[m, 1] + end[m, 1]) / links
+        z += 0.5 * (start[m, 2] + end[m, 2]) / links
+    for m in range(links):
+        for point in (start[m], end[m]):
+            away = (point[0] - x) ** 2 + (point[1] - y) ** 2 + (point[2] - z) ** 2
+            reach = max(reach, math.sqrt(away) + radius[m])
+    return x, y, z, reach
+
+
+@reordered
+def _no_nearer(start: Any, end: Any, sphere: Any) -> float:
+    """Distance that a limb's axis has at least from all links in a sphere; NaN if it is."""
+    x = 0.5 * (start[0] + end[0]) - sphere[0]
+    y = 0.5 * (start[1] + end[1]) - sphere[1]
+    z = 0.5 * (start[2] + end[2]) - sphere[2]
+    along = (end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2 + (end[2] - start[2]) ** 2
+    return math.sqrt(x * x + y * y + z * z) - 0.5 * math.sqrt(along) - sphere[3] - ROUNDING
+
+
+_LIMBS_AT_STEPS = types.Tuple((array(3), array(3), array(2)))
+_LINKS_AT_STEPS = types.Tuple((array(3), array(3), array(1)))
+
+
+@compiled(
+    types.Tuple((real, whole))(
+        _LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), array(1), real[::1], whole[:, ::1]
+    )
+)
+def min_distances(
+    limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pair: Any
+) -> Any:
+    """Fill the least distance at each step; tell what error would do, and when none is needed.
+
+    Parameters
+    ----------
+    limbs : tuple
+        Ends (H, N, 3) and radii (H, N).
+    links : tuple
+        Ends (H, M, 3) and radii (M,).
+    growth : ndarray, shape (H, N)
+        Part of each limb's radius that stands for uncertainty [m].
+    quantile : ndarray, shape (N,)
+        That part in standard deviations.
+    nearest : ndarray, shape (H,)
+        Filled with the least distance of each step [m]; inf where no limb is known.
+    pair : ndarray of int, shape (H, 2)
+        Filled with the limb and the link that it is the distance of.
+
+    Returns
+    -------
+    least : float
+        Least number of standard deviations, over all steps and pairs, that use up the growth and
+        the distance beyond it.
+    touching : int
+        First step at which a pair touches; -1 if none does.
+    """
+    start, end, radius = limbs
+    link_start, link_end, link_radius = links
+    row = np.empty((_ROWS, link_start.shape[1]))
+    least, touching, first = math.inf, -1, 0
+    for h in range(len(nearest)):
+        _lay_out(link_start[h], link_end[h], link_radius, row)
+        sphere = _around(link_start[h], link_end[h], link_radius)
+        nearest[h], pair[h, 0], pair[h, 1] = math.inf, 0, 0
+        # the limb that was nearest is likely to be, and then others are seen to be too far at once
+        for turn in range(-1, start.shape[1]):
+            n = first if turn < 0 else turn
+            if turn == first or n >= start.shape[1]:
+                continue
+            beyond = _no_nearer(start[h, n], end[h, n], sphere) - radius[h, n]
+            if beyond > nearest[h]:
+                length = quantile[n] * (1.0 + beyond / max(growth[h, n], LEAST_GROWTH))
+                if length > least:
+                    continue
+            _answer(start[h, n], end[h, n], row)
+            gap = math.inf
+            for m in range(row.shape[1]):
+                # false for NaN: nobody placed the limb
+                gap = row[_GAP, m] if row[_GAP, m] < gap else gap
+            distance = gap - radius[h, n]
+            if distance < nearest[h]:
+                nearest[h], pair[h, 0] = distance, n
+                for m in range(row.shape[1]):
+                    if row[_GAP, m] == gap:
+                        pair[h, 1] = m
+            length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
+            length = quantile[n] * (length if length > 0.0 else 0.0)
+            least = length if length < least else least
+        first = pair[h, 0]
+        if touching < 0 and nearest[h] <= 0.0:
+            touching = h
+    return least, touching
+
+
+SHORT = 0.05  # m; a forearm shorter than this has no direction that the hand could go on in
+
+_POINTS, _VALUES = real[:, :, ::1], real[:, ::1]
+_SHAPE = types.Tuple((array(1, whole), array(1, whole), array(1), array(1, boolean)))
+
+
+@compiled(types.void(array(3), array(2), array(2), _SHAPE, real, real, _POINTS, _POINTS, _VALUES))
+def surround(
+    positions: Any,
+    growth: Any,
+    paths: Any,
+    shape: Any,
+    scale: float,
+    hand_reach: float,
+    start: Any,
+    end: Any,
+    radius: Any,
+) -> None:
+    """Fill the capsules of N limbs of B bodies.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (B, J, 3)
+        Joints [m]; NaN where unseen.
+    growth : ndarray, shape (B, J)
+        Radius around each joint that holds it [m]; NaN counts as unseen.
+    paths : ndarray, shape (J, J)
+        Path lengths along the body [m].
+    shape : tuple
+        Joints at which each limb starts and ends, its radius [m], and whether a hand is beyond it.
+    scale : float
+        Factor on the radii.
+    hand_reach : float
+        Length of a hand [m].
+    start, end : ndarray, shape (B, N, 3)
+        Filled with the ends of the axes [m]; NaN where a limb can't be placed.
+    radius : ndarray, shape (B, N)
+        Filled with the radii [m].
+    """
+    starts, ends, radii, hands = shape
+    joints, limbs = positions.shape[1], len(starts)
+    seen = np.empty(joints, np.bool_)
+    place = np.empty(joints, np.int64)  # joint that each one is put on; -1: none
+    slack = np.empty(joints)
+    for b in range(len(positions)):
+        largest = 0.0
+        for j in range(joints):
+            x = positions[b, j, 0] + positions[b, j, 1] + positions[b, j, 2] + growth[b, j]
+            seen[j] = math.isfinite(x)
+            if growth[b, j] > largest:
+                largest = growth[b, j]
+        for j in range(joints):
+            own = 0.0 if math.isnan(growth[b, j]) else growth[b, j]
+            place[j], slack[j] = j, own
+            if seen[j]:
+                continue
+            # somewhere within the limbs that tie it to the nearest joint that is seen
+            away, place[j] = math.inf, -1
+            for k in range(joints):
+                if seen[k] and paths[j, k] < away:
+                    away, place[j] = paths[j, k], k
+            if place[j] >= 0:
+                # whose own radius it shares; the largest covers that
+                slack[j] = away + largest if away > 0.0 else own
+        for n in range(limbs):
+            first, last = starts[n], ends[n]
+            radius[b, n] = scale * radii[n] + max(slack[first], slack[last])
+            for k in range(3):
+                start[b, n, k] = positions[b, place[first], k] if place[first] >= 0 else math.nan
+                end[b, n, k] = positions[b, place[last], k] if place[last] >= 0 else math.nan
+            if hands[n] and hand_reach > 0.0:
+                x, y, z = end[b, n, 0], end[b, n, 1], end[b, n, 2]
+                x, y, z = x - start[b, n, 0], y - start[b, n, 1], z - start[b, n, 2]
+                length = math.sqrt(x * x + y * y + z * z)
+                if length > SHORT:
+                    end[b, n, 0] += hand_reach / length * x
+                    end[b, n, 1] += hand_reach / length * y
+                    end[b, n, 2] += hand_reach / length * z
+                else:
+                    radius[b, n] += hand_reach
+
+
+@compiled(types.void(array(1), array(3), _VALUES))
+def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
+    """Fill `velocity` (J, 3) with the median slope over all pairs of frames (T, J, 3).
+
+    0 where fewer than two frames show a joint.
+    """
+    frames = len(stamps)
+    slopes = np.empty(frames * (frames - 1) // 2)
+    for j in range(positions.shape[1]):
+        for k in range(3):
+            count = 0
+            for first in range(frames):
+                for second in range(first + 1, frames):
+                    slope = (positions[second, j, k] - positions[first, j, k]) / (
+                        stamps[second] - stamps[first]
+                    )
+                    if math.isnan(slope):
+                        continue
+                    at = count  # into the sorted ones before
+                    while at > 0 and slopes[at - 1] > slope:
+                        slopes[at] = slopes[at - 1]
+                        at -= 1
+                    slopes[at] = slope
+                    count += 1
+            half = count // 2
+            if count == 0:
+                velocity[j, k] = 0.0
+            elif count % 2:
+                velocity[j, k] = slopes[half]
+            else:
+                velocity[j, k] = 0.5 * (slopes[half - 1] + slopes[half])
+
+
+@compiled(types.Tuple((whole, boolean))(array(2), array(2), array(2, whole), real, real[::1]))
+def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: Any) -> Any:
+    """Number of joints seen (J, 3), and whether all are where they were `before` to the bit.
+
+    Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest`; NaN
+    are those that nobody has seen yet.
+    """
+    seen = 0
+    for j in range(len(positions)):
+        if math.isfinite(positions[j, 0] + positions[j, 1] + positions[j, 2]):
+            seen += 1
+    for e in range(len(edges)):
+        first, last = positions[edges[e, 0]], positions[edges[e, 1]]
+        x, y, z = last[0] - first[0], last[1] - first[1], last[2] - first[2]
+        length = min(math.sqrt(x * x + y * y + z * z), longest)
+        if length > lengths[e] or (math.isnan(lengths[e]) and not math.isnan(x + y + z)):
+            lengths[e] = length
+    if len(before) != len(positions):
+        return seen, False
+    for j in range(len(positions)):
+        for k in range(3):
+            now, then = positions[j, k], before[j, k]
+            if now != then and not (math.isnan(now) and math.isnan(then)):
+                return seen, False
+    return seen, True
+
+
+CROSSING = 1e-9  # m between axes that cross: what lies between them has no direction
+
+
+class Case(NamedTuple):
+    """What holds for all pairs; SI units, the symbols are those of ISO/TS 15066."""
+
+    reaction_time: float  # T_r
+    intrusion: float  # C
+    human_uncertainty: float  # Z_d
+    robot_uncertainty: float  # Z_r
+    robot_speed_max: float
+    receding_credit: float
+    margin_kept: float
+    still: float  # m/s; a link slower than this may start in any direction
+    deceleration: float  # a; 0 where stopping times are given
+    stopping_time: float  # T_s at any speed; used where no table is given
+
+
+class PairResult(NamedTuple):
+    """What is known of one pair, `Reactive` and `Breakdown` explain it; all are real numbers."""
+
+    limb: float
+    link: float
+    factor: float
+    margin: float
+    distance: float
+    required: float
+    allowed: float
+    human_speed: float
+    robot_speed: float
+    stopping_time: float
+    human_term: float
+    reaction_term: float
+    stopping_term: float
+    held: float  # 1, or 0 for a link that moves away
+    human_x: float
+    human_y: float
+    human_z: float
+    robot_x: float
+    robot_y: float
+    robot_z: float
+
+
+# left to LLVM, half the time goes into handing tuples over
+inline = numba.njit(error_model="numpy", inline="always")
+
+
+@inline
+def _interval(knots: Any, value: float) -> int:
+    last = 0
+    for k in range(len(knots) - 1):
+        if knots[k] <= value:
+            last = k
+    return last
+
+
+@inline
+def _stopping_time(speed: float, case: Any, speeds: Any, times: Any) -> float:
+    """T_s of a speed [s]."""
+    if case.deceleration > 0.0:
+        return speed / case.deceleration
+    if len(speeds) == 0:
+        return case.stopping_time
+    k = _interval(speeds, speed)
+    slope = (times[k + 1] - times[k]) / (speeds[k + 1] - speeds[k])
+    return times[k] + slope * (speed - speeds[k])
+
+
+@inline
+def _allowed_speed(room: float, v_h: float, case: Any, speeds: Any, times: Any) -> float:
+    """Highest speed whose protective distance, but for C, Z_d and Z_r, fits into `room` [m]."""
+    t_r = case.reaction_time
+    if case.deceleration > 0.0:
+        rate = case.deceleration
+        room = max(room - v_h * t_r, 0.0)
+        linear = v_h + rate * t_r
+        root = math.sqrt(linear * linear + 2.0 * rate * room) + linear
+        return 2.0 * rate * room / max(root, TINY)
+    if len(speeds) == 0:
+        room = max(room - v_h * (t_r + case.stopping_time), 0.0)
+        return room / (t_r + 0.5 * case.stopping_time) if room > 0.0 else 0.0
+    k, start = -1, 0.0
+    for i in range(len(speeds)):
+        knot = v_h * (t_r + times[i]) + speeds[i] * (t_r + 0.5 * times[i])
+        if knot <= room and i < len(speeds) - 1:
+            k, start = i, knot
+    if k < 0:
+        return 0.0
+    slope = (times[k + 1] - times[k]) / (speeds[k + 1] - speeds[k])
+    linear = v_h * slope + t_r + 0.5 * (times[k] + slope * speeds[k])
+    root = linear + math.sqrt(linear * linear + 2.0 * slope * (room - start))
+    return speeds[k] + 2.0 * (room - start) / max(root, TINY)
+
+
+@inline
+def _unit(x: float) -> float:
+    return min(max(x, 0.0), 1.0)
+
+
+@inline
+def _point(rows: Any, index: int) -> Any:
+    return rows[index, 0], rows[index, 1], rows[index, 2]
+
+
+@inline
+def _minus(a: Any, b: Any) -> Any:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+@inline
+def _along(a: Any, share: float, b: Any) -> Any:
+    return a[0] + share * b[0], a[1] + share * b[1], a[2] + share * b[2]
+
+
+@inline
+def _dot(a: Any, b: Any) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@inline
+def _cross(a: Any, b: Any) -> Any:
+    return (
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    )
+
+
+@inline
+def _closest(p: Any, u: Any, q: Any, v: Any) -> Any:
+    """Where on two segments the closest points lie, each 0 to 1; as in `capsules`."""
+    r = _minus(p, q)
+    aa, ee = _dot(u, u), _dot(v, v)
+    bb, cc, ff = _dot(u, v), _dot(u, r), _dot(v, r)
+    sine = aa * ee - bb * bb
+    s = _unit((bb * ff - cc * ee) / (sine if sine > PARALLEL * aa * ee else math.inf))
+    t = _unit((bb * s + ff) / (ee + TINY))
+    return _unit((bb * t - cc) / (aa + TINY)), t
+
+
+@inline
+def _common_normal(u: Any, v: Any) -> Any:
+    """Unit vector at right angles to two directions; any to the longer one if they are parallel.
+
+    (0, 0, 1) for two points.
+    """
+    normal = _cross(u, v)
+    if math.sqrt(_dot(normal, normal)) < 1e-12:
+        x, y, z = u if _dot(u, u) >= _dot(v, v) else v
+        if abs(x) <= abs(y) and abs(x) <= abs(z):
+            axis = (1.0, 0.0, 0.0)
+        elif abs(y) <= abs(z):
+            axis = (0.0, 1.0, 0.0)
+        else:
+            axis = (0.0, 0.0, 1.0)
+        normal = _cross((x, y, z), axis)
+    length = math.sqrt(_dot(normal, normal))
+    if length == 0.0:
+        return 0.0, 0.0, 1.0
+    return normal[0] / length, normal[1] / length, normal[2] / length
+
+
+@inline
+def approach_floor(approach: float, floor: float, receding_credit: float) -> float:
+    """Speed v_h to reckon with [m/s], from the measured speed towards the robot.
+
+    Never below the floor while the person stands or approaches. A person who recedes (a negative
+    speed) has to lose that speed first, so the share `receding_credit` of it is taken off the
+    floor; v_h is continuous and never falls as the approach rises.
+    """
+    return max(approach, max(floor + receding_credit * min(approach, 0.0), 0.0))
+
+
+@inline
+def _judge(
+    n: int, m: int, limbs: Any, links: Any, case: Any, speeds: Any, times: Any
+) -> PairResult:
+    start, end, reach, start_velocity, end_velocity, floor = limbs
+    link_start, link_end, link_start_velocity, link_end_velocity, link_radius = links
+    t_r = case.reaction_time
+    fixed = case.intrusion + case.human_uncertainty + case.robot_uncertainty
+
+    p, q = _point(start, n), _point(link_start, m)
+    u, v = _minus(_point(end, n), p), _minus(_point(link_end, m), q)
+    s, t = _closest(p, u, q, v)
+    human_axis, robot_axis = _along(p, s, u), _along(q, t, v)
+    normal = _minus(robot_axis, human_axis)
+    gap = math.sqrt(_dot(normal, normal))
+    distance = gap - (reach[n] + link_radius[m])
+    if gap > CROSSING:
+        normal = normal[0] / gap, normal[1] / gap, normal[2] / gap
+    else:
+        normal = _common_normal(u, v)
+
+    first = _point(start_velocity, n)
+    approach = _dot(_along(first, s, _minus(_point(end_velocity, n), first)), normal)
+    v_h = approach_floor(approach, floor[n], case.receding_credit)
+    first = _point(link_start_velocity, m)
+    link = _along(first, t, _minus(_point(link_end_velocity, m), first))
+    towards, speed = -_dot(link, normal), math.sqrt(_dot(link, link))
+    if math.isnan(speed):
+        towards = speed = case.robot_speed_max
+    # share of the link's speed that closes the gap; a standing link may start straight at it
+    share = _unit((towards + case.still) / (speed + case.still))
+    held = share > 0.0
+
+    v_r = max(towards, 0.0)
+    t_s = _stopping_time(v_r, case, speeds, times)
+    human_term, reaction_term, stopping_term = v_h * (t_r + t_s), v_r * t_r, 0.5 * v_r * t_s
+    required = human_term + reaction_term + stopping_term + fixed if held else 0.0
+    allowed = _allowed_speed(distance - case.margin_kept - fixed, v_h, case, speeds, times)
+    factor = min(allowed / (case.robot_speed_max * max(share, 1e-9)), 1.0) if held else 1.0
+    margin = distance - required
+    if margin < 0.0:
+        factor = 0.0
+    if math.isnan(distance):  # a limb that nobody could place
+        distance, margin, factor, allowed = math.inf, math.inf, 0.0, 0.0
+    weight = 1.0 if held else 0.0
+    speeds_and_terms = v_h, v_r, t_s, human_term, reaction_term, stopping_term, weight
+    human_point = _along(human_axis, reach[n], normal)
+    robot_point = _along(robot_axis, -link_radius[m], normal)
+    pair = float(n), float(m), factor, margin, distance, required, allowed
+    return PairResult(*(pair + speeds_and_terms + human_point + robot_point))
+
+
+@inline
+def _note(row: Any, judged: PairResult) -> None:
+    for column in range(len(judged)):
+        row[column] = judged[column]
+
+
+_LIMBS = types.Tuple((array(2), array(2), array(1), array(2), array(2), array(1)))
+_LINKS = types.Tuple((array(2), array(2), array(2), array(2), array(1)))
+_CASE = types.NamedUniTuple(real, len(Case._fields), Case)
+_ANSWER = (real[:, ::1], real[::1], real[::1])
+
+
+@compiled(types.void(_LIMBS, array(1, whole), _LINKS, _CASE, array(1), array(1), *_ANSWER))
+def react(
+    limbs: Any,
+    person: Any,
+    links: Any,
+    case: Any,
+    speeds: Any,
+    times: Any,
+    worst: Any,
+    nearest: Any,
+    deciding: Any,
+) -> None:
+    """Judge all pairs.
+
+    Parameters
+    ----------
+    limbs : tuple
+        Ends (N, 3), radii (N,), velocities of the ends (N, 3) and floors of v_h (N,).
+    person : ndarray of int, shape (N,)
+        Number of each limb's person.
+    links : tuple
+        Ends (M, 3), velocities of the ends (M, 3), NaN where unknown, and radii (M,).
+    case : Case
+    speeds, times : ndarray, shape (K,)
+        Table of stopping times; empty without one.
+    worst : ndarray, shape (P, len(PairResult._fields))
+        Filled with the pair of each person that has the lowest factor, and among equals the least
+        margin.
+    nearest : ndarray, shape (P,)
+        Filled with the least distance of each person [m].
+    deciding : ndarray, shape (len(PairResult._fields),)
+        Filled with the pair that has the least margin of all.
+    """
+    rank = np.full(len(nearest), math.inf)
+    nearest[:] = math.inf
+    least = math.inf
+    for n in range(len(person)):
+        who = person[n]
+        for m in range(len(links[0])):
+            judged = _judge(n, m, limbs, links, case, speeds, times)
+            nearest[who] = min(nearest[who], judged.distance)
+            placed = judged.factor + 1e-6 * judged.margin
+            if judged.distance == math.inf or math.isnan(placed):  # not to be outdone
+                placed = -math.inf
+            if placed < rank[who]:
+                rank[who] = placed
+                _note(worst[who], judged)
+            if judged.margin < least or (n == 0 and m == 0):
+                least = judged.margin
+                _note(deciding, judged)
