@@ -57,7 +57,7 @@ def observation_from_message(content: Any) -> Observation:
                 f"skeleton of person '{entry.person_id}' has {entry.positions.size} position "
                 f"values; layout {entry.layout} takes {3 * joints}"
             )
-        covariance = getattr(entry, "covariance", None)  # bags of before have none
+        covariance: Any = getattr(entry, "covariance", None)  # bags of before have none
         known = covariance is not None and covariance.size == 6 * joints
         person = Skeleton(
             entry.person_id,
