@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ses_gcn_ros.pose.calibration_board import Board
-from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.calibration import Board
+from ses_gcn_ros.pose.camera import View
 
 
 def picture_of(board: Board, view: View, blur: float = 0.8) -> np.ndarray:

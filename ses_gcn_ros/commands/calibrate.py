@@ -14,7 +14,7 @@ from rich.progress import Progress
 from ses_gcn_ros.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.pose.calibration_files import CameraPlace
+    from ses_gcn_ros.pose.calibration import CameraPlace
     from ses_gcn_ros.pose.camera import Camera
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -56,7 +56,7 @@ def calibrate(
     Example: ses-gcn calibrate --camera left=left.mp4 --camera right=right.mp4 --height 1.78
     --intrinsics left=left.yaml --intrinsics right=right.yaml -o cell.yaml --launch cell.launch.py
     """
-    from ses_gcn_ros.pose.calibration_files import (
+    from ses_gcn_ros.pose.calibration import (
         read_intrinsics,
         write_calibration,
         write_launch_file,
@@ -108,8 +108,7 @@ def _by_board(
     import numpy as np
     from scipy.spatial.transform import Rotation
 
-    from ses_gcn_ros.pose.calibration_board import locate_board
-    from ses_gcn_ros.pose.calibration_files import CameraPlace
+    from ses_gcn_ros.pose.calibration import CameraPlace, locate_board
 
     pose = _numbers(board_pose)
     base_from_board = np.eye(4)
@@ -133,9 +132,13 @@ def _by_person(
     model: str,
     progress: Progress,
 ) -> list[CameraPlace]:
-    from ses_gcn_ros.pose.calibration_files import CameraPlace
-    from ses_gcn_ros.pose.calibration_person import arrange_cameras
-    from ses_gcn_ros.pose.calibration_walk import LAYOUT, align_walks, watch_walk
+    from ses_gcn_ros.pose.calibration import (
+        LAYOUT,
+        CameraPlace,
+        align_walks,
+        arrange_cameras,
+        watch_walk,
+    )
     from ses_gcn_ros.pose.config import PoseConfig
 
     if not 1.0 <= height <= 2.5:
@@ -159,7 +162,7 @@ def _by_person(
 
 
 def _board(size: str, square: float, marker: float, dictionary: str) -> Any:
-    from ses_gcn_ros.pose.calibration_board import Board
+    from ses_gcn_ros.pose.calibration import Board
 
     columns, _, rows = size.lower().partition("x")
     if not (columns.isdigit() and rows.isdigit()):

@@ -18,8 +18,7 @@ def configs() -> dict[str, type[Any]]:
     """Configuration of each node, by the node's name."""
     # Here, because the command line is to answer before all of the package is imported.
     from ses_gcn_ros.forecast.config import ForecastConfig
-    from ses_gcn_ros.pose.config import PoseConfig
-    from ses_gcn_ros.pose.multiview_config import FusionConfig
+    from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
     from ses_gcn_ros.replay.playback import PlayerConfig, RecorderConfig
     from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 

@@ -21,12 +21,11 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.landmark_conversions import camera_from_msg, sighting_from_msg
+from ses_gcn_ros.nodes.landmark_conversions import camera_from_msg, detections_from_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
-from ses_gcn_ros.pose.calibration_files import read_calibration
-from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.multiview_config import FusionConfig
-from ses_gcn_ros.pose.synchronising import Synchroniser
+from ses_gcn_ros.pose.calibration import read_calibration
+from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.multiview import MultiviewFusion, Synchroniser
 
 _TICK = 0.01  # s between looks at what is ready
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
@@ -87,8 +86,8 @@ class FusionNode(ManagedNode):
         """Take in the picture of one camera."""
         stamp = message.header.stamp
         transform = self._transform(message.header.frame_id, stamp)
-        sighting = sighting_from_msg(message, camera_from_msg(message), transform)
-        self.synchroniser.add(number, to_seconds(stamp), sighting, time.monotonic())
+        detections = detections_from_msg(message, camera_from_msg(message), transform)
+        self.synchroniser.add(number, to_seconds(stamp), detections, time.monotonic())
         if self.synchroniser.restarted:
             self.synchroniser.restarted = False
             self.fusion.forget()
@@ -100,14 +99,14 @@ class FusionNode(ManagedNode):
 
     def fuse(self, instant: tuple[float, Mapping[int, Any]]) -> None:
         """Publish everybody at one instant; nothing where fewer than two cameras saw it."""
-        stamp, sightings = instant
-        self.used = set(sightings)
-        if len(sightings) < 2:
+        stamp, detections = instant
+        self.used = set(detections)
+        if len(detections) < 2:
             raise InputError(
-                f"{len(sightings)} of {len(self.config.cameras)} cameras have a picture of the "
+                f"{len(detections)} of {len(self.config.cameras)} cameras have a picture of the "
                 "moment; two are needed, so nothing is published"
             )
-        people = self.fusion.fuse(stamp, sightings)
+        people = self.fusion.fuse(stamp, detections)
         self.people, self.published = len(people), time.monotonic()
         self.skeletons.publish(skeletons_to_msg(to_time(stamp), self.config.target_frame, people))
 

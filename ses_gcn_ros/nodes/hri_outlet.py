@@ -14,7 +14,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.frames import TransformSender
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.pose.association import Sighting
+from ses_gcn_ros.pose.camera import Detections
 from ses_gcn_ros.pose.ros4hri import frames_of, key_points
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -72,7 +72,7 @@ class HriOutlet:
         )
         self._skeletons: dict[str, Publisher] = {}
 
-    def publish(self, header: Any, picture: Any, sighting: Sighting) -> None:
+    def publish(self, header: Any, picture: Any, detections: Detections) -> None:
         """Send who is there, and where in the picture.
 
         Parameters
@@ -81,17 +81,19 @@ class HriOutlet:
             Of the skeletons.
         picture : Header
             Of the picture.
-        sighting : Sighting
+        detections : Detections
             Everybody in it, by the same names.
         """
-        self._ids.publish(self._msg.IdsList(header=header, ids=list(sighting.names)))
-        for name in [name for name in self._skeletons if name not in sighting.names]:
+        self._ids.publish(self._msg.IdsList(header=header, ids=list(detections.names)))
+        for name in [name for name in self._skeletons if name not in detections.names]:
             self._node.destroy_publisher(self._skeletons.pop(name))
-        camera = sighting.view.camera
+        camera = detections.view.camera
         for name, pixels, confidence in zip(
-            sighting.names, sighting.pixels, sighting.confidence, strict=True
+            detections.names, detections.pixels, detections.confidence, strict=True
         ):
-            points = key_points(pixels, confidence, sighting.layout, (camera.width, camera.height))
+            points = key_points(
+                pixels, confidence, detections.layout, (camera.width, camera.height)
+            )
             message = self._msg.Skeleton2D(
                 header=picture,
                 skeleton=[

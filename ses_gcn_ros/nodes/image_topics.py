@@ -15,10 +15,13 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode
 from ses_gcn_ros.pose.camera import Camera, camera_from_calibration
-from ses_gcn_ros.pose.depth import decode_compressed_depth, decode_depth
-from ses_gcn_ros.pose.images import decode_compressed, decode_image
-from ses_gcn_ros.pose.pairing import Pairer
-from ses_gcn_ros.pose.sources import NewestFrame
+from ses_gcn_ros.pose.images import (
+    decode_compressed,
+    decode_compressed_depth,
+    decode_depth,
+    decode_image,
+)
+from ses_gcn_ros.pose.sources import NewestFrame, Pairer
 
 _LOOK_OUT = 0.2  # s between looks at who publishes the images
 

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.msg import LandmarksArray, PersonLandmarks
 from ses_gcn_ros.nodes.conversions import flat
-from ses_gcn_ros.pose.association import Sighting
-from ses_gcn_ros.pose.camera import Camera, camera_from_calibration
-from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.camera import Camera, Detections, View, camera_from_calibration
 from ses_gcn_ros.skeleton import get_layout
 
 
-def landmarks_to_msg(stamp: Time, frame_id: str, sighting: Sighting) -> LandmarksArray:
+def landmarks_to_msg(stamp: Time, frame_id: str, detections: Detections) -> LandmarksArray:
     """Message of everybody in the picture taken at `stamp` by the camera of `frame_id`."""
-    camera = sighting.view.camera
+    camera = detections.view.camera
     message = LandmarksArray(
         width=camera.width,
         height=camera.height,
@@ -31,12 +29,12 @@ def landmarks_to_msg(stamp: Time, frame_id: str, sighting: Sighting) -> Landmark
     message.people = [
         PersonLandmarks(
             person_id=name,
-            layout=sighting.layout,
+            layout=detections.layout,
             points=flat(points),
             confidence=flat(confidence),
         )
         for name, points, confidence in zip(
-            sighting.names, sighting.pixels, sighting.confidence, strict=True
+            detections.names, detections.pixels, detections.confidence, strict=True
         )
     ]
     return message
@@ -63,9 +61,9 @@ def camera_from_msg(message: LandmarksArray) -> Camera:
     )
 
 
-def sighting_from_msg(
+def detections_from_msg(
     message: LandmarksArray, camera: Camera, base_from_camera: NDArray[np.float64]
-) -> Sighting:
+) -> Detections:
     """Everybody in a message, seen by a camera at a place.
 
     Raises
@@ -96,6 +94,6 @@ def sighting_from_msg(
             f"landmarks from '{message.header.frame_id}' have an infinite point or a confidence "
             "outside of 0 to 1; an unseen joint is NaN with confidence 0"
         )
-    return Sighting(
+    return Detections(
         view, layouts[0], pixels.reshape(-1, joints, 2), confidence.reshape(-1, joints), names
     )

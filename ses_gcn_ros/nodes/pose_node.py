@@ -23,16 +23,15 @@ from ses_gcn_ros.nodes.hri_outlet import FramesOutlet, HriOutlet
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
 from ses_gcn_ros.nodes.landmark_conversions import landmarks_to_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
-from ses_gcn_ros.pose.association import Sighting
 from ses_gcn_ros.pose.camera import (
     Camera,
+    Detections,
     camera_from_view,
     target_from_optical,
 )
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.sources import Frame, VideoFile, Webcam
-from ses_gcn_ros.pose.worker import Outcome, Source, Worker
+from ses_gcn_ros.pose.sources import Frame, Outcome, Source, VideoFile, Webcam, Worker
 from ses_gcn_ros.skeleton import Skeleton
 
 _SILENCE = 1.0  # s without an image after which it is diagnosed
@@ -45,7 +44,7 @@ class Answer(NamedTuple):
     skeletons: msg.SkeletonArray
     landmarks: msg.LandmarksArray
     people: Sequence[Skeleton]
-    sighting: Sighting
+    detections: Detections
 
 
 class PoseNode(ManagedNode):
@@ -153,7 +152,7 @@ class PoseNode(ManagedNode):
         if self.frames is not None:
             self.frames.publish(header, answer.people)
         if self.hri is not None:
-            self.hri.publish(header, answer.landmarks.header, answer.sighting)
+            self.hri.publish(header, answer.landmarks.header, answer.detections)
 
     # In the worker's thread -------------------------------------------------------------------
 
@@ -174,12 +173,12 @@ class PoseNode(ManagedNode):
         people = self.estimator.process(
             to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id), depth
         )
-        assert self.estimator.sighting is not None
+        assert self.estimator.detections is not None
         return Answer(
             skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
-            landmarks_to_msg(stamp, frame_id, self.estimator.sighting),
+            landmarks_to_msg(stamp, frame_id, self.estimator.detections),
             people,
-            self.estimator.sighting,
+            self.estimator.detections,
         )
 
     def _calibration(self) -> Camera | None:

@@ -1,10 +1,11 @@
-"""The camera: intrinsics with distortion, from a calibration or from an assumed angle of view."""
+"""Cameras: intrinsics with distortion, where they stand, and whom they detect."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -130,3 +131,72 @@ def target_from_optical(pose: Sequence[float]) -> NDArray[np.float64]:
     transform[:3, :3] = Rotation.from_euler("xyz", pose[3:]).as_matrix() @ BODY_FROM_OPTICAL
     transform[:3, 3] = pose[:3]
     return transform
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A camera and where it stands.
+
+    Attributes
+    ----------
+    camera : Camera
+        Its intrinsics.
+    base_from_camera : NDArray, shape (4, 4)
+        Its optical frame in the frame of the cell.
+    """
+
+    camera: Camera
+    base_from_camera: NDArray[np.float64]
+
+    @cached_property
+    def camera_from_base(self) -> NDArray[np.float64]:
+        """Frame of the cell in the optical frame, shape (4, 4)."""
+        inverse = np.eye(4)
+        rotation = self.base_from_camera[:3, :3].T
+        inverse[:3, :3] = rotation
+        inverse[:3, 3] = -rotation @ self.base_from_camera[:3, 3]
+        return inverse
+
+    @property
+    def place(self) -> NDArray[np.float64]:
+        """Where the camera is in the cell, shape (3,) [m]."""
+        return self.base_from_camera[:3, 3]
+
+    def to_camera(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 3) of the cell in the optical frame."""
+        transform = self.camera_from_base
+        return np.asarray(np.asarray(points) @ transform[:3, :3].T + transform[:3, 3])
+
+    def to_base(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 3) of the optical frame in the cell."""
+        transform = self.base_from_camera
+        return np.asarray(np.asarray(points) @ transform[:3, :3].T + transform[:3, 3])
+
+    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Pixels (..., 2) of points (..., 3) of the cell; NaN behind the camera."""
+        return self.camera.project(self.to_camera(points))
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Everybody in one picture.
+
+    Attributes
+    ----------
+    view : View
+        The camera and its place.
+    layout : str
+        Joint layout.
+    pixels : NDArray, shape (N, J, 2)
+        Joints [px]; NaN where unseen.
+    confidence : NDArray, shape (N, J)
+        Confidence per joint, 0 where unseen.
+    names : tuple of str
+        What the camera's own node calls them; tells who is who from one frame to the next.
+    """
+
+    view: View
+    layout: str
+    pixels: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    names: tuple[str, ...]

@@ -1,6 +1,9 @@
-"""Image messages to RGB arrays, without cv_bridge."""
+"""Image and depth messages to arrays, without cv_bridge."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -114,3 +117,81 @@ def decode_compressed(data: bytes | bytearray | memoryview) -> NDArray[np.uint8]
     if picture is None:
         raise InputError(f"compressed image of {len(buffer)} bytes can't be decoded")
     return rgb_from_bgr(picture)
+
+
+_UNITS: dict[str, tuple[np.dtype[Any], float]] = {  # encoding: type and metres per unit
+    "16UC1": (np.dtype("uint16"), 1e-3),
+    "mono16": (np.dtype("uint16"), 1e-3),
+    "32FC1": (np.dtype("float32"), 1.0),
+}
+_FARTHEST = 20.0  # m; a cell is smaller, and some cameras write their largest number for no data
+
+
+def decode_depth(
+    data: bytes | bytearray | memoryview | NDArray[np.uint8],
+    height: int,
+    width: int,
+    encoding: str,
+    step: int,
+    is_bigendian: bool = False,
+) -> NDArray[np.float32]:
+    """Depth [m] of the fields of a sensor_msgs/Image, NaN where there is no data.
+
+    16UC1 counts millimetres and 32FC1 metres (REP-118); 0, NaN, infinity and what is beyond 20 m
+    are no data.
+
+    Parameters
+    ----------
+    data : buffer
+        Rows of `step` bytes each.
+    height, width : int
+        Size [px].
+    encoding : str
+        16UC1, mono16 or 32FC1.
+    step : int
+        Length of a row [bytes].
+    is_bigendian : bool
+        Byte order.
+
+    Raises
+    ------
+    InputError
+        If the encoding is another or the sizes contradict one another.
+    """
+    if encoding not in _UNITS:
+        raise InputError(
+            f"depth encoding '{encoding}' is not supported; known are {', '.join(_UNITS)}"
+        )
+    kind, unit = _UNITS[encoding]
+    buffer = np.frombuffer(data, np.uint8)
+    row = width * kind.itemsize
+    if height < 1 or width < 1 or step < row or len(buffer) < height * step:
+        raise InputError(
+            f"{encoding} depth of {width}×{height} px has {len(buffer)} bytes in rows of {step}; "
+            f"it takes rows of at least {row} and {height} times that"
+        )
+    rows = np.ascontiguousarray(buffer[: height * step].reshape(height, step)[:, :row])
+    values = rows.view(kind)
+    if is_bigendian != (sys.byteorder == "big"):
+        values = values.byteswap()
+    depth = values.astype(np.float32) * np.float32(unit)
+    with np.errstate(invalid="ignore"):
+        depth[~((depth > 0.0) & (depth < _FARTHEST))] = np.nan
+    return depth
+
+
+def decode_compressed_depth(data: bytes | bytearray | memoryview) -> NDArray[np.float32]:
+    """Depth [m] of a 16-bit PNG in millimetres, as compressed_depth_image_transport sends it.
+
+    Raises
+    ------
+    InputError
+        If the data are no such picture.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    start = bytes(buffer[:64]).find(b"\x89PNG")  # a header of parameters may come first
+    picture = cv2.imdecode(buffer[start:], cv2.IMREAD_UNCHANGED) if start >= 0 else None
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
+        raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG")
+    height, width = picture.shape
+    return decode_depth(picture.tobytes(), height, width, "16UC1", 2 * width)

@@ -1,22 +1,250 @@
-"""Skeletons from what several cameras see at one instant: who is who, and where in space."""
+"""Skeletons from several cameras: frames of one instant, who is who, and where in space."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.association import Sighting, assign, costs_to_expected, group
-from ses_gcn_ros.pose.limbs import LimbKeeper
-from ses_gcn_ros.pose.multiview_config import FusionConfig
-from ses_gcn_ros.pose.smoothing import OneEuroFilter
+from ses_gcn_ros.pose.camera import Detections
+from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter
 from ses_gcn_ros.pose.triangulation import Triangulated, triangulate
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
 Array = NDArray[np.float64]
+
+_JOINTS = 4  # common joints that a comparison is asked to stand on
+BARRED = 1e6  # cost of what must not be
+
+
+def assign(cost: Array) -> list[tuple[int, int]]:
+    """Rows and columns that belong together at the least total cost, `BARRED` ones left out."""
+    rows, columns = linear_sum_assignment(cost)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(row, column) for row, column in pairs if cost[row, column] < BARRED]
+
+
+def costs_to_expected(expected: Array, detections: Detections, gate: float) -> Array:
+    """How far everybody in a picture is from where people are expected.
+
+    Parameters
+    ----------
+    expected : NDArray, shape (P, J, 3)
+        Joints in the cell [m]; NaN where unknown.
+    detections : Detections
+        The picture, N people.
+    gate : float
+        Distance beyond which it is somebody else [m].
+
+    Returns
+    -------
+    NDArray, shape (P, N)
+        Median distance of the joints across the viewing rays [m], `BARRED` beyond the gate.
+    """
+    local = detections.view.to_camera(expected)
+    depth = np.where(local[..., 2] > 0.1, local[..., 2], np.nan)
+    apart = np.linalg.norm(
+        detections.view.camera.project(local)[:, None] - detections.pixels[None], axis=-1
+    )
+    apart = apart * depth[:, None] / detections.view.camera.fx
+    return np.asarray(np.where((cost := _median(apart)) <= gate, cost, BARRED))
+
+
+def epipolar_costs(a: Detections, b: Detections) -> Array:
+    """Median distance of joints from the epipolar lines of their likes [px], shape (N_a, N_b).
+
+    The distance is taken both ways and averaged; `BARRED` where too few joints are seen by both.
+    """
+    b_from_a = b.view.camera_from_base @ a.view.base_from_camera
+    x, y, z = b_from_a[:3, 3]
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    essential = cross @ b_from_a[:3, :3]
+    rays_a, rays_b = _rays(a), _rays(b)
+    lines_b, lines_a = rays_a @ essential.T, rays_b @ essential
+    off = np.abs(np.einsum("njk,mjk->nmj", lines_b, rays_b))
+    length_a = np.linalg.norm(lines_a[..., :2], axis=-1)
+    length_b = np.linalg.norm(lines_b[..., :2], axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = 0.5 * (
+            off * b.view.camera.fx / length_b[:, None] + off * a.view.camera.fx / length_a[None]
+        )
+    return _median(apart)
+
+
+def group(detections: Sequence[Detections], gate: float) -> list[dict[int, int]]:
+    """Who is who in several pictures, by epipolar distance alone.
+
+    Pairs are joined nearest first; two groups become one if every pair of theirs is within the
+    gate and no picture would hold the person twice.
+
+    Parameters
+    ----------
+    detections : sequence of Detections
+        One picture per camera.
+    gate : float
+        Greatest median distance from the epipolar lines [px].
+
+    Returns
+    -------
+    list of dict
+        Groups seen by two cameras at least: index of the picture to index of the person in it.
+    """
+    pairs: dict[tuple[int, int, int, int], float] = {}
+    for i, j in combinations(range(len(detections)), 2):
+        cost = epipolar_costs(detections[i], detections[j])
+        for n, m in np.argwhere(cost <= gate).tolist():
+            pairs[i, n, j, m] = pairs[j, m, i, n] = float(cost[n, m])
+    groups: dict[tuple[int, int], dict[int, int]] = {}
+    for i, n, j, m in sorted(pairs, key=lambda pair: pairs[pair]):
+        one = groups.get((i, n), {i: n})
+        two = groups.get((j, m), {j: m})
+        if one is two or one.keys() & two.keys():
+            continue
+        if all((*p, *q) in pairs for p in one.items() for q in two.items()):
+            joined = one | two
+            groups |= dict.fromkeys(joined.items(), joined)
+    return list({id(entry): entry for entry in groups.values()}.values())
+
+
+def _rays(detections: Detections) -> Array:
+    seen = np.isfinite(detections.pixels).all(-1, keepdims=True)
+    flat = detections.view.camera.normalise(np.where(seen, detections.pixels, 0.0))
+    return np.concatenate((np.where(seen, flat, np.nan), np.ones(seen.shape)), axis=-1)
+
+
+def _median(apart: Array) -> Array:
+    """Median over the last axis, NaN left out; `BARRED` where fewer than `_JOINTS` are known."""
+    ordered = np.sort(apart, axis=-1)  # NaN last
+    count = np.isfinite(ordered).sum(-1)
+    middle = np.take_along_axis(ordered, (np.maximum(count, 1) // 2)[..., None], -1)[..., 0]
+    return np.asarray(np.where(count >= _JOINTS, middle, BARRED))
+
+
+_KEPT = 16  # frames of a camera
+_RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
+_SAME = 2e-3  # s within which two stamps are one
+
+
+class Synchroniser:
+    """Collect the frames of cameras and give detections of one instant.
+
+    The instants are the stamps of the first camera that is alive. One is given once every living
+    camera has a frame at or after it, or when it has waited for `max_wait`. A camera without a
+    frame at the instant is interpolated between its neighbours, person by person, if they are
+    no more than `max_gap` apart; else it is left out.
+
+    Parameters
+    ----------
+    config : FusionConfig
+        Limits.
+    """
+
+    def __init__(self, config: FusionConfig) -> None:
+        self._config = config
+        self._frames: dict[int, deque[tuple[float, Detections]]] = {}
+        self._waiting: deque[tuple[float, float]] = deque()  # stamp and when it came
+        self._last = -np.inf
+        self._heard: dict[int, float] = {}  # when each camera was last heard, steady clock
+        self.restarted = False  # whether stamps have gone back since the last `take`
+
+    def add(self, camera: int, stamp: float, detections: Detections, now: float) -> None:
+        """Take in a frame.
+
+        Parameters
+        ----------
+        camera : int
+            Number of the camera.
+        stamp : float
+            When the picture was taken [s].
+        detections : Detections
+            Who is in it.
+        now : float
+            Steady clock [s].
+
+        Raises
+        ------
+        InputError
+            If the stamp is not after the camera's last one, unless it starts over.
+        """
+        frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
+        if frames and stamp <= frames[-1][0] - _RESTART:
+            self._restart()
+            frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
+        elif frames and stamp <= frames[-1][0]:
+            raise InputError(
+                f"camera {camera} sent stamp {stamp:.6f} s, which is not after its last one, "
+                f"{frames[-1][0]:.6f} s; frame ignored"
+            )
+        frames.append((stamp, detections))
+        self._heard[camera] = now
+        if camera == min(self.alive(now)) and stamp > self._last + _SAME:
+            self._waiting.append((stamp, now))
+
+    def alive(self, now: float) -> list[int]:
+        """Cameras heard lately, in order."""
+        return sorted(
+            camera
+            for camera, heard in self._heard.items()
+            if now - heard <= self._config.camera_timeout
+        )
+
+    def take(self, now: float) -> list[tuple[float, dict[int, Detections]]]:
+        """Instants that are ready: stamp [s] and detections by camera, in order of time."""
+        ready = []
+        while self._waiting:
+            stamp, came = self._waiting[0]
+            alive = self.alive(now)
+            complete = all(self._frames[c] and self._frames[c][-1][0] >= stamp for c in alive)
+            if not complete and now - came < self._config.max_wait:
+                break
+            self._waiting.popleft()
+            if stamp <= self._last + _SAME:
+                continue  # another camera took the lead meanwhile
+            self._last = stamp
+            found = {camera: self._at(camera, stamp) for camera in self._frames}
+            ready.append((stamp, {c: detections for c, detections in found.items() if detections}))
+        return ready
+
+    def _restart(self) -> None:
+        self._frames.clear()
+        self._waiting.clear()
+        self._last = -np.inf
+        self.restarted = True
+
+    def _at(self, camera: int, stamp: float) -> Detections | None:
+        """What a camera sees at a time between two of its frames; None if it does not say."""
+        before = after = None
+        for frame in self._frames[camera]:
+            if abs(frame[0] - stamp) <= _SAME:
+                return frame[1]
+            if frame[0] < stamp:
+                before = frame
+            elif after is None:
+                after = frame
+        if before is None or after is None or after[0] - before[0] > self._config.max_gap:
+            return None
+        part = (stamp - before[0]) / (after[0] - before[0])
+        return _between(before[1], after[1], part)
+
+
+def _between(before: Detections, after: Detections, part: float) -> Detections | None:
+    """People who are in both frames, each joint moved `part` of the way."""
+    common = [name for name in before.names if name in after.names]
+    if before.layout != after.layout:
+        return None
+    first = [before.names.index(name) for name in common]
+    second = [after.names.index(name) for name in common]
+    pixels = (1.0 - part) * before.pixels[first] + part * after.pixels[second]
+    confidence = np.minimum(before.confidence[first], after.confidence[second])
+    return replace(after, pixels=pixels, confidence=confidence, names=tuple(common))
+
 
 _DRIFT = 1.0  # m/s by which a joint may stray from constant velocity
 _VELOCITY_TIME = 0.08  # s over which a joint's velocity is averaged
@@ -38,8 +266,8 @@ class _Person:
     stamp: float  # s when last fused
     seen: float  # s when two cameras last saw the person
     smoother: OneEuroFilter
-    limbs: LimbKeeper
-    found: dict[int, int] = field(default_factory=dict)  # sighting → person in it, now
+    limbs: BoneLengthFilter
+    found: dict[int, int] = field(default_factory=dict)  # detections → person in it, now
 
     def expected(self, stamp: float) -> tuple[Array, Array]:
         """Joints (J, 3) and covariance (J, 3, 3) at a time."""
@@ -49,7 +277,7 @@ class _Person:
 
 
 class MultiviewFusion:
-    """Fuse sightings of one instant, instant after instant.
+    """Fuse detections of one instant, instant after instant.
 
     People known are looked for where they are expected in each picture; who is left over is matched
     across cameras by epipolar distance. A person comes into being when two cameras see one, and
@@ -72,24 +300,24 @@ class MultiviewFusion:
         """Let go of everybody; names already given are not given again."""
         self._people, self._stamp = [], -np.inf
 
-    def fuse(self, stamp: float, sightings: Mapping[int, Sighting]) -> list[Skeleton]:
+    def fuse(self, stamp: float, detections: Mapping[int, Detections]) -> list[Skeleton]:
         """Everybody at `stamp` [s], which is after the one before; positions in the cell [m].
 
         Parameters
         ----------
         stamp : float
-            Time of all sightings [s].
-        sightings : mapping of int to Sighting
+            Time of all detections [s].
+        detections : mapping of int to Detections
             Pictures of that time by the number of their camera; cameras may be missing.
 
         Raises
         ------
         InputError
-            If the stamp is not after the last one, or the sightings have different layouts.
+            If the stamp is not after the last one, or the detections have different layouts.
         """
         if stamp <= self._stamp:
             raise InputError(f"stamp {stamp:.6f} s is not after the last one, {self._stamp:.6f} s")
-        layouts = {sighting.layout for sighting in sightings.values()}
+        layouts = {picture.layout for picture in detections.values()}
         if len(layouts) > 1:
             raise InputError(f"cameras send layouts {', '.join(sorted(layouts))}; use one for all")
         self._stamp = stamp
@@ -98,8 +326,8 @@ class MultiviewFusion:
         if not layouts:
             return []
         layout = layouts.pop()
-        numbers = list(sightings)
-        pictures = [self._trusted(sighting) for sighting in sightings.values()]
+        numbers = list(detections)
+        pictures = [self._trusted(picture) for picture in detections.values()]
         self._follow(stamp, pictures)
         self._welcome(stamp, layout, pictures)
         visible = [person for person in self._people if person.found]
@@ -115,17 +343,17 @@ class MultiviewFusion:
             skeletons.append(self._update(stamp, layout, person, placed, part, pictures))
         return [skeleton for skeleton in skeletons if skeleton is not None]
 
-    def _trusted(self, sighting: Sighting) -> Sighting:
-        sure = sighting.confidence >= max(self._config.min_confidence, 1e-6)
-        return Sighting(
-            sighting.view,
-            sighting.layout,
-            np.where(sure[..., None], sighting.pixels, np.nan),
-            np.where(sure & np.isfinite(sighting.pixels).all(-1), sighting.confidence, 0.0),
-            sighting.names,
+    def _trusted(self, detections: Detections) -> Detections:
+        sure = detections.confidence >= max(self._config.min_confidence, 1e-6)
+        return Detections(
+            detections.view,
+            detections.layout,
+            np.where(sure[..., None], detections.pixels, np.nan),
+            np.where(sure & np.isfinite(detections.pixels).all(-1), detections.confidence, 0.0),
+            detections.names,
         )
 
-    def _follow(self, stamp: float, pictures: Sequence[Sighting]) -> None:
+    def _follow(self, stamp: float, pictures: Sequence[Detections]) -> None:
         """Find those who are known in each picture."""
         for person in self._people:
             person.found = {}
@@ -138,7 +366,7 @@ class MultiviewFusion:
             for row, column in assign(costs_to_expected(expected, picture, gate)):
                 self._people[row].found[number] = column
 
-    def _welcome(self, stamp: float, layout: str, pictures: Sequence[Sighting]) -> None:
+    def _welcome(self, stamp: float, layout: str, pictures: Sequence[Detections]) -> None:
         """Find those who are new, among who is left over in the pictures."""
         taken = {(number, n) for p in self._people for number, n in p.found.items()}
         free = [
@@ -146,7 +374,7 @@ class MultiviewFusion:
             for number, picture in enumerate(pictures)
         ]
         rest = [
-            Sighting(p.view, p.layout, p.pixels[f], p.confidence[f], ())
+            Detections(p.view, p.layout, p.pixels[f], p.confidence[f], ())
             for p, f in zip(pictures, free, strict=True)
         ]
         for members in group(rest, self._config.epipolar_gate):
@@ -169,7 +397,7 @@ class MultiviewFusion:
                 stamp,
                 stamp,
                 OneEuroFilter(self._config.smoothing_cutoff, self._config.smoothing_beta),
-                LimbKeeper(layout),
+                BoneLengthFilter(layout),
                 found,
             )
             self._people.append(person)
@@ -187,7 +415,7 @@ class MultiviewFusion:
         return lost[int(np.nanargmin(distance))]
 
     def _triangulate(
-        self, stamp: float, people: Sequence[_Person], pictures: Sequence[Sighting]
+        self, stamp: float, people: Sequence[_Person], pictures: Sequence[Detections]
     ) -> Triangulated:
         means, covariances = zip(*(person.expected(stamp) for person in people), strict=True)
         known = [person.stamp < stamp for person in people]  # who is new has no past
@@ -207,7 +435,7 @@ class MultiviewFusion:
         person: _Person,
         placed: Triangulated,
         part: slice,
-        pictures: Sequence[Sighting],
+        pictures: Sequence[Detections],
     ) -> Skeleton | None:
         """Take up what was measured of a person; None if it is not enough to say where."""
         config = self._config
@@ -245,7 +473,7 @@ class MultiviewFusion:
         )
 
     def _note_errors(
-        self, placed: Triangulated, numbers: Sequence[int], pictures: Sequence[Sighting]
+        self, placed: Triangulated, numbers: Sequence[int], pictures: Sequence[Detections]
     ) -> None:
         self.reprojection = {
             number: float(np.nanmedian(row)) * self._config.pixel_sigma
@@ -256,7 +484,7 @@ class MultiviewFusion:
 
 def _place(
     found: Sequence[Mapping[int, int]],
-    pictures: Sequence[Sighting],
+    pictures: Sequence[Detections],
     pixel_sigma: float,
     expected: Array | None = None,
     covariance: Array | None = None,

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Camera
-from ses_gcn_ros.pose.depth import surfaces
 from ses_gcn_ros.pose.placement import place
 from ses_gcn_ros.skeleton import get_layout
 
@@ -27,6 +27,10 @@ _NEAR_MODEL = 0.25  # m between a measured joint and the body's shape, beyond wh
 _NEEDED = 4  # measured joints that a person must have
 _FILLED = 0.3  # highest confidence of a joint that depth does not show
 _ROUNDS = 3
+_CLUSTERS = 4  # surfaces told apart in a window, nearest first
+_STEP = 0.06  # m between two depths that makes them two surfaces, and
+_STEP_SHARE = 0.02  # so much of the depth in addition, as stereo noise grows
+SAMPLES = 7  # rows and columns that a window is sampled in
 
 
 def place_with_depth(
@@ -140,3 +144,71 @@ def _nanmedian(values: Array) -> Array:
     low, high = np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2
     pair = np.take_along_axis(ordered, np.stack((low, high), -1), -1)
     return np.asarray(pair.mean(-1))
+
+
+def check_aligned(depth: NDArray[np.float32], camera: Camera) -> None:
+    """Check that depth and colour show the same pixels.
+
+    Raises
+    ------
+    InputError
+        If their sizes differ.
+    """
+    if depth.shape != (camera.height, camera.width):
+        raise InputError(
+            f"depth is {depth.shape[1]}×{depth.shape[0]} px, but the colour image is "
+            f"{camera.width}×{camera.height}; publish depth registered to colour (depth_registered)"
+        )
+
+
+def surfaces(
+    depth: NDArray[np.float32], pixels: NDArray[np.float64], radius: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The surfaces that lie around points of the image, nearest first.
+
+    A window around each point is sampled; depths that follow one another without a step are one
+    surface, so that the edge of an arm is not averaged with the wall behind it.
+
+    Parameters
+    ----------
+    depth : NDArray, shape (H, W)
+        [m], NaN where there is no data.
+    pixels : NDArray, shape (..., 2)
+        Points; NaN or outside of the image gives nothing.
+    radius : NDArray, shape (...)
+        Half the width of the window [px].
+
+    Returns
+    -------
+    depths : NDArray, shape (..., C)
+        Median depth of each surface [m]; NaN where there are fewer.
+    shares : NDArray, shape (..., C)
+        Share of the window that it fills.
+    """
+    height, width = depth.shape
+    grid = np.linspace(-1.0, 1.0, SAMPLES)
+    offset = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+    centre = np.nan_to_num(pixels, nan=-1.0)
+    spots = np.floor(centre[..., None, :] + radius[..., None, None] * offset)
+    inside = np.all((spots >= 0) & (spots < (width, height)), axis=-1)
+    inside &= np.all((centre >= 0) & (centre < (width, height)), -1)[..., None]
+    column, row = np.moveaxis(np.where(inside[..., None], spots, 0).astype(int), -1, 0)
+    values = np.sort(np.where(inside, depth[row, column], np.nan), axis=-1).astype(np.float64)
+
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(values, axis=-1) > _STEP + _STEP_SHARE * values[..., :-1]
+    number = np.concatenate(
+        (np.zeros_like(steps[..., :1], int), np.cumsum(steps, axis=-1)), axis=-1
+    )
+    known = np.isfinite(values)
+    found, shares = [], []
+    for cluster in range(_CLUSTERS):
+        members = known & (number == cluster)
+        count = members.sum(-1)
+        middle = members.argmax(-1) + count // 2
+        median = np.take_along_axis(
+            values, np.minimum(middle, values.shape[-1] - 1)[..., None], -1
+        )[..., 0]
+        found.append(np.where(count > 0, median, np.nan))
+        shares.append(count / len(offset))
+    return np.stack(found, -1), np.stack(shares, -1)

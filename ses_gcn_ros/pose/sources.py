@@ -1,13 +1,14 @@
-"""Where frames come from: a slot that the newest image waits in, a video file, a webcam."""
+"""Where frames come from, colour and depth paired, and the thread that works on them."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -175,3 +176,153 @@ class Webcam:
             self._newest.put(Frame(self._clock(), rgb_from_bgr(bgr)))
         self._capture.release()
         self._newest.close()
+
+
+C = TypeVar("C")
+D = TypeVar("D")
+
+_WAITING = 5  # colour images that may wait for their depth
+_KEPT = 10  # depth images that are kept for colour still to come
+_RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
+
+
+class Pairer(Generic[C, D]):
+    """Pair each colour image with the depth image nearest in time, within a tolerance.
+
+    A colour image waits until a depth image at or after its own time has come, since that may be
+    the nearest; then it takes the nearer neighbour, or is given up if none is near enough. The
+    newest depth image is never taken just because it is the newest.
+
+    Parameters
+    ----------
+    tolerance : float
+        Greatest difference of stamps [s].
+    """
+
+    def __init__(self, tolerance: float) -> None:
+        self._tolerance = tolerance
+        self._colour: deque[tuple[float, C]] = deque()
+        self._depth: deque[tuple[float, D]] = deque(maxlen=_KEPT)
+        self._lock = threading.Lock()
+        self.unpaired = 0  # colour images given up
+
+    def add_colour(self, stamp: float, image: C) -> list[tuple[C, D]]:
+        """Take in a colour image; gives the pairs that are ready."""
+        with self._lock:
+            self._forget_after(stamp + _RESTART)
+            self._colour.append((stamp, image))
+            pairs = self._ready()
+            while len(self._colour) > _WAITING:
+                self._colour.popleft()
+                self.unpaired += 1
+            return pairs
+
+    def add_depth(self, stamp: float, image: D) -> list[tuple[C, D]]:
+        """Take in a depth image; gives the pairs that are ready."""
+        with self._lock:
+            self._forget_after(stamp + _RESTART)
+            self._depth.append((stamp, image))
+            return self._ready()
+
+    def _forget_after(self, stamp: float) -> None:
+        """Drop what is of a recording that has started over since."""
+        while self._colour and self._colour[-1][0] >= stamp:
+            self._colour.pop()
+        while self._depth and self._depth[-1][0] >= stamp:
+            self._depth.pop()
+
+    def _ready(self) -> list[tuple[C, D]]:
+        pairs = []
+        while self._colour and self._depth:
+            stamp, colour = self._colour[0]
+            apart, nearest = min(
+                ((abs(when - stamp), image) for when, image in self._depth), key=lambda e: e[0]
+            )
+            if apart > 0.0 and self._depth[-1][0] < stamp:
+                break  # a nearer one may still come
+            self._colour.popleft()
+            if apart <= self._tolerance:
+                pairs.append((colour, nearest))
+            else:
+                self.unpaired += 1
+        return pairs
+
+
+F_co = TypeVar("F_co", covariant=True)
+R = TypeVar("R")
+
+
+class Source(Protocol[F_co]):
+    """What gives frames until it is closed or ends."""
+
+    def __iter__(self) -> Iterator[F_co]:
+        """Frames as they come."""
+        ...
+
+    def close(self) -> None:
+        """End the iteration from any thread."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody had the time to take."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Generic[F, R]):
+    """What came of a frame: a result, or the error that kept it from one."""
+
+    frame: F
+    result: R | None = None
+    error: Exception | None = None
+
+
+class Worker(Generic[F, R]):
+    """Do `work` on each frame of a source, frame after frame; the owner takes the outcomes.
+
+    Parameters
+    ----------
+    source : Source
+        Gives the frames; closed by `close`.
+    work : callable
+        Makes a result of a frame. What it raises becomes the frame's outcome.
+    notify : callable
+        Called in the worker's thread whenever there is something to take, and at the end.
+    """
+
+    def __init__(
+        self, source: Source[F], work: Callable[[F], R], notify: Callable[[], Any]
+    ) -> None:
+        self.source = source
+        self._work = work
+        self._notify = notify
+        self._outcomes: deque[Outcome[F, R]] = deque()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self.ended = False  # the source has no more frames; outcomes may still be there to take
+
+    def start(self) -> None:
+        """Begin; the source is not touched before."""
+        self._thread.start()
+
+    def take(self) -> Iterator[Outcome[F, R]]:
+        """Outcomes so far, in order, each given once."""
+        while self._outcomes:
+            yield self._outcomes.popleft()
+
+    def close(self, timeout: float = 1.5) -> None:
+        """Close the source and wait for the frame in work, `timeout` seconds at most."""
+        self.source.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        for frame in self.source:
+            try:
+                outcome = Outcome(frame, result=self._work(frame))
+            except Exception as error:  # handed on: the owner reports it, the stream goes on
+                outcome = Outcome(frame, error=error)
+            self._outcomes.append(outcome)
+            self._notify()
+        self.ended = True
+        self._notify()

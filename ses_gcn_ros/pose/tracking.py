@@ -15,7 +15,7 @@ from ses_gcn_ros.pose.config import PoseConfig
 _LATERAL_SIGMA = 0.05  # m, noise across the viewing ray that the noise along it is held against
 _VELOCITY_TIME = 0.2  # s over which a person's velocity is averaged
 _GATE_GROWTH = 1.0  # m/s by which a person out of sight may stray from a straight path
-_SETTLED = 5  # sightings after which a person is no newcomer
+_SETTLED = 5  # detections after which a person is no newcomer
 _BARRED = 1e6  # cost of an assignment beyond the gate
 
 M = TypeVar("M")
@@ -38,7 +38,7 @@ class Track(Generic[M]):
     positions: NDArray[np.float64]  # (J, 3) m when last seen
     velocity: NDArray[np.float64]  # (3,) m/s
     stamp: float  # s when last seen
-    sightings: int = 1
+    detections: int = 1
 
 
 class Tracker(Generic[M]):
@@ -91,8 +91,8 @@ class Tracker(Generic[M]):
         self._tracks = [track for track in self._tracks if stamp - track.stamp <= memory]
         assigned: list[Track[M] | None] = [None] * len(people)
         # Who is known for a while chooses first, so that a phantom can't take over an identity.
-        settled = [track for track in self._tracks if track.sightings >= _SETTLED]
-        newcomers = [track for track in self._tracks if track.sightings < _SETTLED]
+        settled = [track for track in self._tracks if track.detections >= _SETTLED]
+        newcomers = [track for track in self._tracks if track.detections < _SETTLED]
         for tracks in (settled, newcomers):
             free = [index for index, track in enumerate(assigned) if track is None]
             if not tracks or not free:
@@ -145,4 +145,4 @@ def _follow(track: Track[M], stamp: float, positions: NDArray[np.float64]) -> No
     share = elapsed / (elapsed + _VELOCITY_TIME)
     track.velocity = track.velocity + share * (velocity - track.velocity)
     track.positions, track.stamp = positions, stamp
-    track.sightings += 1
+    track.detections += 1

@@ -1,24 +1,144 @@
-"""How far off the eyes are: recorded people seen through virtual cameras."""
+"""How far off pose estimation is: recorded people before virtual cameras, alone and crossing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Recording
+from ses_gcn_ros.datasets.sequences import Recording, Sequence
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.pose.camera import Detections, View
+from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.multiview_config import FusionConfig
 from ses_gcn_ros.pose.rgbd import place_with_depth
-from ses_gcn_ros.pose.virtual_cameras import estimate_shape, observe
-from ses_gcn_ros.pose.virtual_depth import measured_depth, render_depth
+from ses_gcn_ros.pose.virtual_cameras import (
+    estimate_shape,
+    measured_depth,
+    observe,
+    render_depth,
+    sample_views,
+)
 from ses_gcn_ros.skeleton import get_layout
-from ses_gcn_ros.studies.pose_scenes import LAYOUT, Scene, draw_crossing, draw_scene
+
+LAYOUT = "chico15"
+FPS = 25.0
+FRAMES = 75  # of a scene
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """People before cameras.
+
+    Attributes
+    ----------
+    stamps : NDArray, shape (T,)
+        [s].
+    people : NDArray, shape (T, N, J, 3)
+        Joints in the cell [m].
+    views : list of View
+        The cameras.
+    """
+
+    stamps: Array
+    people: Array
+    views: list[View]
+
+    def in_picture(self) -> NDArray[np.bool_]:
+        """Which camera has which joint in its picture, shape (V, T, N, J)."""
+        seen = []
+        for view in self.views:
+            pixels = view.project(self.people)
+            size = (view.camera.width, view.camera.height)
+            with np.errstate(invalid="ignore"):
+                seen.append(np.all((pixels >= 0.0) & (pixels < size), axis=-1))
+        return np.stack(seen)
+
+    def detections(self, rng: np.random.Generator) -> Iterator[dict[int, Detections]]:
+        """What the cameras find, frame by frame; people in any order, without names."""
+        found = [observe(view, self.people, rng) for view in self.views]
+        count = self.people.shape[1]
+        for frame in range(len(self.stamps)):
+            detections = {}
+            for number, (view, (pixels, confidence)) in enumerate(
+                zip(self.views, found, strict=True)
+            ):
+                order = rng.permutation(count)
+                detections[number] = Detections(
+                    view, LAYOUT, pixels[frame][order], confidence[frame][order], ("",) * count
+                )
+            yield detections
+
+
+def draw_scene(recording: Recording, rng: np.random.Generator, cameras: int) -> Scene:
+    """Three seconds of one person's recorded motion before cameras that look at its middle."""
+    sequence = recording.sequences[rng.integers(len(recording.sequences))]
+    people = _clip(sequence, rng)[:, None]
+    low, high = people.min((0, 1, 2)), people.max((0, 1, 2))
+    views = sample_views(rng, 0.5 * (low + high), cameras)
+    return Scene(1.0 + np.arange(len(people)) / FPS, people, views)
+
+
+def draw_crossing(
+    recording: Recording, rng: np.random.Generator, cameras: int, gap: float = 0.5
+) -> Scene:
+    """Two recorded walkers who pass each other at `gap` metres, in the middle of the cell.
+
+    Raises
+    ------
+    InputError
+        If the recording has nobody who walks.
+    """
+    walks = [s for s in recording.sequences if "walk" in s.tags and len(s) >= FRAMES]
+    if not walks:
+        raise InputError(f"recording '{recording.name}' has no sequence with the tag 'walk'")
+    heading = rng.uniform(0.0, 2.0 * math.pi)
+    right = np.array([math.cos(heading), math.sin(heading), 0.0])
+    forth = np.array([-right[1], right[0], 0.0])
+    along = np.linspace(-1.5, 1.5, FRAMES)
+    speeds = rng.uniform(0.8, 1.2, 2) * (1.0, -1.0)
+    offset = rng.uniform(-0.3, 0.3)  # m from the middle at which they meet
+    people = []
+    for speed, side in zip(speeds.tolist(), (0.5, -0.5), strict=True):
+        body = _clip(walks[rng.integers(len(walks))], rng)
+        body = body - body[:, :1] * (1.0, 1.0, 0.0)  # the walk itself is laid along the line
+        turned = _turned(body, math.atan2(right[1], right[0]) + (0.0 if speed > 0 else math.pi))
+        path = (speed * along + offset)[:, None] * right + side * gap * forth
+        people.append(turned + path[:, None])
+    views = sample_views(rng, (0.0, 0.0, 0.9), cameras, distance=(3.0, 4.0))
+    return Scene(1.0 + np.arange(FRAMES) / FPS, np.stack(people, axis=1), views)
+
+
+def _clip(sequence: Sequence, rng: np.random.Generator) -> Array:
+    """Some `FRAMES` of a sequence at `FPS`, shape (T, J, 3)."""
+    step = sequence.fps / FPS
+    length = min(FRAMES, int((len(sequence) - 1) / step) + 1)
+    start = rng.uniform(0.0, len(sequence) - 1 - (length - 1) * step)
+    at = start + step * np.arange(length)
+    low = np.minimum(at.astype(int), len(sequence) - 2)
+    part = (at - low)[:, None, None]
+    positions = sequence.positions.astype(np.float64)
+    return np.asarray((1.0 - part) * positions[low] + part * positions[low + 1])
+
+
+def _turned(body: Array, heading: float) -> Array:
+    """Body (T, J, 3) that faces a direction about the vertical [rad] in its first frame."""
+    hips = body[0, 4] - body[0, 1]  # right hip to left hip
+    angle = heading - math.atan2(-hips[0], hips[1])
+    turn = np.array(
+        [
+            [math.cos(angle), -math.sin(angle), 0.0],
+            [math.sin(angle), math.cos(angle), 0.0],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return body @ turn.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +199,8 @@ def measure_multiview(
         scene = draw_scene(recording, rng, cameras)
         fusion = MultiviewFusion(config or FusionConfig())
         names = set()
-        for frame, sightings in enumerate(scene.sightings(rng)):
-            people = fusion.fuse(float(scene.stamps[frame]), sightings)
+        for frame, detections in enumerate(scene.detections(rng)):
+            people = fusion.fuse(float(scene.stamps[frame]), detections)
             names |= {person.person_id for person in people}
             errors.append(_nearest_error(people, scene.people[frame, 0]))
         counted.append(scene.in_picture()[:, :, 0].sum(0) >= 2)
@@ -145,8 +265,8 @@ def keeps_identities(scene: Scene, rng: np.random.Generator) -> bool:
     """Whether each of the scene's people has one name throughout, and no name is another's."""
     fusion = MultiviewFusion(FusionConfig())
     names: list[set[str]] = [set() for _ in range(scene.people.shape[1])]
-    for frame, sightings in enumerate(scene.sightings(rng)):
-        people = fusion.fuse(float(scene.stamps[frame]), sightings)
+    for frame, detections in enumerate(scene.detections(rng)):
+        people = fusion.fuse(float(scene.stamps[frame]), detections)
         for person in people:
             apart = np.linalg.norm(scene.people[frame] - person.positions, axis=-1)
             names[int(np.nanmean(apart, axis=-1).argmin())].add(person.person_id)

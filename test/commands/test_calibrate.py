@@ -15,10 +15,8 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.commands.calibrate import calibrate
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
-from ses_gcn_ros.pose.calibration_board import Board
-from ses_gcn_ros.pose.calibration_files import read_calibration
-from ses_gcn_ros.pose.camera import camera_from_view
-from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.calibration import Board, read_calibration
+from ses_gcn_ros.pose.camera import View, camera_from_view
 from ses_gcn_ros.pose.virtual_cameras import look_at
 
 app = typer.Typer()

@@ -12,20 +12,20 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.pose.calibration_board import Board, locate_board
-from ses_gcn_ros.pose.calibration_files import (
+from ses_gcn_ros.pose.calibration import (
+    Board,
     CameraPlace,
+    Walk,
+    align_walks,
+    arrange_cameras,
+    locate_board,
     read_calibration,
     read_intrinsics,
     write_calibration,
     write_launch_file,
 )
-from ses_gcn_ros.pose.calibration_person import Walk, arrange_cameras
-from ses_gcn_ros.pose.calibration_walk import align_walks
-from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
-from ses_gcn_ros.pose.placement import place
-from ses_gcn_ros.pose.stature import stature
-from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.camera import View, camera_from_view, target_from_optical
+from ses_gcn_ros.pose.placement import place, stature
 from ses_gcn_ros.pose.virtual_cameras import estimate_shape, look_at, observe, sample_views
 
 CAMERA = camera_from_view(1280, 720, 65.0)

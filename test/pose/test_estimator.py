@@ -18,8 +18,8 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.landmarker import distinct
 from ses_gcn_ros.pose.overlay import draw_skeletons
+from ses_gcn_ros.pose.placement import BodyScaleEstimator, stature
 from ses_gcn_ros.pose.sources import Frame, VideoFile
-from ses_gcn_ros.pose.stature import SizeKeeper, stature
 from ses_gcn_ros.skeleton import check_skeleton, get_layout
 
 CAMERA = camera_from_view(640, 360, 60.0)
@@ -224,7 +224,7 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
 
 
 def test_a_known_height_scales_by_one_factor_and_leaves_the_image_as_it_is(seen):
-    keeper = SizeKeeper(1.8)
+    keeper = BodyScaleEstimator(1.8)
     body = np.nan_to_num(seen[0][0].positions.astype(float), nan=1.0)
     sizes = []
     for scale in np.random.default_rng(0).uniform(0.9, 1.1, 60):
@@ -233,7 +233,7 @@ def test_a_known_height_scales_by_one_factor_and_leaves_the_image_as_it_is(seen)
         np.testing.assert_allclose(CAMERA.project(sized), CAMERA.project(body), atol=1e-6)
     assert np.median(sizes) == pytest.approx(1.8, rel=0.03)
     assert np.std(sizes[20:]) < 0.03  # the noise of one frame is no noise of the factor
-    assert SizeKeeper(0.0).fit(body, np.zeros(3)) is body
+    assert BodyScaleEstimator(0.0).fit(body, np.zeros(3)) is body
 
 
 def test_the_overlay_draws_on_the_person(frames, seen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ses_gcn_ros.pose.image_history import ImageHistory
+from ses_gcn_ros.pose.lifting import ImageHistory
 
 BODY = np.random.default_rng(0).uniform(-0.1, 0.1, (15, 2))
 SURE = np.ones((1, 15))

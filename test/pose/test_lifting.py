@@ -20,9 +20,9 @@ from ses_gcn_ros.models.lifting_weights import (
 )
 from ses_gcn_ros.pose.camera import Camera, camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import make_placer
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.lifting import Lifter, frame_rays
-from ses_gcn_ros.pose.placers import make_placer
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_view
 from ses_gcn_ros.skeleton import mapping
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.pose.limbs import LimbKeeper
+from ses_gcn_ros.pose.smoothing import BoneLengthFilter
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def walk(shared_data: Path) -> np.ndarray:
 def test_limbs_keep_their_length_and_joints_come_nearer_to_the_truth(walk):
     rng = np.random.default_rng(0)
     noisy = walk + rng.normal(0.0, 0.03, walk.shape)
-    keeper = LimbKeeper("chico15")
+    keeper = BoneLengthFilter("chico15")
     held = np.stack([keeper.fit(frame) for frame in noisy])
     forearm = [np.linalg.norm(p[30:, 11] - p[30:, 10], axis=-1) for p in (noisy, held)]
     assert forearm[1].std() < 0.4 * forearm[0].std()
@@ -31,14 +31,14 @@ def test_limbs_keep_their_length_and_joints_come_nearer_to_the_truth(walk):
 
 
 def test_exact_joints_stay_where_they_are(walk):
-    keeper = LimbKeeper("chico15")
+    keeper = BoneLengthFilter("chico15")
     moved = [np.abs(keeper.fit(frame) - frame).max() for frame in walk]
     assert max(moved) < 0.03  # the clavicles of the recording are no bones of constant length
     assert moved[:9] == [0.0] * 9  # nothing is held before it is known
 
 
 def test_the_joint_that_is_less_certain_gives_way(walk):
-    keeper = LimbKeeper("chico15")
+    keeper = BoneLengthFilter("chico15")
     for frame in walk[:60]:
         keeper.fit(frame)
     bent = walk[60].copy()
@@ -52,7 +52,7 @@ def test_the_joint_that_is_less_certain_gives_way(walk):
 
 def test_unseen_joints_stay_unseen(walk):
     rng = np.random.default_rng(1)
-    keeper = LimbKeeper("chico15")
+    keeper = BoneLengthFilter("chico15")
     for frame in walk[:80]:
         hidden = rng.random(15) < 0.3
         held = keeper.fit(np.where(hidden[:, None], np.nan, frame))

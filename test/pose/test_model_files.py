@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.pose import model_files
-from ses_gcn_ros.pose.model_files import cache_folder, download, locate_model, model_url
+from ses_gcn_ros.pose import landmarker
+from ses_gcn_ros.pose.landmarker import cache_folder, download, locate_model, model_url
 
 CONTENT = b"a model" * 30_000
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
@@ -49,12 +49,12 @@ def server():
 
 
 def test_a_model_is_fetched_once_and_then_found(cache, server, monkeypatch):
-    monkeypatch.setitem(model_files.CHECKSUMS, "lite", CHECKSUM)
-    monkeypatch.setattr(model_files, "model_url", lambda name: f"{server}/{name}")
+    monkeypatch.setitem(landmarker.CHECKSUMS, "lite", CHECKSUM)
+    monkeypatch.setattr(landmarker, "model_url", lambda name: f"{server}/{name}")
     path = locate_model("lite")
     assert path == cache / "pose_landmarker_lite.task"
     assert path.read_bytes() == CONTENT
-    monkeypatch.setattr(model_files, "model_url", lambda name: "http://127.0.0.1:9/")
+    monkeypatch.setattr(landmarker, "model_url", lambda name: "http://127.0.0.1:9/")
     assert locate_model("lite") == path
 
 
@@ -68,7 +68,7 @@ def test_a_broken_download_leaves_nothing_and_says_what_to_do(tmp_path, server, 
 
 
 def test_a_model_that_cannot_be_fetched_names_its_source_and_its_place(cache, monkeypatch):
-    monkeypatch.setattr(model_files, "_BASE", "http://127.0.0.1:9")
+    monkeypatch.setattr(landmarker, "_BASE", "http://127.0.0.1:9")
     with pytest.raises(ModelError) as caught:
         locate_model("heavy")
     assert model_url("heavy") in str(caught.value)
@@ -101,5 +101,5 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
 
 
 def test_every_checksum_is_one():
-    assert set(model_files.CHECKSUMS) == {"lite", "full", "heavy"}
-    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in model_files.CHECKSUMS.values())
+    assert set(landmarker.CHECKSUMS) == {"lite", "full", "heavy"}
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in landmarker.CHECKSUMS.values())

@@ -10,13 +10,17 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.association import Sighting, epipolar_costs, group
-from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.multiview_config import FusionConfig
+from ses_gcn_ros.pose.camera import Detections
+from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.multiview import MultiviewFusion, epipolar_costs, group
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_views
 from ses_gcn_ros.skeleton import check_skeleton
-from ses_gcn_ros.studies.pose_accuracy import measure_crossings, measure_multiview
-from ses_gcn_ros.studies.pose_scenes import draw_crossing, draw_scene
+from ses_gcn_ros.studies.pose_accuracy import (
+    draw_crossing,
+    draw_scene,
+    measure_crossings,
+    measure_multiview,
+)
 
 SCENES = int(os.environ.get("SES_GCN_SCENES", "10"))
 CROSSINGS = int(os.environ.get("SES_GCN_CROSSINGS", "6"))
@@ -38,9 +42,9 @@ def poses(motion: Recording, rng: np.random.Generator, count: int) -> np.ndarray
     return np.stack(people)
 
 
-def sight(view, people: np.ndarray, rng: np.random.Generator, **noise: float) -> Sighting:
+def sight(view, people: np.ndarray, rng: np.random.Generator, **noise: float) -> Detections:
     pixels, confidence = observe(view, people, rng, **noise)
-    return Sighting(view, "chico15", pixels, confidence, ("",) * len(people))
+    return Detections(view, "chico15", pixels, confidence, ("",) * len(people))
 
 
 def test_three_cameras_find_99_percent_of_the_joints_within_25_mm(motion):
@@ -58,8 +62,8 @@ def test_whoever_has_been_in_two_pictures_is_known_from_then_on(motion):
         scene = draw_scene(motion, rng, 3)
         fusion = MultiviewFusion(FusionConfig())
         met.append(np.logical_or.accumulate(scene.in_picture()[:, :, 0].sum(0) >= 2))
-        for stamp, sightings in zip(scene.stamps.tolist(), scene.sightings(rng), strict=True):
-            people = fusion.fuse(stamp, sightings)
+        for stamp, detections in zip(scene.stamps.tolist(), scene.detections(rng), strict=True):
+            people = fusion.fuse(stamp, detections)
             known = people[0].positions if people else np.full((15, 3), np.nan)
             given.append(np.isfinite(known).all(-1))
     before = np.concatenate(met)
@@ -81,10 +85,10 @@ def test_people_are_matched_across_cameras_whatever_their_order(motion):
         people = poses(motion, rng, 3)
         views = sample_views(rng, (0.0, 0.0, 0.9), 3, distance=(3.5, 4.0))
         orders = [rng.permutation(3) for _ in views]
-        sightings = [
+        detections = [
             sight(view, people[order], rng) for view, order in zip(views, orders, strict=True)
         ]
-        groups = group(sightings, FusionConfig().epipolar_gate)
+        groups = group(detections, FusionConfig().epipolar_gate)
         for members in groups:
             right += len({int(orders[view][n]) for view, n in members.items()}) == 1
         total += max(3, len(groups))
@@ -106,10 +110,10 @@ def follow(motion: Recording, seed: int, keep, frames: int = 75):
     scene = draw_scene(motion, rng, 3)
     fusion = MultiviewFusion(FusionConfig())
     seen = []
-    for frame, sightings in enumerate(scene.sightings(rng)):
+    for frame, detections in enumerate(scene.detections(rng)):
         if frame >= min(frames, len(scene.stamps)):
             break
-        there = {number: s for number, s in sightings.items() if number in keep(frame)}
+        there = {number: s for number, s in detections.items() if number in keep(frame)}
         seen.append(fusion.fuse(float(scene.stamps[frame]), there))
     return scene, seen
 
@@ -145,11 +149,11 @@ def test_skeletons_are_valid_and_say_nothing_of_joints_that_no_camera_sees(motio
     rng = np.random.default_rng(6)
     scene = draw_crossing(motion, rng, 3)
     fusion = MultiviewFusion(FusionConfig())
-    for frame, sightings in enumerate(scene.sightings(rng)):
-        for sighting in sightings.values():
-            sighting.pixels[:, 11] = np.nan
-            sighting.confidence[:, 11] = 0.0
-        for person in fusion.fuse(float(scene.stamps[frame]), sightings):
+    for frame, detections in enumerate(scene.detections(rng)):
+        for picture in detections.values():
+            picture.pixels[:, 11] = np.nan
+            picture.confidence[:, 11] = 0.0
+        for person in fusion.fuse(float(scene.stamps[frame]), detections):
             check_skeleton(person)
             assert np.isnan(person.positions[11]).all()
             assert person.confidence[11] == 0.0
@@ -170,6 +174,6 @@ def test_stamps_that_stand_still_and_mixed_layouts_are_refused(motion):
     fusion.fuse(1.0, {0: one})
     with pytest.raises(InputError, match=r"is not after the last one, 1\.000000 s"):
         fusion.fuse(1.0, {0: one})
-    other = Sighting(view, "coco17", np.zeros((0, 17, 2)), np.zeros((0, 17)), ())
+    other = Detections(view, "coco17", np.zeros((0, 17, 2)), np.zeros((0, 17)), ())
     with pytest.raises(InputError, match="cameras send layouts chico15, coco17"):
         fusion.fuse(2.0, {0: one, 1: other})

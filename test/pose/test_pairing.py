@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.pose.pairing import Pairer
+from ses_gcn_ros.pose.sources import Pairer
 
 
 def test_images_of_one_stamp_are_paired_at_once_in_either_order():

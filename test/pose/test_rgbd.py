@@ -10,17 +10,10 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.camera import camera_from_view
-from ses_gcn_ros.pose.depth import (
-    check_aligned,
-    decode_compressed_depth,
-    decode_depth,
-    surfaces,
-)
-from ses_gcn_ros.pose.rgbd import place_with_depth
-from ses_gcn_ros.pose.view import View
-from ses_gcn_ros.pose.virtual_cameras import look_at
-from ses_gcn_ros.pose.virtual_depth import measured_depth, render_depth
+from ses_gcn_ros.pose.camera import View, camera_from_view
+from ses_gcn_ros.pose.images import decode_compressed_depth, decode_depth
+from ses_gcn_ros.pose.rgbd import check_aligned, place_with_depth, surfaces
+from ses_gcn_ros.pose.virtual_cameras import look_at, measured_depth, render_depth
 from ses_gcn_ros.studies.pose_accuracy import measure_rgbd
 
 CAMERA = camera_from_view(640, 360, 65.0)

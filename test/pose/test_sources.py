@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.sources import NewestFrame, VideoFile, Webcam
-from ses_gcn_ros.pose.worker import Worker
+from ses_gcn_ros.pose.sources import NewestFrame, VideoFile, Webcam, Worker
 
 
 @pytest.fixture(scope="module")

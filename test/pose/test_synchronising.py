@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.association import Sighting
-from ses_gcn_ros.pose.camera import camera_from_view
-from ses_gcn_ros.pose.multiview_config import FusionConfig
-from ses_gcn_ros.pose.synchronising import Synchroniser
-from ses_gcn_ros.pose.view import View
+from ses_gcn_ros.pose.camera import Detections, View, camera_from_view
+from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.multiview import Synchroniser
 
 VIEW = View(camera_from_view(640, 360, 60.0), np.eye(4))
 PERIOD = 0.04
 
 
-def seen(*people: tuple[str, float]) -> Sighting:
+def seen(*people: tuple[str, float]) -> Detections:
     """People whose joints all lie at (u, u)."""
     pixels = np.array([np.full((15, 2), u) for _, u in people]).reshape(-1, 15, 2)
-    return Sighting(
+    return Detections(
         VIEW, "chico15", pixels, np.ones(pixels.shape[:2]), tuple(name for name, _ in people)
     )
 
@@ -32,9 +30,9 @@ def test_an_instant_waits_for_every_living_camera():
     sync.add(0, 1.04, seen(("a", 1.0)), now=0.04)
     assert sync.take(0.04) == []  # the other may come
     sync.add(1, 1.04, seen(("b", 2.0)), now=0.06)
-    [(stamp, sightings)] = sync.take(0.06)
+    [(stamp, detections)] = sync.take(0.06)
     assert stamp == 1.04
-    assert sorted(sightings) == [0, 1]
+    assert sorted(detections) == [0, 1]
 
 
 def test_a_camera_that_is_late_is_left_out_after_a_while():

@@ -21,13 +21,12 @@ from ses_gcn_ros.nodes.conversions import to_seconds, to_time
 from ses_gcn_ros.nodes.frames import TransformSender
 from ses_gcn_ros.nodes.landmark_conversions import (
     camera_from_msg,
+    detections_from_msg,
     landmarks_to_msg,
-    sighting_from_msg,
 )
-from ses_gcn_ros.pose.association import Sighting
-from ses_gcn_ros.pose.calibration_files import CameraPlace, write_calibration
-from ses_gcn_ros.pose.camera import target_from_optical
-from ses_gcn_ros.studies.pose_scenes import draw_scene
+from ses_gcn_ros.pose.calibration import CameraPlace, write_calibration
+from ses_gcn_ros.pose.camera import Detections, target_from_optical
+from ses_gcn_ros.studies.pose_accuracy import draw_scene
 
 NAMES = ["left", "middle", "right"]
 BEGIN = 100.0
@@ -41,7 +40,7 @@ class Cameras:
         motion = read_recording(shared_data / "motion" / "cmu.npz")
         self.rng = np.random.default_rng(12)
         self.scene = draw_scene(motion, self.rng, 3)
-        self.frames = list(self.scene.sightings(self.rng))
+        self.frames = list(self.scene.detections(self.rng))
         self.cell = cell
         self.count = count()
         self.outlets = [
@@ -66,7 +65,7 @@ class Cameras:
 
     def message(self, number: int, camera: int) -> msg.LandmarksArray:
         found = self.frames[self.moment(number)][camera]
-        named = Sighting(
+        named = Detections(
             found.view, found.layout, found.pixels, found.confidence, (f"{NAMES[camera]}1",)
         )
         sent = landmarks_to_msg(
@@ -118,14 +117,14 @@ def test_landmarks_survive_the_message(shared_data: Path):
     motion = read_recording(shared_data / "motion" / "cmu.npz")
     rng = np.random.default_rng(0)
     scene = draw_scene(motion, rng, 1)
-    found = next(scene.sightings(rng))[0]
+    found = next(scene.detections(rng))[0]
     sent = landmarks_to_msg(to_time(1.5), "eye", found)
     sent.calibrated = True
     camera = camera_from_msg(sent)
     assert (camera.fx, camera.cy, camera.width) == (
         found.view.camera.fx, found.view.camera.cy, found.view.camera.width,
     )  # fmt: skip
-    back = sighting_from_msg(sent, camera, found.view.base_from_camera)
+    back = detections_from_msg(sent, camera, found.view.base_from_camera)
     np.testing.assert_allclose(back.pixels, found.pixels, rtol=1e-6)
     np.testing.assert_allclose(back.confidence, found.confidence, rtol=1e-6)
     assert (back.layout, back.names) == (found.layout, found.names)

@@ -17,9 +17,9 @@ from std_msgs.msg import Header
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.nodes.hri_outlet import HriOutlet
-from ses_gcn_ros.pose.association import Sighting
+from ses_gcn_ros.pose.camera import Detections
 from ses_gcn_ros.pose.ros4hri import KEY_POINTS
-from ses_gcn_ros.studies.pose_scenes import draw_scene
+from ses_gcn_ros.studies.pose_accuracy import draw_scene
 
 
 @dataclass
@@ -91,33 +91,33 @@ def stage(monkeypatch) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def sighting(shared_data: Path) -> Sighting:
+def detections(shared_data: Path) -> Detections:
     """Somebody of CMU in the picture of a camera."""
     rng = np.random.default_rng(3)
     scene = draw_scene(read_recording(shared_data / "motion" / "cmu.npz"), rng, 1)
-    return next(scene.sightings(rng))[0]
+    return next(scene.detections(rng))[0]
 
 
-def named(sighting: Sighting, *names: str) -> Sighting:
+def named(detections: Detections, *names: str) -> Detections:
     """The same body under several names."""
     one = np.zeros(len(names), dtype=int)
-    pixels, confidence = sighting.pixels[one], sighting.confidence[one]
-    return Sighting(sighting.view, sighting.layout, pixels, confidence, names)
+    pixels, confidence = detections.pixels[one], detections.confidence[one]
+    return Detections(detections.view, detections.layout, pixels, confidence, names)
 
 
-def test_everybody_is_listed_and_has_a_skeleton_in_the_picture(stage, sighting):
+def test_everybody_is_listed_and_has_a_skeleton_in_the_picture(stage, detections):
     outlet = HriOutlet(stage)
-    outlet.publish(Header(frame_id="world"), Header(frame_id="eye"), named(sighting, "p1", "p4"))
+    outlet.publish(Header(frame_id="world"), Header(frame_id="eye"), named(detections, "p1", "p4"))
     [ids] = stage.sent["humans/bodies/tracked"]
     assert (ids.header.frame_id, ids.ids) == ("world", ["p1", "p4"])
-    camera = sighting.view.camera
+    camera = detections.view.camera
     for name in ids.ids:
         [body] = stage.sent[f"humans/bodies/{name}/skeleton2d"]
         assert body.header.frame_id == "eye"
         assert len(body.skeleton) == len(KEY_POINTS) == 18
         seen = [point for point in body.skeleton if point.c > 0.0]
         assert len(seen) >= 6
-        pixels = sighting.pixels[0] / (camera.width, camera.height)
+        pixels = detections.pixels[0] / (camera.width, camera.height)
         for point in seen:
             assert all(type(value) is float for value in (point.x, point.y, point.c))
             assert 0.0 <= min(point.x, point.y) <= max(point.x, point.y) <= 1.0
@@ -125,14 +125,14 @@ def test_everybody_is_listed_and_has_a_skeleton_in_the_picture(stage, sighting):
             assert np.nanmin(near) < 0.1  # the neck lies between joints
 
 
-def test_topics_come_and_go_with_the_people(stage, sighting):
+def test_topics_come_and_go_with_the_people(stage, detections):
     outlet = HriOutlet(stage)
     for names in (("p1", "p2"), ("p2",), ()):
-        outlet.publish(Header(), Header(), named(sighting, *names))
+        outlet.publish(Header(), Header(), named(detections, *names))
         bodies = {f"humans/bodies/{name}/skeleton2d" for name in names}
         assert stage.open == {"humans/bodies/tracked", *bodies}
     assert [ids.ids for ids in stage.sent["humans/bodies/tracked"]] == [["p1", "p2"], ["p2"], []]
     assert len(stage.sent["humans/bodies/p2/skeleton2d"]) == 2
-    outlet.publish(Header(), Header(), named(sighting, "p3"))
+    outlet.publish(Header(), Header(), named(detections, "p3"))
     outlet.close()
     assert stage.open == {"humans/bodies/tracked"}  # which the node itself withdraws

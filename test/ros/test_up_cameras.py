@@ -22,7 +22,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds
-from ses_gcn_ros.pose.calibration_files import CameraPlace, write_calibration
+from ses_gcn_ros.pose.calibration import CameraPlace, write_calibration
 from ses_gcn_ros.pose.camera import target_from_optical
 from ses_gcn_ros.resources import share_path
 

@@ -22,7 +22,7 @@ from ses_gcn_ros.pose.camera import camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.images import decode_image
-from ses_gcn_ros.pose.model_files import CHECKSUMS, locate_model
+from ses_gcn_ros.pose.landmarker import CHECKSUMS, locate_model
 from ses_gcn_ros.pose.sources import VideoFile
 from ses_gcn_ros.studies.benchmarks.children import next_line, running
 from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
