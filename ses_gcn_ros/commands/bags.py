@@ -14,20 +14,24 @@ def sample(
     motion: Annotated[Path, typer.Argument(help="cmu.npz, with cmu.json beside it.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Bag to write.")] = Path("visitor"),
     minutes: Annotated[
-        float, typer.Option(help="Write a shift of this length instead of the sample.", min=0.0)
+        float, typer.Option(help="Write a synthetic recording of this length instead.", min=0.0)
     ] = 0.0,
-    people: Annotated[int, typer.Option(help="People of a shift at a time.", min=1)] = 4,
-    seed: Annotated[int, typer.Option(help="Of who comes when in a shift.")] = 0,
+    people: Annotated[
+        int, typer.Option(help="People of a synthetic recording at a time.", min=1)
+    ] = 4,
+    seed: Annotated[int, typer.Option(help="Of who comes when in it.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bag.")] = False,
 ) -> None:
-    """Write the sample recording, or a shift of any length, from the CMU motion data.
+    """Write the sample recording, or a synthetic one of any length, from the CMU motion data.
 
     Example: ses-gcn sample cmu.npz --minutes 60 --people 4 -o shift
     """
     if minutes:
-        from ses_gcn_ros.studies.shift import Shift, write_shift
+        from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_recording
 
-        write_shift(motion, out, Shift(minutes, people, seed=seed), overwrite=overwrite)
+        write_recording(
+            motion, out, SyntheticRecording(minutes, people, seed=seed), overwrite=overwrite
+        )
         Console(stderr=True).print(f"wrote {out}")
         return
     from ses_gcn_ros.bags.sample import write_sample

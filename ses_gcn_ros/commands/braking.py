@@ -32,8 +32,7 @@ def braking_study(
     """
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.replay.plot_style import LIGHT, png
-    from ses_gcn_ros.studies.braking.study import run_study
-    from ses_gcn_ros.studies.braking.tables import as_markdown, lost_figure, summarise
+    from ses_gcn_ros.studies.braking_study import as_markdown, lost_figure, run_study, summarise
 
     out.mkdir(parents=True, exist_ok=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -41,9 +41,14 @@ def collisions(
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.replay.plot_style import LIGHT, png
-    from ses_gcn_ros.studies.collision import measure
-    from ses_gcn_ros.studies.collision_tables import as_csv, as_text, f1_figure, summarise
-    from ses_gcn_ros.studies.encounters import pair_up
+    from ses_gcn_ros.studies.collisions import (
+        as_csv,
+        as_text,
+        f1_figure,
+        measure,
+        pair_up,
+        summarise,
+    )
 
     torch.set_num_threads(threads)
     engine = load(weights)

@@ -39,7 +39,8 @@ def soak(
     from ses_gcn_ros.commands.processes import ProcessGroup
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.safety import SafetyConfig
-    from ses_gcn_ros.studies.soak import Crowd, as_text, memory, summarise
+    from ses_gcn_ros.studies.soak import as_text, memory, summarise
+    from ses_gcn_ros.studies.synthetic_recording import Crowd
 
     environment = demo_environment()
     os.environ.update(environment)

@@ -1,4 +1,4 @@
-"""Running for long: who walks about meanwhile, and what memory and punctuality have come to."""
+"""Running for long: what memory and punctuality have come to."""
 
 from __future__ import annotations
 
@@ -9,57 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.bag_messages import read_skeletons
-from ses_gcn_ros.resources import share_path
-from ses_gcn_ros.skeleton import Skeleton
-
 MEGABYTE = 1e6
 LATE = 3.0  # periods between two states that are a missed deadline
 FLAT = 5.0  # MB that a node's memory may go from where it was after warm-up
-
-_NOISE = 0.001  # m, of a camera
-_FRAME = 0.04  # s between the sample recording's frames
-
-
-class Crowd:
-    """People around the demo robot: the sample recording's visitor, from several sides at once.
-
-    Each of them goes through the recording forwards and backwards without a break, at a time and
-    from a side of their own.
-
-    Parameters
-    ----------
-    people : int
-    seed : int
-        Of the camera's noise.
-    """
-
-    def __init__(self, people: int, seed: int = 0) -> None:
-        bag = share_path("config", "demo", "visitor")
-        self._frames = np.stack([seen.people[0].positions for seen in read_skeletons(bag)])
-        self._layout = "chico15"
-        self._people = people
-        self._rng = np.random.default_rng(seed)
-
-    def at(self, time: float) -> list[Skeleton]:
-        """Everybody at a time [s] since the start."""
-        last = len(self._frames) - 1
-        skeletons = []
-        for person in range(self._people):
-            along = (time / _FRAME + person * last * 2 / self._people) % (2 * last)
-            frame = min(along, 2 * last - along)
-            low = min(int(frame), last - 1)
-            share = np.float32(frame - low)
-            joints = (1 - share) * self._frames[low] + share * self._frames[low + 1]
-            angle = 2 * np.pi * person / self._people
-            c, s = np.cos(angle), np.sin(angle)
-            turned = joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
-            noisy = turned + self._rng.normal(0.0, _NOISE, turned.shape)
-            certain = np.ones(len(joints), np.float32)
-            skeletons.append(
-                Skeleton(str(person + 1), self._layout, noisy.astype(np.float32), certain)
-            )
-        return skeletons
 
 
 def memory(pid: int) -> tuple[float, float]:

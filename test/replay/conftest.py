@@ -9,14 +9,16 @@ import pytest
 
 from ses_gcn_ros.bags.bag_messages import NANO, Observation, skeletons_message
 from ses_gcn_ros.bags.bags import BagWriter
-from ses_gcn_ros.studies.shift import Shift, write_shift
+from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_recording
 
 
 @pytest.fixture(scope="session")
 def shift_bag(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six seconds of two people around the sweeping demo robot."""
     path = tmp_path_factory.mktemp("shift") / "shift"
-    write_shift(shared_data / "motion" / "cmu.npz", path, Shift(minutes=0.1, people=2, seed=3))
+    write_recording(
+        shared_data / "motion" / "cmu.npz", path, SyntheticRecording(minutes=0.1, people=2, seed=3)
+    )
     return path
 
 

@@ -13,12 +13,17 @@ from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.safety import RobotModel, Urdf
-from ses_gcn_ros.studies.braking import simulation
-from ses_gcn_ros.studies.braking.approaches import LEAST_TRAVEL, SWEEP, approaches
-from ses_gcn_ros.studies.braking.policies import POLICIES, Fence
-from ses_gcn_ros.studies.braking.simulation import Outcome, Simulator
-from ses_gcn_ros.studies.braking.study import config, run_study
-from ses_gcn_ros.studies.braking.tables import as_markdown, summarise, verdict
+from ses_gcn_ros.studies import braking
+from ses_gcn_ros.studies.braking import (
+    LEAST_TRAVEL,
+    POLICIES,
+    SWEEP,
+    Fence,
+    Outcome,
+    Simulator,
+    approaches,
+)
+from ses_gcn_ros.studies.braking_study import as_markdown, config, run_study, summarise, verdict
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +83,7 @@ def test_a_robot_that_does_not_brake_is_noticed(files, simulator, monkeypatch):
             return 1.0
 
     monkeypatch.setattr(simulator, "_policy", lambda name: Deaf())
-    monkeypatch.setattr(simulation, "POLICIES", ("deaf",))
+    monkeypatch.setattr(braking, "POLICIES", ("deaf",))
     outcomes = [
         simulator.run(index, approach)[0]
         for index, approach in enumerate(approaches(files[:1], 5, seed=5))

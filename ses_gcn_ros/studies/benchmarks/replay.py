@@ -18,8 +18,8 @@ from pathlib import Path
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
-from ses_gcn_ros.studies.shift import Shift, write_crowd
 from ses_gcn_ros.studies.soak import memory
+from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_crowd
 
 PEOPLE = 4
 JOBS = 2
@@ -43,7 +43,7 @@ def run(quick: bool, progress: Progress) -> Section:
         shifts = {minutes: Path(folder) / f"shift_{minutes:g}" for minutes in (*lengths, *once)}
         for minutes, shift in shifts.items():
             progress(f"write {minutes:g} minutes of {PEOPLE} people")
-            write_crowd(shift, Shift(minutes, PEOPLE))
+            write_crowd(shift, SyntheticRecording(minutes, PEOPLE))
         for turn in range(rounds):
             progress(f"evaluate, round {turn + 1}: the sample recording")
             runs["sample"].append(measure([sample], ["--demo-robot"]))

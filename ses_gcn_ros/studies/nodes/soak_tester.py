@@ -10,7 +10,7 @@ from rclpy.node import Node
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds
-from ses_gcn_ros.studies.soak import Crowd
+from ses_gcn_ros.studies.synthetic_recording import Crowd
 
 
 class SoakTester(Node):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
-from ses_gcn_ros.studies.collision import (
+from ses_gcn_ros.studies.collisions import (
     WITH_RADIUS,
     Encounter,
     Gaps,

@@ -1,30 +1,227 @@
-"""One person, one robot, one policy: the robot brakes as the standard's model of it does."""
+"""The braking study: real people come up to the moving demo robot, and it has to stand in time.
+
+Recorded motions are put in front of the robot so that a hand comes to where it sweeps. Policies
+tell the robot how fast it may move; it brakes as the standard's model of it does.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.datasets.sequences import Sequence as Motion
+from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster
 from ses_gcn_ros.safety import (
     DemoRobotConfig,
     LimbCapsules,
+    Limit,
     RobotModel,
     SafetyConfig,
+    SeparationMonitor,
     Urdf,
     capsule_distances,
     limb_capsules,
+    protective_distance,
 )
+from ses_gcn_ros.safety.decision import Decision
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton, get_layout
-from ses_gcn_ros.studies.braking.approaches import Approach
-from ses_gcn_ros.studies.braking.policies import POLICIES, Fence, Monitored, Policy
 
 Array = NDArray[np.float64]
+
+BEFORE, AFTER = 4.0, 1.5  # s of motion around the moment that the hand is farthest out
+SWEEP = np.array([0.67, 0.0])  # m, middle of where the tool passes, over the floor
+SPREAD = 0.3  # m, standard deviation of where the hand ends up, each way
+FRONT = 1.0  # rad each way, about the robot's front, that people come from
+LEAST_TRAVEL = 0.5  # m that the hand comes nearer
+
+
+@dataclass(frozen=True, eq=False)
+class Approach:
+    """One person who comes up to the robot.
+
+    Attributes
+    ----------
+    name : str
+        Of the motion.
+    positions : NDArray, shape (T, J, 3)
+        Joints in the robot's world [m].
+    layout : str
+    fps : float
+        Frame rate [Hz].
+    phase : float
+        How long the robot has been sweeping by then [s].
+    seed : int
+        Of the camera's noise.
+    """
+
+    name: str
+    positions: Array
+    layout: str
+    fps: float
+    phase: float
+    seed: int
+
+
+def approaches(files: Sequence[Path], count: int, seed: int) -> list[Approach]:
+    """Draw motions, as many from each file, and put them before the robot at random.
+
+    Motions are drawn without putting back until all have been taken; those in which no hand comes
+    `LEAST_TRAVEL` nearer are passed over.
+
+    Raises
+    ------
+    InputError
+        If a file holds no motion of an approach.
+    """
+    rng = np.random.default_rng(seed)
+    shares = [count // len(files) + (i < count % len(files)) for i in range(len(files))]
+    drawn: list[Approach] = []
+    for path, share in zip(files, shares, strict=True):
+        sequences = read_recording(path).sequences
+        taken, order = 0, iter(np.empty(0, int))
+        fruitless = 0
+        while taken < share:
+            index = next(order, None)
+            if index is None:
+                order = iter(rng.permutation(len(sequences)))
+                continue
+            approach = _place(sequences[index], rng, len(drawn))
+            fruitless = 0 if approach else fruitless + 1
+            if fruitless > len(sequences):
+                raise InputError(f"no motion of '{path}' reaches {LEAST_TRAVEL} m")
+            if approach:
+                drawn.append(approach)
+                taken += 1
+    return drawn
+
+
+def _place(sequence: Motion, rng: np.random.Generator, number: int) -> Approach | None:
+    """Turn and shift a motion so that one hand goes to the sweep, coming from the front."""
+    layout = get_layout(sequence.layout)
+    hand = layout.canonical.index(str(rng.choice(["l_wrist", "r_wrist"])))
+    heading, phase = rng.uniform(-FRONT, FRONT), rng.uniform(0.0, 4.0)
+    target = SWEEP + rng.normal(0.0, SPREAD, 2)
+    positions = sequence.positions.astype(np.float64)
+    if not np.isfinite(positions).all():
+        return None
+    away = np.linalg.norm(positions[:, hand, :2] - positions[0, 0, :2], axis=1)
+    out = int(away.argmax())
+    first = max(out - round(BEFORE * sequence.fps), 0)
+    last = min(out + round(AFTER * sequence.fps), len(positions) - 1)
+    positions = positions[first : last + 1]
+    path = positions[out - first, hand, :2] - positions[0, hand, :2]
+    if np.linalg.norm(path) < LEAST_TRAVEL:
+        return None
+    angle = np.pi + heading - np.arctan2(path[1], path[0])
+    c, s = np.cos(angle), np.sin(angle)
+    turned = positions @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
+    turned[..., :2] += target - turned[out - first, hand, :2]
+    return Approach(sequence.name, turned, sequence.layout, sequence.fps, phase, number)
+
+
+POLICIES = ("forecast", "reactive", "fence")
+
+
+class Policy(Protocol):
+    """Answers with a speed factor to what is seen."""
+
+    def see(
+        self, stamp: float, person: Skeleton, forecasts: Sequence[Forecast], now: float
+    ) -> None:
+        """Take a skeleton, and the forecast made from it."""
+        ...
+
+    def factor(self, now: float, poses: Array) -> float:
+        """Share of the full speed that is allowed at `now`, the robot's frames being at `poses`."""
+        ...
+
+
+class Monitored:
+    """Speed and separation monitoring, with or without forecasts."""
+
+    def __init__(self, config: SafetyConfig, model: RobotModel, *, forecasts: bool) -> None:
+        if not forecasts:
+            config = replace(config, forecast_lost_factor=1.0)
+        self._monitor = SeparationMonitor(config, model)
+        self._with_forecasts = forecasts
+
+    def see(
+        self, stamp: float, person: Skeleton, forecasts: Sequence[Forecast], now: float
+    ) -> None:
+        self._monitor.observe_skeletons(stamp, [person], now)
+        if self._with_forecasts:
+            self._monitor.observe_forecasts(stamp, forecasts, now)
+
+    def factor(self, now: float, poses: Array) -> float:
+        try:
+            self._monitor.observe_robot(now, poses)
+        except InputError:  # cannot be: the poses are simulated
+            return 0.0
+        return self._monitor.assess(now).speed_factor
+
+
+class Fence:
+    """A fence around all that the robot sweeps: who is inside stops it, whoever they are.
+
+    It stands where a scanner's field would have to end (ISO 13855): as far from the sweep as a
+    person gets while the robot comes to rest from full speed, with the monitor's own constants.
+    Release and speeding up are the monitor's, too.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+    model : RobotModel
+    sweep : ndarray, shape (K, F, 4, 4)
+        Poses of the model's frames along the robot's path.
+    """
+
+    def __init__(self, config: SafetyConfig, model: RobotModel, sweep: Array) -> None:
+        self._config = config
+        self._decision = Decision(config)
+        placed = [model.place(poses) for poses in sweep]
+        self._start = np.concatenate([start for start, _ in placed])
+        self._end = np.concatenate([end for _, end in placed])
+        self._radius = np.tile(model.radius, len(sweep))
+        self.distance = float(
+            protective_distance(
+                human_speed=max(config.human_speed, config.arm_speed),
+                robot_speed=config.robot_speed_max,
+                reaction_time=config.reaction_time,
+                deceleration=config.deceleration,
+                intrusion=config.intrusion,
+                human_uncertainty=config.human_uncertainty,
+                robot_uncertainty=config.robot_uncertainty,
+            )
+        )
+        self._inside = True
+
+    def see(
+        self, stamp: float, person: Skeleton, forecasts: Sequence[Forecast], now: float
+    ) -> None:
+        config = self._config
+        limbs = limb_capsules(
+            person.positions.astype(np.float64), person.layout, scale=config.body_scale,
+            hand_reach=config.hand_reach,
+        )  # fmt: skip
+        met = capsule_distances(
+            limbs.start[:, None], limbs.end[:, None], limbs.radius[:, None],
+            self._start, self._end, self._radius,
+        )  # fmt: skip
+        self._inside = bool(met.distance.min() < self.distance)
+
+    def factor(self, now: float, poses: Array) -> float:
+        limits = [Limit(0.0, "somebody inside the fence")] if self._inside else []
+        return self._decision.update(now, limits).factor
+
 
 LATENCY = 0.07  # s from image to skeletons and forecasts at the monitor
 NOISE = 0.002  # m, of the camera, on top of what the recording has

@@ -1,4 +1,4 @@
-"""A shift at the demo cell made from recorded motion: many people, and a robot that doesn't stop.
+"""A synthetic recording of the demo cell: many people, and a robot that doesn't stop.
 
 For load, scale and long-run tests: as long as one likes, and the same for the same seed.
 """
@@ -15,26 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.bags.bag_messages import NANO, Observation, skeletons_message
+from ses_gcn_ros.bags.bag_messages import NANO, Observation, read_skeletons, skeletons_message
 from ses_gcn_ros.bags.bag_types import message
 from ses_gcn_ros.bags.bags import BagWriter
 from ses_gcn_ros.bags.sample import START
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
-from ses_gcn_ros.studies.soak import Crowd
 from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
 FPS = 25.0  # frames a second of a crowd
 _TF = "tf2_msgs/msg/TFMessage"
 _NEAREST, _FARTHEST = 0.9, 2.5  # m from the robot's base to the middle of somebody's motion
+_NOISE = 0.001  # m, of a crowd's camera
+_FRAME = 0.04  # s between the sample recording's frames
 _LONGEST_BREAK = 2.0  # s that a place is empty between two people
 
 
 @dataclass(frozen=True)
-class Shift:
-    """What a shift is made of.
+class SyntheticRecording:
+    """What a synthetic recording is made of.
 
     Attributes
     ----------
@@ -51,6 +53,47 @@ class Shift:
     people: int = 4
     robot_rate: float = 100.0
     seed: int = 0
+
+
+class Crowd:
+    """People around the demo robot: the sample recording's visitor, from several sides at once.
+
+    Each of them goes through the recording forwards and backwards without a break, at a time and
+    from a side of their own.
+
+    Parameters
+    ----------
+    people : int
+    seed : int
+        Of the camera's noise.
+    """
+
+    def __init__(self, people: int, seed: int = 0) -> None:
+        bag = share_path("config", "demo", "visitor")
+        self._frames = np.stack([seen.people[0].positions for seen in read_skeletons(bag)])
+        self._layout = "chico15"
+        self._people = people
+        self._rng = np.random.default_rng(seed)
+
+    def at(self, time: float) -> list[Skeleton]:
+        """Everybody at a time [s] since the start."""
+        last = len(self._frames) - 1
+        skeletons = []
+        for person in range(self._people):
+            along = (time / _FRAME + person * last * 2 / self._people) % (2 * last)
+            frame = min(along, 2 * last - along)
+            low = min(int(frame), last - 1)
+            share = np.float32(frame - low)
+            joints = (1 - share) * self._frames[low] + share * self._frames[low + 1]
+            angle = 2 * np.pi * person / self._people
+            c, s = np.cos(angle), np.sin(angle)
+            turned = joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
+            noisy = turned + self._rng.normal(0.0, _NOISE, turned.shape)
+            certain = np.ones(len(joints), np.float32)
+            skeletons.append(
+                Skeleton(str(person + 1), self._layout, noisy.astype(np.float32), certain)
+            )
+        return skeletons
 
 
 class _Motion:
@@ -86,8 +129,10 @@ class _Motion:
                 yield Skeleton("", "chico15", joints, certain)
 
 
-def write_shift(motion: Path, folder: Path, shift: Shift, *, overwrite: bool = False) -> None:
-    """Write a shift as a bag: `/skeletons`, `/tf`, `/tf_static` and `/robot_description`.
+def write_recording(
+    motion: Path, folder: Path, recording: SyntheticRecording, *, overwrite: bool = False
+) -> None:
+    """Write a recording as a bag: `/skeletons`, `/tf`, `/tf_static` and `/robot_description`.
 
     Parameters
     ----------
@@ -95,7 +140,7 @@ def write_shift(motion: Path, folder: Path, shift: Shift, *, overwrite: bool = F
         ``cmu.npz`` with ``cmu.json`` beside it.
     folder : Path
         The bag to write.
-    shift : Shift
+    recording : SyntheticRecording
     overwrite : bool
         Whether to replace an existing bag.
 
@@ -105,38 +150,40 @@ def write_shift(motion: Path, folder: Path, shift: Shift, *, overwrite: bool = F
         If the data is missing or the bag exists.
     """
     source = _Motion(motion)
-    generators = np.random.default_rng(shift.seed).spawn(shift.people)
-    places = [source.place(i, shift.people, g) for i, g in enumerate(generators)]
+    generators = np.random.default_rng(recording.seed).spawn(recording.people)
+    places = [source.place(i, recording.people, g) for i, g in enumerate(generators)]
     frames = ([person for person in map(next, places) if person.person_id] for _ in count())
     with BagWriter(folder, overwrite=overwrite) as bag:
         for key, value in source.facts.items():
             bag.note(key, value)
-        _write(bag, frames, source.fps, shift)
+        _write(bag, frames, source.fps, recording)
 
 
-def write_crowd(folder: Path, shift: Shift) -> None:
-    """Write a shift whose people are a `Crowd`, which needs no motion data; as `write_shift`."""
-    crowd = Crowd(shift.people, shift.seed)
+def write_crowd(folder: Path, recording: SyntheticRecording) -> None:
+    """Write one whose people are a `Crowd`, which needs no motion data; as `write_recording`."""
+    crowd = Crowd(recording.people, recording.seed)
     with BagWriter(folder) as bag:
-        _write(bag, (crowd.at(frame / FPS) for frame in count()), FPS, shift)
+        _write(bag, (crowd.at(frame / FPS) for frame in count()), FPS, recording)
 
 
-def _write(bag: BagWriter, frames: Iterator[list[Skeleton]], fps: float, shift: Shift) -> None:
+def _write(
+    bag: BagWriter, frames: Iterator[list[Skeleton]], fps: float, recording: SyntheticRecording
+) -> None:
     urdf = Urdf.load("demo")
     start = round(START * NANO)
-    sweep = _sweep(urdf, shift.robot_rate)
-    per_frame = shift.robot_rate / fps
+    sweep = _sweep(urdf, recording.robot_rate)
+    per_frame = recording.robot_rate / fps
     sent = 0
     description = message("std_msgs/msg/String", data=urdf.text)
     bag.write_message("/robot_description", start, description)
     fixed = [item._replace(stamp=start) for item in _transforms(urdf, {}, moving=False)]
     bag.write("/tf_static", _TF, start, encode_transforms(fixed))
-    for frame, people in enumerate(islice(frames, round(shift.minutes * 60 * fps))):
+    for frame, people in enumerate(islice(frames, round(recording.minutes * 60 * fps))):
         stamp = start + round(frame * NANO / fps)
         seen = Observation(stamp / NANO, "world", people)
         bag.write_message("/skeletons", stamp, skeletons_message(seen))
         while sent < (frame + 1) * per_frame:
-            stamp = start + round(sent * NANO / shift.robot_rate)
+            stamp = start + round(sent * NANO / recording.robot_rate)
             moving = [item._replace(stamp=stamp) for item in sweep[sent % len(sweep)]]
             bag.write("/tf", _TF, stamp, encode_transforms(moving))
             sent += 1
