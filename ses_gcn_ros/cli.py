@@ -9,6 +9,7 @@ import typer
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     ablation,
+    attack,
     bags,
     bench,
     bench_pose,
@@ -66,6 +67,7 @@ for command in (
     evaluate_stream.evaluate_stream,
     collisions.collisions,
     braking.braking_study,
+    attack.attack,
     soak.soak,
     bench.bench,
     bench_pose.bench_pose,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from ses_gcn_ros.forecast import load
 from ses_gcn_ros.replay.plot_style import Theme, bare, headline, styled
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.braking import HARD, POLICIES, Approach, Outcome, Simulator, approaches
+from ses_gcn_ros.studies.journal import run_all
 
 
 def config() -> SafetyConfig:
@@ -67,45 +66,12 @@ def run_study(
         "count": count,
         "weights": weights.name if weights else "default",
     }
-    done = _resume(log, about)
-    left = [index for index in range(count) if index not in done]
-    progress(len(done))
-    with (
-        log.open("a", encoding="utf-8") as file,
-        ProcessPoolExecutor(max_workers=jobs) as pool,
-    ):
-        if not done:
-            print(json.dumps(about), file=file, flush=True)
-        running = [pool.submit(_run, index, drawn[index], weights) for index in left]
-        for future in as_completed(running):
-            outcomes = future.result()
-            print(json.dumps([asdict(outcome) for outcome in outcomes]), file=file, flush=True)
-            done[outcomes[0].index] = outcomes
-            progress(len(done))
-    return [outcome for index in sorted(done) for outcome in done[index]]
-
-
-def _resume(log: Path, about: dict[str, Any]) -> dict[int, list[Outcome]]:
-    """Runs that the log holds; a line that was cut short is none."""
-    if not log.is_file() or not log.read_text(encoding="utf-8").strip():
-        return {}
-    lines = log.read_text(encoding="utf-8").splitlines()
-    done: dict[int, list[Outcome]] = {}
+    tasks = {index: (index, approach, weights) for index, approach in enumerate(drawn)}
+    answers = run_all(log, about, tasks, _run, jobs=jobs, progress=progress)
     try:
-        found = json.loads(lines[0])
-        if found != about:
-            raise InputError(
-                f"'{log}' is of another study ({found}); remove it or name another file"
-            )
-        for line in lines[1:]:
-            try:
-                outcomes = [Outcome(**run) for run in json.loads(line)]
-            except ValueError:
-                continue
-            done[outcomes[0].index] = outcomes
-    except (ValueError, TypeError, IndexError) as error:
+        return [Outcome(**run) for outcomes in answers.values() for run in outcomes]
+    except TypeError as error:
         raise InputError(f"'{log}' holds no runs of a study: {error}") from error
-    return done
 
 
 @cache
@@ -113,8 +79,8 @@ def _simulator(weights: Path | None) -> Simulator:
     return Simulator(config(), load(weights))
 
 
-def _run(index: int, approach: Approach, weights: Path | None) -> list[Outcome]:
-    return _simulator(weights).run(index, approach)
+def _run(index: int, approach: Approach, weights: Path | None) -> list[dict[str, Any]]:
+    return [asdict(outcome) for outcome in _simulator(weights).run(index, approach)]
 
 
 AT_REST = 1e-3  # m/s
