@@ -10,15 +10,20 @@ as a histogram that forgets, so that neither memory nor time grow.
 from __future__ import annotations
 
 import io
+import math
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from ses_gcn_ros.compiling import array, compiled, real, single, whole
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
-from ses_gcn_ros.forecast.kernels import kernel
+from ses_gcn_ros.forecast.weights import write_atomically
 from ses_gcn_ros.npz import load_arrays
 
 RECENT = 60.0  # s that coverage and error are averaged over
@@ -29,6 +34,10 @@ _RATIOS = _EDGES[1:] / _EDGES[:-1]
 _PRIOR = 10.0  # s of data that the calibration counts as
 _FEWEST, _MOST = 0.002, 0.3  # limits of α
 _FORMAT = 1
+_CLOSEST = 0.5  # steps between forecasts that are kept
+EVERY = 30.0  # s between two writings of what was learnt
+_DROPPED = 19  # bits of a float32 that its place in `starts_of` does without
+_PLACES = 1 << (31 - _DROPPED)
 
 
 class AdaptiveRadius:
@@ -56,9 +65,7 @@ class AdaptiveRadius:
     def __init__(
         self, radius: NDArray[np.float32], coverage: float, config: ForecastConfig
     ) -> None:
-        loops = kernel("learning")
-        self._learn, self._quantiles = loops.learn, loops.quantiles
-        self._starts = loops.starts_of(_EDGES)
+        self._starts = starts_of(_EDGES)
         self._base, self._target = np.ascontiguousarray(radius, np.float32), 1 - coverage
         self._config = config
         steps = len(radius)
@@ -89,7 +96,7 @@ class AdaptiveRadius:
         """
         elapsed = min(elapsed, _LONGEST)
         config = self._config
-        anything = self._learn(
+        anything = _learn(
             np.ascontiguousarray(errors, np.float32),
             np.ascontiguousarray(issued, np.float64),
             *(self._base, _EDGES, self._starts),
@@ -104,7 +111,7 @@ class AdaptiveRadius:
     def _rescale(self) -> None:
         """Quantile of the recent scores at each step."""
         place, share = np.empty(len(self._alpha), np.int64), np.empty(len(self._alpha))
-        self._quantiles(self._counts, self._alpha, place, share)
+        _quantiles(self._counts, self._alpha, place, share)
         factor = _EDGES[place] * _RATIOS[place] ** share
         config = self._config
         # Not np.clip, which takes three times as long for so few.
@@ -190,3 +197,286 @@ class AdaptiveRadius:
         self._counts, self._recent = np.array(arrays["counts"]), np.array(arrays["recent"])
         self.seconds = float(arrays["seconds"])
         self._rescale()
+
+
+class PendingForecasts:
+    """The latest forecasts of one person, until their last step is past.
+
+    Parameters
+    ----------
+    horizon, joints : int
+        Steps H and joints J of a forecast.
+    step : float
+        Time between steps [s].
+    """
+
+    def __init__(self, horizon: int, joints: int, step: float) -> None:
+        capacity = int(np.ceil((horizon + 1) / _CLOSEST)) + 1
+        self._step, self._next = step, 0
+        self._stamps = np.full(capacity, -np.inf)
+        self._positions = np.zeros((capacity, horizon, joints, 3), np.float32)
+        self._factors = np.ones((capacity, horizon))
+        self._ahead = step * np.arange(1, horizon + 1)
+
+    def add(
+        self, stamp: float, positions: NDArray[np.float32], factor: NDArray[np.float64]
+    ) -> None:
+        """Keep a forecast made at `stamp` [s], (H, J, 3) [m], with its radii's factors (H,)."""
+        if stamp - self._stamps[self._next - 1] < (_CLOSEST - 1e-6) * self._step:
+            return
+        self._stamps[self._next] = stamp
+        self._positions[self._next] = positions
+        self._factors[self._next] = factor
+        self._next = (self._next + 1) % len(self._stamps)
+
+    def errors(
+        self,
+        before: tuple[float, NDArray[np.float32]],
+        now: tuple[float, NDArray[np.float32]],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """How far off the forecasts were that fell due between two observations.
+
+        Parameters
+        ----------
+        before, now : (float, NDArray of shape (J, 3))
+            Stamps [s] and positions [m] of two observations, one after the other; NaN for unseen
+            joints. Where the joints were when a forecast fell due is interpolated.
+
+        Returns
+        -------
+        errors : NDArray, shape (H, J), float32
+            Distance [m] at each step, NaN where none fell due.
+        factors : NDArray, shape (H,)
+            What the radii given out were multiplied by.
+        """
+        (earlier, start), (later, end) = before, now
+        errors = np.empty(self._positions.shape[1:3], np.float32)
+        issued = np.empty(len(errors))
+        forecasts = self._stamps, self._positions, self._factors, self._ahead
+        _errors_between(*forecasts, earlier, later, start, end, errors, issued)
+        return errors, issued
+
+
+class RadiusStore:
+    """Reads the state of a radius at start and writes it now and then, on a thread of its own.
+
+    Parameters
+    ----------
+    radius : AdaptiveRadius
+        What learns.
+    path : Path or None
+        File of its state; None: it is kept nowhere.
+
+    Attributes
+    ----------
+    problem : str
+        Why the state could not be read or last be written; empty if it could.
+    """
+
+    def __init__(self, radius: AdaptiveRadius, path: Path | None) -> None:
+        self._radius, self._path = radius, path
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="radius")
+        self._written: Future[None] | None = None
+        self._last = time.monotonic()
+        self.problem = ""
+        if path is not None:
+            try:
+                radius.restore(path)
+            except (InputError, OSError) as error:
+                self.problem = f"the radius starts as calibrated: {error}"
+
+    def keep(self) -> None:
+        """Write the state if it is time to, and don't wait for the disk."""
+        idle = self._written is None or self._written.done()
+        if self._path is None or not idle or time.monotonic() - self._last < EVERY:
+            return
+        self._look()
+        self._last = time.monotonic()
+        self._written = self._writer.submit(_write, self._path, self._radius.packed())
+
+    def close(self) -> None:
+        """Write the state a last time and wait for it."""
+        if self._path is not None and self._radius.seconds:
+            self._written = self._writer.submit(_write, self._path, self._radius.packed())
+        self._writer.shutdown()
+        self._look()
+
+    def _look(self) -> None:
+        error = self._written.exception() if self._written is not None else None
+        self.problem = f"the radius can't be kept in '{self._path}': {error}" if error else ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+
+
+def starts_of(edges: Any) -> Any:
+    """Lowest bin that a float32 can be in, by its sign-less leading bits, shape (4096,).
+
+    Those bits are its exponent and four digits: steps of 3 to 6 %.
+    """
+    least = (np.arange(_PLACES, dtype=np.int64) << _DROPPED).astype(np.int32).view(np.float32)
+    with np.errstate(invalid="ignore"):
+        return np.clip(np.searchsorted(edges, least) - 1, 0, len(edges) - 2)
+
+
+@compiled(
+    types.void(
+        *(array(1), array(4, single), array(2), array(1), real, real),
+        *(array(2, single), array(2, single), single[:, ::1], real[::1]),
+    )
+)
+def _errors_between(
+    stamps: Any,
+    positions: Any,
+    factors: Any,
+    ahead: Any,
+    earlier: Any,
+    later: Any,
+    start: Any,
+    end: Any,
+    errors: Any,
+    issued: Any,
+) -> None:
+    """Fill errors (H, J) [m] and issued (H,) of `PendingForecasts.errors`.
+
+    Parameters
+    ----------
+    stamps, positions, factors : NDArray, shapes (N,), (N, H, J, 3), (N, H)
+        Forecasts, when they were made [s].
+    ahead : NDArray, shape (H,)
+        Their steps [s].
+    earlier, later : float
+        Two observations [s].
+    start, end : NDArray, shape (J, 3)
+        What was seen then [m].
+    """
+    made, steps, joints = positions.shape[0], positions.shape[1], positions.shape[2]
+    for h in range(steps):
+        which, newest = -1, -np.inf
+        for n in range(made):
+            due = stamps[n] + ahead[h]
+            if due > earlier and due <= later and stamps[n] > newest:
+                which, newest = n, stamps[n]
+        if which < 0:
+            issued[h] = factors[0, h]
+            errors[h] = np.nan
+            continue
+        issued[h] = factors[which, h]
+        share = np.float32((stamps[which] + ahead[h] - earlier) / (later - earlier))
+        for j in range(joints):
+            total = np.float32(0)
+            for k in range(3):
+                seen = start[j, k] + share * (end[j, k] - start[j, k])
+                off = positions[which, h, j, k] - seen
+                total += off * off
+            errors[h, j] = math.sqrt(total)
+
+
+@compiled(
+    types.boolean(
+        *(array(3, single), array(2), array(2, single), array(1), array(1, whole)),
+        *(real, real, real, real, real, real, real),
+        *(real[::1], real[:, ::1], real[:, ::1]),
+    )
+)
+def _learn(
+    errors: Any,
+    issued: Any,
+    base: Any,
+    edges: Any,
+    starts: Any,
+    elapsed: Any,
+    rate: Any,
+    target: Any,
+    fewest: Any,
+    most: Any,
+    kept: Any,
+    recently_kept: Any,
+    alpha: Any,
+    counts: Any,
+    recent: Any,
+) -> Any:
+    """Update alpha (H,), counts (H, bins) and recent (3, H) of an `AdaptiveRadius`.
+
+    Parameters
+    ----------
+    errors, issued : NDArray, shapes (P, H, J), (P, H)
+        As for `AdaptiveRadius.observe`.
+    base : NDArray, shape (H, J)
+        Calibrated radius [m].
+    edges, starts : NDArray, shapes (bins + 1,), (4096,)
+        Of the histogram, and `starts_of` them.
+    elapsed : float
+        Time that this stands for [s].
+    rate : float
+        By which α moves for a whole miss; it stays from `fewest` to `most`.
+    target : float
+        Share of misses asked for.
+    kept, recently_kept : float
+        What is left of the counts and of the recent sums after that time.
+
+    Returns
+    -------
+    bool
+        Whether anything was known.
+    """
+    people, steps, joints = errors.shape
+    bins = counts.shape[1]
+    score = np.empty(joints, np.float32)
+    bits = score.view(np.int32)
+    found = np.empty(people * joints, np.int64)
+    anything = False
+    for h in range(steps):
+        count, within, total = 0, 0, 0.0
+        for p in range(people):
+            for j in range(joints):
+                score[j] = errors[p, h, j] / base[h, j]
+            for j in range(joints):
+                error = errors[p, h, j]
+                if not math.isfinite(error):
+                    continue
+                place = starts[(bits[j] >> _DROPPED) & (_PLACES - 1)]
+                while place < bins - 1 and not score[j] <= edges[place + 1]:
+                    place += 1
+                found[count] = place
+                count += 1
+                total += error
+                within += score[j] <= issued[p, h]
+        if count == 0:
+            continue
+        anything = True
+        covered = within / count
+        moved = alpha[h] + rate * (target - (1 - covered))
+        alpha[h] = min(max(moved, fewest), most)
+        for b in range(bins):
+            counts[h, b] *= kept
+        weight = elapsed / count
+        heap = np.zeros(bins)
+        for n in range(count):
+            heap[found[n]] += weight
+        for b in range(bins):
+            counts[h, b] += heap[b]
+        recent[0, h] = recently_kept * recent[0, h] + elapsed
+        recent[1, h] = recently_kept * recent[1, h] + elapsed * covered
+        recent[2, h] = recently_kept * recent[2, h] + elapsed * (total / count)
+    return anything
+
+
+@compiled(types.void(array(2), array(1), whole[::1], real[::1]))
+def _quantiles(counts: Any, alpha: Any, place: Any, share: Any) -> None:
+    """Bin (H,) of each step's (1 − α)-quantile, and how far into it that lies (H,)."""
+    steps, bins = counts.shape
+    for h in range(steps):
+        everything = 0.0
+        for b in range(bins):
+            everything += counts[h, b]
+        wanted = (1 - alpha[h]) * everything
+        above, b = counts[h, 0], 0
+        while above < wanted and b < bins - 1:
+            b += 1
+            above += counts[h, b]
+        below = above - counts[h, b]
+        place[h] = b
+        share[h] = min(max((wanted - below) / max(above - below, 1e-12), 0.0), 1.0)

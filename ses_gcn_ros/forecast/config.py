@@ -25,8 +25,8 @@ class ForecastConfig:
         "auto", "processor; cuda without a GPU is an error, not a fallback", choices=DEVICES
     )
     threads: int = option(
-        2,
-        "at most, that eight people and more are shared between (engine compiled)",
+        1,
+        "that engine onnx may use; engine compiled takes one",
         minimum=1,
         maximum=64,
     )

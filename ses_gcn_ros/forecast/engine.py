@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
-from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
-from ses_gcn_ros.forecast.engines.cuda import CudaRunner
-from ses_gcn_ros.forecast.engines.eager import EagerRunner
-from ses_gcn_ros.forecast.engines.graph import GraphRunner
-from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
-from ses_gcn_ros.forecast.kernels import compile_all
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, unframe
 
 _LOGGER = logging.getLogger(__name__)
-
 
 _TRIAL = 65  # people whose forecasts are compared: of the largest recorded batch and the smallest
 _TRUSTED = 5e-5  # m that a GPU may be off
@@ -48,12 +40,60 @@ class Runner(Protocol):
         ...
 
 
-_RUNNERS: dict[str, Callable[[Weights, str], Runner]] = {
-    "compiled": CompiledRunner,
-    "onnx": OnnxRunner,
-    "eager": EagerRunner,
-    "cuda": CudaRunner,
-    "graph": GraphRunner,
+class EagerRunner:
+    """Run a network as torch modules: the reference that other engines are held against.
+
+    Parameters
+    ----------
+    weights : Weights
+        Checked weights.
+    device : str
+        'auto' (a GPU if there is one), 'cpu' or 'cuda'.
+
+    Raises
+    ------
+    ModelError
+        If torch is missing, or 'cuda' is asked for and there is none.
+    """
+
+    kind = "eager"
+    whole = False
+
+    def __init__(self, weights: Weights, device: str) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise ModelError(
+                f"engine 'eager' needs torch, which is not installed: {error}"
+            ) from None
+        from ses_gcn_ros.models.build import build_network
+
+        cuda = torch.cuda.is_available()
+        if device == "cuda" and not cuda:
+            raise ModelError("device is 'cuda' but torch finds no GPU; set device to cpu or auto")
+        self.device = "cuda" if cuda and device != "cpu" else "cpu"
+        self._torch = torch
+        network = build_network(weights.config)
+        # Not strict: batch counters of the normalisation only matter in training.
+        tensors = {name: torch.from_numpy(tensor) for name, tensor in weights.tensors.items()}
+        network.load_state_dict(tensors, strict=False)
+        self.network = network.eval().to(self.device)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer of the network, (N, T, J, C) → (N, H, J, 3)."""
+        with self._torch.inference_mode():
+            x = self._torch.from_numpy(np.ascontiguousarray(features)).to(self.device)
+            answer: NDArray[np.float32] = self.network(x).cpu().numpy()
+        return answer
+
+
+# Imported when asked for: each brings a library of its own.
+_RUNNERS = {
+    "compiled": "compiled.CompiledRunner",
+    "onnx": "onnx.OnnxRunner",
+    "eager": "engine.EagerRunner",
+    "cuda": "cuda.CudaRunner",
+    "graph": "cuda.GraphRunner",
 }
 # What 'auto' tries, the fastest first. Few people are forecast faster on the CPU than through a
 # GPU's queue, so that a GPU has to be asked for.
@@ -98,7 +138,7 @@ class Engine:
         self.radius, self.coverage = weights.radius, weights.coverage
         self.unseen_joints = config.visibility
         self.kind, self.device = runner.kind, runner.device
-        self.each_alone = runner.kind == CompiledRunner.kind
+        self.each_alone = runner.kind == "compiled"
 
     def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """Forecast a batch of histories.
@@ -132,11 +172,10 @@ class Engine:
         self._check_values(history)
         if self._runner.whole:
             return self._runner(history)
-        if config.unit != "m":
-            history = history * np.float32(UNITS_PER_METRE[config.unit])
-        framed = frame(history, config)
+        units = np.float32(UNITS_PER_METRE[config.unit])
+        framed = frame(history if config.unit == "m" else history * units, config)
         path = unframe(self._runner(framed.features), framed, config)
-        return path if config.unit == "m" else path / np.float32(UNITS_PER_METRE[config.unit])
+        return path if config.unit == "m" else path / units
 
     def _check_values(self, history: NDArray[np.float32]) -> None:
         finite = np.isfinite(history)
@@ -175,20 +214,18 @@ def load(
     device : str
         'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
     threads : int
-        Threads at most that engine 'compiled' shares many people between; their forecasts are the
-        same to the bit. The others take one, or what torch takes.
+        Threads that engine 'onnx' may use; 'compiled' takes one, 'eager' what torch takes.
 
     Raises
     ------
     ModelError
-        If the weights are missing or damaged, or the engine, the device or numba is not there.
+        If the weights are missing or damaged, or the engine or the device is not there.
     """
     if engine not in ENGINES:
         raise ModelError(f"there is no engine '{engine}'; choose one of {', '.join(ENGINES)}")
     if device not in DEVICES:
         raise ModelError(f"there is no device '{device}'; choose one of {', '.join(DEVICES)}")
     weights = read_weights(DEFAULT_WEIGHTS if path is None else path)
-    compile_all()
     return build_engine(weights, engine, device, threads)
 
 
@@ -208,13 +245,17 @@ def build_engine(
 
 
 def _build(weights: Weights, name: str, device: str, threads: int) -> Engine:
-    make = _RUNNERS[name]
-    if name == CompiledRunner.kind:
-        make = partial(CompiledRunner, threads=threads)
-    engine = Engine(weights, make(weights, device))
+    options = {"threads": threads} if name == "onnx" else {}
+    engine = Engine(weights, _runner(name)(weights, device, **options))
     if engine.device == "cuda":
         _hold_against_cpu(engine, weights)
     return engine
+
+
+def _runner(name: str) -> Any:
+    """Class that runs networks for an engine."""
+    module, _, runner = _RUNNERS[name].partition(".")
+    return getattr(import_module(f"ses_gcn_ros.forecast.{module}"), runner)
 
 
 def _hold_against_cpu(engine: Engine, weights: Weights) -> None:

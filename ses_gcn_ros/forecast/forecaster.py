@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.adaptive import AdaptiveRadius
+from ses_gcn_ros.forecast.adaptive import AdaptiveRadius, PendingForecasts
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.forecast.outstanding import Outstanding
-from ses_gcn_ros.forecast.sightings import Moment, Positions, Sightings
+from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 
@@ -84,11 +83,11 @@ class Forecaster:
     ) -> None:
         self._engine = engine
         self._adaptive = adaptive
-        self._sightings = Sightings(engine, config)
-        self._moment: Moment | None = None
-        self._learnt = True  # from that moment
-        self._outstanding: dict[str, Outstanding] = {}
-        self._made: list[tuple[Forecast, NDArray[np.float64]]] = []  # not yet outstanding
+        self._observations = ObservationBuffer(engine, config)
+        self._latest: SceneSnapshot | None = None
+        self._learnt = True  # from that snapshot
+        self._pending: dict[str, PendingForecasts] = {}
+        self._made: list[tuple[Forecast, NDArray[np.float64]]] = []  # not yet pending
         self._joints = len(get_layout(engine.layout).joints)
         self.counts = Counts()
         self._seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
@@ -115,46 +114,46 @@ class Forecaster:
             For a stamp not after the last one, the same person twice or a skeleton that
             `check_skeleton` refuses. Nothing is taken in then.
         """
-        self._take(self._sightings.observe(stamp, skeletons))
+        self._take(self._observations.observe(stamp, skeletons))
 
-    def _take(self, moment: Moment) -> None:
+    def _take(self, snapshot: SceneSnapshot) -> None:
         self.learn()
-        if moment.anew:
-            self._outstanding.clear()
-        self._moment, self._learnt = moment, False
-        self._outstanding = {n: o for n, o in self._outstanding.items() if n in moment.remembered}
-        self.counts.people = len(moment.present)
+        if snapshot.anew:
+            self._pending.clear()
+        self._latest, self._learnt = snapshot, False
+        self._pending = {n: o for n, o in self._pending.items() if n in snapshot.remembered}
+        self.counts.people = len(snapshot.present)
 
     def learn(self) -> None:
         """Keep what was forecast, and hold what was seen last against what was forecast for then.
 
         The next observation does it otherwise; called between the two, it delays no forecast.
         """
-        if self._learnt or self._adaptive is None or self._moment is None:
+        if self._learnt or self._adaptive is None or self._latest is None:
             return
         self._learnt = True
         for forecast, factor in self._made:
             name = forecast.person_id
-            if name not in self._outstanding:
+            if name not in self._pending:
                 steps, joints = forecast.radius.shape
-                self._outstanding[name] = Outstanding(steps, joints, forecast.step)
-            self._outstanding[name].add(forecast.stamp, forecast.positions, factor)
+                self._pending[name] = PendingForecasts(steps, joints, forecast.step)
+            self._pending[name].add(forecast.stamp, forecast.positions, factor)
         self._made.clear()
         results = [
-            self._outstanding[name].errors(before, now)
-            for name, before, now in self._moment.pairs
-            if name in self._outstanding
+            self._pending[name].errors(before, now)
+            for name, before, now in self._latest.pairs
+            if name in self._pending
         ]
         if results:
             errors, issued = (np.array(part) for part in zip(*results, strict=True))
-            self._adaptive.observe(errors, issued, self._moment.elapsed)
+            self._adaptive.observe(errors, issued, self._latest.elapsed)
 
     def forecast(self) -> list[Forecast]:
         """Forecast everybody present at the last observation."""
-        if self._moment is None:
+        if self._latest is None:
             return []
-        (paths,) = self._predict([self._moment])
-        return self._forecasts(self._moment, paths)
+        (paths,) = self._predict([self._latest])
+        return self._forecasts(self._latest, paths)
 
     def replay(
         self, observations: Iterable[tuple[float, Sequence[Skeleton]]]
@@ -168,15 +167,15 @@ class Forecaster:
         list
             Of each observation the forecasts, or the error that `observe` would have raised.
         """
-        moments: list[Moment | InputError] = []
+        snapshots: list[SceneSnapshot | InputError] = []
         for stamp, skeletons in observations:
             try:
-                moments.append(self._sightings.observe(stamp, skeletons))
+                snapshots.append(self._observations.observe(stamp, skeletons))
             except InputError as error:
-                moments.append(error)
-        paths = iter(self._predict([each for each in moments if isinstance(each, Moment)]))
+                snapshots.append(error)
+        paths = iter(self._predict([each for each in snapshots if isinstance(each, SceneSnapshot)]))
         forecasts: list[list[Forecast] | InputError] = []
-        for each in moments:
+        for each in snapshots:
             if isinstance(each, InputError):
                 forecasts.append(each)
             else:
@@ -184,14 +183,14 @@ class Forecaster:
                 forecasts.append(self._forecasts(each, next(paths)))
         return forecasts
 
-    def _predict(self, moments: Sequence[Moment]) -> list[dict[str, Positions]]:
-        """Paths (H, J, 3) of everybody with a history, at each moment."""
-        paths: list[dict[str, Positions]] = [{} for _ in moments]
+    def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[dict[str, Positions]]:
+        """Paths (H, J, 3) of everybody with a history, at each snapshot."""
+        paths: list[dict[str, Positions]] = [{} for _ in snapshots]
         together: dict[int, list[tuple[dict[str, Positions], str, Positions]]] = {}
-        for number, moment in enumerate(moments):
+        for number, snapshot in enumerate(snapshots):
             # Together goes only what does not change the answer.
             group = 0 if self._engine.each_alone else number
-            for name, found in moment.present.items():
+            for name, found in snapshot.present.items():
                 if found.history is not None:
                     asked = paths[number], name, found.history
                     together.setdefault(group, []).append(asked)
@@ -202,12 +201,12 @@ class Forecaster:
                 into[name] = path
         return paths
 
-    def _forecasts(self, moment: Moment, paths: Mapping[str, Positions]) -> list[Forecast]:
+    def _forecasts(self, snapshot: SceneSnapshot, paths: Mapping[str, Positions]) -> list[Forecast]:
         forecasts = [
-            self._by_model(moment.stamp, name, paths[name])
+            self._by_model(snapshot.stamp, name, paths[name])
             if name in paths
-            else self._by_velocity(moment, name)
-            for name in moment.present
+            else self._by_velocity(snapshot, name)
+            for name in snapshot.present
         ]
         self.counts.forecasts += len(forecasts)
         return forecasts
@@ -231,14 +230,14 @@ class Forecaster:
             self._made.append((forecast, self._adaptive.factor))
         return forecast
 
-    def _by_velocity(self, moment: Moment, name: str) -> Forecast:
-        reason = moment.present[name].reason
+    def _by_velocity(self, snapshot: SceneSnapshot, name: str) -> Forecast:
+        reason = snapshot.present[name].reason
         self.counts.fallbacks[reason.partition(":")[0]] += 1
-        last, velocity = moment.motions[name]
+        last, velocity = snapshot.motions[name]
         return Forecast(
             person_id=name,
             layout=self._engine.layout,
-            stamp=moment.stamp,
+            stamp=snapshot.stamp,
             step=1 / self._engine.fps,
             positions=last + self._seconds[:, None, None] * velocity,
             radius=self._fallback_radius,

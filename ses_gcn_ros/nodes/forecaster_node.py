@@ -12,7 +12,7 @@ from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster, load
-from ses_gcn_ros.forecast.keeper import RadiusKeeper
+from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.composition import ForecastSource
@@ -48,9 +48,9 @@ class ForecasterNode(ManagedNode):
         )
         if config.adaptive and self.engine.radius is not None:
             self.adaptive = AdaptiveRadius(self.engine.radius, self.engine.coverage, config)
-            self.keeper = RadiusKeeper(self.adaptive, self._state_file())
-            if self.keeper.problem:
-                self.get_logger().warning(self.keeper.problem)
+            self.store = RadiusStore(self.adaptive, self._state_file())
+            if self.store.problem:
+                self.get_logger().warning(self.store.problem)
 
     def _state_file(self) -> Path | None:
         chosen = self.config.adaptive_state
@@ -79,7 +79,7 @@ class ForecasterNode(ManagedNode):
     def release(self) -> None:
         """Keep what was learnt and give the weights' memory back."""
         if self.adaptive is not None:
-            self.keeper.close()
+            self.store.close()
         self.engine = self.forecaster = self.adaptive = None
 
     def on_skeletons(self, data: bytes) -> None:
@@ -108,7 +108,7 @@ class ForecasterNode(ManagedNode):
                 publisher.publish(board.show(header, draw()))
         self.forecaster.learn()
         if self.adaptive is not None:
-            self.keeper.keep()
+            self.store.keep()
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, forecasts, fallbacks, and how well the radius has held lately."""
@@ -127,7 +127,7 @@ class ForecasterNode(ManagedNode):
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         if self.adaptive is not None:
-            concern = self.adaptive.warning() or self.keeper.problem
+            concern = self.adaptive.warning() or self.store.problem
             if concern:
                 return DiagnosticStatus.WARN, concern, values
         return DiagnosticStatus.OK, "forecasting", values

@@ -11,8 +11,7 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster
-from ses_gcn_ros.forecast.keeper import RadiusKeeper
-from ses_gcn_ros.forecast.outstanding import Outstanding
+from ses_gcn_ros.forecast.adaptive import PendingForecasts, RadiusStore
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.split import split
@@ -105,7 +104,7 @@ def test_leaving_the_band_is_said_once_there_is_enough_data():
 
 
 def test_forecasts_are_compared_with_what_they_were_made_for():
-    waiting = Outstanding(STEPS, JOINTS, 0.04)
+    waiting = PendingForecasts(STEPS, JOINTS, 0.04)
     walk = np.arange(1, STEPS + 1)[:, None, None] * np.float32([0.04, 0, 0])  # 1 m/s
     body = np.zeros((JOINTS, 3), np.float32)
     stride = np.float32([1 / 30, 0, 0])
@@ -126,7 +125,7 @@ def test_forecasts_are_compared_with_what_they_were_made_for():
 
 
 def test_unseen_joints_and_steps_without_a_forecast_are_not_known():
-    waiting = Outstanding(STEPS, JOINTS, 0.04)
+    waiting = PendingForecasts(STEPS, JOINTS, 0.04)
     body = np.zeros((JOINTS, 3), np.float32)
     waiting.add(0.0, np.zeros((STEPS, JOINTS, 3), np.float32), np.ones(STEPS))
     hidden = body.copy()
@@ -160,24 +159,24 @@ def test_what_was_learnt_survives_a_restart(tmp_path):
     rng, first = np.random.default_rng(0), fresh()
     teach(first, rng, 2.0, 20)
     path = tmp_path / "state" / "radius.npz"
-    RadiusKeeper(first, path).close()
+    RadiusStore(first, path).close()
     second = fresh()
-    assert RadiusKeeper(second, path).problem == ""
+    assert RadiusStore(second, path).problem == ""
     np.testing.assert_array_equal(second.radius, first.radius)
     np.testing.assert_array_equal(second.coverage, first.coverage)
     assert second.seconds == first.seconds
 
 
 def test_it_is_written_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr("ses_gcn_ros.forecast.keeper.EVERY", 0.0)
+    monkeypatch.setattr("ses_gcn_ros.forecast.adaptive.EVERY", 0.0)
     radius, path = fresh(), tmp_path / "radius.npz"
-    keeper = RadiusKeeper(radius, path)
+    store = RadiusStore(radius, path)
     assert not path.exists()
     teach(radius, np.random.default_rng(0), 2.0, 1)
-    keeper.keep()
-    keeper.close()
+    store.keep()
+    store.close()
     assert path.exists()
-    RadiusKeeper(radius, None).keep()  # nowhere
+    RadiusStore(radius, None).keep()  # nowhere
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -186,11 +185,11 @@ def test_a_damaged_or_foreign_state_is_named_and_ignored(tmp_path):
     teach(radius, np.random.default_rng(0), 2.0, 20)
     path.write_bytes(radius.packed()[:400])
     other = fresh()
-    assert "starts as calibrated: " in RadiusKeeper(other, path).problem
+    assert "starts as calibrated: " in RadiusStore(other, path).problem
     np.testing.assert_allclose(other.radius, BASE, rtol=0.01)
     path.write_bytes(radius.packed())
     foreign = AdaptiveRadius(BASE * 2, 0.95, CONFIG)
-    assert "with other weights" in RadiusKeeper(foreign, path).problem
+    assert "with other weights" in RadiusStore(foreign, path).problem
     np.savez(path, alpha=np.ones(3))
     with pytest.raises(InputError, match="no state of an adaptive radius"):
         fresh().restore(path)
@@ -200,9 +199,9 @@ def test_a_state_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     radius = fresh()
     teach(radius, np.random.default_rng(0), 2.0, 1)
-    keeper = RadiusKeeper(radius, tmp_path / "file" / "radius.npz")
-    keeper.close()
-    assert "the radius can't be kept in" in keeper.problem
+    store = RadiusStore(radius, tmp_path / "file" / "radius.npz")
+    store.close()
+    assert "the radius can't be kept in" in store.problem
 
 
 def test_memory_does_not_grow():

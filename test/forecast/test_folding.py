@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -13,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from untrained import FRAMED, make_weights
 
-from ses_gcn_ros.forecast import build_engine, write_weights
-from ses_gcn_ros.forecast.engines.compiled import CompiledRunner
-from ses_gcn_ros.forecast.engines.eager import EagerRunner
-from ses_gcn_ros.forecast.engines.folding import FoldedConvolution, FoldedLayer, fold
-from ses_gcn_ros.forecast.engines.onnx import OnnxRunner
-from ses_gcn_ros.forecast.engines.packing import pack
+from ses_gcn_ros.forecast import build_engine, load, write_weights
+from ses_gcn_ros.forecast.compiled import CompiledRunner, pack
+from ses_gcn_ros.forecast.engine import EagerRunner
+from ses_gcn_ros.forecast.folding import FoldedConvolution, FoldedLayer, fold
 from ses_gcn_ros.forecast.official import import_official
+from ses_gcn_ros.forecast.onnx import OnnxRunner
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
@@ -35,12 +35,7 @@ CONFIGS = {
 }
 
 
-def run_compiled(weights: Weights, device: str):
-    """The compiled network without what frames histories for it."""
-    return CompiledRunner(weights, device).answer
-
-
-FOLDED = {"onnx": OnnxRunner, "compiled": run_compiled}
+FOLDED = {"onnx": OnnxRunner, "compiled": CompiledRunner}
 
 
 def trained(config: ModelConfig, seed: int = 0) -> Weights:
@@ -212,7 +207,7 @@ def test_compiled_is_right_for_any_size(
     for name, tensor in weights.tensors.items():
         if name.endswith(".norm.weight") and network == "sesgcn":
             tensor[rng.random(tensor.shape) < dead] = 0
-    eager, folded = answers(weights, run_compiled, 2)
+    eager, folded = answers(weights, CompiledRunner, 2)
     np.testing.assert_allclose(folded, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
 
 
@@ -224,7 +219,7 @@ def test_weights_too_small_for_float32_are_left_out_of_the_compiled_network():
     packed = pack(fold(weights), weights.config)
     smallest = np.abs(packed.memory[packed.memory != 0]).min()
     assert smallest >= np.finfo(np.float32).tiny
-    eager, folded = answers(weights, run_compiled)
+    eager, folded = answers(weights, CompiledRunner)
     np.testing.assert_allclose(folded, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
 
 
@@ -253,3 +248,20 @@ def test_forecasting_does_not_load_torch(weights, tmp_path):
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_processor_with_short_vectors_answers_the_same_to_the_bit(tmp_path, clip):
+    history = np.stack([clip[start : start + 10] for start in (0, 20, 40)])
+    np.save(tmp_path / "history.npy", history)
+    program = (
+        "import sys, numpy as np; from llvmlite import binding; "
+        "features = binding.get_host_cpu_features(); features['avx512f'] = False; "
+        "binding.get_host_cpu_features = lambda: features; "
+        "from ses_gcn_ros.forecast import compiled, load; assert compiled.LANES == 8; "
+        "np.save(sys.argv[2], load(engine='compiled').predict(np.load(sys.argv[1])))"
+    )
+    files = [str(tmp_path / name) for name in ("history.npy", "positions.npy")]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program, *files], check=True, env=environment)
+    expected = load(engine="compiled").predict(history)
+    np.testing.assert_array_equal(np.load(files[1]), expected)

@@ -7,16 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig
-from ses_gcn_ros.forecast.adaptive import _EDGES
-from ses_gcn_ros.forecast.learning_kernel import starts_of
-from ses_gcn_ros.forecast.outstanding import Outstanding
+from ses_gcn_ros.forecast.adaptive import _EDGES, PendingForecasts, starts_of
 
 STEPS, JOINTS = 6, 4
 BASE = np.linspace(0.02, 0.5, STEPS, dtype=np.float32)[:, None].repeat(JOINTS, axis=1)
 CONFIG = ForecastConfig()
 
 
-def errors_by_numpy(waiting: Outstanding, before, now):
+def errors_by_numpy(waiting: PendingForecasts, before, now):
     (earlier, start), (later, end) = before, now
     due = waiting._stamps + waiting._ahead[:, None]  # (H, capacity)
     falls = (due > earlier) & (due <= later)
@@ -65,7 +63,7 @@ def learn_by_numpy(state, errors, issued, elapsed: float):
 def test_a_stream_teaches_what_numpy_would(seed, size, people):
     rng = np.random.default_rng(seed)
     radius = AdaptiveRadius(BASE, 0.95, CONFIG)
-    waiting = [Outstanding(STEPS, JOINTS, 0.04) for _ in range(people)]
+    waiting = [PendingForecasts(STEPS, JOINTS, 0.04) for _ in range(people)]
     clock, body = 1.7e9, np.zeros((people, JOINTS, 3), np.float32)
     for _ in range(30):
         elapsed = rng.uniform(0.01, 0.1)

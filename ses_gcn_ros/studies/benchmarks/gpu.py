@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast.engines.folding import FoldedNetwork, fold
-from ses_gcn_ros.forecast.engines.fused_packing import PackedForecast, pack
-from ses_gcn_ros.forecast.engines.recording import BATCHES, Recordings, require_gpu
+from ses_gcn_ros.forecast.cuda import (
+    BATCHES,
+    FoldedModule,
+    Recordings,
+    TorchForecast,
+    require_gpu,
+)
+from ses_gcn_ros.forecast.folding import FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.studies.benchmarks.engines import LARGER, measure, untrained
@@ -121,8 +123,7 @@ def _measure(
     torch: Any, weights: Weights, card: Card, seconds: float, progress: Progress
 ) -> tuple[list[dict[str, Value]], dict[str, str]]:
     network, config = fold(weights), weights.config
-    packed = pack(network, config)
-    launches = 1 + len(packed.layers) + len(packed.head)
+    launches = _launches(torch, weights)
     rows, missing = measure(
         weights,
         BATCHES,
@@ -134,51 +135,64 @@ def _measure(
     for row in rows:
         if row["by"] == "cuda":
             people = int(row["people"] or 0)
-            done, moved = people * operations(network, config), moved_bytes(packed, config, people)
+            done, moved = people * operations(network, config), moved_bytes(network, config, people)
             row |= {"launches": launches, "operations": done, "bytes": moved}
             row["at_peak"] = max(done / card.operations, moved / card.bytes)
     return rows, missing
 
 
+def _launches(torch: Any, weights: Weights) -> int:
+    """Kernels of one forecast by engine cuda, counted while they are launched one by one."""
+    config = weights.config
+    forecast = TorchForecast(config, FoldedModule(weights, "cuda"), "cuda")
+    history = torch.zeros(1, config.observed, config.joints, 3, device="cuda")
+    forecast(history)
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.inference_mode(), torch.profiler.profile(activities=activities) as profile:
+        forecast(history)
+        torch.cuda.synchronize()
+    return sum(
+        event.device_type == torch.autograd.DeviceType.CUDA and "Mem" not in event.name
+        for event in profile.events()
+    )
+
+
 def _empty(torch: Any, config: ModelConfig, launches: int) -> Recordings:
-    """As many launches and the same copies, but nothing computed."""
+    """As many kernels and the same copies, but nothing computed."""
+    one = torch.zeros(1, device="cuda")
 
-    def prepare(people: int) -> tuple[Any, Callable[[], Any]]:
-        question = torch.zeros(people, config.observed, config.joints, 3, device="cuda")
-        answer = torch.zeros(people, config.horizon, config.joints, 3, device="cuda")
-        one = torch.zeros(1, device="cuda")
+    def launch(question: Any) -> Any:
+        for _ in range(launches):
+            one.add_(1)
+        shape = len(question), config.horizon, config.joints, 3
+        return torch.zeros(shape, device="cuda")
 
-        def launch() -> Any:
-            for _ in range(launches):
-                one.add_(1)
-            return answer
-
-        return question, launch
-
-    return Recordings(prepare)
+    return Recordings((config.observed, config.joints, 3), launch)
 
 
 def operations(network: FoldedNetwork, config: ModelConfig) -> int:
-    """Floating-point operations of one person's forecast in a folded network's products."""
-    joints, frames, horizon = config.joints, config.observed, config.horizon
+    """Floating-point operations of one person's forecast, frames and joints mixed by one matrix."""
+    rows, horizon = config.joints * config.observed, config.horizon
     products = 0
     for layer in network.layers:
         inputs, outputs = layer.weight.shape
-        mixing = joints * frames * inputs * (frames + joints)
         maps = 1 if layer.residual is None else 2
-        products += mixing + maps * joints * frames * inputs * outputs
+        products += rows * rows * inputs + maps * rows * inputs * outputs
     for convolution in network.convolutions:
-        products += joints * convolution.weight.size
+        products += config.joints * convolution.weight.size
     if network.linear is not None:
-        products += joints * frames * config.widths[-1] * horizon * 3
+        products += rows * config.widths[-1] * horizon * 3
     return 2 * products
 
 
-def moved_bytes(packed: PackedForecast, config: ModelConfig, people: int) -> int:
+def moved_bytes(network: FoldedNetwork, config: ModelConfig, people: int) -> int:
     """Bytes that the kernels read or write at least: constants once, what is in between twice."""
-    stages = [packed.framing, *packed.layers, *packed.head]
-    arrays: list[NDArray[np.float64]] = [a for stage in stages for a in stage.constants]
-    between = config.observed * sum(packed.widths) + packed.depth
-    between += (len(packed.head) - 1) * 3 * packed.steps
+    rows = config.joints * config.observed
+    constants = len(network.layers) * rows * rows
+    constants += sum(layer.weight.size for layer in network.layers)
+    constants += sum(convolution.weight.size for convolution in network.convolutions)
+    constants += network.linear[0].size if network.linear is not None else 0
+    between = rows * (config.features + sum(config.widths))
+    between += sum(config.joints * len(stage.bias) for stage in network.convolutions)
     ends = 3 * config.joints * (config.observed + config.horizon)
-    return 4 * (sum(a.size for a in arrays) + people * (2 * packed.joints * between + ends))
+    return 4 * (constants + people * (2 * between + ends))

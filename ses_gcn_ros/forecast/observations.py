@@ -12,7 +12,6 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.baselines import latest_motion
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.forecast.history import History
 from ses_gcn_ros.forecast.resample import Resampled, resample
 from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
 
@@ -20,11 +19,11 @@ _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
 
 Positions = NDArray[np.float32]
-Sighting = tuple[float, Positions]  # stamp [s], positions (J, 3) [m]
+Observation = tuple[float, Positions]  # stamp [s], positions (J, 3) [m]
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class SceneSnapshot:
     """Everybody at one observation.
 
     Attributes
@@ -37,7 +36,7 @@ class Moment:
         Histories of everybody seen on the model's grid, or why there is none.
     motions : dict of str to (NDArray, NDArray)
         Of everybody without a history: latest positions (J, 3) [m] and velocities [m/s].
-    pairs : list of (str, Sighting, Sighting)
+    pairs : list of (str, Observation, Observation)
         Everybody seen twice in a row, the time before and now.
     remembered : frozenset of str
         Everybody who is not forgotten.
@@ -48,11 +47,72 @@ class Moment:
     anew: bool
     present: dict[str, Resampled]
     motions: dict[str, tuple[Positions, Positions]]
-    pairs: list[tuple[str, Sighting, Sighting]]
+    pairs: list[tuple[str, Observation, Observation]]
     remembered: frozenset[str]
 
 
-class Sightings:
+class History:
+    """The latest observations of one person, oldest first, in arrays that are never copied whole.
+
+    Observations are written one after the other into arrays twice as long as what is kept; when
+    they are full the kept half moves to the front. So a view of the latest is always contiguous.
+
+    Parameters
+    ----------
+    joints : int
+        Number of joints J.
+    capacity : int
+        Number of observations kept.
+
+    Attributes
+    ----------
+    latest : float
+        Time of the latest observation [s]; -inf before the first.
+    last : NDArray, shape (J, 3)
+        Its positions [m], as they were given.
+    """
+
+    def __init__(self, joints: int, capacity: int) -> None:
+        self._capacity = capacity
+        self._stamps = np.empty(2 * capacity, np.float64)
+        self._positions = np.empty((2 * capacity, joints, 3), np.float32)
+        self._end = 0
+        self.latest = -np.inf
+        self.last = np.full((joints, 3), np.nan, np.float32)
+
+    def append(self, stamp: float, positions: NDArray[np.float32]) -> None:
+        """Add an observation at `stamp` [s], positions (J, 3) [m] with NaN for unseen joints.
+
+        The positions are kept; they must not be written to afterwards.
+        """
+        if self._end == len(self._stamps):
+            kept = self._capacity - 1
+            self._stamps[:kept] = self._stamps[-kept:]
+            self._positions[:kept] = self._positions[-kept:]
+            self._end = kept
+        self._stamps[self._end] = stamp
+        self._positions[self._end] = positions
+        self._end += 1
+        self.latest, self.last = stamp, positions
+
+    def since(self, start: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Stamps and positions of the observations from `start` [s] on."""
+        first = max(0, self._end - self._capacity)
+        first += int(self._stamps[first : self._end].searchsorted(start))
+        return self._stamps[first : self._end], self._positions[first : self._end]
+
+    @property
+    def stamps(self) -> NDArray[np.float64]:
+        """Times of the observations [s], shape (M,)."""
+        return self._stamps[max(0, self._end - self._capacity) : self._end]
+
+    @property
+    def positions(self) -> NDArray[np.float32]:
+        """Positions [m], shape (M, J, 3)."""
+        return self._positions[max(0, self._end - self._capacity) : self._end]
+
+
+class ObservationBuffer:
     """Take in what is seen, and put it onto the grid of an engine.
 
     Parameters
@@ -69,7 +129,7 @@ class Sightings:
         self._histories: dict[str, History] = {}
         self._stamp = -np.inf
 
-    def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> Moment:
+    def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> SceneSnapshot:
         """Take in what was seen at one instant; see `Forecaster.observe`."""
         check_skeletons(skeletons)
         names = [skeleton.person_id for skeleton in skeletons]
@@ -102,10 +162,12 @@ class Sightings:
             if found.history is None
         }
         remembered = frozenset(self._histories)
-        return Moment(stamp, elapsed, anew, present, motions, pairs, remembered)
+        return SceneSnapshot(stamp, elapsed, anew, present, motions, pairs, remembered)
 
-    def _pairs(self, seen: Sequence[tuple[str, Positions]]) -> list[tuple[str, Sighting, Sighting]]:
-        pairs: list[tuple[str, Sighting, Sighting]] = []
+    def _pairs(
+        self, seen: Sequence[tuple[str, Positions]]
+    ) -> list[tuple[str, Observation, Observation]]:
+        pairs: list[tuple[str, Observation, Observation]] = []
         for name, positions in seen:
             history = self._histories.get(name)
             if history is not None and self._stamp - history.latest <= self._config.gap:

@@ -1,18 +1,14 @@
-"""The folded network through ONNX Runtime, where compiling it fails; it needs no torch."""
+"""The folded network through ONNX Runtime, where its loops can't be compiled; it needs no torch."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast.engines import folding
-from ses_gcn_ros.forecast.engines.cache import cached, content_key
-from ses_gcn_ros.forecast.engines.folding import FoldedLayer, FoldedNetwork, fold
+from ses_gcn_ros.forecast.folding import FoldedLayer, FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import Weights
 
 _BLOCK = 8  # people at once: their features fit the processor's cache
@@ -21,7 +17,7 @@ _IR_VERSION = 9  # of ONNX files, known to every ONNX Runtime since 1.15
 
 
 class OnnxRunner:
-    """Run a folded network on one CPU thread.
+    """Run a folded network on the CPU.
 
     Parameters
     ----------
@@ -29,6 +25,8 @@ class OnnxRunner:
         Checked weights.
     device : str
         'auto' or 'cpu'.
+    threads : int
+        That a product may be shared between.
 
     Raises
     ------
@@ -40,7 +38,7 @@ class OnnxRunner:
     device = "cpu"
     whole = False
 
-    def __init__(self, weights: Weights, device: str) -> None:
+    def __init__(self, weights: Weights, device: str, threads: int = 1) -> None:
         if device == "cuda":
             raise ModelError("engine 'onnx' runs on the CPU; take engine cuda for device cuda")
         try:
@@ -48,15 +46,13 @@ class OnnxRunner:
         except ImportError as error:
             raise ModelError(f"engine 'onnx' needs onnxruntime: {error}") from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                _graph_of(weights, onnxruntime.__version__),
-                options,
-                providers=["CPUExecutionProvider"],
+                build_graph(weights), options, providers=["CPUExecutionProvider"]
             )
             config = weights.config
             still = (1, config.observed, config.joints, config.features)
@@ -75,13 +71,6 @@ class OnnxRunner:
             for start in range(0, len(features), _BLOCK)
         ]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
-def _graph_of(weights: Weights, runtime: str) -> bytes:
-    """Graph from the cache or built; any other version of anything involved builds it anew."""
-    sources = [Path(__file__).read_bytes(), Path(folding.__file__).read_bytes()]
-    key = content_key(weights, [__version__, runtime, np.__version__, *sources])
-    return cached(f"{key}.onnx", lambda: build_graph(weights))
 
 
 class _Graph:
