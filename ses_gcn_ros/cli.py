@@ -9,6 +9,7 @@ import typer
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     ablation,
+    actions,
     attack,
     bags,
     bench,
@@ -73,6 +74,7 @@ for command in (
     bench_pose.bench_pose,
 ):
     app.command()(command)
+app.add_typer(actions.actions)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,396 @@
+"""Networks for actions as their authors saved them, turned into ours, and held against them.
+
+Sources: yysijie/st-gcn (Yan et al., AAAI 2018), nagyrajmund/st-gcn (Nagy, Panesar, Qian, 2020),
+microsoft/SGN (Zhang et al., CVPR 2020), davelailai/Sparse-ST-GCN (Xie et al., 2025).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.models.sgn import Sgn
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseStgcn
+from ses_gcn_ros.models.stgcn import (
+    Stgcn,
+    StgcnConfig,
+    adjacency_subsets,
+    hop_distances,
+    normalised,
+)
+from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.skeleton import get_layout
+
+State = Mapping[str, Tensor]
+
+# Their names, ours. A name that no pattern takes is not part of the network.
+_SGN = (
+    (r"joint_embed\.cnn\.0\.bn\.(.+)", r"position.norm.norm.\1"),
+    (r"dif_embed\.cnn\.0\.bn\.(.+)", r"velocity.norm.norm.\1"),
+    (r"joint_embed\.cnn\.1\.cnn\.(.+)", r"position.layers.0.\1"),
+    (r"joint_embed\.cnn\.3\.cnn\.(.+)", r"position.layers.2.\1"),
+    (r"dif_embed\.cnn\.1\.cnn\.(.+)", r"velocity.layers.0.\1"),
+    (r"dif_embed\.cnn\.3\.cnn\.(.+)", r"velocity.layers.2.\1"),
+    (r"spa_embed\.cnn\.(\d)\.cnn\.(.+)", r"joint_type.\1.\2"),
+    (r"tem_embed\.cnn\.(\d)\.cnn\.(.+)", r"frame_index.\1.\2"),
+    (r"compute_g1\.g1\.cnn\.(.+)", r"query.\1"),
+    (r"compute_g1\.g2\.cnn\.(.+)", r"key.\1"),
+    (r"gcn1\.(.+)", r"graph.0.\1"),
+    (r"gcn2\.(.+)", r"graph.1.\1"),
+    (r"gcn3\.(.+)", r"graph.2.\1"),
+    (r"graph\.(\d)\.bn\.(.+)", r"graph.\1.norm.norm.\2"),
+    (r"graph\.(\d)\.w\.cnn\.(.+)", r"graph.\1.neighbours.\2"),
+    (r"graph\.(\d)\.w1\.cnn\.(.+)", r"graph.\1.own.\2"),
+    (r"cnn\.cnn1\.(.+)", r"temporal.\1"),
+    (r"cnn\.bn1\.(.+)", r"temporal_norm.\1"),
+    (r"cnn\.cnn2\.(.+)", r"widen.\1"),
+    (r"cnn\.bn2\.(.+)", r"widen_norm.\1"),
+    (r"fc\.(.+)", r"classifier.\1"),
+)
+_YAN = (
+    (r"A", r"adjacency"),
+    (r"data_bn\.(.+)", r"input_norm.\1"),
+    (r"st_gcn_networks\.(\d+)\.gcn\.conv\.(.+)", r"units.\1.spatial.\2"),
+    (r"st_gcn_networks\.(\d+)\.tcn\.0\.(.+)", r"units.\1.norm_in.\2"),
+    (r"st_gcn_networks\.(\d+)\.tcn\.2\.(.+)", r"units.\1.temporal.\2"),
+    (r"st_gcn_networks\.(\d+)\.tcn\.3\.(.+)", r"units.\1.norm_out.\2"),
+    (r"st_gcn_networks\.(\d+)\.residual\.(\d)\.(.+)", r"units.\1.skip.\2.\3"),
+    (r"edge_importance\.(\d+)", r"units.\1.importance"),
+    (r"fcn\.(.+)", r"classifier.\1"),
+)
+_NAGY = (
+    (r"(?:conv\.)?(\d+)\.batch_n\.(.+)", r"units.\1.norm_in.\2"),
+    (r"(?:conv\.)?(\d+)\.spatialConv\.A", r"units.\1.adjacency"),
+    (r"(?:conv\.)?(\d+)\.spatialConv\.W\.(.+)", r"units.\1.spatial.\2"),
+    (r"(?:conv\.)?(\d+)\.temporalConv\.(.+)", r"units.\1.temporal.\2"),
+    (r"(?:conv\.)?(\d+)\.batch_n_2\.(.+)", r"units.\1.norm_out.\2"),
+    (r"(?:conv\.)?(\d+)\.apply_residual\.(.+)", r"units.\1.skip.\2"),
+    (r"fc_layer\.(.+)", r"classifier.\1"),
+)
+_SPARSE = (
+    (r"(?:backbone\.)?data_bn\.(.+)", r"input_norm.\1"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.A", r"units.\1.adjacency"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.conv\.(.+)", r"units.\1.spatial.\2"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.bn\.(.+)", r"units.\1.norm_in.\2"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.tcn\.conv\.(.+)", r"units.\1.temporal.\2"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.tcn\.bn\.(.+)", r"units.\1.norm_out.\2"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.residual\.conv\.(.+)", r"units.\1.skip.0.\2"),
+    (r"(?:backbone\.)?gcn\.(\d+)\.residual\.bn\.(.+)", r"units.\1.skip.1.\2"),
+    (r"(units\..+)\.weight_score", r"\1.score"),
+    (r"cls_head\.fc_cls\.(weight|bias)", r"classifier.\1"),
+)
+_EXPERT = re.compile(r"(?:backbone\.)?experts\.(\d+)\.(.+)")
+_HEAD = re.compile(r"cls_head\.fc_cls\.(\d+)\.(.+)")
+
+
+def build_official(state: State, where: str) -> tuple[str, nn.Module]:
+    """Network of ours with the authors' weights, in evaluation mode.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Their state dict; sizes, partitions, strides and kinds of units are read from it.
+    where : str
+        What to call it in errors.
+
+    Returns
+    -------
+    kind : str
+        ``sgn``, ``yan``, ``nagy``, ``sparse`` or ``assembled``.
+    network : nn.Module
+        Motion (N, M, T, V, C) to logits.
+
+    Raises
+    ------
+    ModelError
+        If it is none of them, or lacks a tensor.
+    """
+    try:
+        if "joint_embed.cnn.1.cnn.weight" in state:
+            return "sgn", _sgn(state)
+        if "st_gcn_networks.0.gcn.conv.weight" in state:
+            return "yan", _yan(state)
+        if any(name.endswith("spatialConv.A") for name in state):
+            return "nagy", _nagy(state)
+        if any(_EXPERT.fullmatch(name) for name in state):
+            return "assembled", _assembled(state)
+        if any(name.endswith(".weight_score") for name in state):
+            return "sparse", _sparse(state)
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        raise ModelError(f"'{where}' holds a damaged network: {str(error)[:200]}") from error
+    raise ModelError(
+        f"'{where}' holds no network that is known: SGN, ST-GCN (Yan or Nagy) or sparse ST-GCN"
+    )
+
+
+def _renamed(state: State, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
+    renamed = {}
+    for theirs, tensor in state.items():
+        name = theirs
+        for pattern, ours in patterns:
+            match = re.fullmatch(pattern, name)
+            if match:
+                name = match.expand(ours)
+        if name != theirs or name.startswith("units."):
+            renamed[name] = tensor
+    return renamed
+
+
+def _sgn(state: State) -> nn.Module:
+    ours = _renamed(state, _SGN)
+    width, channels = ours["position.layers.0.weight"].shape[:2]
+    joints, frames = ours["joint_type.0.weight"].shape[1], ours["frame_index.0.weight"].shape[1]
+    network = Sgn(joints, frames, len(ours["classifier.bias"]), channels, width)
+    for name, tensor in ours.items():
+        if ".norm.norm." in name and name.startswith(("position", "velocity")) and tensor.ndim:
+            ours[name] = tensor.view(channels, joints).T.flatten()  # theirs count coordinates first
+        elif name.endswith("weight") and tensor.ndim == 4:
+            # A 1×1 convolution is a linear map; others run over frames alone.
+            ours[name] = (
+                tensor[:, :, 0, 0] if not name.startswith(("te", "wi")) else tensor[:, :, 0]
+            )
+    return _filled(network, ours)
+
+
+def _yan(state: State) -> nn.Module:
+    ours = _renamed(state, _YAN)
+    ours["classifier.weight"] = ours["classifier.weight"].flatten(1)
+    edges = "importance" if "units.0.importance" in ours else "fixed"
+    config = _config(ours, unit="post", edges=edges)
+    classes = len(ours["classifier.bias"])
+    return _filled(Stgcn(config, ours["adjacency"].numpy(), classes, _channels(ours)), ours)
+
+
+def _nagy(state: State) -> nn.Module:
+    ours = _renamed(state, _NAGY)
+    for name in [name for name in ours if name.endswith("adjacency")]:
+        ours[name] = ours[name].transpose(1, 2)  # theirs is indexed by the joint that takes first
+    unit = "preactivation" if any(".skip." in name for name in ours) else "plain"
+    return _free(ours, unit, Stgcn)
+
+
+def _sparse(state: State) -> nn.Module:
+    return _free(_renamed(state, _SPARSE), "post", SparseStgcn)
+
+
+def _free(ours: dict[str, Tensor], unit: str, kind: type[Stgcn]) -> nn.Module:
+    """ST-GCN whose units have an adjacency each; without a classifier one is made up."""
+    config = _config(ours, unit=unit, edges="free")
+    adjacency = ours["units.0.adjacency"].numpy()
+    ours["adjacency"] = ours["units.0.adjacency"]
+    ours.setdefault("classifier.weight", torch.zeros(1, config.widths[-1]))
+    ours.setdefault("classifier.bias", torch.zeros(len(ours["classifier.weight"])))
+    classes = len(ours["classifier.bias"])
+    extra: dict[str, Any] = {}
+    if kind is SparseStgcn:
+        extra["sparse"] = SparseConfig(scope="network", legacy_skips=True)
+    return _filled(kind(config, adjacency, classes, _channels(ours), **extra), ours)
+
+
+def _assembled(state: State) -> nn.Module:
+    experts: dict[int, dict[str, Tensor]] = {}
+    heads: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if match := _EXPERT.fullmatch(name):
+            experts.setdefault(int(match[1]), {})[match[2]] = tensor
+        elif match := _HEAD.fullmatch(name):
+            if match[1] == "0":
+                heads[match[2]] = tensor
+            else:
+                own = experts.setdefault(int(match[1]) - 1, {})
+                own[f"cls_head.fc_cls.{match[2]}"] = tensor
+    networks = [_sparse(experts[level]) for level in sorted(experts)]
+    assembly = Assembly(networks, len(heads["bias"]))  # type: ignore[arg-type]
+    assembly.classifier.load_state_dict(heads)
+    return assembly.eval()
+
+
+def _config(ours: State, unit: str, edges: str) -> StgcnConfig:
+    count = 1 + max(int(name.split(".")[1]) for name in ours if name.startswith("units."))
+    temporal = [ours[f"units.{index}.temporal.weight"] for index in range(count)]
+    return StgcnConfig(
+        unit=unit,
+        edges=edges,
+        widths=tuple(len(weight) for weight in temporal),
+        kernel=temporal[0].shape[2],
+        input_norm="input_norm.weight" in ours,
+    )
+
+
+def _channels(ours: State) -> int:
+    return int(ours["units.0.spatial.weight"].shape[1])
+
+
+def _filled(network: nn.Module, ours: Mapping[str, Tensor]) -> nn.Module:
+    network.load_state_dict({n: t for n, t in ours.items() if not n.startswith("Masks")})
+    return network.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """State dict of a checkpoint of the authors' (.pt, .pth, .ckpt), read as tensors only.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, or holds anything else.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint at '{path}'")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler of a damaged file may raise anything
+        first = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise ModelError(f"'{path}' is no checkpoint of tensors alone: {first}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ModelError(f"'{path}' holds no state dict; save model.state_dict() and import that")
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+# Parity -----------------------------------------------------------------------------------------
+
+_INPUT: dict[str, Callable[[Tensor], Tensor]] = {  # to (N, M, T, V, C)
+    "sgn": lambda x: x.view(x.shape[0], 1, x.shape[1], -1, 3),
+    "yan": lambda x: x.permute(0, 4, 2, 3, 1),
+    "nagy": lambda x: x[:, None],
+    "sparse": lambda x: x,
+    "assembled": lambda x: x,
+}
+_CENTRES = {"openpose": 1, "ntu-rgb+d": 20, "nturgb+d": 20, "ntu_edge": 2, "coco": 0}
+
+
+def parity(path: Path) -> dict[str, float]:
+    """Largest difference of every answer in a golden file, relative to its largest magnitude.
+
+    Parameters
+    ----------
+    path : Path
+        File with the authors' weights (``w:*``), an input ``x`` and their answers, as
+        docs/actions.md describes, or with their adjacencies.
+
+    Returns
+    -------
+    dict of str to float
+        By answer.
+
+    Raises
+    ------
+    InputError, ModelError
+        If the file is missing, damaged or of another form.
+    """
+    arrays = load_arrays(path)
+    if any(name.startswith(("A:", "raw:")) for name in arrays):
+        return _adjacency_parity(arrays)
+    stacks = sorted({name.split(":w:")[0] for name in arrays if ":w:" in name})
+    if stacks:
+        return {k: v for stack in stacks for k, v in _stack_parity(arrays, stack).items()}
+    weights = {n[2:]: torch.from_numpy(np.array(v)) for n, v in arrays.items() if n[:2] == "w:"}
+    if not weights or "x" not in arrays:
+        raise ModelError(
+            f"'{path}' holds no weights ('w:NAME') with an input 'x'; parity needs both"
+        )
+    kind, network = build_official(weights, str(path))
+    network = network.double()
+    x = _INPUT[kind](torch.from_numpy(np.array(arrays["x"])).double())
+    with torch.no_grad():
+        if kind == "assembled":
+            return _assembly_parity(network, x, arrays)
+        if kind == "sparse":
+            return _sparse_parity(network, x, arrays)
+        return {"y64": relative_difference(network(x), arrays["y64"])}
+
+
+def relative_difference(ours: Tensor, theirs: NDArray[Any]) -> float:
+    """Largest difference over the largest magnitude of theirs; infinite for other shapes or NaN."""
+    answer = ours.detach().numpy()
+    if answer.shape != theirs.shape:
+        return float("inf")
+    difference = float(np.abs(answer - theirs).max() / max(np.abs(theirs).max(), 1e-30))
+    return difference if difference == difference else float("inf")
+
+
+def _sparse_parity(network: Any, x: Tensor, arrays: Mapping[str, Any]) -> dict[str, float]:
+    found = {}
+    for name in arrays:
+        level = name.partition(":")[2]
+        if name.startswith("y64:") or name == "y:dense":
+            network.cut(0.0 if level == "dense" else float(level))
+            features = network.features(x)
+            found[name] = relative_difference(features, arrays[name])
+    return found
+
+
+def _assembly_parity(network: Any, x: Tensor, arrays: Mapping[str, Any]) -> dict[str, float]:
+    for level, expert in zip(arrays["levels"], network.networks, strict=True):
+        expert.cut(float(level))
+    features = torch.stack([expert.features(x) for expert in network.networks])
+    found = {"feature": relative_difference(features, arrays["feature"])}
+    for index, logits in enumerate(network.heads(x)):
+        found[f"logits{index}"] = relative_difference(logits, arrays[f"logits{index}"])
+    return found
+
+
+def _stack_parity(arrays: Mapping[str, Any], stack: str) -> dict[str, float]:
+    """Units by themselves: every unit's output."""
+    prefix = f"{stack}:w:"
+    weights = {
+        n.removeprefix(prefix): torch.from_numpy(np.array(v))
+        for n, v in arrays.items()
+        if n.startswith(prefix)
+    }
+    network: Any = build_official(weights, stack)[1].double()
+    x = torch.from_numpy(np.array(arrays[f"{stack}:x"])).double()
+    found = {}
+    with torch.no_grad():
+        for index, unit in enumerate(network.units):
+            x = unit(x, network.adjacency)
+            found[f"{stack}:y{index}"] = relative_difference(x, arrays[f"{stack}:y{index}"])
+    return found
+
+
+def _adjacency_parity(arrays: Mapping[str, Any]) -> dict[str, float]:
+    """Subsets and weights of every adjacency; bones are read from the neighbourhoods of one hop."""
+    found = {}
+    for name, theirs in arrays.items():
+        kind, *key = name.split(":")
+        if kind == "A":
+            layout, partition, hops = key[0], key[1], int((*key, "1")[2])
+            pyskl = f"A:{layout}:spatial" in arrays
+            one_hop = arrays[f"A:{layout}:{'spatial' if pyskl else 'uniform:1'}"]
+            normalisation = "column" if len(key) == 3 or partition.startswith("st") else "subset"
+            if normalisation == "column":
+                partition = {"uniform": "uni", "distance": "distance"}.get(
+                    partition, "spatial_legacy"
+                )
+            options: dict[str, Any] = {"centre": _CENTRES.get(layout, 0)}
+        elif kind in ("raw", "authors", "report"):
+            partition, hops, normalisation = key[0], int(key[1][1:]), kind
+            partition = "centripetal" if partition == "spatial" else partition
+            one_hop = arrays["raw:uni:d1"]
+            theirs = theirs.transpose(0, 2, 1)
+            options = {
+                "mirror": get_layout("openpose25").mirror,
+                "distances": arrays["distances"],
+            }
+        else:
+            continue
+        joined = one_hop.sum(axis=0) > 0
+        steps = hop_distances(len(joined), zip(*np.nonzero(joined | joined.T), strict=True))
+        np.fill_diagonal(steps, 0)
+        ours = adjacency_subsets(steps, partition, hops, **options)
+        if normalisation != "raw":
+            ours = normalised(ours, normalisation)
+        if normalisation == "subset":  # PYSKL's order: the joint, those nearer, those farther
+            ours = ours[[0, 2, 1]]
+        found[name] = relative_difference(torch.from_numpy(ours), theirs)
+    return found

@@ -1,0 +1,225 @@
+"""Sparse ST-GCN: convolutions whose weaker weights are cut by learned scores, and assemblies.
+
+Xie et al.: sparse spatial temporal graph convolutional networks for skeleton action recognition,
+2025. https://arxiv.org/abs/2505.10679 What is cut is decided anew in every forward pass; scores
+learn through the cut (straight-through), so that a weight can come back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ses_gcn_ros.config import option
+from ses_gcn_ros.models.stgcn import Stgcn, StgcnConfig
+
+
+@dataclass(frozen=True)
+class SparseConfig:
+    """What is cut, and when."""
+
+    sparsities: tuple[float, ...] = option(
+        (0.95,), "share of weights cut; several make an assembly", minimum=0, maximum=0.999
+    )
+    scope: str = option(
+        "layer",
+        "weights that compete: of a layer or of the whole network",
+        choices=("layer", "network"),
+    )
+    filters: bool = option(False, "cut whole filters, so that the network gets smaller and faster")
+    legacy_skips: bool = option(
+        False, "cut skips at a score of zero whatever the sparsity, as the published code does"
+    )
+    warm_up: float = option(0.6, "share of training before anything is cut", minimum=0, maximum=1)
+    ramp: float = option(
+        0.0, "share of training over which the cut then grows; 0: at once", minimum=0, maximum=1
+    )
+    penalty: float = option(
+        0.0, "weight of the norm of what is about to be cut, before it is", minimum=0, maximum=10
+    )
+
+
+class _StraightThrough(torch.autograd.Function):
+    """W ⊙ [S ≥ τ], with the gradient of the scores as if the mask were they."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, score: Tensor, threshold: Tensor) -> Tensor:
+        mask = (score >= threshold).to(weight.dtype)
+        ctx.save_for_backward(weight, mask)
+        return weight * mask
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None]:
+        weight, mask = ctx.saved_tensors
+        (gradient,) = gradients
+        along = gradient * weight
+        if mask.shape != weight.shape:
+            along = along.sum(dim=tuple(range(1, weight.ndim)), keepdim=True)
+        return gradient * mask, along, None
+
+
+class SparseConv2d(nn.Conv2d):
+    """Convolution whose weights with a score below the threshold are zero.
+
+    Attributes
+    ----------
+    score : Parameter
+        One per weight, or one per filter.
+    threshold : Tensor
+        Least score kept; minus infinity keeps all.
+    """
+
+    threshold: Tensor
+    filters = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        score = torch.empty_like(self.weight)
+        nn.init.kaiming_uniform_(score, a=math.sqrt(5))
+        if self.filters:
+            score = score.flatten(1).mean(dim=1).view(-1, 1, 1, 1)
+        self.score = nn.Parameter(score)
+        self.register_buffer("threshold", torch.tensor(-math.inf), persistent=False)
+
+    def kept(self) -> Tensor:
+        """Boolean mask of the weights in use."""
+        return (self.score >= self.threshold).expand_as(self.weight)
+
+    def masked(self) -> Tensor:
+        """Weights in use, zero elsewhere."""
+        return _StraightThrough.apply(self.weight, self.score, self.threshold)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolution with what is kept."""
+        return self._conv_forward(x, self.masked(), self.bias)
+
+
+class FilterConv2d(SparseConv2d):
+    """Sparse convolution that keeps or cuts whole filters."""
+
+    filters = True
+
+
+class SparseStgcn(Stgcn):
+    """ST-GCN with sparse convolutions.
+
+    Parameters
+    ----------
+    config, adjacency, classes, channels
+        As of `Stgcn`.
+    sparse : SparseConfig
+        What is cut, and when.
+    target : float
+        Share of weights cut in the end.
+    """
+
+    def __init__(
+        self,
+        config: StgcnConfig,
+        adjacency: NDArray[Any],
+        classes: int,
+        channels: int = 3,
+        sparse: SparseConfig | None = None,
+        target: float = 0.95,
+    ) -> None:
+        self.sparse, self.target = sparse or SparseConfig(), target
+        kind = FilterConv2d if self.sparse.filters else SparseConv2d
+        super().__init__(config, adjacency, classes, channels, kind)
+        self._weight = 0.0
+
+    def convolutions(self) -> dict[str, SparseConv2d]:
+        """Sparse convolutions by name."""
+        return {n: m for n, m in self.named_modules() if isinstance(m, SparseConv2d)}
+
+    @torch.no_grad()
+    def cut(self, sparsity: float) -> None:
+        """Set the thresholds for a share of weights to cut; zero keeps all but legacy skips."""
+        layers = self.convolutions()
+        skips = {n for n in layers if ".skip" in n} if self.sparse.legacy_skips else set()
+        if self.sparse.scope == "network" and sparsity:
+            shared = kth_score(torch.cat([m.score.flatten() for m in layers.values()]), sparsity)
+        for name, layer in layers.items():
+            if name in skips:
+                layer.threshold.zero_()
+            elif not sparsity:
+                layer.threshold.fill_(-math.inf)
+            elif self.sparse.scope == "network":
+                layer.threshold.copy_(shared)
+            else:
+                layer.threshold.copy_(kth_score(layer.score.flatten(), sparsity))
+
+    def begin_epoch(self, done: float) -> None:
+        """Cut what is due after a share of the training; 1 is its end."""
+        plan = self.sparse
+        self._weight = plan.penalty * min(done / max(plan.warm_up, 1e-9), 1.0)
+        if done < plan.warm_up:
+            self.cut(0.0)
+        elif plan.ramp:
+            self.cut(self.target * min((done - plan.warm_up) / plan.ramp, 1.0))
+        else:
+            self.cut(self.target)
+
+    def current_penalty(self) -> Tensor:
+        """Term of the loss: shrinks what will be cut, more as the cut comes nearer."""
+        if not self._weight:
+            return self.classifier.bias.new_zeros(())
+        return self._weight * self.penalty(self.target)
+
+    def kept_shares(self) -> dict[str, float]:
+        """Share of weights in use by convolution; 0 says that a layer has collapsed."""
+        return {n: float(m.kept().float().mean()) for n, m in self.convolutions().items()}
+
+    def penalty(self, sparsity: float) -> Tensor:
+        """Σ over layers of the norm of the weights that a cut to `sparsity` would remove."""
+        parts = []
+        for layer in self.convolutions().values():
+            doomed = layer.score < kth_score(layer.score.detach().flatten(), sparsity)
+            parts.append(torch.linalg.vector_norm(layer.weight * doomed))
+        return torch.stack(parts).sum()
+
+
+def kth_score(scores: Tensor, sparsity: float) -> Tensor:
+    """Threshold that cuts a share of scores: the k-th smallest, k = 1 + round(s (n − 1))."""
+    return scores.kthvalue(1 + round(sparsity * (len(scores) - 1))).values
+
+
+class Assembly(nn.Module):
+    """Networks of several sparsities on the same motion; the answer is that of their mean.
+
+    Parameters
+    ----------
+    networks : list of SparseStgcn
+        One per level, their own classifiers included.
+    classes : int
+        Number of classes.
+    """
+
+    def __init__(self, networks: list[SparseStgcn], classes: int) -> None:
+        super().__init__()
+        self.levels = networks  # the same, by their own type
+        self.networks = nn.ModuleList(networks)
+        self.classifier = nn.Linear(networks[0].classifier.in_features, classes)
+
+    def begin_epoch(self, done: float) -> None:
+        """Cut what is due in every network."""
+        for network in self.levels:
+            network.begin_epoch(done)
+
+    def current_penalty(self) -> Tensor:
+        """Term of the loss, of all networks."""
+        return torch.stack([network.current_penalty() for network in self.levels]).sum()
+
+    def heads(self, x: Tensor) -> list[Tensor]:
+        """Logits of the mean features, then of each network's own: (N, classes) each."""
+        pooled = [network.features(x).mean(dim=(1, 3, 4)) for network in self.levels]
+        own = [n.classifier(f) for n, f in zip(self.levels, pooled, strict=True)]
+        return [self.classifier(torch.stack(pooled).mean(dim=0)), *own]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (N, M, T, V, C) → logits (N, classes)."""
+        return self.heads(x)[0]
