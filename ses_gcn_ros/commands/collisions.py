@@ -28,10 +28,13 @@ def collisions(
     ] = 0.13,
     csv: Annotated[Path | None, typer.Option(help="Write the scores to this CSV.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw F1 into this PNG.")] = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="Draw precision over recall into this PNG.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Precision, recall and F1 of foreseen contacts: baselines and SeS-GCN, with its radius too.
+    """Precision, recall, F1 and average precision of foreseen contacts: baselines and SeS-GCN.
 
     Example: ses-gcn collisions handover_dev.npz --csv collisions.csv --plot collisions.png
     """
@@ -42,6 +45,7 @@ def collisions(
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.replay.plot_style import LIGHT, png
     from ses_gcn_ros.studies.collisions import (
+        alarm_figure,
         as_csv,
         as_text,
         f1_figure,
@@ -56,10 +60,13 @@ def collisions(
     if not sequences:
         raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
     encounters, links = pair_up(sequences, person, robot, engine.fps)
-    summary = summarise(measure(engine, encounters, links, stride=stride), threshold)
+    gaps = measure(engine, encounters, links, stride=stride)
+    summary = summarise(gaps, threshold)
     summary = {"data": data.name, "model": engine.name, "every": every, "stride": stride} | summary
     if csv is not None:
         write_atomically(csv, as_csv(summary).encode())
     if plot is not None:
         write_atomically(plot, png(f1_figure(summary, LIGHT)))
+    if curves is not None:
+        write_atomically(curves, png(alarm_figure(gaps, LIGHT)))
     print(json.dumps(summary) if as_json else as_text(summary))

@@ -28,6 +28,10 @@ from ses_gcn_ros.skeleton import get_layout
 
 THRESHOLD = 0.13  # m between the axes of limb and link, CHICO's
 WITH_RADIUS = " with radius"
+BY_Z, TOGETHER = " by z", "network and constant velocity by z"
+EARLY = 0.4  # s ahead that an alarm has to come to be worth having
+AT_RECALL = 0.5  # of the contacts that are so far ahead, where alarms are counted
+_RESAMPLED = 200  # times, for the interval of an average precision
 _BATCH = 128  # windows at once
 
 Floats = NDArray[np.float32]
@@ -61,8 +65,13 @@ class Gaps:
         As recorded [m].
     predicted : dict of str to NDArray, shape (W, H)
         By forecast [m]; under the model's name, followed by ``with radius``, less its radius.
+    alarms : dict of str to NDArray, shape (W, H)
+        What else can be raised as an alarm, lower where it is more urgent: under ``by z`` the
+        least of (distance − `THRESHOLD`) / radius over all pairs.
     last_observed : NDArray, shape (W,)
         In the last frame that was observed [m].
+    encounter : NDArray of int, shape (W,)
+        That each window is of.
     encounters : int
         How many there were.
     fps : float
@@ -71,7 +80,9 @@ class Gaps:
 
     happened: Floats
     predicted: dict[str, Floats]
+    alarms: dict[str, Floats]
     last_observed: Floats
+    encounter: NDArray[np.int64]
     encounters: int
     fps: float
 
@@ -115,6 +126,8 @@ def measure(
     happened: list[Floats] = []
     last: list[Floats] = []
     predicted: dict[str, list[Floats]] = {name: [] for name in methods}
+    alarms: dict[str, list[Floats]] = {}
+    whose: list[NDArray[np.int64]] = []
     count = 0
     for met in encounters:
         if met.person.shape[1:] != (joints, 3) or len(met.person) != len(met.robot):
@@ -132,43 +145,58 @@ def measure(
             real = _nearest(person[:, now:], limbs, start[:, now:], end[:, now:])
             last.append(real[:, 0])
             happened.append(real[:, 1:])
+            whose.append(np.full(len(rows), count - 1))
             history = np.ascontiguousarray(person[:, : engine.observed])
             ahead = start[:, engine.observed :], end[:, engine.observed :]
             for name, method in methods.items():
                 forecast = method(history, engine.horizon)
-                predicted[name].append(_nearest(forecast, limbs, *ahead))
-                if name == engine.name and engine.radius is not None:
-                    grown = _nearest(forecast, limbs, *ahead, engine.radius[:, limbs].max(axis=-1))
+                distances = _distances(forecast, limbs, *ahead)
+                predicted[name].append(_least(distances))
+                if name not in (engine.name, "constant_velocity") or engine.radius is None:
+                    continue
+                radius = engine.radius[:, limbs].max(axis=-1)[:, :, None]
+                if name == engine.name:
+                    grown = _least(distances - radius)
                     predicted.setdefault(name + WITH_RADIUS, []).append(grown)
+                z = _least((distances - THRESHOLD) / radius)
+                alarms.setdefault(name + BY_Z, []).append(z)
     if not happened:
         raise InputError(f"none of {count} encounters is as long as a window of {length} frames")
+    raised = {name: np.concatenate(parts) for name, parts in alarms.items()}
+    if raised:
+        raised[TOGETHER] = np.minimum(*raised.values())
     return Gaps(
         happened=np.concatenate(happened),
         predicted={name: np.concatenate(parts) for name, parts in predicted.items()},
+        alarms=raised,
         last_observed=np.concatenate(last),
+        encounter=np.concatenate(whose),
         encounters=count,
         fps=engine.fps,
     )
 
 
-def _nearest(
-    person: Floats,
-    limbs: NDArray[np.int64],
-    start: Floats,
-    end: Floats,
-    growth: Floats | None = None,
-) -> Floats:
-    """Least distance (W, H) of the limbs (W, H, J, 3), each grown by (H, N), to the links."""
-    radius = np.zeros(1) if growth is None else growth[:, :, None]
-    met = capsule_distances(
+def _nearest(person: Floats, limbs: NDArray[np.int64], start: Floats, end: Floats) -> Floats:
+    """Least distance (W, H) of the limbs of (W, H, J, 3) to the links."""
+    return _least(_distances(person, limbs, start, end))
+
+
+def _distances(
+    person: Floats, limbs: NDArray[np.int64], start: Floats, end: Floats
+) -> NDArray[np.float64]:
+    """Distances of the axes of all limbs and links (W, H, N, M) [m]."""
+    return capsule_distances(
         person[..., limbs[:, 0], None, :],
         person[..., limbs[:, 1], None, :],
-        radius,
+        0.0,
         start[..., None, :, :],
         end[..., None, :, :],
         0.0,
-    )
-    return met.distance.min(axis=(-2, -1)).astype(np.float32)
+    ).distance
+
+
+def _least(pairs: NDArray[np.float64]) -> Floats:
+    return pairs.min(axis=(-2, -1)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -271,6 +299,89 @@ def recall_by_lead(
     return bins
 
 
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Precision over recall as the level of the alarm falls; windows without contact yet.
+
+    Attributes
+    ----------
+    precision, recall : NDArray, shape (K,)
+        At each level that a window has, the most urgent first.
+    alarms : NDArray of int, shape (K,)
+        Windows with an alarm.
+    early : NDArray, shape (K,)
+        Share of the contacts at least `EARLY` ahead that are foreseen; NaN without any.
+    early_contacts : int
+        How many of these there are.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    alarms: NDArray[np.int64]
+    early: NDArray[np.float64]
+    early_contacts: int
+
+    @property
+    def average_precision(self) -> float:
+        """Σ (R_k − R_k−1) P_k; NaN without a contact."""
+        return float((np.diff(self.recall, prepend=0.0) * self.precision).sum())
+
+    def alarms_per_early_contact(self, recall: float = AT_RECALL) -> float:
+        """Alarms per contact foreseen `EARLY` ahead, where `recall` of these are foreseen."""
+        enough = self.early >= recall
+        if not enough.any():
+            return math.nan
+        at = int(enough.argmax())
+        return float(self.alarms[at] / (self.early[at] * self.early_contacts))
+
+
+def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None = None) -> Curve:
+    """Precision and recall of a method's alarm that a contact begins within `frames`.
+
+    Parameters
+    ----------
+    gaps : Gaps
+    method : str
+        One of ``gaps.predicted`` or ``gaps.alarms``.
+    frames : int
+        How far ahead is looked.
+    rows : ndarray of int, optional
+        Windows to take, also several times, such as those of resampled encounters.
+    """
+    rows = np.arange(len(gaps.happened)) if rows is None else rows
+    rows = rows[gaps.last_observed[rows] >= THRESHOLD]
+    raised = gaps.alarms.get(method, gaps.predicted.get(method))
+    assert raised is not None
+    urgency = raised[rows, :frames].min(axis=1)
+    close = gaps.happened[rows, :frames] < THRESHOLD
+    real = np.asarray(close.any(axis=1))
+    early = real & (close.argmax(axis=1) + 1 >= EARLY * gaps.fps - 1e-6)
+    order = np.argsort(urgency, kind="stable")
+    hits, said = real[order].cumsum(), np.arange(1, len(order) + 1)
+    last = np.diff(urgency[order], append=np.inf) > 0.0  # of those with the same urgency
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Curve(
+            precision=hits[last] / said[last],
+            recall=hits[last] / real.sum(),
+            alarms=said[last],
+            early=early[order].cumsum()[last] / early.sum(),
+            early_contacts=int(early.sum()),
+        )
+
+
+def average_precision(gaps: Gaps, method: str, frames: int) -> tuple[float, float, float]:
+    """Average precision, and its 90 % interval over resampled encounters (percentile bootstrap)."""
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(gaps.encounter == index) for index in np.unique(gaps.encounter)]
+    drawn = []
+    for _ in range(_RESAMPLED):
+        chosen = rng.integers(len(members), size=len(members))
+        rows = np.concatenate([members[index] for index in chosen])
+        drawn.append(curve(gaps, method, frames, rows).average_precision)
+    low, high = np.nanpercentile(drawn, [5, 95]) if drawn else (math.nan, math.nan)
+    return curve(gaps, method, frames).average_precision, float(low), float(high)
+
+
 def pair_up(
     sequences: Sequence[Motion], person: str, robot: str, fps: float
 ) -> tuple[list[Encounter], NDArray[np.int64]]:
@@ -353,6 +464,22 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
             )
         ]
         methods[name] = windows
+    alarms = {}
+    for name in (*gaps.predicted, *gaps.alarms):
+        rows = []
+        for ahead in edges[1:].tolist():
+            value, low, high = average_precision(gaps, name, ahead)
+            calls = curve(gaps, name, ahead).alarms_per_early_contact()
+            rows.append(
+                {
+                    "ahead_s": ahead / gaps.fps,
+                    "average_precision": _plain(value),
+                    "low": _plain(low),
+                    "high": _plain(high),
+                    "alarms_per_early_contact": _plain(calls),
+                }
+            )
+        alarms[name] = rows
     return {
         "encounters": gaps.encounters,
         "windows": len(gaps.happened),
@@ -360,6 +487,7 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
         "threshold_m": threshold,
         "horizon_s": frames / gaps.fps,
         "methods": methods,
+        "alarms": alarms,
     }
 
 
@@ -394,6 +522,26 @@ def as_text(summary: dict[str, Any]) -> str:
     for name, windows in summary["methods"].items():
         cells = "".join(f"{_cell(part['recall']):>14}" for part in windows["recall_by_lead"])
         lines.append(f"{name:32}{cells}")
+    rows = next(iter(summary["alarms"].values()))
+    head = "".join(f"{row['ahead_s']:>20.1f} s" for row in rows)
+    lines += ["", "average precision (90 % interval), no contact yet", f"{'within':36}{head}"]
+    for name, rows in summary["alarms"].items():
+        cells = "".join(
+            f"{_cell(row['average_precision'])} ({_cell(row['low'])}–{_cell(row['high'])})".rjust(
+                22
+            )
+            for row in rows
+        )
+        lines.append(f"{name:36}{cells}")
+    lines += [
+        "",
+        f"alarms per contact foreseen at least {EARLY:g} s ahead, where "
+        f"{100 * AT_RECALL:.0f} % of these are",
+        f"{'within':36}{head}",
+    ]
+    for name, rows in summary["alarms"].items():
+        cells = "".join(f"{_cell(row['alarms_per_early_contact']):>22}" for row in rows)
+        lines.append(f"{name:36}{cells}")
     return "\n".join(lines)
 
 
@@ -411,6 +559,36 @@ def as_csv(summary: dict[str, Any]) -> str:
                 cells = ("" if row[key] is None else str(row[key]) for key in keys)
                 lines.append(f"{name},{kind}," + ",".join(cells))
     return "\n".join(lines) + "\n"
+
+
+def alarm_figure(gaps: Gaps, theme: Theme) -> Figure:
+    """Draw precision over recall of contacts within the horizon, none being there yet."""
+    colours = (
+        theme.baseline_1, theme.baseline_2, theme.quiet, theme.person, theme.grid, theme.forecast,
+    )  # fmt: skip
+    with styled(theme):
+        figure = Figure(figsize=(7, 4.2))
+        axes = figure.add_subplot(
+            figure.add_gridspec(1, 1, left=0.09, right=0.62, bottom=0.13, top=0.8)[0]
+        )
+        frames = gaps.happened.shape[1]
+        for index, name in enumerate((*gaps.predicted, *gaps.alarms)):
+            found = curve(gaps, name, frames)
+            axes.plot(
+                found.recall, found.precision, lw=1.4, color=colours[index % len(colours)],
+                ls="--" if name in gaps.alarms else "-",
+                label=f"{name.replace('_', ' ')}: {found.average_precision:.2f}",
+            )  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="precision")
+        axes.grid(color=theme.grid, lw=0.6)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+        bare(axes)
+        headline(
+            figure, theme, "Contacts foreseen: precision over recall",
+            f"{len(gaps.happened)} windows of {gaps.encounters} encounters, contact of the axes "
+            f"under {1000 * THRESHOLD:.0f} mm within {frames / gaps.fps:.1f} s",
+        )  # fmt: skip
+    return figure
 
 
 def f1_figure(summary: dict[str, Any], theme: Theme) -> Figure:

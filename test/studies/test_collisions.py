@@ -12,10 +12,14 @@ from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.studies.collisions import (
+    BY_Z,
+    TOGETHER,
     WITH_RADIUS,
     Encounter,
     Gaps,
+    average_precision,
     chain,
+    curve,
     measure,
     recall_by_lead,
     score,
@@ -86,7 +90,7 @@ def hand_made() -> Gaps:
     predicted = np.full((4, 10), 1.0, np.float32)
     predicted[0, 5] = predicted[2, 0] = predicted[3, 8] = 0.12
     last = np.array([0.5, 0.5, 0.05, 0.5], np.float32)
-    return Gaps(happened, {"m": predicted}, last, 1, FPS)
+    return Gaps(happened, {"m": predicted}, {}, last, np.arange(4), 4, FPS)
 
 
 def test_scores_by_hand():
@@ -104,6 +108,31 @@ def test_recall_by_lead_time_by_hand():
     assert [count for count, _ in bins] == [0, 1, 1]
     assert np.isnan(bins[0][1])
     assert [recall for _, recall in bins[1:]] == [1.0, 0.0]
+
+
+def test_average_precision_and_alarms_by_hand():
+    # urgency 0.12, 0.12, 1.0 over the three windows without contact: real, false, real
+    found = curve(hand_made(), "m", 10)
+    np.testing.assert_allclose(found.precision, [1 / 2, 2 / 3])
+    np.testing.assert_allclose(found.recall, [1 / 2, 1.0])
+    assert found.average_precision == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 3)
+    # 10 frames of 40 ms: only the contact at the last frame is 0.4 s ahead, and it comes last
+    assert found.early_contacts == 1
+    assert found.alarms_per_early_contact() == 3.0
+    value, low, high = average_precision(hand_made(), "m", 10)
+    assert value == found.average_precision
+    assert low <= high
+
+
+def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
+    length = engine.observed + engine.horizon
+    gaps = measure(engine, [Encounter("walk", walk(1.0, length), pole(length))], chain(3))
+    z = gaps.alarms["constant_velocity" + BY_Z]
+    distance = gaps.predicted["constant_velocity"]
+    assert (z >= (distance - 0.13) / engine.radius.max(axis=1) - 1e-4).all()
+    assert (z <= (distance - 0.13) / engine.radius.min(axis=1) + 1e-4).all()
+    both = gaps.alarms[engine.name + BY_Z], z
+    np.testing.assert_array_equal(gaps.alarms[TOGETHER], np.minimum(*both))
 
 
 def test_encounters_that_fit_no_window_or_one_another_are_refused(engine):
