@@ -34,6 +34,8 @@ setup(
         *share("config", "launch", "msg"),
     ],
     install_requires=requirements("core"),
-    extras_require={name: requirements(name) for name in ("pose", "cluster", "dev")},
+    extras_require={
+        name: requirements(name) for name in ("replay", "video", "train", "pose", "cluster", "dev")
+    },
     entry_points={"console_scripts": ["ses-gcn = ses_gcn_ros.cli:main"]},
 )

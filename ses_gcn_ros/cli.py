@@ -30,10 +30,30 @@ from ses_gcn_ros.commands import (
     render,
     soak,
     students,
+    terminal,
     training,
     workcell,
 )
 from ses_gcn_ros.errors import SesGcnError
+
+# The extra that brings each package which not everybody needs.
+EXTRAS = {
+    "rosbags": "replay",
+    "mcap": "replay",
+    "lz4": "replay",
+    "backports": "replay",
+    "jinja2": "replay",
+    "joblib": "replay",
+    "matplotlib": "replay",
+    "av": "video",
+    "PIL": "video",
+    "torch": "train",
+    "onnx": "train",
+    "onnxruntime": "train",
+    "mediapipe": "pose",
+    "cv2": "pose",
+    "distributed": "cluster",
+}
 
 app = typer.Typer(
     name="ses-gcn",
@@ -41,7 +61,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich takes [m] and [deg] for markup
 )
 for command in (
     workcell.up,
@@ -93,15 +113,27 @@ def _options(
 
 def main() -> int:
     """Run the command line; a mistake of the user's is one sentence and exit code 1."""
+    terminal.never_fail_to_print()
     try:
         app()
     except SesGcnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        return _fail(
+            f"this needs the package {error.name}, which comes with: "
+            f"pip install 'ses_gcn_ros[{extra}]'"
+        )
     except OSError as error:  # full disk, missing permission
-        print(f"error: {error.strerror}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
-        return 1
+        return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
     return 0
+
+
+def _fail(text: str) -> int:
+    print(f"error: {terminal.sentence(text)}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

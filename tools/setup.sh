@@ -67,7 +67,10 @@ python_packages() {
   [ -x "$venv/bin/pip" ] || run "Making the environment .venv" python3 -m venv ${ROS_DISTRO:+--system-site-packages} "$venv"
   say "Installing torch"
   torch
-  local files=(-r requirements/core.txt -r requirements/pose.txt -r requirements/dev.txt)
+  local files=() name
+  for name in core replay video train pose cluster dev; do files+=(-r "requirements/$name.txt"); done
+  # Drives the report's page, where there is a browser; 165 MB that nothing else needs.
+  ! command -v chromium chromium-browser google-chrome >/dev/null || files+=(-r requirements/browser.txt)
   imports rclpy && [ -n "${ROS_DISTRO:-}" ] || files+=(-r requirements/underlay.txt)
   run "Installing the Python packages (a minute or two)" "$venv/bin/pip" install "${files[@]}"
   run "Correcting the include folders of the ROS 2 wheels" "$venv/bin/python" tools/correct_export_paths.py
@@ -88,7 +91,7 @@ build() {
       '$venv/bin/cmake' -S '$source' -B '$venv/build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
         -DCMAKE_PREFIX_PATH='$venv' -DPython3_EXECUTABLE='$venv/bin/python' -DPython3_FIND_VIRTUALENV=ONLY \
         -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release &&
-      '$venv/bin/cmake' --build '$venv/build/$name' --parallel"
+      '$venv/bin/cmake' --build '$venv/build/$name' --parallel $(nproc)"
   fi
   # From its folder: a symlinked install leaves its manifest where it is run.
   (cd "$venv/build/$name" && "$venv/bin/cmake" --install . >"$log" 2>&1) || fail "installing $name failed; see $log"
@@ -126,7 +129,7 @@ done
 build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.
-(cd / && run "Compiling the kernels" "$venv/bin/python" -c '
+(cd / && run "Compiling the kernels once, about 20 s" "$venv/bin/python" -c '
 import ses_gcn_ros.replay.scoring_kernel
 from ses_gcn_ros import forecast, safety
 forecast.load()

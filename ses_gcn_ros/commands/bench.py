@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.studies.benchmarks.section import Section
+    from ses_gcn_ros.studies.benchmarks.harness import Section
 
 SECTIONS = ("engines", "gpu", "geometry", "chain", "training", "replay", "footprint", "pose")
 
@@ -51,16 +51,16 @@ def bench(
     Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """
     from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.studies.benchmarks import document
+    from ses_gcn_ros.studies.benchmarks import harness
 
-    console = Console(stderr=True)
+    console = terminal.err()
     eyes: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
-    content = document.read(saved) if saved else _measure(section, weights, eyes, quick, console)
+    content = harness.read(saved) if saved else _measure(section, weights, eyes, quick, console)
     text = json.dumps(content, indent=2) + "\n"
     if save is not None:
         write_atomically(save, text.encode())
     if markdown is not None:
-        write_atomically(markdown, document.markdown(content).encode())
+        write_atomically(markdown, harness.markdown(content).encode())
     if as_json:
         print(text, end="")
     else:
@@ -75,7 +75,7 @@ def _measure(
     console: Console,
 ) -> dict[str, Any]:
     from ses_gcn_ros.forecast.weights import read_weights
-    from ses_gcn_ros.studies.benchmarks import document
+    from ses_gcn_ros.studies.benchmarks import harness
 
     for name in names or []:
         if name not in SECTIONS:
@@ -94,27 +94,16 @@ def _measure(
             if name == "pose":
                 run = partial(run, **eyes)
             sections.append(run(quick, progress))
-    return document.as_json(sections, quick=quick)
+    return harness.as_json(sections, quick=quick)
 
 
 def _show(content: dict[str, Any]) -> None:
-    from ses_gcn_ros.studies.benchmarks.document import describe
-    from ses_gcn_ros.studies.benchmarks.section import Section
+    from ses_gcn_ros.studies.benchmarks.harness import Section, describe
 
-    console = Console()
     for section in map(Section.from_json, content["sections"]):
         if section.rows:
-            console.print(_table(section))
+            cells = [[column.show(row) for column in section.columns] for row in section.rows]
+            terminal.show([column.heading for column in section.columns], cells, section.title)
         for note in section.notes:
-            console.print(note)
-    console.print(describe(content), style="dim")
-
-
-def _table(section: Section) -> Table:
-    table = Table(title=section.title)
-    for column in section.columns:
-        text = isinstance(section.rows[0].get(column.key), str)
-        table.add_column(column.heading, justify="left" if text else "right")
-    for row in section.rows:
-        table.add_row(*(column.show(row) for column in section.columns))
-    return table
+            print(note)
+    print(describe(content))

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.table import Table
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -59,7 +58,11 @@ def params(
         print("\n".join(markdown(kind) for kind in chosen.values()), end="")
     else:
         for name, kind in chosen.items():
-            Console().print(_table(name, kind))
+            rows = [
+                (row["name"], json.dumps(row["default"]), _allowed(row), row["description"])
+                for row in _rows(kind)
+            ]
+            terminal.show(("parameter", "default", "allowed", "what"), rows, name)
 
 
 def markdown(kind: type[Any]) -> str:
@@ -92,13 +95,6 @@ def _rows(kind: type[Any]) -> list[dict[str, Any]]:
         }
         for field in dataclasses.fields(kind)
     ]
-
-
-def _table(name: str, kind: type[Any]) -> Table:
-    table = Table("parameter", "default", "allowed", "what", title=name, title_justify="left")
-    for row in _rows(kind):
-        table.add_row(row["name"], json.dumps(row["default"]), _allowed(row), row["description"])
-    return table
 
 
 def _allowed(row: dict[str, Any]) -> str:

@@ -35,9 +35,8 @@ def soak(
     Example: ses-gcn soak --minutes 30 --people 4 -o soak.json
     """
     from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
-    from ses_gcn_ros.commands.domain import demo_environment
-    from ses_gcn_ros.commands.processes import ProcessGroup
     from ses_gcn_ros.forecast.weights import write_atomically
+    from ses_gcn_ros.processes import ProcessGroup, demo_environment
     from ses_gcn_ros.safety import SafetyConfig
     from ses_gcn_ros.studies.soak import as_text, memory, summarise
     from ses_gcn_ros.studies.synthetic_recording import Crowd

@@ -10,9 +10,8 @@ from rich.console import Console
 
 from ses_gcn_ros.bags.bag_reader import open_bag
 from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
-from ses_gcn_ros.commands.domain import demo_environment
-from ses_gcn_ros.commands.processes import ProcessGroup
 from ses_gcn_ros.errors import ConfigError, SesGcnError
+from ses_gcn_ros.processes import ProcessGroup, demo_environment
 from ses_gcn_ros.replay.agreement import agreement
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.normal_form import write_normal_form

@@ -17,8 +17,7 @@ from ses_gcn_ros.bringup import (
     ros_arguments,
     targeted_parameters,
 )
-from ses_gcn_ros.commands.domain import demo_environment
-from ses_gcn_ros.commands.processes import ProcessGroup
+from ses_gcn_ros.processes import ProcessGroup, demo_environment
 
 ParamsFile = Annotated[
     str, typer.Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")

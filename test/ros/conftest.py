@@ -18,7 +18,7 @@ rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 
 from ses_gcn_ros.bringup import Value, ros_arguments  # noqa: E402
-from ses_gcn_ros.commands.domain import demo_environment  # noqa: E402
+from ses_gcn_ros.processes import demo_environment  # noqa: E402
 
 
 class Cell:

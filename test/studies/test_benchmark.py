@@ -27,7 +27,7 @@ from ses_gcn_ros.studies.benchmarks import (
     replay,
     training,
 )
-from ses_gcn_ros.studies.benchmarks.section import Section
+from ses_gcn_ros.studies.benchmarks.harness import Section
 from ses_gcn_ros.studies.reference import reference_model
 
 

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from ses_gcn_ros.bringup import DEMO_ROBOT, Value, ros_arguments
-from ses_gcn_ros.commands.domain import demo_environment
-from ses_gcn_ros.commands.processes import check_ros
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.studies.benchmarks import section as sections
-from ses_gcn_ros.studies.benchmarks.children import (
+from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.studies.benchmarks.harness import (
+    Cell,
     Child,
+    Column,
+    Progress,
+    Section,
     next_line,
     processor_time,
     running,
 )
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section
 
 _PEOPLE = (1, 2, 4, 8, 16)
 _STAGES = ("forecast", "state")
@@ -44,7 +45,7 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     people : sequence of int
         Numbers of people in sight.
     """
-    rows: list[dict[str, sections.Value]] = []
+    rows: list[dict[str, Cell]] = []
     section = Section(
         name="chain",
         title="End to end, over DDS",
@@ -132,7 +133,7 @@ def _run(people: int, seconds: float) -> _Run:
     )
 
 
-def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, sections.Value]:
+def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, Cell]:
     ours, floor = (
         np.array([delay for run in runs for delay in run.delays(chain, stage)])
         for chain in ("nodes", "floor")
@@ -141,7 +142,7 @@ def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, sections.Va
         raise ConfigError(f"nobody answered with a {stage}; try again on a machine with less to do")
     medians = [float(np.median(values)) for values in (ours, floor)]
     tails = [float(np.percentile(values, 99)) for values in (ours, floor)]
-    row: dict[str, sections.Value] = {
+    row: dict[str, Cell] = {
         "people": people,
         "stage": stage,
         "median": medians[0],

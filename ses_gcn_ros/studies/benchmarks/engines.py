@@ -17,8 +17,16 @@ from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
 from ses_gcn_ros.models.framing import frame, unframe
 from ses_gcn_ros.models.shapes import tensor_shapes
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
-from ses_gcn_ros.studies.benchmarks.timing import COLUMNS, compare, one_thread, take_turns
+from ses_gcn_ros.studies.benchmarks.harness import (
+    COLUMNS,
+    Cell,
+    Column,
+    Progress,
+    Section,
+    compare,
+    one_thread,
+    take_turns,
+)
 
 REFERENCE, FLOOR = "reference", "empty kernels"
 LARGER = ModelConfig(layout="h36m22", joints=22)  # the published network for Human3.6M
@@ -44,7 +52,7 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     ModelError
         If torch is missing, which runs the reference.
     """
-    rows: list[dict[str, Value]] = []
+    rows: list[dict[str, Cell]] = []
     notes: list[str] = []
     for network in (read_weights(DEFAULT_WEIGHTS), untrained(LARGER), *weights):
         more, missing = measure(network, PEOPLE, seconds=0.5 if quick else 6.0, progress=progress)
@@ -76,7 +84,7 @@ def measure(
     progress: Progress,
     device: str = "cpu",
     floor: Callable[[NDArray[np.float32]], object] | None = None,
-) -> tuple[list[dict[str, Value]], dict[str, str]]:
+) -> tuple[list[dict[str, Cell]], dict[str, str]]:
     """Rows of all engines for each batch size, the reference first; why an engine is missing.
 
     `floor` is timed beside them, if there is one: what no engine can be faster than.
@@ -133,7 +141,7 @@ def _compare_engines(
     seconds: float,
     device: str,
     floor: Callable[[NDArray[np.float32]], object] | None,
-) -> list[dict[str, Value]]:
+) -> list[dict[str, Cell]]:
     import torch
 
     from ses_gcn_ros.studies.reference import reference_model

@@ -7,11 +7,16 @@ import json
 import numpy as np
 
 from ses_gcn_ros.bringup import ros_arguments
-from ses_gcn_ros.commands.domain import demo_environment
-from ses_gcn_ros.commands.processes import check_ros
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.studies.benchmarks.children import next_line, running
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
+from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.studies.benchmarks.harness import (
+    Cell,
+    Column,
+    Progress,
+    Section,
+    next_line,
+    running,
+)
 
 _ENGINES = ("compiled", "onnx", "eager")
 
@@ -43,7 +48,7 @@ def run(quick: bool, progress: Progress) -> Section:
             progress(f"start with engine {engine}, run {turn + 1}")
             starts.append(_start(engine))
         kept = starts if quick else starts[1:]  # the first may have had to compile
-        row: dict[str, Value] = {"by": engine}
+        row: dict[str, Cell] = {"by": engine}
         section.rows.append(
             row | {key: float(np.median([start[key] for start in kept])) for key in kept[0]}
         )

@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety import capsule_distances
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
-from ses_gcn_ros.studies.benchmarks.timing import COLUMNS, compare, take_turns
+from ses_gcn_ros.studies.benchmarks.harness import (
+    COLUMNS,
+    Cell,
+    Column,
+    Progress,
+    Section,
+    compare,
+    take_turns,
+)
 
 Array = NDArray[np.float64]
 
@@ -58,7 +65,7 @@ class Scene:
 
 def run(quick: bool, progress: Progress) -> Section:
     """Distances of all limbs to all links over a forecast."""
-    rows: list[dict[str, Value]] = []
+    rows: list[dict[str, Cell]] = []
     with_coal = _coal_is_there()
     for people in _PEOPLE:
         progress(f"distances, {people} people")
@@ -75,7 +82,7 @@ def run(quick: bool, progress: Progress) -> Section:
     )
 
 
-def _query(scene: Scene, people: int, with_coal: bool, seconds: float) -> list[dict[str, Value]]:
+def _query(scene: Scene, people: int, with_coal: bool, seconds: float) -> list[dict[str, Cell]]:
     limbs, links = scene.limbs[..., None, :], scene.links[..., None, :, :]
     radii = scene.limb_radii[:, None], scene.link_radii
 

@@ -23,8 +23,7 @@ from ses_gcn_ros.forecast.folding import FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.studies.benchmarks.engines import LARGER, measure, untrained
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
-from ses_gcn_ros.studies.benchmarks.timing import COLUMNS
+from ses_gcn_ros.studies.benchmarks.harness import COLUMNS, Cell, Column, Progress, Section
 
 _SIDE, _BYTES, _TIMES = 8192, 1 << 30, 10  # of large products and copies, and how many of them
 
@@ -121,7 +120,7 @@ def _duration(torch: Any, call: Callable[[], object]) -> float:
 
 def _measure(
     torch: Any, weights: Weights, card: Card, seconds: float, progress: Progress
-) -> tuple[list[dict[str, Value]], dict[str, str]]:
+) -> tuple[list[dict[str, Cell]], dict[str, str]]:
     network, config = fold(weights), weights.config
     launches = _launches(torch, weights)
     rows, missing = measure(

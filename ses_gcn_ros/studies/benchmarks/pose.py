@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bringup import ros_arguments
-from ses_gcn_ros.commands.domain import demo_environment
-from ses_gcn_ros.commands.processes import check_ros
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.pose.camera import camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
@@ -24,8 +22,15 @@ from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.images import decode_image
 from ses_gcn_ros.pose.landmarker import CHECKSUMS, locate_model
 from ses_gcn_ros.pose.sources import VideoFile
-from ses_gcn_ros.studies.benchmarks.children import next_line, running
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
+from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.studies.benchmarks.harness import (
+    Cell,
+    Column,
+    Progress,
+    Section,
+    next_line,
+    running,
+)
 
 SIZES = ((640, 360), (1280, 720))
 MODELS = ("lite", "full", "heavy")
@@ -54,7 +59,7 @@ def run(
         Names or paths of pose landmarkers.
     """
     frames = 40 if quick else 300
-    rows: list[dict[str, Value]] = []
+    rows: list[dict[str, Cell]] = []
     notes: list[str] = []
     if video is None:
         notes.append("the eyes were not measured: name a video of a person with --video")
@@ -99,7 +104,7 @@ def run(
 
 def measure(
     video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
-) -> dict[str, Value]:
+) -> dict[str, Cell]:
     """Time one model on one size of image.
 
     Parameters
@@ -165,7 +170,7 @@ def measure(
 
 def measure_node(
     video: str, model: str, size: tuple[int, int], frames: int, **settings: Any
-) -> dict[str, Value]:
+) -> dict[str, Cell]:
     """Time the pose node on one size of image, from an image's publication to its skeletons.
 
     An image is shown when the one before is answered.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
+from ses_gcn_ros.studies.benchmarks.harness import Cell, Column, Progress, Section
 from ses_gcn_ros.studies.soak import memory
 from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_crowd
 
@@ -100,7 +100,7 @@ class Run:
     memory: float
 
 
-def _row(name: str, runs: list[Run]) -> dict[str, Value]:
+def _row(name: str, runs: list[Run]) -> dict[str, Cell]:
     """The run of median length, with the most memory of any."""
     run = sorted(runs, key=attrgetter("took"))[len(runs) // 2]
     return {

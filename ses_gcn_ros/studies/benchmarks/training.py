@@ -7,8 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from ses_gcn_ros.studies.benchmarks.engines import REFERENCE, synthetic_histories
-from ses_gcn_ros.studies.benchmarks.section import Column, Progress, Section, Value
-from ses_gcn_ros.studies.benchmarks.timing import one_thread, take_turns
+from ses_gcn_ros.studies.benchmarks.harness import (
+    Cell,
+    Column,
+    Progress,
+    Section,
+    one_thread,
+    take_turns,
+)
 
 _RECIPE = "sesgcn_workcell"
 
@@ -58,7 +64,7 @@ def run(quick: bool, progress: Progress) -> Section:
             1.0 if quick else 10.0,
         )
     first = float(np.median(durations[REFERENCE]))
-    rows: list[dict[str, Value]] = []
+    rows: list[dict[str, Cell]] = []
     for name, values in durations.items():
         median = float(np.median(values))
         rows.append(

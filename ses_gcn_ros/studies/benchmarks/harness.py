@@ -1,0 +1,369 @@
+"""What all sections of the benchmark share: turns, child processes, tables, the page."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros import __version__
+from ses_gcn_ros.errors import InputError, ModelError
+
+Cell = str | int | float | None
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a section's table.
+
+    Attributes
+    ----------
+    key : str
+        Of the rows' values, which are in SI units.
+    heading : str
+        With the unit that the values are shown in.
+    scale : float
+        Factor from SI to that unit.
+    digits : int
+        After the decimal point.
+    """
+
+    key: str
+    heading: str
+    scale: float = 1.0
+    digits: int = 0
+
+    def show(self, row: Mapping[str, Cell]) -> str:
+        """Cell of a row as text; empty where the row has none."""
+        value = row.get(self.key)
+        if value is None or isinstance(value, str):
+            return value or ""
+        return f"{self.scale * value:.{self.digits}f}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures of one kind.
+
+    Attributes
+    ----------
+    name : str
+        Short name, by which the command selects it.
+    title : str
+        Heading.
+    about : str
+        What was measured, and how, in a sentence or two.
+    columns : sequence of Column
+        How rows are shown.
+    rows : list of dict
+        Figures by column key; keys without a column are in the JSON alone.
+    notes : list of str
+        What was not measured, and why.
+    """
+
+    name: str
+    title: str
+    about: str
+    columns: Sequence[Column]
+    rows: list[dict[str, Cell]]
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain containers; `from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Section:
+        """Section that `as_json` was made from."""
+        columns = [Column(**column) for column in content["columns"]]
+        return cls(**{**content, "columns": columns})
+
+
+_TURN = 0.05  # s of calls in a row
+_FEWEST = 5  # of them, however long they take
+_WARM, _WARMING = 3, 0.005  # calls, or s, at the beginning of a turn that don't count
+
+COLUMNS = (
+    Column("median", "median µs", 1e6),
+    Column("p99", "p99 µs", 1e6),
+    Column("ratio", "× faster", 1, 1),
+    Column("error", "error mm", 1e3, 4),
+)
+
+
+def take_turns(
+    calls: Mapping[str, Callable[[], object]], seconds: float
+) -> dict[str, NDArray[np.float64]]:
+    """Durations of calls [s], by turns until the time is up, at least two turns each.
+
+    A turn begins with calls that don't count: the others have emptied the processor's caches, and
+    who comes after a large one would seem slow now and then.
+    """
+    durations: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    with no_collection():
+        end = time.perf_counter() + seconds
+        turn = 0
+        while turn < 2 or time.perf_counter() < end:
+            for name, call in calls.items():
+                _warm_up(call)
+                over = time.perf_counter() + _TURN
+                count = 0
+                while count < _FEWEST or time.perf_counter() < over:
+                    start = time.perf_counter()
+                    call()
+                    durations[name].append(time.perf_counter() - start)
+                    count += 1
+            turn += 1
+    return {name: np.array(values) for name, values in durations.items()}
+
+
+def _warm_up(call: Callable[[], object]) -> None:
+    over = time.perf_counter() + _WARMING
+    for _ in range(_WARM):
+        call()
+        if time.perf_counter() > over:
+            return
+
+
+def compare(
+    durations: Mapping[str, NDArray[np.float64]],
+    errors: Mapping[str, float | None],
+    **subject: Cell,
+) -> list[dict[str, Cell]]:
+    """One row per contender; ratios are to the first of them.
+
+    Parameters
+    ----------
+    durations : dict of str to NDArray
+        What `take_turns` gave [s].
+    errors : dict of str to float or None
+        Largest distance from what is right [m], by contender; None for what answers nothing.
+    **subject
+        Further values of each row: what was computed.
+    """
+    medians = {name: float(np.median(values)) for name, values in durations.items()}
+    first = next(iter(medians.values()))
+    return [
+        {
+            **subject,
+            "by": name,
+            "calls": len(values),
+            "median": medians[name],
+            "p99": float(np.percentile(values, 99)),
+            "ratio": first / medians[name],
+            "error": errors[name],
+        }
+        for name, values in durations.items()
+    ]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread.
+
+    Raises
+    ------
+    ModelError
+        If torch is missing.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(f"the benchmark's reference needs torch: {error}") from None
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's garbage collector waits."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+Child = subprocess.Popen[str]
+
+_PATIENCE = 5.0  # s to end
+_TIMES = slice(11, 13)  # utime and stime among the fields that follow the name in /proc/PID/stat
+
+
+@contextmanager
+def running(
+    commands: Sequence[Sequence[str]], environment: Mapping[str, str]
+) -> Iterator[list[Child]]:
+    """Run modules, each a command of its name and arguments, with their output to be read."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        for command in commands
+    ]
+    try:
+        yield children
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            try:
+                child.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            assert child.stdout is not None
+            child.stdout.close()
+
+
+def next_line(child: Child) -> str:
+    """Next line that a process prints; empty if it ended instead."""
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def processor_time(children: Sequence[Child]) -> float:
+    """Seconds of processor time that processes have used."""
+    ticks = 0
+    for child in children:
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(int(field) for field in fields[_TIMES])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+_PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "numba", "ros-rclpy")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, load, system and versions."""
+    versions = {"ses_gcn_ros": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+_INTRODUCTION = """# Benchmarks
+
+This page is written by
+
+    ses-gcn bench --video PERSON.mp4 --save docs/benchmarks.json --markdown docs/benchmarks.md
+
+and says what the package costs on one machine, beside what it is compared with in the same run.
+Contenders take turns, so that all of them see the same load; figures are medians unless they say
+otherwise. `--weights` adds other weights, such as the published ones that `ses-gcn
+import-official` brings in; without `--video` the eyes are left out.
+"""
+
+
+def as_json(sections: Sequence[Section], *, quick: bool) -> dict[str, Any]:
+    """Everything that was measured, and on what."""
+    return {
+        "date": date.today().isoformat(),
+        "quick": quick,
+        "machine": describe_machine(),
+        "sections": [section.as_json() for section in sections],
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Measurements that were saved.
+
+    Raises
+    ------
+    InputError
+        If the file isn't there or isn't one of them.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        for section in content["sections"]:
+            Section.from_json(section)
+        describe(content)
+    except OSError as error:
+        raise InputError(f"'{path}' can't be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{path}' holds no measurements; make it with 'ses-gcn bench --save {path}': {error!r}"
+        ) from error
+    return content
+
+
+def describe(content: Mapping[str, Any]) -> str:
+    """Machine and versions in a line."""
+    machine = content["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f} at the "
+        f"end; {machine['system']}; {versions}"
+    )
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """Page with a table per section."""
+    taken = "A quick look" if content["quick"] else "Measured"
+    lines = [_INTRODUCTION, f"{taken} on {content['date']} on {describe(content)}.", ""]
+    for section in map(Section.from_json, content["sections"]):
+        lines += [f"## {section.title}", "", section.about, ""]
+        if section.rows:
+            lines += [*_table(section.columns, section.rows), ""]
+        lines += [f"- {note}" for note in section.notes]
+        lines += [""] if section.notes else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]) -> list[str]:
+    textual = [isinstance(rows[0].get(column.key), str) for column in columns]
+    return [
+        _line(column.heading for column in columns),
+        _line("---" if text else "--:" for text in textual),
+        *(_line(column.show(row) for column in columns) for row in rows),
+    ]
+
+
+def _line(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"
