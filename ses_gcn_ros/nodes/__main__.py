@@ -7,7 +7,7 @@ import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from ses_gcn_ros.nodes import process, transports
+from ses_gcn_ros.nodes import process
 
 if TYPE_CHECKING:
     from ses_gcn_ros.nodes.managed_node import ManagedNode
@@ -21,19 +21,9 @@ def make_node(executable: str) -> ManagedNode:
     return node
 
 
-def make_nodes(executables: list[str]) -> list[ManagedNode]:
-    """Nodes of a process, connected where they need no messages between them."""
-    from ses_gcn_ros.nodes.composition import compose
-
-    nodes = {executable: make_node(executable) for executable in executables}
-    compose(nodes)
-    return list(nodes.values())
-
-
 if __name__ == "__main__":
-    process.prepare()
+    executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
+    process.prepare(executables)
     from ses_gcn_ros.nodes.managed_node import run
 
-    executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
-    transports.choose_for(executables)
-    run(lambda: make_nodes(executables))
+    run(lambda: [make_node(executable) for executable in executables])

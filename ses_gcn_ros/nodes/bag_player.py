@@ -10,11 +10,11 @@ from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
 from ses_gcn_ros.bags.bag_types import RawMessage
-from ses_gcn_ros.bags.bags import read_raw, topics_of
+from ses_gcn_ros.bags.bags import read_current, topics_of
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
-from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.replay.playback import Playback, PlayerConfig
 from ses_gcn_ros.resources import share_path
 
@@ -37,7 +37,7 @@ class BagPlayer(ManagedNode):
         self.types = topics_of(self.bag)
         transforms = [topic for topic in TRANSFORMS if topic in self.types]
         self.topics = self.config.topics or ("skeletons", *transforms)
-        messages = read_raw(self.bag, self.topics)
+        messages = read_current(self.bag, self.topics)
         self.playback: Playback[RawMessage] = Playback((m.stamp, m) for m in messages)
         if self.playback.ended:
             raise BagError(f"bag '{self.bag}' has no message on {', '.join(self.topics)}")

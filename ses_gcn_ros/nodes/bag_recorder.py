@@ -9,8 +9,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ses_gcn_ros.bags.bags import BagWriter
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
-from ses_gcn_ros.nodes.message_types import message_type
 from ses_gcn_ros.replay.playback import RecorderConfig
 
 _DISCOVERY_PERIOD = 0.1  # s between looks at the graph for topics not yet subscribed to

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -12,9 +14,29 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import Forecast as ForecastMsg
-from ses_gcn_ros.msg import ForecastArray, SkeletonArray
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
+
+if TYPE_CHECKING:
+    from ses_gcn_ros.safety import Assessment
+
+
+def message_type(name: str) -> Any:
+    """Message class of a name such as ``std_msgs/msg/Float64``.
+
+    Raises
+    ------
+    InputError
+        If its package is not installed or has no such message.
+    """
+    package, _, kind = name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"message type '{name}' is not known; install the package {package}"
+        ) from error
 
 
 def to_seconds(stamp: Time | Duration) -> float:
@@ -22,20 +44,15 @@ def to_seconds(stamp: Time | Duration) -> float:
     return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
-def divided(seconds: float) -> tuple[int, int]:
-    """Whole seconds, and the nanoseconds that are left."""
-    return divmod(round(seconds * 1e9), 10**9)
-
-
 def to_time(seconds: float) -> Time:
     """Seconds since the epoch as a stamp."""
-    whole, rest = divided(seconds)
+    whole, rest = divmod(round(seconds * 1e9), 10**9)
     return Time(sec=whole, nanosec=rest)
 
 
 def to_duration(seconds: float) -> Duration:
     """Seconds as a duration."""
-    whole, rest = divided(seconds)
+    whole, rest = divmod(round(seconds * 1e9), 10**9)
     return Duration(sec=whole, nanosec=rest)
 
 
@@ -56,23 +73,12 @@ def skeletons_from_msg(message: SkeletonArray) -> list[Skeleton]:
         the same id.
     """
     people = [_skeleton_from_msg(entry) for entry in message.skeletons]
-    check_people(people)
-    return people
-
-
-def check_people(people: Sequence[Skeleton]) -> None:
-    """Check the people of a message.
-
-    Raises
-    ------
-    InputError
-        As `check_skeletons`, and for two people of the same id.
-    """
     check_skeletons(people)
     ids = [person.person_id for person in people]
     if len(set(ids)) != len(ids):
         twice = next(person_id for person_id in ids if ids.count(person_id) > 1)
         raise InputError(f"person_id '{twice}' appears twice in one message; ids must be unique")
+    return people
 
 
 def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
@@ -155,3 +161,34 @@ def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
         coverage=entry.coverage,
         model=entry.model,
     )
+
+
+def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) -> ForecastArray:
+    """Message of everybody's forecast, made from observations up to `stamp`, in `frame_id`."""
+    message = ForecastArray()
+    message.header.stamp = stamp
+    message.header.frame_id = frame_id
+    message.forecasts = [
+        ForecastMsg(
+            person_id=forecast.person_id,
+            layout=forecast.layout,
+            step=to_duration(forecast.step),
+            steps=len(forecast.positions),
+            positions=flat(forecast.positions),
+            radius=flat(forecast.radius),
+            coverage=float(forecast.coverage),
+            model=forecast.model,
+        )
+        for forecast in forecasts
+    ]
+    return message
+
+
+def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
+    """Message of an assessment made in the frame `frame_id`."""
+    fields = assessment.fields()
+    # + 0.0, since a negative zero is a fright to whoever reads it
+    message = SafetyState(**{k: v + 0.0 if type(v) is float else v for k, v in fields.items()})
+    message.header.stamp = to_time(assessment.stamp)
+    message.header.frame_id = frame_id
+    return message

@@ -96,8 +96,6 @@ class DemoRobot(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """Pace, and whether the speed factor is heard."""
-        if not hasattr(self, "heard"):
-            return DiagnosticStatus.WARN, "not active", {}
         values = {"speed_factor": f"{self.factor:.3f}", "pace": f"{self.motion.pace:.3f}"}
         if time.monotonic() - self.heard > self.config.heartbeat:
             return DiagnosticStatus.WARN, "stopped: no speed_scaling is heard", values

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros.errors import InputError
@@ -15,11 +14,9 @@ from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecas
 from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.composition import ForecastSource
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
-from ses_gcn_ros.nodes.wire import read_skeletons
-from ses_gcn_ros.nodes.wire_writers import write_forecasts
 from ses_gcn_ros.resources import state_folder
 
 
@@ -30,7 +27,6 @@ class ForecasterNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("forecaster_node", ForecastConfig)
-        self.source = ForecastSource()
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
         self.adaptive: AdaptiveRadius | None = None
@@ -72,7 +68,7 @@ class ForecasterNode(ManagedNode):
         )
         self.while_active(
             self.create_subscription(
-                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile, raw=True
+                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
             )
         )
 
@@ -82,10 +78,10 @@ class ForecasterNode(ManagedNode):
             self.store.close()
         self.engine = self.forecaster = self.adaptive = None
 
-    def on_skeletons(self, data: bytes) -> None:
-        """Forecast from one more observation of everybody, a serialised SkeletonArray."""
-        heard = read_skeletons(data)
-        frame_id, people, stamp = heard.frame_id, heard.items, heard.stamp
+    def on_skeletons(self, message: SkeletonArray) -> None:
+        """Forecast from one more observation of everybody."""
+        people, stamp = skeletons_from_msg(message), message.header.stamp
+        frame_id = message.header.frame_id
         if not frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
         assert self.engine is not None  # listening begins after configuring
@@ -93,27 +89,23 @@ class ForecasterNode(ManagedNode):
             # Histories in another frame would look like a jump of everybody.
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive)
             self.frame_id = frame_id
-        self.forecaster.observe(stamp, people)
+        self.forecaster.observe(to_seconds(stamp), people)
         forecasts = self.forecaster.forecast()
-        self.source.hand_over(frame_id, stamp, forecasts)
-        if not self.source.connected or self.forecasts.get_subscription_count():
-            self.forecasts.publish(write_forecasts(heard.time, frame_id, forecasts))
+        self.forecasts.publish(forecasts_to_msg(stamp, frame_id, forecasts))
         drawings = (
             lambda: skeleton_markers(people),
             lambda: forecast_markers(forecasts),
         )
         for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
             if publisher.get_subscription_count():
-                header = Header(stamp=heard.time, frame_id=frame_id)
-                publisher.publish(board.show(header, draw()))
+                publisher.publish(board.show(message.header, draw()))
         self.forecaster.learn()
         if self.adaptive is not None:
             self.store.keep()
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, forecasts, fallbacks, and how well the radius has held lately."""
-        if self.engine is None:
-            return DiagnosticStatus.WARN, "not configured", {}
+        assert self.engine is not None
         if self.forecaster is None:
             return DiagnosticStatus.OK, "no skeletons yet", {"engine": self.engine.name}
         counts = self.forecaster.counts

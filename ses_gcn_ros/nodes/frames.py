@@ -10,7 +10,6 @@ from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from scipy.spatial.transform import Rotation
 from tf2_msgs.msg import TFMessage
@@ -18,36 +17,39 @@ from tf2_msgs.msg import TFMessage
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
-from ses_gcn_ros.nodes.polling import Mailbox
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.transforms import TransformBuffer
 from ses_gcn_ros.transforms.repeated import read_transforms
 
 Array = NDArray[np.float64]
 
-MOVING_KEPT = 20  # messages of moving frames between two looks; a tick's worth at 1 kHz
+MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
 
 
 class Frames:
-    """The transform tree as a node hears it, brought up to date whenever it is asked.
-
-    tf2's own listener would wake the node for every message, and make an object of each transform.
+    """The transform tree as the safety node hears it, from serialised messages.
 
     Parameters
     ----------
-    node : Node
-        Hears /tf and /tf_static.
+    node : ManagedNode
+        Hears /tf and /tf_static while it is active.
     world : str
         Frame that everything is taken to.
     """
 
-    def __init__(self, node: Node, world: str) -> None:
+    def __init__(self, node: ManagedNode, world: str) -> None:
         self.world = world
         self._node = node
         self._buffer = TransformBuffer(world)
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
         moving = QoSProfile(depth=MOVING_KEPT)
-        self._moving = Mailbox(node, TFMessage, "/tf", moving, raw=True)
-        self._static = Mailbox(node, TFMessage, "/tf_static", qos.STATIC_TRANSFORMS, raw=True)
+        for topic, handler, profile in (
+            ("/tf", self._on_moving, moving),
+            ("/tf_static", self._on_static, qos.STATIC_TRANSFORMS),
+        ):
+            node.while_active(
+                node.create_subscription(TFMessage, topic, handler, profile, raw=True)
+            )
         # after a jump, what is known of moving frames belongs to another run
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
@@ -55,12 +57,7 @@ class Frames:
             ),
             post_callback=lambda _: self._buffer.forget(),
         )
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._jumps.unregister()
-        for mailbox in (self._moving, self._static):
-            self._node.destroy_subscription(mailbox.subscription)
+        node.when_inactive(self._jumps.unregister)
 
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
@@ -70,8 +67,6 @@ class Frames:
         InputError
             If the frame is not named, or not known at that time.
         """
-        if frame != self.world:
-            self._listen()
         return self._buffer.points(positions, frame, stamp)
 
     def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
@@ -84,18 +79,21 @@ class Frames:
         RobotError
             If a frame is unknown or the frames have no time in common.
         """
-        self._listen()
         return self._buffer.poses(frames, now)
 
-    def _listen(self) -> None:
-        for mailbox, static in ((self._static, True), (self._moving, False)):
-            for data in mailbox.messages():
-                try:
-                    left_out = self._buffer.add(read_transforms(data), static=static)
-                except InputError as error:
-                    left_out = [str(error)]
-                for sentence in left_out:
-                    self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
+    def _on_moving(self, data: bytes) -> None:
+        self._add(data, static=False)
+
+    def _on_static(self, data: bytes) -> None:
+        self._add(data, static=True)
+
+    def _add(self, data: bytes, *, static: bool) -> None:
+        try:
+            left_out = self._buffer.add(read_transforms(data), static=static)
+        except InputError as error:
+            left_out = [str(error)]
+        for sentence in left_out:
+            self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
 
 
 def matrix(stamped: TransformStamped) -> Array:

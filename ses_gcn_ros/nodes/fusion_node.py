@@ -21,8 +21,8 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.landmark_conversions import camera_from_msg, detections_from_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.pose_messages import camera_from_msg, detections_from_msg
 from ses_gcn_ros.pose.calibration import read_calibration
 from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.multiview import MultiviewFusion, Synchroniser
@@ -66,7 +66,7 @@ class FusionNode(ManagedNode):
             self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
         )
         self.tf_buffer = tf2_ros.Buffer(node=self)
-        self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
+        self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
         for number, name in enumerate(self.config.cameras):
             handler: Callable[[Any], None] = partial(self.on_landmarks, number)
             self.while_active(
@@ -78,10 +78,6 @@ class FusionNode(ManagedNode):
         tick = partial(self.on_tick, fuse)
         self.while_active(self.create_timer(_TICK, tick, clock=STEADY))
 
-    def deactivate(self) -> None:
-        """Stop hearing transforms."""
-        self.tf_listener.unregister()
-
     def on_landmarks(self, number: int, message: msg.LandmarksArray) -> None:
         """Take in the picture of one camera."""
         stamp = message.header.stamp
@@ -92,10 +88,10 @@ class FusionNode(ManagedNode):
             self.synchroniser.restarted = False
             self.fusion.forget()
 
-    def on_tick(self, fuse: Callable[[Any, dict[str, int]], None]) -> None:
+    def on_tick(self, fuse: Callable[[Any], None]) -> None:
         """Fuse what is ready."""
         for instant in self.synchroniser.take(time.monotonic()):
-            fuse(instant, {"received_timestamp": time.time_ns()})
+            fuse(instant)
 
     def fuse(self, instant: tuple[float, Mapping[int, Any]]) -> None:
         """Publish everybody at one instant; nothing where fewer than two cameras saw it."""
@@ -130,8 +126,6 @@ class FusionNode(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, cameras that are heard, and how well they agree."""
-        if not hasattr(self, "synchroniser"):
-            return DiagnosticStatus.OK, "not active", {}
         names = self.config.cameras
         alive = self.synchroniser.alive(time.monotonic())
         values: dict[str, object] = {"people": self.people, "cameras": len(alive)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,10 +29,10 @@ _LOOK_OUT = 0.2  # s between looks at who publishes the images
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """An image message, when it came in [ns, system clock], and the depth image of its time."""
+    """An image message, when it came [s, monotonic], and the depth image of its time."""
 
     message: Image | CompressedImage
-    nanoseconds: int
+    arrived: float
     depth: Image | CompressedImage | None = None
 
     def decode(self) -> NDArray[np.uint8]:
@@ -145,8 +146,8 @@ class ImageTopics(NewestFrame[Arrival]):
                 self._node.create_subscription(kind, topic, handler, profile)
             )
 
-    def _on_image(self, message: Image | CompressedImage, info: dict[str, int]) -> None:
-        arrival = Arrival(message, info["received_timestamp"])
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        arrival = Arrival(message, time.monotonic())
         if self._pairer is None:
             self.put(arrival)
             return

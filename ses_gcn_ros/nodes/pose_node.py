@@ -19,10 +19,13 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.hri_outlet import FramesOutlet, HriOutlet
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
-from ses_gcn_ros.nodes.landmark_conversions import landmarks_to_msg
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.pose_messages import (
+    BodyFramesPublisher,
+    Ros4HriPublisher,
+    landmarks_to_msg,
+)
 from ses_gcn_ros.pose.camera import (
     Camera,
     Detections,
@@ -76,13 +79,12 @@ class PoseNode(ManagedNode):
             self.create_publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
         )
         frames, ros4hri = self.config.frames, self.config.ros4hri
-        self.hri = HriOutlet(self) if ros4hri else None
+        self.hri = Ros4HriPublisher(self) if ros4hri else None
         self.frames = None
         if ros4hri or frames != "none":
-            self.frames = FramesOutlet(self, joints=frames == "joints")
+            self.frames = BodyFramesPublisher(self, joints=frames == "joints")
         self.tf_buffer = tf2_ros.Buffer(node=self)
-        self.tf_listener = tf2_ros.TransformListener(self.tf_buffer, self)
-        self.deliver = self.guarded(self.on_outcome)
+        self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
         self.worker = Worker(source, self._estimate, self._wake)
         self.begin = self.while_active(self.create_timer(0.02, self.on_begin, clock=STEADY))
 
@@ -93,7 +95,6 @@ class PoseNode(ManagedNode):
             self.worker = None
         if self.hri is not None:
             self.hri.close()
-        self.tf_listener.unregister()
 
     def release(self) -> None:
         """Give the model's memory back and end its threads."""
@@ -127,8 +128,7 @@ class PoseNode(ManagedNode):
             return
         ended = worker.ended  # before taking: what comes later is taken at the next wake
         for outcome in worker.take():
-            arrived = getattr(outcome.frame, "nanoseconds", None) or time.time_ns()
-            self.deliver(outcome, {"received_timestamp": arrived})
+            self.attempt(self.on_outcome, outcome, getattr(outcome.frame, "arrived", None))
         if ended:
             self.get_logger().info(f"{self.config.source} has ended")
             if self.config.exit_at_end:
@@ -216,10 +216,8 @@ class PoseNode(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, dropped images, camera, and how sure the distances are."""
-        if self.estimator is None:
-            return DiagnosticStatus.WARN, "not configured", {}
-        if self.worker is None:
-            return DiagnosticStatus.OK, "not active", {}
+        assert self.estimator is not None
+        assert self.worker is not None
         camera = self._calibration()
         view = f"assumed, {self.config.field_of_view:g}° wide"
         values = {

@@ -19,13 +19,14 @@ from sensor_msgs.msg import JointState
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.composition import ForecastSource, HandedForecasts
-from ses_gcn_ros.nodes.conversions import to_seconds
+from ses_gcn_ros.nodes.conversions import (
+    forecasts_from_msg,
+    message_type,
+    skeletons_from_msg,
+    to_seconds,
+)
 from ses_gcn_ros.nodes.frames import Frames
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.message_types import message_type
-from ses_gcn_ros.nodes.polling import Mailbox
-from ses_gcn_ros.nodes.wire import read_forecasts, read_joints, read_skeletons
 from ses_gcn_ros.safety import SafetyConfig, SeparationMonitor
 
 
@@ -39,8 +40,6 @@ class SafetyInputs:
     watch : SeparationMonitor
     then : callable
         Called after each message of forecasts, so that the answer need not wait for a timer.
-    source : ForecastSource, optional
-        Of a forecaster in the same process, whose forecasts then need no messages.
 
     Raises
     ------
@@ -49,33 +48,23 @@ class SafetyInputs:
     """
 
     def __init__(
-        self,
-        node: ManagedNode,
-        watch: SeparationMonitor,
-        then: Callable[[], None],
-        source: ForecastSource | None = None,
+        self, node: ManagedNode, watch: SeparationMonitor, then: Callable[[], None]
     ) -> None:
-        self._node = node
-        self._then, self._source = then, source
-        self._watch = watch
+        self._node, self._watch, self._then = node, watch, then
         config: SafetyConfig = watch.config
         self.frames = Frames(node, config.world_frame)
-        self._heard: dict[str, Callable[[], int]] = {}
-        self._joint_states: Mailbox | None = None
+        self._publishers: dict[str, Callable[[], int]] = {}
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
         self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
-        if source is None:
-            self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
-        else:
-            source.connect(node.guarded(self.on_handed_forecasts))
+        self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
         if watch.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
-            self._joint_states = Mailbox(
-                node, JointState, config.joint_states, best_effort, raw=True
+            handler = node.guarded(self.on_joint_states)
+            node.while_active(
+                node.create_subscription(JointState, config.joint_states, handler, best_effort)
             )
-            node.while_active(self._joint_states.subscription)
         if watch.joints and config.trajectory:
             kind = message_type(config.trajectory_type)
             handler = node.guarded(self.on_trajectory)
@@ -83,15 +72,9 @@ class SafetyInputs:
                 node.create_subscription(kind, config.trajectory, handler, qos.STREAM)
             )
 
-    def close(self) -> None:
-        """Stop listening to what does not end with the node's subscriptions."""
-        self.frames.close()
-        if self._source is not None:
-            self._source.connect(None)
-
     def publishers(self) -> dict[str, int]:
         """How many publishers each stream of people has."""
-        return {source: count() for source, count in self._heard.items()}
+        return {source: count() for source, count in self._publishers.items()}
 
     def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
         def handle(message: Any) -> None:
@@ -106,10 +89,9 @@ class SafetyInputs:
                 self._node.guarded(handle),
                 profile,
                 event_callbacks=self._events(source),
-                raw=True,
             )
         )
-        self._heard[source] = subscription.get_publisher_count
+        self._publishers[source] = subscription.get_publisher_count
 
     def _events(self, source: str) -> SubscriptionEventCallbacks:
         watch, log = self._watch, self._node.get_logger()
@@ -145,41 +127,33 @@ class SafetyInputs:
             incompatible_qos=on_incompatible,
         )
 
-    def on_skeletons(self, data: bytes) -> None:
-        """Take everybody of a serialised SkeletonArray to the world frame and into the monitor."""
+    def on_skeletons(self, message: msg.SkeletonArray) -> None:
+        """Take everybody to the world frame and into the monitor."""
+        stamp = to_seconds(message.header.stamp)
         try:
-            heard = read_skeletons(data)
-            people = self._to_world(heard.frame_id, heard.items, heard.stamp)
+            people = self._to_world(message.header.frame_id, skeletons_from_msg(message), stamp)
         except InputError as error:
             self._watch.fault("skeletons", f"skeletons unusable: {error}")
             raise
-        self._watch.observe_skeletons(heard.stamp, people, self._node.now())
+        self._watch.observe_skeletons(stamp, people, self._node.now())
 
-    def on_forecasts(self, data: bytes) -> None:
-        """Take the forecasts of a serialised ForecastArray to the monitor."""
+    def on_forecasts(self, message: msg.ForecastArray) -> None:
+        """Take everybody's forecast to the world frame and into the monitor, and answer."""
+        stamp = to_seconds(message.header.stamp)
         try:
-            heard = read_forecasts(data)
-        except InputError as error:
-            self._watch.fault("forecasts", f"forecasts unusable: {error}")
-            raise
-        self.on_handed_forecasts(HandedForecasts(heard.frame_id, heard.stamp, heard.items))
-
-    def on_handed_forecasts(self, handed: HandedForecasts) -> None:
-        """Take forecasts that are no message, or none any more."""
-        stamp = handed.stamp
-        try:
-            forecasts = self._to_world(handed.frame_id, handed.forecasts, stamp)
+            forecasts = self._to_world(message.header.frame_id, forecasts_from_msg(message), stamp)
         except InputError as error:
             self._watch.fault("forecasts", f"forecasts unusable: {error}")
             raise
         self._watch.observe_forecasts(stamp, forecasts, self._node.now())
         self._then()
 
-    def on_joint_states(self, data: bytes) -> None:
-        """Take the joints of a serialised JointState into the prediction of the robot."""
+    def on_joint_states(self, message: JointState) -> None:
+        """Take joints into the prediction of the robot."""
         assert self._watch.joints is not None
-        joints = read_joints(data)
-        self._watch.joints.observe(joints.stamp, joints.names, joints.positions, joints.velocities)
+        self._watch.joints.observe(
+            to_seconds(message.header.stamp), message.name, message.position, message.velocity
+        )
 
     def on_trajectory(self, message: Any) -> None:
         """Take what a planner said, from a JointTrajectory or MoveIt's DisplayTrajectory."""
@@ -195,9 +169,7 @@ class SafetyInputs:
         )
 
     def look_up_robot(self, now: float) -> None:
-        """Hand the latest poses of robot, tools and zones, and its joints, to the monitor."""
-        for data in self._joint_states.latest() if self._joint_states else ():
-            self._node.attempt(self.on_joint_states, data)
+        """Hand the latest poses of robot, tools and zones to the monitor."""
         try:
             self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now))
         except (RobotError, InputError) as error:

@@ -13,13 +13,10 @@ from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.composition import ForecastSource
-from ses_gcn_ros.nodes.conversions import to_time
+from ses_gcn_ros.nodes.conversions import message_type, state_to_msg, to_time
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
-from ses_gcn_ros.nodes.message_types import message_type
-from ses_gcn_ros.nodes.safety_drawing import SafetyDrawing
+from ses_gcn_ros.nodes.markers import SafetyDrawing
 from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
-from ses_gcn_ros.nodes.wire_writers import StateWriter, write_float
 from ses_gcn_ros.safety import (
     Assessment,
     ClockMonitor,
@@ -45,7 +42,6 @@ class SafetyNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("safety_node", SafetyConfig)
-        self.forecast_source: ForecastSource | None = None
 
     def configure(self) -> None:
         """Read robots, zones and what else can be wrong before anything moves."""
@@ -68,7 +64,6 @@ class SafetyNode(ManagedNode):
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
         self.clocks = ClockMonitor(config, self.now(), time.monotonic())
-        self.writer = StateWriter(config.world_frame)
         period = 1.0 / config.rate
         self.states = self.while_active(
             self.create_publisher(
@@ -89,15 +84,13 @@ class SafetyNode(ManagedNode):
         self.drawings = self.while_active(
             self.create_publisher(MarkerArray, "markers/safety", qos.STREAM)
         )
-        self.unanswered = False
-        self.inputs = SafetyInputs(self, self.watch, self.on_news, self.forecast_source)
+        self.inputs = SafetyInputs(self, self.watch, self.on_news)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.timer = self.while_active(self.create_timer(period, self.tick, clock=STEADY))
 
     def deactivate(self) -> None:
         """Leave the robot stopped."""
-        self.inputs.close()
         self.publish_stop("safety node deactivated")
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -113,19 +106,12 @@ class SafetyNode(ManagedNode):
         return response
 
     def on_news(self) -> None:
-        """Answer when all that has come is taken in, at once and once."""
-        self.unanswered = True
-        self.soon(self.answer)
-
-    def answer(self) -> None:
-        """Answer, and a period later again if nothing else comes; not if the timer just did."""
-        if self.unanswered:
-            self.timer.reset()
-            self.tick()
+        """Answer at once, and a period later again if nothing else comes."""
+        self.timer.reset()
+        self.tick()
 
     def tick(self) -> None:
         """Assess and publish; whatever goes wrong in here stops the robot."""
-        self.unanswered = False
         try:
             now = self.now()
             self.watch_clocks(now)
@@ -153,11 +139,11 @@ class SafetyNode(ManagedNode):
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
         self.publish_factor(assessment.speed_factor)
-        self.states.publish(self.writer.write(assessment))
+        self.states.publish(state_to_msg(self.config.world_frame, assessment))
 
     def publish_factor(self, factor: float) -> None:
         """Publish the speed factor, to a controller of ros2_control too where asked for."""
-        self.factors.publish(write_float(factor))
+        self.factors.publish(Float64(data=factor))
         if self.controller is not None:
             self.controller_message.factor = factor
             self.controller.publish(self.controller_message)
@@ -196,9 +182,9 @@ class SafetyNode(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """Level, reasons, ages and terms."""
-        last = getattr(self, "assessment", None)
+        last = self.assessment
         if last is None:
-            return DiagnosticStatus.WARN, "not active", {}
+            return DiagnosticStatus.WARN, "nothing assessed yet", {}
         values: dict[str, object] = {
             "level": last.level.name,
             "speed_factor": f"{last.speed_factor:.3f}",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ses_gcn_ros.bags.bag_messages import read_skeletons
 from ses_gcn_ros.msg import SkeletonArray
-from ses_gcn_ros.nodes import qos, transports
+from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_time
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.skeleton import Skeleton
@@ -88,7 +88,7 @@ def main() -> int:
 
     # Killed with shared memory, it could take along the lock of the tester's and make that deaf for
     # a second: late would be who listens, not the safety node.
-    transports.avoid_shared_memory(os.environ)
+    process.avoid_shared_memory(os.environ)
     rclpy.init()
     node = rclpy.create_node("camera")
     DistantPerson(node).start()

@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message
 
-from ses_gcn_ros.bags.bags import read_raw
+from ses_gcn_ros.bags.bags import read_current
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.resources import share_path
@@ -21,7 +21,7 @@ class PersonStream:
         self._node = node
         bag = share_path("config", "demo", "visitor")
         self.messages = [
-            deserialize_message(raw.data, SkeletonArray) for raw in read_raw(bag, ["skeletons"])
+            deserialize_message(raw.data, SkeletonArray) for raw in read_current(bag, ["skeletons"])
         ]
         self.publisher = node.create_publisher(SkeletonArray, "skeletons", qos.STREAM)
         self._next = 0

@@ -7,7 +7,7 @@ from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.bags.bag_messages import transforms_message
-from ses_gcn_ros.bags.bags import BagWriter, read_raw
+from ses_gcn_ros.bags.bags import BagWriter, read_current
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds
@@ -24,7 +24,7 @@ def transform(stamp: int, parent: str, child: str):
 def recording(tmp_path):
     """Two seconds of the sample recording with a robot's transforms beside it."""
     path = tmp_path / "cell"
-    people = list(read_raw(share_path("config", "demo", "visitor"), ["skeletons"]))[:50]
+    people = list(read_current(share_path("config", "demo", "visitor"), ["skeletons"]))[:50]
     with BagWriter(path) as writer:
         tf = transform(people[0].stamp, "world", "base")
         writer.write_message("/tf_static", people[0].stamp, tf)

@@ -19,13 +19,14 @@ from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
     forecasts_from_msg,
+    forecasts_to_msg,
     skeletons_from_msg,
     skeletons_to_msg,
+    state_to_msg,
     to_seconds,
     to_time,
 )
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.wire_writers import StateWriter, write_forecasts
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -63,7 +64,7 @@ def test_skeletons_come_back_from_the_wire_as_they_were(seed):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_forecasts_come_back_from_the_wire_as_they_were(seed):
     forecast = some_forecast(seed)
-    wire = write_forecasts(STAMP, "world", [forecast])
+    wire = serialize_message(forecasts_to_msg(STAMP, "world", [forecast]))
     (back,) = forecasts_from_msg(deserialize_message(wire, ForecastArray))
     np.testing.assert_array_equal(back.positions, forecast.positions)
     np.testing.assert_array_equal(back.radius, forecast.radius)
@@ -84,8 +85,7 @@ def test_stamps_keep_their_microseconds():
     ],
 )
 def test_a_wrong_forecast_is_refused_with_its_numbers(spoil, sentence):
-    data = write_forecasts(STAMP, "world", [some_forecast(1)])
-    message = deserialize_message(data, ForecastArray)
+    message = forecasts_to_msg(STAMP, "world", [some_forecast(1)])
     spoil(message.forecasts[0])
     with pytest.raises(InputError, match=sentence):
         forecasts_from_msg(message)
@@ -114,7 +114,8 @@ def test_a_state_names_every_term_behind_the_protective_distance():
     monitor = SeparationMonitor(SafetyConfig(), RobotModel.from_frames(("low", "high"), (0.07,)))
 
     def written(assessment: Assessment) -> SafetyState:
-        return deserialize_message(StateWriter("world").write(assessment), SafetyState)
+        wire = serialize_message(state_to_msg("world", assessment))
+        return deserialize_message(wire, SafetyState)
 
     assert math.isnan(written(monitor.assess(0.5)).human_term)
     poses = np.tile(np.eye(4), (2, 1, 1))

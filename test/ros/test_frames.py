@@ -21,6 +21,8 @@ from tf2_ros import (
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.frames import Frames, matrix
+from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
+from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
 NAMES = ("root", "world", "a", "b", "c")
@@ -80,15 +82,22 @@ def test_it_answers_as_tf2_does(heard, world, at):
                 np.testing.assert_allclose(pose, matrix(found), atol=1e-9)
 
 
-def heard(frames: Frames, names: list[str]) -> tuple[float, np.ndarray]:
-    deadline = time.monotonic() + 20.0
-    while True:
-        try:
-            return frames.poses(names, 9.0)
-        except RobotError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+class Listener(ManagedNode):
+    """A node that listens to transforms and no more."""
+
+    def __init__(self) -> None:
+        super().__init__("listener", SafetyConfig)
+        self.frames = Frames(self, "map")
+
+    def hears(self, names: list[str]) -> tuple[float, np.ndarray]:
+        deadline = time.monotonic() + 20.0
+        while True:
+            try:
+                return self.frames.poses(names, 9.0)
+            except RobotError:
+                if time.monotonic() > deadline:
+                    raise
+                self.executor.spin_once(timeout_sec=0.02)
 
 
 def test_broadcasters_are_heard(node):
@@ -97,15 +106,16 @@ def test_broadcasters_are_heard(node):
     static.sendTransform(
         message(StampedTransform("map", "base", 0, (1.0, 0.0, 0.0, 0.0, 0.0, half, half)))
     )
-    frames = Frames(node, "map")
-    assert heard(frames, ["base"])[0] == 9.0
+    listener, executor = Listener(), make_executor()
+    executor.add_node(listener)
+    assert listener.hears(["base"])[0] == 9.0
     while not moving.pub_tf.get_subscription_count():
         time.sleep(0.02)
     link = StampedTransform("base", "link", 7 * 10**9 + 5, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
     moving.sendTransform([message(link), message(link._replace(parent="link"))])
-    stamp, poses = heard(frames, ["link", "base"])
+    stamp, poses = listener.hears(["link", "base"])
     assert stamp == pytest.approx(7.0)
     np.testing.assert_allclose(poses[:, :3, 3], [[1.0, 2.0, 0.0], [1.0, 0.0, 0.0]], atol=1e-12)
-    point = frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
+    point = listener.frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
     np.testing.assert_allclose(point, [[1.0, 3.0, 0.0]], atol=1e-12)
-    frames.close()
+    listener.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ses_gcn_ros.nodes.transports import THIS_MACHINE, avoid_shared_memory
+from ses_gcn_ros.nodes.process import THIS_MACHINE, avoid_shared_memory
 from ses_gcn_ros.resources import share_path
 
 URDF = str(share_path("config", "demo", "cell.urdf"))

@@ -19,7 +19,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
-from ses_gcn_ros.nodes import process, qos, transports
+from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.studies.nodes.probe import PERIOD, read_people
 
@@ -29,8 +29,7 @@ PATIENCE = 120.0  # s
 
 def main(arguments: list[str]) -> None:
     """Measure and print."""
-    process.prepare()
-    transports.choose_for(["first_forecast"])
+    process.prepare(["first_forecast"])
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     node = rclpy.create_node("first_forecast")
     executor = SingleThreadedExecutor()

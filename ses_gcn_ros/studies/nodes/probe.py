@@ -18,7 +18,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
 
-from ses_gcn_ros.bags.bags import read_raw
+from ses_gcn_ros.bags.bags import read_current
 from ses_gcn_ros.msg import ForecastArray, SafetyState, Skeleton, SkeletonArray
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time
@@ -89,7 +89,7 @@ def key(stamp: Any) -> int:
 def read_people(people: int) -> list[SkeletonArray]:
     """The sample recording with as many people, who walk side by side."""
     messages = []
-    for raw in read_raw(share_path("config", "demo", "visitor"), ["skeletons"]):
+    for raw in read_current(share_path("config", "demo", "visitor"), ["skeletons"]):
         message = deserialize_message(raw.data, SkeletonArray)
         if len(message.skeletons) != 1:
             continue

@@ -61,7 +61,7 @@ STAGES = {
 def main(stage: str) -> None:
     """Relay until a signal comes."""
     kind_in, topic_in, kind_out, topic_out, make = STAGES[stage]
-    process.prepare()
+    signalled = process.prepare()
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     node = rclpy.create_node(f"relay_{stage}")
     publisher = node.create_publisher(kind_out, topic_out, qos.STREAM)
@@ -77,9 +77,9 @@ def main(stage: str) -> None:
     node.create_subscription(kind_in, topic_in, relay, qos.STREAM)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    signalled = process.when_signalled(executor.wake)
+    process.orderly_from_now_on()
     while not signalled.is_set():
-        executor.spin_once()
+        executor.spin_once(timeout_sec=0.1)
     process.leave(0)
 
 

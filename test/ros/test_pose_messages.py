@@ -16,7 +16,7 @@ pytest.importorskip("rclpy", reason="these tests need ROS 2")
 from std_msgs.msg import Header
 
 from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.nodes.hri_outlet import HriOutlet
+from ses_gcn_ros.nodes.pose_messages import Ros4HriPublisher
 from ses_gcn_ros.pose.camera import Detections
 from ses_gcn_ros.pose.ros4hri import KEY_POINTS
 from ses_gcn_ros.studies.pose_accuracy import draw_scene
@@ -106,7 +106,7 @@ def named(detections: Detections, *names: str) -> Detections:
 
 
 def test_everybody_is_listed_and_has_a_skeleton_in_the_picture(stage, detections):
-    outlet = HriOutlet(stage)
+    outlet = Ros4HriPublisher(stage)
     outlet.publish(Header(frame_id="world"), Header(frame_id="eye"), named(detections, "p1", "p4"))
     [ids] = stage.sent["humans/bodies/tracked"]
     assert (ids.header.frame_id, ids.ids) == ("world", ["p1", "p4"])
@@ -126,7 +126,7 @@ def test_everybody_is_listed_and_has_a_skeleton_in_the_picture(stage, detections
 
 
 def test_topics_come_and_go_with_the_people(stage, detections):
-    outlet = HriOutlet(stage)
+    outlet = Ros4HriPublisher(stage)
     for names in (("p1", "p2"), ("p2",), ()):
         outlet.publish(Header(), Header(), named(detections, *names))
         bodies = {f"humans/bodies/{name}/skeleton2d" for name in names}

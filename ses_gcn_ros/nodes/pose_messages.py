@@ -1,0 +1,203 @@
+"""What the pose node says besides skeletons: landmarks, bodies on TF, ROS4HRI (REP-155)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from rclpy.publisher import Publisher
+from tf2_msgs.msg import TFMessage
+
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.msg import LandmarksArray, PersonLandmarks
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import flat, to_seconds
+from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.managed_node import ManagedNode
+from ses_gcn_ros.pose.camera import Camera, Detections, View, camera_from_calibration
+from ses_gcn_ros.pose.ros4hri import frames_of, key_points
+from ses_gcn_ros.skeleton import Skeleton, get_layout
+
+
+def landmarks_to_msg(stamp: Time, frame_id: str, detections: Detections) -> LandmarksArray:
+    """Message of everybody in the picture taken at `stamp` by the camera of `frame_id`."""
+    camera = detections.view.camera
+    message = LandmarksArray(
+        width=camera.width,
+        height=camera.height,
+        intrinsics=[camera.fx, camera.fy, camera.cx, camera.cy],
+        distortion_model=camera.model,
+        distortion=list(camera.distortion),
+        calibrated=not camera.assumed,
+    )
+    message.header.stamp = stamp
+    message.header.frame_id = frame_id
+    message.people = [
+        PersonLandmarks(
+            person_id=name,
+            layout=detections.layout,
+            points=flat(points),
+            confidence=flat(confidence),
+        )
+        for name, points, confidence in zip(
+            detections.names, detections.pixels, detections.confidence, strict=True
+        )
+    ]
+    return message
+
+
+def camera_from_msg(message: LandmarksArray) -> Camera:
+    """Camera that a message of landmarks comes from.
+
+    Raises
+    ------
+    InputError
+        If it is not calibrated or the calibration is unusable.
+    """
+    frame = message.header.frame_id
+    if not message.calibrated:
+        raise InputError(
+            f"camera '{frame}' is not calibrated, its angle of view is a guess; publish its "
+            "camera_info, or people can't be triangulated"
+        )
+    fx, fy, cx, cy = message.intrinsics
+    matrix = (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0)
+    return camera_from_calibration(
+        message.width, message.height, matrix, message.distortion, message.distortion_model
+    )
+
+
+def detections_from_msg(
+    message: LandmarksArray, camera: Camera, base_from_camera: NDArray[np.float64]
+) -> Detections:
+    """Everybody in a message, seen by a camera at a place.
+
+    Raises
+    ------
+    InputError
+        For mixed or unknown layouts, arrays of the wrong length, an infinite point, a confidence
+        outside of 0 to 1 or two people of the same name.
+    """
+    view = View(camera, base_from_camera)
+    layouts = sorted({entry.layout for entry in message.people}) or ["mediapipe33"]
+    if len(layouts) > 1:
+        raise InputError(f"one message has landmarks of layouts {', '.join(layouts)}; use one")
+    joints = len(get_layout(layouts[0]).joints)
+    for entry in message.people:
+        if len(entry.points) != 2 * joints or len(entry.confidence) != joints:
+            raise InputError(
+                f"landmarks of '{entry.person_id}': {len(entry.points)} values and "
+                f"{len(entry.confidence)} confidences; layout '{entry.layout}' takes "
+                f"{2 * joints} and {joints}"
+            )
+    names = tuple(entry.person_id for entry in message.people)
+    if len(set(names)) != len(names):
+        raise InputError(f"a person_id appears twice in one message: {', '.join(names)}")
+    pixels = np.array([entry.points for entry in message.people], np.float64)
+    confidence = np.array([entry.confidence for entry in message.people], np.float64)
+    if np.isinf(pixels).any() or not ((confidence >= 0.0) & (confidence <= 1.0)).all():
+        raise InputError(
+            f"landmarks from '{message.header.frame_id}' have an infinite point or a confidence "
+            "outside of 0 to 1; an unseen joint is NaN with confidence 0"
+        )
+    return Detections(
+        view, layouts[0], pixels.reshape(-1, joints, 2), confidence.reshape(-1, joints), names
+    )
+
+
+class BodyFramesPublisher:
+    """Everybody's body frame on /tf, and the joints' where asked for.
+
+    Parameters
+    ----------
+    node : ManagedNode
+        Publishes, while it is active.
+    joints : bool
+        Whether joints get frames too.
+    """
+
+    def __init__(self, node: ManagedNode, joints: bool) -> None:
+        self._joints = joints
+        self._transforms = node.while_active(
+            node.create_publisher(TFMessage, "/tf", qos.TRANSFORMS)
+        )
+
+    def publish(self, header: Any, people: Sequence[Skeleton]) -> None:
+        """Send the frames of people in the frame and at the stamp of a header."""
+        names, poses = frames_of(people, self._joints)
+        if names:
+            sender = TransformSender([(header.frame_id, name) for name in names])
+            self._transforms.publish(sender.fill(to_seconds(header.stamp), poses))
+
+
+class Ros4HriPublisher:
+    """``humans/bodies/tracked`` and everybody's ``humans/bodies/ID/skeleton2d``.
+
+    Parameters
+    ----------
+    node : ManagedNode
+        Publishes, while it is active.
+
+    Raises
+    ------
+    ConfigError
+        If hri_msgs is not installed.
+    """
+
+    def __init__(self, node: ManagedNode) -> None:
+        try:
+            self._msg: Any = importlib.import_module("hri_msgs.msg")
+        except ImportError as error:
+            raise ConfigError(
+                f"parameter 'ros4hri' needs the package hri_msgs ({error}); install "
+                "ros-<distribution>-hri-msgs, or set it to false"
+            ) from error
+        self._node = node
+        self._ids = node.while_active(
+            node.create_publisher(self._msg.IdsList, "humans/bodies/tracked", qos.STREAM)
+        )
+        self._skeletons: dict[str, Publisher] = {}
+
+    def publish(self, header: Any, picture: Any, detections: Detections) -> None:
+        """Send who is there, and where in the picture.
+
+        Parameters
+        ----------
+        header : Header
+            Of the skeletons.
+        picture : Header
+            Of the picture.
+        detections : Detections
+            Everybody in it, by the same names.
+        """
+        self._ids.publish(self._msg.IdsList(header=header, ids=list(detections.names)))
+        for name in [name for name in self._skeletons if name not in detections.names]:
+            self._node.destroy_publisher(self._skeletons.pop(name))
+        camera = detections.view.camera
+        for name, pixels, confidence in zip(
+            detections.names, detections.pixels, detections.confidence, strict=True
+        ):
+            points = key_points(
+                pixels, confidence, detections.layout, (camera.width, camera.height)
+            )
+            message = self._msg.Skeleton2D(
+                header=picture,
+                skeleton=[
+                    self._msg.NormalizedPointOfInterest2D(x=x, y=y, c=c)
+                    for x, y, c in points.tolist()
+                ],
+            )
+            if name not in self._skeletons:
+                self._skeletons[name] = self._node.create_publisher(
+                    self._msg.Skeleton2D, f"humans/bodies/{name}/skeleton2d", qos.STREAM
+                )
+            self._skeletons[name].publish(message)
+
+    def close(self) -> None:
+        """Withdraw everybody's topic."""
+        while self._skeletons:
+            self._node.destroy_publisher(self._skeletons.popitem()[1])
