@@ -24,6 +24,7 @@ class PoseConfig:
     subscribers: int = option(
         0, "listeners that skeletons must have before a video begins", minimum=0
     )
+    loop: bool = option(False, "begin the video again when it has ended")
     exit_at_end: bool = option(False, "end the process when the video has ended")
     reliability: str = option(
         "auto",
@@ -50,6 +51,12 @@ class PoseConfig:
     )
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
+    search_period: float = option(
+        0.1,
+        "time between searches for people not yet followed [s]; 0: in every image",
+        minimum=0.0,
+        maximum=2.0,
+    )
     # Measured on three people 100 px high: MediaPipe's own 0.5/0.5/0.5 finds two of them at once in
     # 4 % of the frames, these in 95 %; with one person none is invented.
     detection_confidence: float = option(
@@ -76,6 +83,10 @@ class PoseConfig:
         0.0, "height of the people [m], where known; 0: as estimated", minimum=0.0, maximum=2.5
     )
     target_frame: str = option("", "frame of the skeletons; empty: the camera's optical frame")
+    use_floor: bool = option(
+        True, "place people by their feet on the floor, in a target_frame with z up"
+    )
+    floor_height: float = option(0.0, "height of the floor in target_frame [m]")
     camera_frame: str = option("camera_optical_frame", "optical frame of a video or webcam")
     camera_pose: tuple[float, ...] = option(
         (),

@@ -1,10 +1,10 @@
-"""From an image to everybody's skeleton: landmarks, placement, identity, size, smoothing."""
+"""From an image to everybody's skeleton: landmarks, placement, identity, distance, smoothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,46 @@ from ses_gcn_ros.pose.camera import Camera, Detections, View
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
-from ses_gcn_ros.pose.placement import BodyScaleEstimator, place
+from ses_gcn_ros.pose.placement import DepthFilter, Placement, floor_of, place
 from ses_gcn_ros.pose.rgbd import check_aligned, place_with_depth
-from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter
-from ses_gcn_ros.pose.tracking import Tracker
-from ses_gcn_ros.skeleton import Skeleton, convert, mapping
+from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
+from ses_gcn_ros.pose.tracking import Liveness, Tracker, appearances
+from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, mapping
 
 _RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
-
-
 _LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
+_PIXEL_SIGMA = 3.0  # px of a landmark, and
+_JOINT_SIGMA = 0.02  # m by which it is beside the joint's centre
+# Depth of a joint against the body's as the landmarks give it, standard deviation [m].
+_SHAPE_SIGMA = {"hip": 0.05, "pelvis": 0.05, "elbow": 0.08, "wrist": 0.10}
+_OTHER_SHAPE_SIGMA = 0.07
+_LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
+
+
+class _Person(NamedTuple):
+    """One person in the optical frame; J joints of the placer's layout."""
+
+    positions: NDArray[np.float64]  # (J, 3) m
+    confidence: NDArray[np.float64]  # (J,)
+    rays: NDArray[np.float64]  # (J, 2) at unit depth
+    along: NDArray[np.float64]  # (J,) m, standard deviation along the ray, the body's own left out
+    across: NDArray[np.float64]  # (J,) m, and across it
+    ray_sigma: float  # m, of the body's distance, which all joints share
+
+    def scaled(self, scale: NDArray[np.float64], sigma: float) -> _Person:
+        """The same picture at another distance, known to a share `sigma` of it."""
+        moved = self.positions * scale[:, None]
+        distance = float(np.nanmean(np.linalg.norm(moved, axis=-1)))
+        return self._replace(positions=moved, ray_sigma=sigma * distance)
+
+    def covariance(self, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Covariance (J, 3, 3) [m²] of the joints in axes turned by a rotation (3, 3)."""
+        ray = self.positions / np.linalg.norm(self.positions, axis=-1, keepdims=True) @ rotation.T
+        across = self.across**2
+        along = self.along**2 + self.ray_sigma**2 - across
+        outer = ray[:, :, None] * ray[:, None, :]
+        return np.asarray(across[:, None, None] * np.eye(3) + along[:, None, None] * outer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +67,10 @@ class Placed:
         [m]. A joint may have an estimate although it counts as unseen.
     confidence : NDArray, shape (N, J)
         0 where a joint is unseen.
+    rays : NDArray, shape (N, J, 2)
+        Where the joints are in the image, undistorted, at unit depth.
+    along, across : NDArray, shape (N, J)
+        Standard deviation [m] of each joint along and across its ray, against the body.
     ray_sigma : NDArray, shape (N,)
         Standard deviation of each person's distance from the camera [m]; NaN for who can't be
         placed.
@@ -45,7 +78,30 @@ class Placed:
 
     positions: NDArray[np.float64]
     confidence: NDArray[np.float64]
+    rays: NDArray[np.float64]
+    along: NDArray[np.float64]
+    across: NDArray[np.float64]
     ray_sigma: NDArray[np.float64]
+
+    def person(self, index: int) -> _Person:
+        """One of them."""
+        return _Person(
+            self.positions[index],
+            self.confidence[index],
+            self.rays[index],
+            self.along[index],
+            self.across[index],
+            float(self.ray_sigma[index]),
+        )
+
+
+class _Memory(NamedTuple):
+    """What is kept about a person from image to image."""
+
+    depth: DepthFilter | None
+    bones: BoneLengthFilter
+    smoother: OneEuroFilter
+    liveness: Liveness
 
 
 class Placer(Protocol):
@@ -55,12 +111,12 @@ class Placer(Protocol):
     ----------
     layout : str
         Joint layout of what it gives.
-    needs_depth : bool
-        Whether `place` must be given a depth image.
+    filters_depth : bool
+        Whether distances are guesses that a `DepthFilter` has to hold.
     """
 
     layout: str
-    needs_depth: bool
+    filters_depth: bool
 
     def place(
         self,
@@ -79,11 +135,10 @@ class Placer(Protocol):
 class MonocularPlacer:
     """Landmarks in metres, placed so that they project to where they are seen."""
 
-    layout = "mediapipe33"
-    needs_depth = False
+    filters_depth = True
 
-    def __init__(self, config: PoseConfig) -> None:
-        self._config = config
+    def __init__(self, config: PoseConfig, layout: str) -> None:
+        self._config, self.layout = config, layout
 
     def place(
         self,
@@ -93,24 +148,21 @@ class MonocularPlacer:
         depth: NDArray[np.float32] | None,
     ) -> Placed:
         """Place everybody by the landmarks alone."""
-        pixels, visibility = landmarks.pixels, landmarks.visibility
-        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
-        seen = visibility >= self._config.min_visibility
-        rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
-        weights = np.where(seen & inside, visibility, 0.0)
-        size_known = self._config.body_height > 0.0
-        placed = place(landmarks.world, rays, weights, size_known=size_known)
-        return Placed(placed.positions, np.where(seen, visibility, 0.0), placed.ray_sigma)
+        rays, inside = _rays(landmarks.pixels, camera)
+        seen = landmarks.visibility >= self._config.min_visibility
+        weights = np.where(seen & inside, landmarks.visibility, 0.0)
+        placed = place(landmarks.world, rays, weights, size_known=self._config.body_height > 0.0)
+        confidence = np.where(seen, landmarks.visibility, 0.0)
+        return _placed(placed, rays, weights > 0.0, confidence, camera, self.layout)
 
 
 class DepthPlacer:
     """Joints measured by a depth camera, hidden ones filled in from the body's shape."""
 
-    layout = "mediapipe33"
-    needs_depth = True
+    filters_depth = False
 
-    def __init__(self, config: PoseConfig) -> None:
-        self._config = config
+    def __init__(self, config: PoseConfig, layout: str) -> None:
+        self._config, self.layout = config, layout
 
     def place(
         self,
@@ -123,18 +175,26 @@ class DepthPlacer:
         if depth is None:
             raise InputError("mode 'rgbd' got an image without depth; give the one of its time")
         check_aligned(depth, camera)
-        positions, confidence = place_with_depth(
+        measured = place_with_depth(
             landmarks.world,
             landmarks.pixels,
             landmarks.visibility,
             depth,
             camera,
+            layout=landmarks.layout,
             min_visibility=self._config.min_visibility,
         )
-        distance = np.full(len(positions), np.nan)
-        known = (confidence > 0.0).any(axis=1)
-        distance[known] = np.nanmean(np.linalg.norm(positions[known], axis=-1), axis=1)
-        return Placed(positions, confidence, _DEPTH_SIGMA * distance)
+        distance = np.full(len(measured.positions), np.nan)
+        known = (measured.confidence > 0.0).any(axis=1)
+        distance[known] = np.nanmean(np.linalg.norm(measured.positions[known], axis=-1), axis=1)
+        return Placed(
+            measured.positions,
+            measured.confidence,
+            _rays(landmarks.pixels, camera)[0],
+            measured.along,
+            measured.across,
+            _DEPTH_SIGMA * distance,
+        )
 
 
 class LiftingPlacer:
@@ -144,9 +204,9 @@ class LiftingPlacer:
     """
 
     layout = "chico15"
-    needs_depth = False
+    filters_depth = True
 
-    def __init__(self, config: PoseConfig) -> None:
+    def __init__(self, config: PoseConfig, layout: str) -> None:
         self._config = config
         self._lifter = Lifter(
             read_lifting_weights(config.lifting_weights) if config.lifting_weights else None
@@ -157,7 +217,7 @@ class LiftingPlacer:
                 f"{self._lifter.layout}; mode 'lifting' takes {self.layout}"
             )
         self._history = ImageHistory(self._lifter.frames, _LIFTING_FPS)
-        self._joints = mapping("mediapipe33", self.layout)
+        self._joints = mapping(layout, self.layout)
 
     def place(
         self,
@@ -167,14 +227,12 @@ class LiftingPlacer:
         depth: NDArray[np.float32] | None,
     ) -> Placed:
         """Place everybody by where the joints were in the last images."""
-        pixels = landmarks.pixels
-        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
+        rays, inside = _rays(landmarks.pixels, camera)
         seen = inside & (landmarks.visibility >= self._config.min_visibility)
         visibility = np.where(seen, landmarks.visibility, 0.0)
         # A joint that is made of several is seen when all of them are.
         made_of = self._joints > 0.0
         confidence = np.where(made_of, visibility[:, None, :], 1.0).min(axis=-1)
-        rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
         rays = np.where(confidence[..., None] > 0.0, self._joints @ rays, np.nan)
         past, trust = self._history.add(stamp, rays, confidence)
         joints = self._lifter.lift(past, trust)
@@ -186,19 +244,184 @@ class LiftingPlacer:
             size_known=self._config.body_height > 0.0,
             upright=True,
         )
-        return Placed(placed.positions, confidence, placed.ray_sigma)
+        rays = np.nan_to_num(rays)
+        return _placed(placed, rays, confidence > 0.0, confidence, camera, self.layout)
 
 
-_PLACERS: dict[str, Callable[[PoseConfig], Placer]] = {
+_PLACERS: dict[str, Callable[[PoseConfig, str], Placer]] = {
     "monocular": MonocularPlacer,
     "rgbd": DepthPlacer,
     "lifting": LiftingPlacer,
 }
 
 
-def make_placer(config: PoseConfig) -> Placer:
-    """The placer of the configured `mode`."""
-    return _PLACERS[config.mode](config)
+def make_placer(config: PoseConfig, layout: str = "mediapipe33") -> Placer:
+    """The placer of the configured `mode` for landmarks of a layout."""
+    return _PLACERS[config.mode](config, layout)
+
+
+def _rays(
+    pixels: NDArray[np.float64], camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rays (N, J, 2) at unit depth of pixels, and which of them are inside of the picture."""
+    with np.errstate(invalid="ignore"):
+        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
+    centre = (camera.cx, camera.cy)
+    return camera.normalise(np.where(inside[..., None], pixels, centre)), np.asarray(inside)
+
+
+def _placed(
+    placement: Placement,
+    rays: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    confidence: NDArray[np.float64],
+    camera: Camera,
+    layout: str,
+) -> Placed:
+    """People whose joints are drawn onto the rays that they are seen on.
+
+    A joint whose pixel disagrees with the body as a whole is drawn less, by a Cauchy weight, since
+    detectors put single joints astray.
+    """
+    positions = placement.positions
+    depth = positions[..., 2:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        onto = np.concatenate((rays, np.ones_like(rays[..., :1])), -1) * depth
+        away = np.linalg.norm(onto - positions, axis=-1)
+        ordered = np.sort(np.where(seen, away, np.inf), axis=-1)
+        middle = np.maximum(seen.sum(-1, keepdims=True) - 1, 0) // 2
+        usual = np.take_along_axis(ordered, middle, -1) + _JOINT_SIGMA
+        weight = np.where(seen, 1.0 / (1.0 + (away / (_LEAST_PIXEL_WEIGHT * usual)) ** 2), 0.0)
+        positions = np.where(
+            weight[..., None] > 0.0, positions + weight[..., None] * (onto - positions), positions
+        )
+        across = np.hypot(_JOINT_SIGMA, _PIXEL_SIGMA / camera.fx * depth[..., 0])
+        across = np.hypot(across, (1.0 - weight) * np.minimum(away, 0.3))
+    names = [
+        name[2:] if name[:2] in ("r_", "l_") else name for name in get_layout(layout).canonical
+    ]
+    along = np.array([_SHAPE_SIGMA.get(name, _OTHER_SHAPE_SIGMA) for name in names])
+    along = np.broadcast_to(along, across.shape)
+    return Placed(positions, confidence, rays, along, across, placement.ray_sigma)
+
+
+class SkeletonEstimator:
+    """Skeletons from the landmarks of one camera: placement, identity, distance, bones, smoothing.
+
+    Parameters
+    ----------
+    config : PoseConfig
+        Mode, camera and filter settings.
+    layout : str
+        Joint layout of the landmarks.
+    """
+
+    def __init__(self, config: PoseConfig, layout: str = "mediapipe33") -> None:
+        self._config = config
+        self._placer = make_placer(config, layout)
+        self._tracker = Tracker(config, self._make_memory)
+        self._camera: Camera | None = None
+        self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
+        self.detections: Detections | None = None  # the same people in the image, by name
+        self.off_floor = False  # whether somebody's feet are not on the floor of the target frame
+
+    def _make_memory(self) -> _Memory:
+        config, layout = self._config, self._placer.layout
+        return _Memory(
+            DepthFilter(layout, config.body_height) if self._placer.filters_depth else None,
+            BoneLengthFilter(layout),
+            OneEuroFilter(config.smoothing_cutoff, config.smoothing_beta),
+            Liveness(),
+        )
+
+    def forget(self) -> None:
+        """Let go of everybody: who comes next is new."""
+        self._tracker.forget()
+
+    def update(
+        self,
+        stamp: float,
+        landmarks: Landmarks,
+        camera: Camera,
+        target_from_camera: NDArray[np.float64] | None = None,
+        depth: NDArray[np.float32] | None = None,
+        rgb: NDArray[np.uint8] | None = None,
+    ) -> list[Skeleton]:
+        """Everybody in the image of time `stamp` [s], given the landmarks found in it.
+
+        Parameters are those of `PoseEstimator.process`; without `rgb`, appearance tells nobody
+        apart.
+        """
+        if camera != self._camera:  # everybody would seem to jump
+            self._tracker.forget()
+            self._camera = camera
+        config, layout = self._config, self._placer.layout
+        transform = np.eye(4) if target_from_camera is None else target_from_camera
+        floor = None
+        if target_from_camera is not None and config.use_floor:
+            floor = floor_of(transform, config.floor_height)
+        placed = self._placer.place(stamp, landmarks, camera, depth)
+        known = np.flatnonzero(np.isfinite(placed.ray_sigma))
+        self.ray_sigma = placed.ray_sigma[known]
+        rotation, origin = transform[:3, :3], transform[:3, 3]
+        people = placed.positions[known] @ rotation.T + origin
+        looks = None if rgb is None else appearances(rgb, landmarks.pixels[known])
+        tracks = self._tracker.assign(stamp, people, origin, self.ray_sigma, looks)
+        self.detections = Detections(
+            View(camera, transform),
+            landmarks.layout,
+            landmarks.pixels[known],
+            landmarks.visibility[known],
+            tuple(track.person_id for track in tracks),
+        )
+        self.off_floor = False
+        skeletons = []
+        for row, (track, index) in enumerate(zip(tracks, known, strict=True)):
+            one = placed.person(int(index))
+            memory = track.memory
+            if memory.depth is not None:
+                noise = _PIXEL_SIGMA / camera.fx
+                seen = one.confidence > 0.0
+                fit = one.ray_sigma / float(np.nanmean(np.linalg.norm(one.positions, axis=-1)))
+                scale = memory.depth.update(stamp, one.positions, one.rays, seen, floor, noise, fit)
+                one = one.scaled(scale, memory.depth.sigma)
+                self.off_floor |= not memory.depth.on_floor
+                self.ray_sigma[row] = one.ray_sigma
+            seen_joints = np.where(one.confidence[:, None] > 0.0, one.positions, np.nan)
+            held = memory.bones.fit(seen_joints)
+            smooth = memory.smoother.smooth(stamp, held @ rotation.T + origin)
+            covariance = one.covariance(rotation) + memory.smoother.lag_covariance()
+            skeletons.append(
+                _skeleton(
+                    track.person_id,
+                    (layout, config.layout),
+                    smooth,
+                    one.confidence,
+                    covariance,
+                    memory.liveness.update(stamp, seen_joints),
+                )
+            )
+        return skeletons
+
+
+def _skeleton(
+    person_id: str,
+    layouts: tuple[str, str],
+    positions: NDArray[np.float64],
+    confidence: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    liveness: float,
+) -> Skeleton:
+    """Skeleton in another layout; `covariance` is (J, 3, 3) [m²], of joints that err together."""
+    wanted, trust = convert(positions, confidence, *layouts)
+    return Skeleton(
+        person_id,
+        layouts[1],
+        wanted,
+        trust,
+        packed_covariance(covariance, wanted, *layouts),
+        liveness,
+    )
 
 
 class PoseEstimator:
@@ -216,24 +439,9 @@ class PoseEstimator:
     """
 
     def __init__(self, config: PoseConfig) -> None:
-        self._config = config
         self._landmarker = PoseLandmarker(locate_model(config.model), config)
+        self._skeletons = SkeletonEstimator(config)
         self._stamp: float | None = None
-        self._camera: Camera | None = None
-
-        self._placer = make_placer(config)
-        height = config.body_height if config.mode in ("monocular", "lifting") else 0.0
-
-        def make_memory() -> tuple[BodyScaleEstimator, BoneLengthFilter, OneEuroFilter]:
-            return (
-                BodyScaleEstimator(height),
-                BoneLengthFilter(self._placer.layout),
-                OneEuroFilter(config.smoothing_cutoff, config.smoothing_beta),
-            )
-
-        self._tracker = Tracker(config, make_memory)
-        self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
-        self.detections: Detections | None = None  # the same people in the image, by the same names
 
     def process(
         self,
@@ -255,7 +463,8 @@ class PoseEstimator:
         camera : Camera
             Its intrinsics.
         target_from_camera : NDArray, shape (4, 4), optional
-            Camera's optical frame in the frame of the skeletons; by default that frame itself.
+            Camera's optical frame in the frame of the skeletons; by default that frame itself. Its
+            z axis is up, and the floor lies at the configured ``floor_height``.
         depth : NDArray, shape (H, W), float32, optional
             Depth registered to the image [m], NaN where there is no data; for mode "rgbd".
 
@@ -271,13 +480,23 @@ class PoseEstimator:
                 f"image is {width}×{height} px, but camera_info says "
                 f"{camera.width}×{camera.height}; calibrate at the size that is sent"
             )
-        elapsed = self._elapsed(stamp)
-        if camera != self._camera:  # everybody would seem to jump
-            self._tracker.forget()
-            self._camera = camera
-        landmarks = self._landmarker.detect(elapsed, rgb)
-        transform = np.eye(4) if target_from_camera is None else target_from_camera
-        return self._skeletons(stamp, landmarks, camera, transform, depth)
+        landmarks = self._landmarker.detect(self._elapsed(stamp), rgb)
+        return self._skeletons.update(stamp, landmarks, camera, target_from_camera, depth, rgb)
+
+    @property
+    def detections(self) -> Detections | None:
+        """The people of the last image in the image, by the same names."""
+        return self._skeletons.detections
+
+    @property
+    def ray_sigma(self) -> NDArray[np.float64]:
+        """Standard deviation of everybody's distance in the last image, shape (N,) [m]."""
+        return self._skeletons.ray_sigma
+
+    @property
+    def off_floor(self) -> bool:
+        """Whether somebody's size says that the floor is not where it is configured."""
+        return self._skeletons.off_floor
 
     @property
     def delegate(self) -> str:
@@ -286,7 +505,7 @@ class PoseEstimator:
 
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
-        self._tracker.forget()
+        self._skeletons.forget()
         self._stamp = None
 
     def close(self) -> None:
@@ -307,34 +526,3 @@ class PoseEstimator:
                 f"image stamp {stamp:.6f} s is not after the last one, {last:.6f} s; image ignored"
             )
         return stamp - last
-
-    def _skeletons(
-        self,
-        stamp: float,
-        landmarks: Landmarks,
-        camera: Camera,
-        target_from_camera: NDArray[np.float64],
-        depth: NDArray[np.float32] | None,
-    ) -> list[Skeleton]:
-        layout, wanted = self._placer.layout, self._config.layout
-        placed = self._placer.place(stamp, landmarks, camera, depth)
-        known = np.isfinite(placed.ray_sigma)
-        self.ray_sigma = placed.ray_sigma[known]
-        rotation, origin = target_from_camera[:3, :3], target_from_camera[:3, 3]
-        people = placed.positions[known] @ rotation.T + origin
-        tracks = self._tracker.assign(stamp, people, origin, self.ray_sigma)
-        self.detections = Detections(
-            View(camera, target_from_camera),
-            "mediapipe33",
-            landmarks.pixels[known],
-            landmarks.visibility[known],
-            tuple(track.person_id for track in tracks),
-        )
-        skeletons = []
-        for track, joints, confidence in zip(tracks, people, placed.confidence[known], strict=True):
-            size, limbs, smoother = track.memory
-            seen = np.where(confidence[:, None] > 0.0, size.fit(joints, origin), np.nan)
-            smooth = smoother.smooth(stamp, limbs.fit(seen))
-            positions, trust = convert(smooth, confidence, layout, wanted)
-            skeletons.append(Skeleton(track.person_id, wanted, positions, trust))
-        return skeletons

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
+import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,9 +109,11 @@ def _verify(path: Path, checksum: str, origin: Path | str) -> None:
 
 
 _JOINTS = 33
+_UNSETTLED = 2.0  # s after somebody came or went in which every image is searched
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
-_SAME_PERSON = 0.3  # mean joint distance, in trunk lengths, below which two findings are one
+_SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
+_NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,17 +134,23 @@ class Landmarks:
     pixels: NDArray[np.float64]
     world: NDArray[np.float64]
     visibility: NDArray[np.float64]
+    layout: str = "mediapipe33"
 
 
 class PoseLandmarker:
     """MediaPipe's pose landmarker in video mode. Close it when done.
+
+    MediaPipe searches an image for people whenever it follows fewer than it is to look for, which
+    takes as long as following one. So, while nobody comes or goes, the image goes to a graph that
+    looks for as many people as are known, and to the one that looks for `max_people` only every
+    `search_period`, and whenever somebody is missing.
 
     Parameters
     ----------
     model : Path
         A ``.task`` file.
     config : PoseConfig
-        Number of people, least scores and what to run on.
+        Number of people, least scores, search period and what to run on.
 
     Attributes
     ----------
@@ -157,39 +169,70 @@ class PoseLandmarker:
     """
 
     def __init__(self, model: Path, config: PoseConfig) -> None:
-        try:
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
-        except ImportError as error:
-            raise ModelError(
-                f"pose estimation needs mediapipe ({error}); install requirements/pose.txt"
-            ) from error
+        with native_log():
+            try:
+                import mediapipe
+                from mediapipe.tasks.python import BaseOptions, vision
+            except ImportError as error:
+                raise ModelError(
+                    f"pose estimation needs mediapipe ({error}); install requirements/pose.txt"
+                ) from error
         self._mediapipe: Any = mediapipe
 
-        def create(delegate: str) -> Any:
+        def create(delegate: str, people: int) -> Any:
             options = vision.PoseLandmarkerOptions(
                 base_options=BaseOptions(
                     model_asset_path=str(model), delegate=BaseOptions.Delegate[delegate.upper()]
                 ),
                 running_mode=vision.RunningMode.VIDEO,
-                num_poses=config.max_people,
+                num_poses=people,
                 min_pose_detection_confidence=config.detection_confidence,
                 min_pose_presence_confidence=config.presence_confidence,
                 min_tracking_confidence=config.tracking_confidence,
             )
-            return vision.PoseLandmarker.create_from_options(options)
+            with native_log():
+                return vision.PoseLandmarker.create_from_options(options)
 
-        self.delegate, self._landmarker = _first_that_works(create, config.delegate, model)
+        self._create = create
+        self._most, self._search_period = config.max_people, config.search_period
+        self.delegate, graph = _first_that_works(
+            lambda delegate: create(delegate, self._most), config.delegate, model
+        )
+        self._graphs: dict[int, Any] = {self._most: graph}  # by the people they look for
+        self._used: set[int] = set()
         self._milliseconds = 0
+        self._people = 0  # found in the last image
+        self._searched = 0.0  # s since all people were looked for
+        self._changed = 0.0  # s since their number changed
 
     def detect(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks:
         """Find everybody in an image (H, W, 3), `elapsed` seconds after the one before."""
         # MediaPipe takes rising whole milliseconds, nothing else.
         self._milliseconds += max(1, round(elapsed * 1000.0))
+        self._searched += elapsed
+        self._changed += elapsed
+        found, known = None, self._people
+        settled = self._changed > _UNSETTLED and self._searched < self._search_period
+        if settled and 0 < known < self._most:
+            found = self._detect(known, rgb)
+        if found is None or len(found.pixels) < known:
+            self._searched = 0.0
+            found = self._detect(self._most, rgb)
+        self._people = len(found.pixels)
+        if self._people != known:
+            self._changed = 0.0
+        return found
+
+    def _detect(self, people: int, rgb: NDArray[np.uint8]) -> Landmarks:
+        """What the graph that looks for so many people finds."""
+        if people not in self._graphs:
+            self._graphs[people] = self._create(self.delegate, people)
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
-        result = self._landmarker.detect_for_video(image, self._milliseconds)
+        with nullcontext() if people in self._used else native_log():
+            result = self._graphs[people].detect_for_video(image, self._milliseconds)
+        self._used.add(people)
         found = np.array(
             [
                 [(p.x, p.y, w.x, w.y, w.z, p.visibility * p.presence) for p, w in zip(*person)]  # noqa: B905
@@ -204,7 +247,38 @@ class PoseLandmarker:
 
     def close(self) -> None:
         """End MediaPipe's threads."""
-        self._landmarker.close()
+        with native_log():
+            while self._graphs:
+                self._graphs.popitem()[1].close()
+
+
+@contextmanager
+def native_log() -> Iterator[None]:
+    """Send what native libraries write to the error stream meanwhile to the debug log.
+
+    TensorFlow Lite and MediaPipe write some sixty lines at a start, past every logging setting.
+    Lines of another form, from other threads for instance, are passed on afterwards.
+    """
+    try:
+        stream = os.dup(2)
+    except OSError:  # there is no error stream
+        yield
+        return
+    with tempfile.TemporaryFile() as caught:
+        sys.stderr.flush()
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stream, 2)
+            os.close(stream)
+            caught.seek(0)
+            for line in caught.read().decode(errors="replace").splitlines():
+                if _NATIVE_LINE.match(line):
+                    logging.getLogger("mediapipe").debug(line)
+                else:
+                    print(line, file=sys.stderr)
 
 
 def _first_that_works(create: Callable[[str], Any], wanted: str, model: Path) -> tuple[str, Any]:
@@ -228,6 +302,9 @@ def _first_that_works(create: Callable[[str], Any], wanted: str, model: Path) ->
 def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> NDArray[np.intp]:
     """Which findings are different people; of two on the same body the more visible one stays.
 
+    Two are one if their trunks lie on one another, whatever their limbs do: a second finding on a
+    body often has another's legs, or left and right exchanged.
+
     Parameters
     ----------
     pixels : NDArray, shape (N, 33, 2)
@@ -240,9 +317,12 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     NDArray, shape (M,)
         Indices of the people, rising.
     """
-    trunk = np.linalg.norm(pixels[:, _SHOULDERS].mean(1) - pixels[:, _HIPS].mean(1), axis=-1)
-    apart = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1).mean(-1)
-    same = apart < _SAME_PERSON * np.maximum(trunk[:, None], trunk[None])
+    shoulders, hips = pixels[:, _SHOULDERS], pixels[:, _HIPS]
+    centre = 0.5 * (shoulders.mean(1) + hips.mean(1))
+    length = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=-1)
+    size = np.maximum(length, np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1))
+    apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
+    same = apart < _SAME_PERSON * np.maximum(size[:, None], size[None])
     kept: list[int] = []
     for person in np.argsort(-visibility.mean(axis=-1), kind="stable"):
         if not same[person, kept].any():

@@ -14,7 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Detections
 from ses_gcn_ros.pose.config import FusionConfig
-from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter
+from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
+from ses_gcn_ros.pose.tracking import Liveness
 from ses_gcn_ros.pose.triangulation import Triangulated, triangulate
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
@@ -209,7 +210,7 @@ class Synchroniser:
                 continue  # another camera took the lead meanwhile
             self._last = stamp
             found = {camera: self._at(camera, stamp) for camera in self._frames}
-            ready.append((stamp, {c: detections for c, detections in found.items() if detections}))
+            ready.append((stamp, {c: seen for c, seen in found.items() if seen}))
         return ready
 
     def _restart(self) -> None:
@@ -252,6 +253,7 @@ _GATE_GROWTH = 1.0  # m/s by which a person out of sight may stray
 _HEIGHT = (0.4, 2.6)  # m, extent of what can be a person, crouching or reaching up
 _AGREEING = 0.4  # share of a person's joints that a camera must support to be of that person
 _ALONE = 0.5  # confidence of a joint that one camera alone sees, over what that camera says
+_JOINT_SIGMA = 0.012  # m by which the cameras together see a joint beside its centre
 _UNSEEN = 0.25  # confidence of a joint that is where it is expected, seen by none
 
 
@@ -266,8 +268,9 @@ class _Person:
     stamp: float  # s when last fused
     seen: float  # s when two cameras last saw the person
     smoother: OneEuroFilter
-    limbs: BoneLengthFilter
-    found: dict[int, int] = field(default_factory=dict)  # detections → person in it, now
+    bones: BoneLengthFilter
+    liveness: Liveness
+    found: dict[int, int] = field(default_factory=dict)  # picture → person in it, now
 
     def expected(self, stamp: float) -> tuple[Array, Array]:
         """Joints (J, 3) and covariance (J, 3, 3) at a time."""
@@ -398,6 +401,7 @@ class MultiviewFusion:
                 stamp,
                 OneEuroFilter(self._config.smoothing_cutoff, self._config.smoothing_beta),
                 BoneLengthFilter(layout),
+                Liveness(),
                 found,
             )
             self._people.append(person)
@@ -465,11 +469,18 @@ class MultiviewFusion:
         confidence = np.where(upheld, trust, 0.0).sum(0) / np.maximum(count, 1)
         confidence = np.where(count >= 2, confidence, _ALONE * confidence)
         confidence = np.where(count == 0, _UNSEEN, confidence)
-        held = person.limbs.fit(positions, sigma)
+        held = person.bones.fit(positions, sigma)
         smooth = person.smoother.smooth(stamp, held)
         confidence = np.where(np.isfinite(smooth).all(-1), confidence, 0.0)
+        uncertain = covariance + _JOINT_SIGMA**2 * np.eye(3) + person.smoother.lag_covariance()
+        wanted, trust = convert(smooth, confidence, layout, config.layout)
         return Skeleton(
-            person.person_id, config.layout, *convert(smooth, confidence, layout, config.layout)
+            person.person_id,
+            config.layout,
+            wanted,
+            trust,
+            packed_covariance(uncertain, wanted, layout, config.layout),
+            person.liveness.update(stamp, smooth),
         )
 
     def _note_errors(

@@ -1,7 +1,8 @@
-"""Where a person stands: the third dimension of landmarks, one placer per `mode`."""
+"""Where a person stands: landmarks placed before a camera, and the distance filtered."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from ses_gcn_ros.skeleton import get_layout
 # Shank, thigh and trunk (hip to shoulder) are 0.246, 0.245 and 0.288 of stature
 # (Drillis and Contini, Body segment parameters, 1966).
 _CHAIN_OF_STATURE = 0.246 + 0.245 + 0.288
-_REMEMBERED = 60  # frames that a person's size is taken from
+_REMEMBERED = 500  # frames that a person's size is taken from, and
+_UPRIGHT = 75.0  # the percentile of theirs that it is
 
 
 def stature(positions: NDArray[np.floating], layout: str = "mediapipe33") -> NDArray[np.float64]:
@@ -36,37 +38,31 @@ def stature(positions: NDArray[np.floating], layout: str = "mediapipe33") -> NDA
     return (trunk + length("hip", "knee") + length("knee", "ankle")) / _CHAIN_OF_STATURE
 
 
-class BodyScaleEstimator:
-    """Scale one person to a known height about the camera, which leaves the image as it is.
-
-    The factor comes from the median of the heights estimated lately. Scaling every frame by its own
-    estimate would be worse than none: where limbs point at the camera they are estimated too short,
-    and somebody who squats would seem to step back.
-
-    Parameters
-    ----------
-    height : float
-        The person's height [m]; 0 leaves everything as estimated.
-    """
-
-    def __init__(self, height: float) -> None:
-        self._height = height
-        self._sizes: deque[float] = deque(maxlen=_REMEMBERED)
-
-    def fit(
-        self, positions: NDArray[np.float64], camera: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Joints (33, 3) [m] at the person's height; `camera` (3,) is the camera's place."""
-        if self._height == 0.0:
-            return positions
-        self._sizes.append(float(stature(positions)))
-        return camera + (positions - camera) * (self._height / float(np.median(self._sizes)))
-
-
-MIN_JOINTS = 4  # well-spread joints that a fit is asked to stand on
+MIN_JOINTS = 2  # joints that a fit is asked to stand on
+_FEW = 6  # joints below which the fit's residuals say nothing of its noise: then it is
+_USUAL_NOISE = 0.01  # at unit depth, some pixels
 _ITERATIONS = 8
 _OUTLIER = 3.0  # residuals beyond this many standard deviations lose weight
 _STATURE_SPREAD = 0.055  # standard deviation of adult stature over its mean, women and men together
+_HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
+_FIT_NOISE = 0.05  # share by which the size of the landmarks errs with posture, and
+_FIT_TIME = 0.5  # s that such an error lasts
+_FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
+_ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.02  # m of the ankle's centre above the sole
+_TILT_SIGMA = 0.005  # rad that the camera's pose may be off
+_LEAST_MOUNTING = 0.3  # m of the camera above the plane of the ankles, and
+_LEAST_SLOPE = 0.05  # of the ray to the floor, for the floor to be a cue
+_REST = 0.06  # m/s across the picture that is no motion of the feet
+_FEET_STRAY, _TRUNK_STRAY = 0.01, 0.15  # m/s along the ray of what rests in the picture
+_STRAY_SHARE, _STRAY_TIME = 2.5, 0.5  # motion along the ray over that across it, and how long [s]
+_STANCE_TIME = 2.0  # s over which the depth of one resting foot against the other is averaged
+_FOOT = ("ankle", "heel", "toe")
+_GAP = 0.5  # s unseen after which people may have walked on, at 1 m/s
+_MOST_STRAY = 1.5  # m/s, a brisk walk
+_DRIFT_TIME = 0.2  # s over which motion across the picture is averaged
+_SHAPE_SIGMA = 0.06  # m, depth of one joint against another's as the landmarks give it
+_DOUBT = 16.0  # squared standard deviations from which a cue counts less
+_MISMATCH_TIME, _MOST_MISMATCH = 1.0, 0.25  # s, log size: beyond it, the floor is not there
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +198,8 @@ def _ray_sigma(
     normal = np.einsum("njka,nj,njkb->nab", jacobian, trust, jacobian)
     freedom = np.maximum(2.0 * trust.sum(axis=1) - 3.0, 1.0)
     variance = (trust[..., None] * residuals**2).sum(axis=(1, 2)) / freedom
+    few = (trust > 0.0).sum(axis=1) < _FEW
+    variance = np.where(few, np.maximum(variance, _USUAL_NOISE**2), variance)
     ray = translation / np.linalg.norm(translation, axis=1, keepdims=True)
     along: NDArray[np.float64] = variance * np.einsum("na,na->n", ray, _solve(normal, ray))
     return np.sqrt(along)
@@ -216,3 +214,222 @@ def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[n
     )
     damped = np.where(np.isfinite(damped), damped, np.eye(3))
     return np.asarray(np.linalg.solve(damped, right[..., None])[..., 0], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """The floor in a camera's optical frame: points x with ``normal · x + offset = 0``.
+
+    Attributes
+    ----------
+    normal : NDArray, shape (3,)
+        Unit vector, up.
+    offset : float
+        The camera's height above the floor [m].
+    """
+
+    normal: NDArray[np.float64]
+    offset: float
+
+
+def floor_of(target_from_camera: NDArray[np.float64], height: float) -> Floor | None:
+    """The floor, level and at `height` [m] in a target frame whose z is up; None from below it."""
+    offset = float(target_from_camera[2, 3]) - height
+    return Floor(target_from_camera[2, :3], offset) if offset > _LEAST_MOUNTING else None
+
+
+class DepthFilter:
+    """Hold one person's distance from the camera, which a single picture tells only roughly.
+
+    A Kalman filter on the logarithms of the depth z of the feet (of the hips, where no ankle is
+    seen) and of the person's size over the one that the landmarks assume. It weighs three cues:
+
+    - the landmarks' own fit, whose size errs by the spread of stature (a constant of the person)
+      and by a few per cent that depend on posture and last for about half a second;
+    - the floor, where its place is known: an ankle's ray meets the plane of the ankles. A foot in
+      the air seems farther, so the nearer foot counts, and a sudden step away counts little;
+    - rest: feet that stay on their pixels stay where they are, whatever the body above them does.
+
+    Parameters
+    ----------
+    layout : str
+        Joint layout.
+    height : float
+        The person's height [m]; 0 if unknown.
+
+    Attributes
+    ----------
+    sigma : float
+        Standard deviation of the depth as a share of it.
+    on_floor : bool
+        Whether the floor agrees with the person's size; False says that it is somewhere else.
+
+    References
+    ----------
+    Criminisi, Reid, Zisserman: Single view metrology, IJCV 2000.
+    """
+
+    def __init__(self, layout: str, height: float = 0.0) -> None:
+        names = get_layout(layout).canonical
+        self._layout, self._height = layout, height
+        self._ankles = [names.index(f"{side}_ankle") for side in "lr"]
+        self._trunk = [names.index(f"{s}_{part}") for part in ("hip", "shoulder") for s in "lr"]
+        self._statures: deque[float] = deque(maxlen=_REMEMBERED)
+        self._state = np.zeros(2)  # log depth of the anchor, log size
+        size = _HEIGHT_SPREAD if height else _STATURE_SPREAD
+        self._covariance = np.diag([4.0, size**2])
+        self._stamp = -math.inf
+        self._anchor: tuple[int, ...] = ()
+        self._ray: NDArray[np.float64] | None = None
+        self._speed = 0.0  # m/s across the picture, beyond what is rest
+        self._drift = np.zeros(2)  # of the anchor across the picture [1/s at unit depth]
+        self._stance: float | None = None  # log of the right ankle's depth over the left one's
+        sides = [(name[:2] == "r_") * 1.0 - (name[:2] == "l_") for name in names]
+        self._feet = np.array(sides) * [name[2:] in _FOOT for name in names]
+        self._mismatch = 0.0  # mean of the log size that the floor asks for
+        self._systematic = 0.0
+        self.sigma, self.on_floor = math.inf, True
+
+    def update(
+        self,
+        stamp: float,
+        positions: NDArray[np.float64],
+        rays: NDArray[np.float64],
+        seen: NDArray[np.bool_],
+        floor: Floor | None = None,
+        ray_noise: float = 0.005,
+        fit_sigma: float = 0.0,
+    ) -> NDArray[np.float64]:
+        """Factors (J,) that bring a person to the filtered distance, about the camera.
+
+        They are the same for all joints, but that each foot that rests keeps its own distance.
+
+        Parameters
+        ----------
+        stamp : float
+            Time of the picture [s].
+        positions : NDArray, shape (J, 3)
+            Joints as `place` gives them, optical frame [m].
+        rays : NDArray, shape (J, 2)
+            The same joints in the picture, undistorted, at unit depth.
+        seen : NDArray, shape (J,)
+            Which of them are in the picture and not hidden.
+        floor : Floor, optional
+            Where the floor is; by default it is not known.
+        ray_noise : float
+            Standard deviation of the rays: pixels over the focal length.
+        fit_sigma : float
+            Standard deviation of the fitted distance as a share of it, as `place` states it.
+        """
+        known = 1.0
+        if self._height:
+            self._statures.append(float(stature(positions, self._layout)))
+            # Limbs that point at the camera look short; none looks long.
+            known = self._height / float(np.percentile(self._statures, _UPRIGHT))
+        ankles = [joint for joint in self._ankles if seen[joint]]
+        trunk = [joint for joint in self._trunk if seen[joint]] or list(np.flatnonzero(seen))
+        anchor = tuple(ankles or trunk)
+        fitted = math.log(max(float(positions[list(anchor), 2].mean()) * known, 1e-3))
+        elapsed = stamp - self._stamp
+        self._predict(elapsed, anchor, positions, rays[list(anchor)].mean(axis=0), bool(ankles))
+        beyond = max(0.0, fit_sigma**2 - _STATURE_SPREAD**2)  # what few or scattered joints add
+        fit_noise = (_FIT_NOISE**2 + beyond) * max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3))
+        self._correct(fitted - self._state[0] + self._state[1], np.array([1.0, -1.0]), fit_noise)
+        self._systematic = 0.0
+        if floor is not None and ankles:
+            self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
+        self._stamp = stamp
+        self.sigma = math.sqrt(self._covariance[0, 0] + self._systematic**2)
+        return np.asarray(
+            known * np.exp(self._state[0] - fitted + self._plant(elapsed, positions, ankles))
+        )
+
+    def _plant(
+        self, elapsed: float, positions: NDArray[np.float64], ankles: list[int]
+    ) -> NDArray[np.float64]:
+        """Logarithms (J,) of the factors by which feet are moved along their rays."""
+        if len(ankles) < 2:
+            self._stance = None
+            return np.zeros(len(self._feet))
+        left, right = positions[self._ankles, 2]
+        stance = math.log(right / left)
+        if self._stance is None or self._speed > 0.0 or elapsed > _GAP:
+            self._stance = stance
+        else:
+            self._stance += elapsed / (elapsed + _STANCE_TIME) * (stance - self._stance)
+        return 0.5 * (self._stance - stance) * self._feet
+
+    def _predict(
+        self,
+        elapsed: float,
+        anchor: tuple[int, ...],
+        positions: NDArray[np.float64],
+        ray: NDArray[np.float64],
+        feet: bool,
+    ) -> None:
+        """Let the anchor's depth become less certain, the more so the faster it moves."""
+        if not math.isfinite(elapsed) or self._ray is None:
+            self._anchor, self._ray = anchor, ray
+            return
+        depth = math.exp(self._state[0])
+        if anchor == self._anchor:
+            share = elapsed / (elapsed + _DRIFT_TIME)
+            self._drift = self._drift + share * ((ray - self._ray) / elapsed - self._drift)
+        else:  # the depth is now another joint's
+            shift = np.log(
+                positions[list(anchor), 2].mean() / positions[list(self._anchor), 2].mean()
+            )
+            self._state[0] += shift if np.isfinite(shift) else 0.0
+            self._covariance[0, 0] += (_SHAPE_SIGMA / depth) ** 2
+            depth = math.exp(self._state[0])
+        if elapsed > _GAP:  # nobody knows what the feet did meanwhile
+            self._covariance[0, 0] += (elapsed / depth) ** 2
+        self._speed = max(0.0, float(np.linalg.norm(self._drift)) * depth - _REST)
+        stray = (_FEET_STRAY if feet else _TRUNK_STRAY) + min(
+            _STRAY_SHARE * self._speed, _MOST_STRAY
+        )
+        self._covariance[0, 0] += (stray / depth) ** 2 * elapsed * _STRAY_TIME
+        self._anchor, self._ray = anchor, ray
+
+    def _stand(
+        self,
+        elapsed: float,
+        fitted: float,
+        known: float,
+        ankles: list[int],
+        positions: NDArray[np.float64],
+        rays: NDArray[np.float64],
+        floor: Floor,
+        ray_noise: float,
+    ) -> None:
+        """Correct by the place where the ankles' rays meet the plane that ankles move in."""
+        toward = np.column_stack((rays[ankles], np.ones(len(ankles)))) @ floor.normal
+        above = floor.offset - _ANKLE_HEIGHT
+        if above < _LEAST_MOUNTING or not (toward < -_LEAST_SLOPE).all():
+            return  # the camera looks along the floor
+        scales = np.log(above / -toward / (positions[ankles, 2] * known))
+        slope = float(np.abs(toward).min())
+        noise = ray_noise / slope
+        nearer = float(scales.min())
+        if np.ptp(scales) < 2.0 * noise:
+            nearer = float(scales.mean())
+        share = min(1.0, elapsed / _MISMATCH_TIME) if math.isfinite(elapsed) else 1.0
+        self._mismatch += share * (nearer - self._mismatch)
+        self.on_floor = abs(self._mismatch) <= _MOST_MISMATCH
+        if not self.on_floor:
+            return
+        self._systematic = math.hypot(_ANKLE_SIGMA / above, _TILT_SIGMA / slope)
+        off = fitted + nearer - self._state[0]
+        variance = noise**2 * max(1.0, 2.0 * _FLOOR_TIME / max(elapsed, 1e-3)) + self._systematic**2
+        ratio = off**2 / (self._covariance[0, 0] + variance)
+        variance *= 1.0 + ratio / _DOUBT
+        if off > 0.0:  # in the air, the feet seem farther and the body as large as before
+            grown = nearer - self._state[1]
+            doubt = grown**2 / (self._covariance[1, 1] + _FIT_NOISE**2 + noise**2)
+            variance *= (1.0 + doubt) ** 2
+        self._correct(off, np.array([1.0, 0.0]), variance)
+
+    def _correct(self, off: float, row: NDArray[np.float64], variance: float) -> None:
+        gain = self._covariance @ row / (row @ self._covariance @ row + variance)
+        self._state = self._state + gain * off
+        self._covariance = self._covariance - np.outer(gain, row @ self._covariance)

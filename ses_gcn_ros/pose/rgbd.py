@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,34 @@ _WINDOW = 0.6  # half the window, as a share of that distance
 _LEAST_WINDOW = 0.015  # m
 _SHARE = 0.15  # of a window that a surface must fill
 _NEAR_MODEL = 0.25  # m between a measured joint and the body's shape, beyond which it is not it
-_NEEDED = 4  # measured joints that a person must have
 _FILLED = 0.3  # highest confidence of a joint that depth does not show
 _ROUNDS = 3
+_SKIN_SIGMA, _DEPTH_NOISE = 0.025, 0.01  # m of flesh before a measured joint; share of the depth
+_PIXEL_SIGMA, _JOINT_SIGMA = 3.0, 0.02  # px, m: of a landmark beside the joint's centre
+_LONE_SIGMA, _FILLED_SIGMA = 0.10, 0.15  # m, of a joint without a body to fit; of one filled in
 _CLUSTERS = 4  # surfaces told apart in a window, nearest first
 _STEP = 0.06  # m between two depths that makes them two surfaces, and
 _STEP_SHARE = 0.02  # so much of the depth in addition, as stereo noise grows
 SAMPLES = 7  # rows and columns that a window is sampled in
+
+
+class Measured(NamedTuple):
+    """People of an image with depth; N people, J joints.
+
+    Attributes
+    ----------
+    positions : NDArray, shape (N, J, 3)
+        Joints in the optical frame [m]; NaN outside of the image and for who has no depth.
+    confidence : NDArray, shape (N, J)
+        Visibility where measured, 0.3 at most where filled in, 0 where the position is NaN.
+    along, across : NDArray, shape (N, J)
+        Standard deviations along and across the ray [m].
+    """
+
+    positions: Array
+    confidence: Array
+    along: Array
+    across: Array
 
 
 def place_with_depth(
@@ -42,13 +64,14 @@ def place_with_depth(
     *,
     layout: str = "mediapipe33",
     min_visibility: float = 0.5,
-) -> tuple[Array, Array]:
+) -> Measured:
     """Joints of everybody in an image, measured where depth shows them.
 
     The landmarks about the hips are placed by their projection and scaled about the camera to the
     depth that most joints have. Each joint then takes the surface around its pixel that fits this
     shape best; one that none fits is hidden by something or astray, and is filled in from the
-    shape, moved as its measured neighbours are.
+    shape, moved as its measured neighbours are. Somebody of whom too little is seen for a shape, a
+    hand for instance, has the joints that are seen, at the nearest surface.
 
     Parameters
     ----------
@@ -66,16 +89,10 @@ def place_with_depth(
         Joint layout.
     min_visibility : float
         Joints less visible than this are not measured.
-
-    Returns
-    -------
-    positions : NDArray, shape (N, J, 3)
-        Joints in the optical frame [m]; NaN outside of the image and for who has no depth.
-    confidence : NDArray, shape (N, J)
-        Visibility where measured, 0.3 at most where filled in, 0 where the position is NaN.
     """
     if not len(world):
-        return np.zeros((0, *world.shape[1:])), np.zeros((0, world.shape[1]))
+        nothing = np.zeros((0, world.shape[1]))
+        return Measured(np.zeros((0, *world.shape[1:])), nothing, nothing, nothing)
     size = (camera.width, camera.height)
     with np.errstate(invalid="ignore"):
         inside = np.all((pixels >= 0.0) & (pixels < size), axis=-1)
@@ -90,7 +107,8 @@ def place_with_depth(
     length = np.sqrt(1.0 + np.sum(rays**2, axis=-1))
     centre = found + (to_centre / length)[..., None]  # depth of the joint behind each surface
     centre = np.where(shares >= _SHARE, centre, np.nan)
-    chosen = centre[..., 0]
+    nearest = chosen = centre[..., 0]
+    shapeless = ~np.isfinite(shape[..., 2])
     for _ in range(_ROUNDS):
         scale = _nanmedian(chosen / shape[..., 2])
         scaled = shape * scale[:, None, None]
@@ -100,15 +118,28 @@ def place_with_depth(
         with np.errstate(invalid="ignore"):
             chosen = np.where(np.abs(chosen - scaled[..., 2]) <= _NEAR_MODEL, chosen, np.nan)
 
-    measured = np.concatenate((rays, np.ones_like(rays[..., :1])), -1) * chosen[..., None]
+    measured = _at(rays, chosen)
     residual = measured - scaled
     residual -= _nanmedian(residual.swapaxes(1, 2))[:, None]
     with np.errstate(invalid="ignore"):
         good = np.linalg.norm(residual, axis=-1) <= _NEAR_MODEL
+    measured = np.where(shapeless[..., None], _at(rays, nearest), measured)
+    good |= shapeless & np.isfinite(nearest)
     positions = np.where(good[..., None], measured, _filled(scaled, measured, good, layout))
-    known = inside & (good.sum(1) >= _NEEDED)[:, None] & np.isfinite(positions).all(-1)
+    known = inside & good.any(1)[:, None] & np.isfinite(positions).all(-1)
     confidence = np.where(good, visibility, np.minimum(_FILLED, np.maximum(visibility, 0.1)))
-    return np.where(known[..., None], positions, np.nan), np.where(known, confidence, 0.0)
+    seen_sigma = np.where(shapeless, _LONE_SIGMA, np.hypot(_SKIN_SIGMA, _DEPTH_NOISE * distance))
+    return Measured(
+        np.where(known[..., None], positions, np.nan),
+        np.where(known, confidence, 0.0),
+        np.where(good, seen_sigma, _FILLED_SIGMA),
+        np.where(good, np.hypot(_JOINT_SIGMA, _PIXEL_SIGMA / camera.fx * distance), _FILLED_SIGMA),
+    )
+
+
+def _at(rays: Array, depth: Array) -> Array:
+    """Points (..., 3) on rays (..., 2) at depths (...)."""
+    return np.concatenate((rays, np.ones_like(rays[..., :1])), -1) * depth[..., None]
 
 
 def _filled(shape: Array, measured: Array, good: NDArray[np.bool_], layout: str) -> Array:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.skeleton import get_layout
+from ses_gcn_ros.skeleton import get_layout, mapping
 
 _DERIVATIVE_CUTOFF = 1.0  # Hz, as the paper sets it
 _FORGET = 0.5  # s unseen after which a joint starts anew
@@ -36,21 +36,23 @@ class OneEuroFilter:
         self._min_cutoff = min_cutoff
         self._beta = beta
         self._positions: NDArray[np.float64] | None = None  # (J, 3), NaN before the first sight
-        self._velocities = np.zeros(0)
+        self._velocities = np.zeros((0, 3))
+        self._delays = np.zeros(0)  # (J,) s by which the last result lags
         self._stamps = np.zeros(0)  # (J,) when last seen
 
     def smooth(self, stamp: float, positions: NDArray[np.floating]) -> NDArray[np.float64]:
         """Filtered positions (J, 3) of those measured at `stamp` [s]; NaN where unseen."""
         measured = np.asarray(positions, dtype=np.float64)
-        if self._min_cutoff == 0.0:
-            return measured
         if self._positions is None:
+            self._delays = np.zeros(len(measured))
             self._positions = np.full_like(measured, np.nan)
             self._velocities = np.zeros_like(measured)
             self._stamps = np.full(len(measured), -math.inf)
         seen = np.all(np.isfinite(measured), axis=-1)
         elapsed = stamp - self._stamps
         known = seen & (elapsed < _FORGET)
+        if self._min_cutoff == 0.0:
+            return measured
         fresh = seen & ~known
         self._positions[fresh] = measured[fresh]
         self._velocities[fresh] = 0.0
@@ -62,10 +64,43 @@ class OneEuroFilter:
             gain = _gain(step, _DERIVATIVE_CUTOFF)
             self._velocities[known] += gain * (velocity - self._velocities[known])
             speed = np.linalg.norm(self._velocities[known], axis=-1, keepdims=True)
-            gain = _gain(step, self._min_cutoff + self._beta * speed)
+            cutoff = self._min_cutoff + self._beta * speed
+            gain = _gain(step, cutoff)
+            self._delays[known] = 1.0 / (2.0 * np.pi * cutoff[:, 0])
             self._positions[known] = before + gain * (measured[known] - before)
         self._stamps[seen] = stamp
         return np.where(seen[:, None], self._positions, np.nan)
+
+    def lag_covariance(self) -> NDArray[np.float64]:
+        """Second moment (J, 3, 3) [m²] of the last result's error by delay: speed times delay."""
+        lag = self._velocities * self._delays[:, None]
+        return np.asarray(lag[:, :, None] * lag[:, None, :])
+
+
+def packed_covariance(
+    covariance: NDArray[np.float64], positions: NDArray[np.floating], source: str, target: str
+) -> NDArray[np.float32]:
+    """Covariances as a `Skeleton` has them, of joints converted to another layout.
+
+    Joints that are averaged err together, so that the mean of covariances bounds that of the mean.
+
+    Parameters
+    ----------
+    covariance : NDArray, shape (J_source, 3, 3)
+        Of the joints of the source's layout [m²].
+    positions : NDArray, shape (J_target, 3)
+        Converted joints; where they are NaN the covariance is.
+    source, target : str
+        Names of layouts.
+
+    Returns
+    -------
+    NDArray, shape (J_target, 6), float32
+        xx, xy, xz, yy, yz, zz [m²].
+    """
+    flat = np.nan_to_num(covariance.reshape(-1, 9)[:, [0, 1, 2, 4, 5, 8]])
+    packed = np.abs(mapping(source, target)) @ flat
+    return np.where(np.isfinite(positions).all(-1)[:, None], packed, np.nan).astype(np.float32)
 
 
 def _gain(step: NDArray[np.float64], cutoff: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -1,11 +1,12 @@
-"""Who is who from frame to frame."""
+"""Who is who from frame to frame, by place and by appearance, and who is alive."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -15,8 +16,20 @@ from ses_gcn_ros.pose.config import PoseConfig
 _LATERAL_SIGMA = 0.05  # m, noise across the viewing ray that the noise along it is held against
 _VELOCITY_TIME = 0.2  # s over which a person's velocity is averaged
 _GATE_GROWTH = 1.0  # m/s by which a person out of sight may stray from a straight path
-_SETTLED = 5  # detections after which a person is no newcomer
+_SETTLED = 5  # frames after which a person is no newcomer
 _BARRED = 1e6  # cost of an assignment beyond the gate
+_LOOKS = 0.3  # m that a wholly different appearance counts for
+_RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
+_ALIKE = 0.75  # how alike (Bhattacharyya) somebody must be to be the same; and who was
+_ALIKE_GLIMPSED = 0.4  # only glimpsed, of whom little is known
+_LOOKS_TIME = 25  # sightings that an appearance is averaged over
+_SAMPLED = 40  # rows and columns of a picture's part that are looked at
+_SHAKE_TIME, _STILL_TIME, _ALIVE_TIME = 0.5, 4.0, 120.0  # s
+_STILLNESS = 0.004  # m of motion that tells the living from a picture as well as not
+_UNJUDGED = 0.8  # liveness of who has just come
+_BINS = (8, 4, 4)  # of hue, saturation and value
+# Corners of what is worn, as positions in layout mediapipe33: trunk, then both thighs.
+_CLOTHES = ((11, 12, 24, 23), (23, 25, 26, 24))
 
 M = TypeVar("M")
 
@@ -38,7 +51,8 @@ class Track(Generic[M]):
     positions: NDArray[np.float64]  # (J, 3) m when last seen
     velocity: NDArray[np.float64]  # (3,) m/s
     stamp: float  # s when last seen
-    detections: int = 1
+    frames: int = 1
+    looks: NDArray[np.float64] | None = None  # appearance, averaged
 
 
 class Tracker(Generic[M]):
@@ -46,8 +60,9 @@ class Tracker(Generic[M]):
 
     People are assigned to where constant velocity expects them, all at once and at the least total
     distance. Nobody is assigned beyond a gate, which grows while a person is out of sight. Someone
-    new is a person from the first frame on, because a watch must not wait; someone out of sight
-    keeps the id for a while and gets it back on coming into view near the expected place.
+    new is a person from the first frame on, because a monitor must not wait; someone out of sight
+    keeps the id for a while and gets it back on coming into view near the expected place, or later
+    where they can have gone to, if they look alike and nobody else who is missing does.
 
     Parameters
     ----------
@@ -73,6 +88,7 @@ class Tracker(Generic[M]):
         people: NDArray[np.float64],
         camera: NDArray[np.float64],
         ray_sigma: NDArray[np.float64],
+        looks: NDArray[np.float64] | None = None,
     ) -> list[Track[M]]:
         """Tracks of the people seen, in their order.
 
@@ -86,23 +102,40 @@ class Tracker(Generic[M]):
             Place of the camera [m]: differences along the ray from it count less.
         ray_sigma : NDArray, shape (N,)
             Standard deviation of each person's distance from the camera [m].
+        looks : NDArray, shape (N, B), optional
+            Appearances as `appearances` gives them; zeros where nothing can be said.
         """
-        memory = self._config.track_memory
+        memory = max(self._config.track_memory, _RECALL if looks is not None else 0.0)
         self._tracks = [track for track in self._tracks if stamp - track.stamp <= memory]
+        seen = np.zeros((len(people), 0)) if looks is None else looks
         assigned: list[Track[M] | None] = [None] * len(people)
         # Who is known for a while chooses first, so that a phantom can't take over an identity.
-        settled = [track for track in self._tracks if track.detections >= _SETTLED]
-        newcomers = [track for track in self._tracks if track.detections < _SETTLED]
-        for tracks in (settled, newcomers):
+        near = [t for t in self._tracks if stamp - t.stamp <= self._config.track_memory]
+        settled = [track for track in near if track.frames >= _SETTLED]
+        newcomers = [track for track in near if track.frames < _SETTLED]
+        gone = [t for t in self._tracks if t not in near and t.frames >= _SETTLED]
+        glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
+        for tracks in (settled, newcomers, gone, glimpsed):
             free = [index for index, track in enumerate(assigned) if track is None]
             if not tracks or not free:
                 continue
-            cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free])
+            cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+            if tracks in (gone, glimpsed):
+                alike = _ALIKE if tracks is gone else _ALIKE_GLIMPSED
+                cost[_likeness(tracks, seen[free]) < alike] = _BARRED
+            if tracks is gone:
+                cost[:, (cost < _BARRED).sum(axis=0) > 1] = _BARRED  # it could be either
             for row, column in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[row, column] < _BARRED:
                     assigned[free[column]] = tracks[row]
                     _follow(tracks[row], stamp, people[free[column]])
-        return [track or self._begin(stamp, people[index]) for index, track in enumerate(assigned)]
+        tracks = [track or self._begin(stamp, people[i]) for i, track in enumerate(assigned)]
+        for track, look in zip(tracks, seen, strict=True):
+            if look.any():
+                share = 1.0 / min(track.frames, _LOOKS_TIME)
+                old = look if track.looks is None else track.looks
+                track.looks = old + share * (look - old)
+        return tracks
 
     def _costs(
         self,
@@ -111,12 +144,14 @@ class Tracker(Generic[M]):
         people: NDArray[np.float64],
         camera: NDArray[np.float64],
         ray_sigma: NDArray[np.float64],
+        looks: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Distances (tracks, people) [m], `_BARRED` beyond the gate."""
+        """Distances (tracks, people) [m], unlike ones farther, `_BARRED` beyond the gate."""
         elapsed = np.array([stamp - track.stamp for track in tracks])
         velocity = np.stack([track.velocity for track in tracks])
         last = np.stack([track.positions for track in tracks])
-        expected = last + (velocity * elapsed[:, None])[:, None]
+        coasting = np.minimum(elapsed, self._config.track_memory)  # nobody walks on for long
+        expected = last + (velocity * coasting[:, None])[:, None]
 
         offset = people[None] - expected[:, None]  # (tracks, people, J, 3)
         ray = np.nanmean(people, axis=1) - camera
@@ -128,7 +163,8 @@ class Tracker(Generic[M]):
         common = np.isfinite(apart)
         cost = np.where(common, apart, 0.0).sum(-1) / np.maximum(common.sum(-1), 1)
         gate = self._config.track_gate + _GATE_GROWTH * elapsed
-        return np.where((cost <= gate[:, None]) & common.any(-1), cost, _BARRED)
+        near = (cost <= gate[:, None]) & common.any(-1)
+        return np.where(near, cost + _LOOKS * (1.0 - _likeness(tracks, looks)), _BARRED)
 
     def _begin(self, stamp: float, positions: NDArray[np.float64]) -> Track[M]:
         self._named += 1
@@ -145,4 +181,92 @@ def _follow(track: Track[M], stamp: float, positions: NDArray[np.float64]) -> No
     share = elapsed / (elapsed + _VELOCITY_TIME)
     track.velocity = track.velocity + share * (velocity - track.velocity)
     track.positions, track.stamp = positions, stamp
-    track.detections += 1
+    track.frames += 1
+
+
+def _likeness(tracks: Sequence[Track[Any]], looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bhattacharyya coefficients (tracks, people) of appearances; 1 where one is not known."""
+    known = [np.zeros(looks.shape[1]) if t.looks is None else t.looks for t in tracks]
+    before = np.stack(known)
+    both = np.sqrt(np.maximum(before[:, None] * looks[None], 0.0)).sum(-1)
+    told = (before.sum(-1) > 0.0)[:, None] & (looks.sum(-1) > 0.0)[None]
+    return np.where(told, both, 1.0)
+
+
+def appearances(rgb: NDArray[np.uint8], pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What people wear: colour histograms of trunk and thighs.
+
+    Parameters
+    ----------
+    rgb : NDArray, shape (H, W, 3), uint8
+        The picture.
+    pixels : NDArray, shape (N, 33, 2)
+        Joints of layout mediapipe33.
+
+    Returns
+    -------
+    NDArray, shape (N, B)
+        Sums to one, or zero where neither trunk nor thighs are in the picture.
+    """
+    height, width = rgb.shape[:2]
+    looks = np.zeros((len(pixels), len(_CLOTHES) * int(np.prod(_BINS))))
+    for look, person in zip(looks, pixels, strict=True):
+        parts = []
+        for corners in _CLOTHES:
+            outline = person[list(corners)]
+            low = np.clip(np.floor(outline.min(0)), 0, (width, height)).astype(int)
+            high = np.clip(np.ceil(outline.max(0)), 0, (width, height)).astype(int)
+            if (high - low).min() < 2:
+                parts.append(np.zeros(int(np.prod(_BINS))))
+                continue
+            step = max(1, int((high - low).max()) // _SAMPLED)
+            patch = np.ascontiguousarray(rgb[low[1] : high[1] : step, low[0] : high[0] : step])
+            mask = np.zeros(patch.shape[:2], np.uint8)
+            cv2.fillConvexPoly(mask, ((outline - low) / step).astype(np.int32), 255)
+            colours = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
+            ranges = [0, 180, 0, 256, 0, 256]
+            counts = cv2.calcHist([colours], [0, 1, 2], mask, list(_BINS), ranges)
+            parts.append(np.asarray(counts, np.float64).ravel())
+        together = np.concatenate(parts)
+        look[:] = together / max(float(together.sum()), 1.0)
+    return looks
+
+
+class Liveness:
+    """Probability that a person is alive: joints that move against one another.
+
+    People sway and breathe by some millimetres even when they stand still; a poster, a mannequin
+    or a bag does not, and moves as a whole when it is carried or the camera shakes. Who has moved
+    once remains alive for minutes. It is a hint for people and logs and lets nobody vanish.
+    """
+
+    def __init__(self) -> None:
+        self._stamp: float | None = None
+        self._begun = 0.0
+        self._slow: NDArray[np.float64] | None = None  # (J, 3) m, shape without what shakes
+        self._mean: NDArray[np.float64] | None = None  # (J, 3) m, over a long time
+        self._square = 0.0  # m², how far the shape strays from its mean
+        self._most = 0.0  # m, of that, fading
+
+    def update(self, stamp: float, positions: NDArray[np.float64]) -> float:
+        """Probability after one more image with joints (J, 3) [m], NaN where unseen."""
+        with np.errstate(invalid="ignore"):
+            shape = positions - np.nanmean(positions, axis=0) if len(positions) else positions
+        if self._stamp is None or self._slow is None or self._mean is None:
+            self._stamp = self._begun = stamp
+            self._slow = self._mean = shape
+            return _UNJUDGED
+        elapsed, self._stamp = max(stamp - self._stamp, 1e-3), stamp
+        seen = np.isfinite(shape)
+        for name, time in (("_slow", _SHAKE_TIME), ("_mean", _STILL_TIME)):
+            old = getattr(self, name)
+            new = old + elapsed / (elapsed + time) * (shape - old)
+            setattr(self, name, np.where(seen & np.isfinite(old), new, np.where(seen, shape, old)))
+        strayed = np.nanmedian(np.sum((self._slow - self._mean)[:, :2] ** 2, axis=-1))
+        if np.isfinite(strayed):
+            share = elapsed / (elapsed + _STILL_TIME)
+            self._square += share * (float(strayed) - self._square)
+        self._most = max(self._most * 0.5 ** (elapsed / _ALIVE_TIME), np.sqrt(self._square))
+        judged = min(1.0, (stamp - self._begun) / (2.0 * _STILL_TIME))
+        alive = self._most**2 / (self._most**2 + _STILLNESS**2)
+        return float(judged * alive + (1.0 - judged) * _UNJUDGED)

@@ -1,4 +1,4 @@
-"""Points in space from what several cameras see of them, wrong detections left out."""
+"""Points in space from what several cameras see of them, wrong observations left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_GATE = 3.5  # standard deviations within which a detections supports a point
+_GATE = 3.5  # standard deviations within which an observation supports a point
 _ITERATIONS = 4
 _NEAREST = 0.1  # m ahead of a camera; what is nearer is not seen by it
 
@@ -26,10 +26,10 @@ class Triangulated:
     covariance : NDArray, shape (P, 3, 3)
         Of the positions [m²].
     supports : NDArray of bool, shape (V, P)
-        Which detections a position stands on.
+        Which observations a position stands on.
     residuals : NDArray, shape (V, P)
-        Distances of the detections from the positions' projections, in the detections' standard
-        deviations; NaN where there is no detections or no position.
+        Distances of the observations from the positions' projections, in the observations' standard
+        deviations; NaN where there is no observation or no position.
     """
 
     positions: Array
@@ -46,12 +46,12 @@ def triangulate(
     expected: Array | None = None,
     expected_covariance: Array | None = None,
 ) -> Triangulated:
-    """Place points by the detections that agree.
+    """Place points by the observations that agree.
 
-    Every pair of detections is a hypothesis, and so is the place where a point is expected, by
-    itself and moved onto each detections. The one that the others contradict least (truncated
-    squares) decides which detections count; Gauss-Newton on their reprojection errors, held by the
-    expectation, gives the position.
+    Every pair of observations is a hypothesis, and so is the place where a point is expected, by
+    itself and moved onto each observation. The one that the others contradict least (truncated
+    squares) decides which observations count; Gauss-Newton on their reprojection errors, held by
+    the expectation, gives the position.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def triangulate(
     camera_from_base : NDArray, shape (V, 4, 4)
         The cell's frame in each optical frame.
     sigma : NDArray, shape (V,)
-        Standard deviation of detections at unit depth: pixels over the focal length.
+        Standard deviation of observations at unit depth: pixels over the focal length.
     expected : NDArray, shape (P, 3), optional
         Where points are expected [m]; NaN where nothing is known.
     expected_covariance : NDArray, shape (P, 3, 3), optional
@@ -141,7 +141,7 @@ def _carried(
     seen: NDArray[np.bool_],
     camera_from_base: Array,
 ) -> Array:
-    """Expectations moved onto each camera's detections alone, shape (V, P, 3); NaN if not seen."""
+    """Expectations moved onto each camera's observation alone, shape (V, P, 3); NaN if not seen."""
     moved = np.full((*seen.shape, 3), np.nan)
     for view in range(len(rays)):
         only = np.zeros_like(seen)

@@ -228,7 +228,7 @@ def measure_rgbd(
         for body in scene.people[:: max(1, len(scene.people) // frames)][:frames]:
             exact, visible = render_depth(view, body, stoutness=stoutness)
             pixels, found = observe(view, body, rng)
-            positions, _ = place_with_depth(
+            positions, _, *_ = place_with_depth(
                 estimate_shape(view, body, rng),
                 pixels,
                 found,

@@ -97,7 +97,6 @@ def test_a_person_of_whom_next_to_nothing_is_seen_is_not_lifted(lifter: Lifter) 
 def test_mode_lifting_places_a_person_in_metres_from_the_picture_alone(walk: np.ndarray) -> None:
     camera: Camera = camera_from_view(1280, 720, 65.0)
     placer = make_placer(PoseConfig(mode="lifting"))
-    assert not placer.needs_depth
     view = sample_view(np.random.default_rng(4), walk[10].mean(axis=0), heading=0.5)
     spread = np.linalg.pinv(mapping("mediapipe33", "chico15"))
     apart = []

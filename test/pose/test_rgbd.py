@@ -108,7 +108,7 @@ def test_outside_of_the_image_there_is_no_surface():
 def test_joints_lie_within_the_body_not_on_its_skin():
     depth, visible = render_depth(VIEW, BODY[None])
     assert visible.all()
-    positions, confidence = place_with_depth(*seen(BODY), depth, CAMERA, layout="chico15")
+    positions, confidence, *_ = place_with_depth(*seen(BODY), depth, CAMERA, layout="chico15")
     assert errors(positions).mean() < 0.03
     assert (confidence == 1.0).mean() > 0.9
     on_skin = depth[tuple(CAMERA.project(VIEW.to_camera(BODY)).astype(int).T[::-1])]
@@ -119,7 +119,7 @@ def test_joints_lie_within_the_body_not_on_its_skin():
 def test_depth_sets_the_size_that_one_camera_can_not_tell(scale):
     depth, _ = render_depth(VIEW, BODY[None])
     world, pixels, visibility = seen(BODY)
-    positions, _ = place_with_depth(
+    positions, _, *_ = place_with_depth(
         scale * world, pixels, visibility, depth, CAMERA, layout="chico15"
     )
     assert errors(positions).mean() < 0.04
@@ -130,7 +130,7 @@ def test_a_joint_behind_an_object_is_filled_in_with_low_confidence():
     world, pixels, visibility = seen(BODY)
     u, v = pixels[0, 11].astype(int)
     depth[v - 25 : v + 25, u - 25 : u + 25] = 1.5  # a box before the right wrist
-    positions, confidence = place_with_depth(
+    positions, confidence, *_ = place_with_depth(
         world, pixels, visibility, depth, CAMERA, layout="chico15"
     )
     assert errors(positions)[11] < 0.08
@@ -143,7 +143,7 @@ def test_a_landmark_astray_on_the_wall_or_the_body_does_not_lead_astray():
     for goal in ((560.0, 60.0), CAMERA.project(VIEW.to_camera(BODY[8]))):
         world, pixels, visibility = seen(BODY)
         pixels[0, 14] = goal
-        positions, confidence = place_with_depth(
+        positions, confidence, *_ = place_with_depth(
             world, pixels, visibility, depth, CAMERA, layout="chico15"
         )
         assert errors(positions)[14] < 0.1
@@ -154,13 +154,13 @@ def test_holes_in_the_depth_leave_the_rest():
     depth, _ = render_depth(VIEW, BODY[None])
     holed = depth.copy()
     holed[np.random.default_rng(0).random(depth.shape) < 0.5] = np.nan
-    positions, _ = place_with_depth(*seen(BODY), holed, CAMERA, layout="chico15")
+    positions, _, *_ = place_with_depth(*seen(BODY), holed, CAMERA, layout="chico15")
     assert errors(positions).mean() < 0.03
 
 
 def test_without_depth_nobody_is_placed():
     nothing = np.full((360, 640), np.nan, np.float32)
-    positions, confidence = place_with_depth(*seen(BODY), nothing, CAMERA, layout="chico15")
+    positions, confidence, *_ = place_with_depth(*seen(BODY), nothing, CAMERA, layout="chico15")
     assert np.isnan(positions).all()
     assert (confidence == 0.0).all()
 
@@ -169,7 +169,7 @@ def test_joints_outside_of_the_image_are_unseen():
     depth, _ = render_depth(VIEW, BODY[None])
     world, pixels, visibility = seen(BODY)
     pixels[0, 3] = (300.0, 400.0)
-    positions, confidence = place_with_depth(
+    positions, confidence, *_ = place_with_depth(
         world, pixels, visibility, depth, CAMERA, layout="chico15"
     )
     assert np.isnan(positions[0, 3]).all()
