@@ -15,7 +15,7 @@ from ses_gcn_ros.nodes.launching import (
     resume_when_heard,
     rviz_node,
 )
-from ses_gcn_ros.replay.recorded_robot import write_recorded_robot
+from ses_gcn_ros.replay.options import write_recorded_robot
 from ses_gcn_ros.resources import share_path
 
 ARGUMENTS = {

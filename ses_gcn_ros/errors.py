@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+LONGEST = 400  # characters of a sentence; what comes from damaged files has no end otherwise
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Text on one line, with its middle left out where it is too long."""
+    text = " ".join(text.split())
+    if len(text) <= longest:
+        return text
+    return f"{text[: 2 * longest // 3]} … {text[3 - longest // 3 :]}"
+
 
 class SesGcnError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and mend: one sentence, at most `LONGEST` long."""
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(shortened(sentence))
 
 
 class InputError(SesGcnError):

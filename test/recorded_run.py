@@ -9,18 +9,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros import forecast
-from ses_gcn_ros.bags.bag_messages import (
+from ses_gcn_ros.bags.messages import (
     NANO,
-    forecasts_message,
     header_message,
     read_skeletons,
     skeletons_message,
-    state_message,
     transforms_message,
 )
-from ses_gcn_ros.bags.bag_types import message
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.replay.recorded import forecasts_message, state_message
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import (
     DemoRobotConfig,

@@ -130,7 +130,6 @@ build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.
 (cd / && run "Compiling the kernels once, about 20 s" "$venv/bin/python" -c '
-import ses_gcn_ros.replay.scoring_kernel
 from ses_gcn_ros import forecast, safety
 forecast.load()
 safety.compile_all()')

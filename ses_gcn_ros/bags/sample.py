@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.bag_messages import NANO, Observation, write_skeletons
-from ses_gcn_ros.bags.bag_types import message
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.messages import NANO, Observation, write_skeletons
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.skeleton import Skeleton
 

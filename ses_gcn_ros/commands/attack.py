@@ -42,7 +42,7 @@ def attack(
     """
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.replay.plot_style import LIGHT, png
+    from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies.attack_search import (
         as_markdown,
         case_figure,

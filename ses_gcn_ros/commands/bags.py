@@ -58,7 +58,7 @@ def report(
     Example: ses-gcn report demo_out/bag -o demo_out
     """
     from ses_gcn_ros.replay.report.files import write_report
-    from ses_gcn_ros.replay.summary_lines import summary_table
+    from ses_gcn_ros.replay.summary import summary_table
 
     summary = write_report(bag, out, robot=robot)
     if as_json:

@@ -31,7 +31,7 @@ def braking_study(
     Example: ses-gcn braking-study handover_dev.npz cmu.npz --runs 600 --jobs 2 -o braking
     """
     from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.replay.plot_style import LIGHT, png
+    from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies.braking_study import as_markdown, lost_figure, run_study, summarise
 
     out.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def collisions(
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.replay.plot_style import LIGHT, png
+    from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies.collisions import (
         alarm_figure,
         as_csv,

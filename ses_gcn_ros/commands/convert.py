@@ -32,7 +32,7 @@ def convert(
 
     Example: ses-gcn convert chico poses -o chico.mcap --only 'S02/*'
     """
-    from ses_gcn_ros.bags.convert import convert_each, read_takes, write_takes
+    from ses_gcn_ros.replay.convert import convert_each, read_takes, write_takes
 
     takes = [take for take in read_takes(kind, source) if fnmatch.fnmatch(take.name, only)]
     if not takes:

@@ -59,7 +59,14 @@ def evaluate(
     threshold: Annotated[
         float, typer.Option(help="Distance that counts as a collision [m].", min=0.0)
     ] = 0.13,
-    film: Annotated[bool, typer.Option(help="Write what reports are drawn from.")] = True,
+    replay_data: Annotated[
+        bool,
+        typer.Option(
+            "--replay-data/--no-replay-data",
+            "--film/--no-film",
+            help="Write what reports are drawn from.",
+        ),
+    ] = True,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", help="Bags at a time on this machine; -1: all cores.")
     ] = 1,
@@ -73,10 +80,9 @@ def evaluate(
     from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.forecast import ForecastConfig
     from ses_gcn_ros.pose.config import PoseConfig
-    from ses_gcn_ros.replay.campaign import find_bags
-    from ses_gcn_ros.replay.options import Options, node_parameters
-    from ses_gcn_ros.replay.summary_lines import summary_table
-    from ses_gcn_ros.replay.topics import Naming
+    from ses_gcn_ros.replay.batch import find_bags
+    from ses_gcn_ros.replay.options import Naming, Options, node_parameters
+    from ses_gcn_ros.replay.summary import summary_table
     from ses_gcn_ros.safety import SafetyConfig
 
     found_by = {"model": pose_model} if pose_model else {}
@@ -91,7 +97,7 @@ def evaluate(
         demo_robot=demo_robot,
         recorded=recorded,
         threshold=threshold,
-        film=film,
+        replay_data=replay_data,
     )
     console = Console(stderr=True)
     found = find_bags(bags)
@@ -126,8 +132,8 @@ def compare(
 
     Example: ses-gcn compare main/summary.json branch/summary.json --tolerance 0.02
     """
-    from ses_gcn_ros.replay.compare import compare as compare_summaries
-    from ses_gcn_ros.replay.compare import read_summary
+    from ses_gcn_ros.replay.summary import compare as compare_summaries
+    from ses_gcn_ros.replay.summary import read_summary
 
     changes = compare_summaries(read_summary(before), read_summary(after), tolerance)
     if as_json:
@@ -184,8 +190,7 @@ def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]
 def _many(
     bags: list[Path], out: Path, options: Any, jobs: int, cluster: str, console: Console
 ) -> dict[str, Any]:
-    from ses_gcn_ros.replay.campaign import Outcome, evaluate_all
-    from ses_gcn_ros.replay.merge import merge
+    from ses_gcn_ros.replay.batch import Outcome, evaluate_all, merge
     from ses_gcn_ros.replay.summary import write_csv, write_json
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

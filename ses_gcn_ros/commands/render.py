@@ -40,9 +40,9 @@ def render(
 
     Example: ses-gcn render visitor --demo-robot -o visitor.gif --fps 12 --width 800
     """
+    from ses_gcn_ros.replay.recording import DESCRIPTION, open_replay
     from ses_gcn_ros.replay.render import Cut, check_format
     from ses_gcn_ros.replay.render import render as render_replay
-    from ses_gcn_ros.replay.replay import DESCRIPTION, open_replay
 
     check_format(out)
     console = Console(stderr=True)
@@ -73,7 +73,7 @@ def render(
 
 def _replay(bag: Path, folder: Path, robot: str, demo_robot: bool) -> None:
     """Replay a bag into a folder: what was recorded, or computed where nothing was."""
-    from ses_gcn_ros.bags.bags import topics_of
+    from ses_gcn_ros.bags.reading import topics_of
     from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.replay.evaluate import evaluate
     from ses_gcn_ros.replay.options import Options, node_parameters

@@ -134,7 +134,7 @@ def _write(path: Path, points: list[CurvePoint], steps: int) -> None:
             lines.append(f"{p.way},{p.value},{p.kept},{p.mean_mm},{p.last_mm},{empty}")
         write_atomically(path, ("\n".join(lines) + "\n").encode())
         return
-    from ses_gcn_ros.replay.plot_style import THEMES, png
+    from ses_gcn_ros.replay.figures import THEMES, png
     from ses_gcn_ros.studies.plot_masks import mask_figure
 
     write_atomically(path, png(mask_figure(points, steps, THEMES["light"])))

@@ -8,17 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-from ses_gcn_ros.bags.bag_reader import open_bag
+from ses_gcn_ros.bags.reading import open_bag
 from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
 from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
-from ses_gcn_ros.replay.agreement import agreement
-from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.normal_form import write_normal_form
-from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.plan import make_plan
+from ses_gcn_ros.replay.evaluate import evaluate, make_plan
+from ses_gcn_ros.replay.options import Naming, Options
 from ses_gcn_ros.replay.summary import plain, write_csv, write_json
-from ses_gcn_ros.replay.topics import Naming
+from ses_gcn_ros.replay.through_nodes import agreement, write_normal_form
 
 
 def evaluate_through_nodes(

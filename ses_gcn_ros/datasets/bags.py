@@ -31,7 +31,7 @@ def read_bag(path: Path) -> list[Sequence]:
     BagError
         If there is no such bag or it has no skeletons.
     """
-    from ses_gcn_ros.bags.bag_messages import read_skeletons
+    from ses_gcn_ros.bags.messages import read_skeletons
 
     people: dict[str, list[tuple[float, NDArray[np.float32]]]] = {}
     for observation in read_skeletons(path):

@@ -9,8 +9,8 @@ from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
-from ses_gcn_ros.bags.bag_types import RawMessage
-from ses_gcn_ros.bags.bags import read_current, topics_of
+from ses_gcn_ros.bags.reading import read_current, topics_of
+from ses_gcn_ros.bags.types import RawMessage
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run

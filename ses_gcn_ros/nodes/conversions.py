@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 
 
 def message_type(name: str) -> Any:
-    """Message or service class of a name such as ``std_msgs/msg/Float64``.
+    """Message class of a name such as ``std_msgs/msg/Float64``.
 
     Raises
     ------
     InputError
-        If its package is not installed or has no such message or service.
+        If its package is not installed or has no such message.
     """
-    package, _, rest = name.partition("/")
-    module, _, kind = rest.partition("/")
+    package, _, kind = name.partition("/msg/")
     try:
-        return getattr(importlib.import_module(f"{package}.{module}"), kind)
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError) as error:
         raise InputError(
             f"message type '{name}' is not known; install the package {package}"

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.replay.distribution import Distribution
-from ses_gcn_ros.replay.monitoring import Forecasted, Seen
-from ses_gcn_ros.replay.robot_trail import RobotTrail
+from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
+from ses_gcn_ros.replay.options import COLLISION_DISTANCE
+from ses_gcn_ros.replay.stream import Distribution
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.kernels import kernel
 
 Array = NDArray[np.float64]
 
-THRESHOLD = 0.13  # m between the surfaces
+
 STRIDE = 0.2  # s between two windows; nearer ones tell the same story
 _PATIENCE = 0.2  # s that a pose of the robot may stand for a later instant
 _SLACK = 0.4  # s that is waited for what was seen at the end of the horizon
@@ -62,13 +62,16 @@ class CollisionScores:
     """
 
     def __init__(
-        self, config: SafetyConfig, radius: NDArray[np.float64], threshold: float = THRESHOLD
+        self,
+        config: SafetyConfig,
+        radius: NDArray[np.float64],
+        threshold: float = COLLISION_DISTANCE,
     ) -> None:
         self._config, self._radius, self.threshold = config, radius, threshold
         self._robot = RobotTrail(len(radius), _PATIENCE)
         self._people: dict[str, _Person] = {}
-        self._seen: deque[Seen] = deque()
-        self._waiting: deque[Forecasted] = deque()
+        self._seen: deque[PeopleSeen] = deque()
+        self._waiting: deque[PeopleForecast] = deque()
         self._next = -np.inf
         self._horizon = 0.0
         self._table = np.zeros((2, 2), np.int64)  # predicted, happened
@@ -81,14 +84,14 @@ class CollisionScores:
         while self._seen and self._seen[0].stamp <= time:
             self._measure(self._seen.popleft())
 
-    def observe(self, seen: Seen) -> None:
+    def observe(self, seen: PeopleSeen) -> None:
         """Take in where people are; their nearness is measured once the robot's is known."""
         if self._seen and self._seen[0].stamp < seen.stamp - _PATIENCE:
             self._measure(self._seen.popleft())
         self._seen.append(seen)
         self._release(seen.stamp)
 
-    def forecast(self, made: Forecasted) -> None:
+    def forecast(self, made: PeopleForecast) -> None:
         """Take in forecasts; they are judged when their horizon has passed."""
         if made.stamp < self._next - 10 * STRIDE:
             self._next = -np.inf  # the clock was set back
@@ -106,7 +109,7 @@ class CollisionScores:
         for person in self._people.values():
             self._count_onsets(person, np.inf)
 
-    def _measure(self, seen: Seen) -> None:
+    def _measure(self, seen: PeopleSeen) -> None:
         placed = self._robot.at(np.array([seen.stamp]))
         if placed is None:
             return
@@ -142,7 +145,7 @@ class CollisionScores:
             if not person.times and not person.onsets:
                 del self._people[name]
 
-    def _judge(self, made: Forecasted) -> None:
+    def _judge(self, made: PeopleForecast) -> None:
         for name, person in self._people.items():
             if person.onsets:
                 self._count_onsets(person, made.stamp)
@@ -229,3 +232,62 @@ class CollisionScores:
 def _moments(forecast: Forecast) -> tuple[str, float, float, int]:
     """What forecasts have in common that can be held against the robot together."""
     return forecast.layout, forecast.stamp, forecast.step, len(forecast.positions)
+
+
+class RobotTrail:
+    """Ends of M capsules at rising times, in arrays that grow as they must.
+
+    Parameters
+    ----------
+    capsules : int
+        M.
+    patience : float
+        How long a pose may stand for an earlier or later instant [s].
+    """
+
+    def __init__(self, capsules: int, patience: float) -> None:
+        self._patience = patience
+        self._stamps = np.empty(256)
+        self._ends = np.empty((256, 2, capsules, 3))
+        self._first = self._past = 0
+
+    def add(self, time: float, start: Array, end: Array) -> None:
+        """Take in the ends (M, 3) each [m] at a time [s]; a clock set back forgets the others."""
+        if self._past > self._first and time <= self._stamps[self._past - 1]:
+            if time == self._stamps[self._past - 1]:
+                return
+            self._first = self._past = 0
+        if self._past == len(self._stamps):
+            self._make_room()
+        self._stamps[self._past] = time
+        self._ends[self._past, 0], self._ends[self._past, 1] = start, end
+        self._past += 1
+
+    def _make_room(self) -> None:
+        """Move what is kept to the front, into arrays that it fills by half at most."""
+        kept = slice(self._first, self._past)
+        stamps, ends = self._stamps[kept].copy(), self._ends[kept].copy()
+        size = max(len(self._stamps), 2 * len(stamps))
+        self._stamps, self._ends = np.empty(size), np.empty((size, *ends.shape[1:]))
+        self._stamps[: len(stamps)], self._ends[: len(stamps)] = stamps, ends
+        self._first, self._past = 0, len(stamps)
+
+    def forget(self, before: float) -> None:
+        """Let go of what was before a time [s]."""
+        stamps = self._stamps[self._first : self._past]
+        self._first += int(np.searchsorted(stamps, before))
+
+    def at(self, times: Array) -> tuple[Array, Array] | None:
+        """Ends of the capsules at rising times [s], each (T, M, 3); None where they are unknown."""
+        stamps = self._stamps[self._first : self._past]
+        if not len(stamps):
+            return None
+        if times[0] < stamps[0] - self._patience or times[-1] > stamps[-1] + self._patience:
+            return None
+        ends = self._ends[self._first : self._past]
+        after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
+        before = np.maximum(after - 1, 0)
+        apart = np.maximum(stamps[after] - stamps[before], 1e-9)
+        share = np.clip((times - stamps[before]) / apart, 0.0, 1.0)[:, None, None, None]
+        found = (1.0 - share) * ends[before] + share * ends[after]
+        return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])

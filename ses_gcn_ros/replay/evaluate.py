@@ -5,36 +5,128 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import importlib
+import math
+import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.bags.bag_reader import PathLike, open_bag
-from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.bags.reading import Bag, PathLike, open_bag
+from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
+from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 from ses_gcn_ros.replay.collision_scores import CollisionScores
-from ses_gcn_ros.replay.demo_robot import ObedientRobot
-from ses_gcn_ros.replay.events import Event
-from ses_gcn_ros.replay.film import Film
-from ses_gcn_ros.replay.health import kind_of
-from ses_gcn_ros.replay.monitoring import Forecasted, Refused, Seen, Watch
-from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.plan import Plan, make_plan
-from ses_gcn_ros.replay.replay import About, open_replay
+from ses_gcn_ros.replay.events import (
+    Diagnostics,
+    End,
+    Event,
+    EventReader,
+    PeopleForecast,
+    PeopleSeen,
+    Refused,
+)
+from ses_gcn_ros.replay.forecast_scores import ForecastScores
+from ses_gcn_ros.replay.forecasting import with_forecasts
+from ses_gcn_ros.replay.frames import with_frames
+from ses_gcn_ros.replay.monitoring import ObedientRobot, ReplayMonitor, Step
+from ses_gcn_ros.replay.options import Options, description_of, find_topics, source_of
+from ses_gcn_ros.replay.recording import ReplayMetadata, ReplayRecorder, open_replay
 from ses_gcn_ros.replay.report.page import write_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores
-from ses_gcn_ros.replay.stages import Heard, beside, first_half
+from ses_gcn_ros.replay.stream import StreamHealth, kind_of
 from ses_gcn_ros.replay.summary import plain, write_csv, write_json
-from ses_gcn_ros.safety import Assessment, compile_all
+from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, compile_all, read_robots
 
 FORMAT = 1
-LONG = 120.0  # s of recording from which on a second process pays
 
 _TOLD_EVERY = 256  # events between two words on the progress
+_ROBOT = ("/tf", "/tf_static", "joint_states", "trajectory")
+
+
+class UnwrittenError(SesGcnError):
+    """What was measured could not be written; `summary` holds it all the same."""
+
+    def __init__(self, sentence: str, summary: dict[str, Any]) -> None:
+        super().__init__(sentence)
+        self.summary = summary
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a bag before it is replayed.
+
+    Attributes
+    ----------
+    start : float
+        Stamp of the first observation [s].
+    observations : int
+        How many messages of people there are.
+    length : float
+        Time of recording [s].
+    safety : SafetyConfig
+        With the robot's description filled in.
+    robots : Robots or None
+        None where nothing says what the robot looks like, or where it is.
+    problems : list of str
+        What has to be said already.
+    from_images : bool
+        Whether people are found in images, and not recorded as skeletons.
+    """
+
+    start: float
+    observations: int
+    length: float
+    safety: SafetyConfig
+    robots: Robots | None
+    problems: list[str]
+    from_images: bool
+
+
+def make_plan(bag: Bag, options: Options) -> Plan:
+    """Look into an open bag: what it holds and which robot it shows."""
+    topics = find_topics(bag.topics, options.topics())
+    source, kind = source_of(topics)
+    first = _first_stamp(bag, topics, options)
+    safety, problems = options.safety, []
+    if options.demo_robot:
+        safety = dataclasses.replace(safety, robot_description="demo")
+    elif not (safety.robot_description or safety.robot_frames):
+        description = description_of(bag, topics)
+        safety = dataclasses.replace(safety, robot_description=description)
+        if not description:
+            problems.append(
+                "nothing says what the robot looks like: the bag has no robot_description; "
+                "give --robot, or robot_frames in a parameter file, or --demo-robot "
+                "(safety is not evaluated)"
+            )
+    if "/tf" not in topics.values() and not options.demo_robot and not problems:
+        problems.append("the bag has no /tf that says where the robot is (safety is not evaluated)")
+    begin, end = bag.span
+    robots = None if problems else read_robots(safety)
+    length = (end - begin) * 1e-9
+    return Plan(first, bag.counts[source], length, safety, robots, problems, kind == "image")
+
+
+def _first_stamp(bag: Bag, topics: dict[str, str], options: Options) -> float:
+    """Stamp of the first observation [s]."""
+    wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
+    world = options.safety.world_frame
+    refused = ""
+    events = iter(EventReader(bag, topics, options.naming, world, options.pose, wanted))
+    with contextlib.closing(events):  # which releases the pose model
+        for event in events:
+            if isinstance(event, PeopleSeen):
+                return event.stamp
+            if isinstance(event, Refused) and not refused:
+                refused = f": {event.sentence}"
+    source, kind = source_of(topics)
+    nothing = "not an image that can be used" if kind == "image" else "nobody's skeleton on it"
+    raise BagError(f"bag '{bag.path}' has the topic '{source}' but {nothing}{refused}")
 
 
 def evaluate(
@@ -42,7 +134,6 @@ def evaluate(
     out: PathLike | None,
     options: Options | None = None,
     *,
-    processes: int = 0,
     progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Replay a bag and judge it.
@@ -55,8 +146,6 @@ def evaluate(
         Folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html`` that
         is drawn from it; nothing is written without.
     options : Options, optional
-    processes : int
-        1 or 2; 0 takes 2 for bags of more than `LONG` seconds. The numbers are the same.
     progress : callable
         Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
         the first message has been read.
@@ -73,46 +162,59 @@ def evaluate(
         partial.
     ConfigError, ModelError, RobotError
         If an option can't be used.
+    UnwrittenError
+        If not even the numbers can be written.
     """
     options = options or Options()
     path = Path(bag)
-    with open_bag(path) as opened:
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_folder(folder)
+    with open_bag(path) as opened, _seldom_collected():
         plan = make_plan(opened, options)
-        two = processes == 2 or (processes == 0 and plan.length > LONG)
-        watch = make_watch(plan, options)
-        here = contextlib.nullcontext(first_half(opened, options, watch.wanted))
-        there = beside(path, options, watch.wanted)
-        with _seldom_collected(), there if two else here as events:
-            _get_ready()  # while the other process does, if there is one
-            film = Path(out) if out is not None and options.film else None
-            run = Run(path, plan, options, watch, film)
-            summary = run.through(_told(events, plan.length, progress))
-    if out is not None:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_csv(folder / "metrics.csv", summary)
-        write_json(folder / "summary.json", summary)
-        if run.filmed:
-            write_page(open_replay(folder / "replay"), summary, folder / "report.html")
+        compile_all()  # now, rather than amid the replay
+        run = Run(opened, plan, options, folder)
+        summary = run.through(progress)
+    if folder is not None:
+        if run.recorder is not None:
+            with run.giving_up("the page could not be written", summary["problems"]):
+                write_page(open_replay(folder / "replay"), summary, folder / "report.html")
+            summary["partial"] |= run.recorder is None
+        write_numbers(folder, summary)
     return summary
 
 
-def _get_ready() -> None:
-    """Load compiled loops now that would be loaded amid the replay."""
-    compile_all()
-    importlib.import_module("ses_gcn_ros.replay.scoring_kernel")
+def check_folder(folder: Path) -> None:
+    """Make sure that results can go to a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it is a file or a bag.
+    """
+    if folder.is_file():
+        raise ConfigError(f"--out is '{folder}', a file; give a folder for the results")
+    bag = next((f for f in ("metadata.yaml", "*.mcap", "*.db3") if any(folder.glob(f))), None)
+    if bag is not None:
+        raise ConfigError(f"--out is '{folder}', which holds a bag; give another folder")
 
 
-def _told(
-    events: Iterator[Event], length: float, progress: Callable[[float], None]
-) -> Iterator[Event]:
-    """Events, and now and then a word on how far they have come in `length` seconds."""
-    begin = None
-    for index, event in enumerate(events):
-        if index % _TOLD_EVERY == 0:
-            begin = event.time if begin is None else begin
-            progress(min(max(event.time - begin, 0.0) / length, 1.0) if length > 0.0 else 1.0)
-        yield event
+def write_numbers(folder: Path, summary: dict[str, Any]) -> None:
+    """Write ``metrics.csv`` and ``summary.json``.
+
+    Raises
+    ------
+    UnwrittenError
+        If they can't be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / "metrics.csv", summary)
+        write_json(folder / "summary.json", summary)
+    except OSError as error:
+        raise UnwrittenError(
+            f"the numbers can't be written to '{folder}': {error.strerror}", summary
+        ) from error
 
 
 @contextlib.contextmanager
@@ -128,128 +230,153 @@ def _seldom_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
-def make_watch(plan: Plan, options: Options) -> Watch:
-    """Watch over the robot of a plan.
-
-    Raises
-    ------
-    ConfigError
-        If the demo robot is asked for and not described.
-    """
-    robot = None
-    if options.demo_robot:
-        if plan.robots is None or plan.robots.urdf is None:
-            raise ConfigError("the demo robot needs its description")
-        robot = ObedientRobot(plan.robots.urdf)
-    return Watch(plan.safety, plan.robots, robot, recorded=options.recorded)
-
-
 class Run:
-    """One replay: takes the first half's events through the second, and collects the scores."""
+    """One replay of an open bag: takes its events through the core, and collects the scores.
 
-    def __init__(
-        self, path: Path, plan: Plan, options: Options, watch: Watch, out: Path | None
-    ) -> None:
-        self._path, self._plan, self._options = path, plan, options
+    Attributes
+    ----------
+    recorder : ReplayRecorder or None
+        None where nothing is to be drawn from, or no more could be written.
+    """
+
+    def __init__(self, bag: Bag, plan: Plan, options: Options, folder: Path | None) -> None:
+        self._bag, self._plan, self._options = bag, plan, options
         self._problems = list(plan.problems)
-        self._refused: dict[str, int] = {}
-        self._heard: Heard | None = None
-        self._disk_full = False
-        weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS)
-        self._layout = weights.config.layout
-        self._step, self._horizon = 1 / weights.config.fps, weights.config.horizon
-        self._watch = watch
-        self._collisions: CollisionScores | None = None
+        self._notes: list[str] = []
+        self._refused = Counter[str]()
+        self._broken = ""
+        self._health, self._forecasts = StreamHealth(), ForecastScores()
+        weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS).config
+        robot = None
+        if options.demo_robot:
+            if plan.robots is None or plan.robots.urdf is None:
+                raise ConfigError("the demo robot needs its description")
+            robot = ObedientRobot(plan.robots.urdf)
+        recorded = options.recorded
+        self._monitor = ReplayMonitor(plan.safety, plan.robots, robot, recorded=recorded)
         self._model = plan.robots.model if plan.robots else None
+        self._collisions: CollisionScores | None = None
         if self._model is not None:
             radius = self._model.radius
             self._collisions = CollisionScores(plan.safety, radius, options.threshold)
         self._safety = SafetyScores(plan.safety, options.threshold)
-        self._film: Film | None = None
-        if out is not None:
-            self._film = Film(
-                out / "replay",
-                self._layout,
-                self._horizon,
-                self._model,
-                plan.observations,
-                plan.start,
-            )
+        self._disk_full = False
+        self.recorder: ReplayRecorder | None = None
+        if folder is not None and options.replay_data:
+            with self.giving_up("the replay could not be written", self._problems):
+                self.recorder = ReplayRecorder(
+                    folder / "replay",
+                    weights.layout,
+                    1 / weights.fps,
+                    weights.horizon,
+                    self._model,
+                    plan.observations,
+                    plan.start,
+                )
 
-    def through(self, events: Iterator[Event]) -> dict[str, Any]:
+    def through(self, progress: Callable[[float], None]) -> dict[str, Any]:
         """Take all events through and sum up."""
-        for event in self._but_the_last(events):
-            step = self._watch.take(event)
-            if step is None:
-                continue
-            if isinstance(step, Refused):
-                kind = f"{step.source}: {kind_of(step.sentence)}"
-                self._refused[kind] = self._refused.get(kind, 0) + 1
-            else:
+        begin = math.nan
+        for index, event in enumerate(with_frames(self._heard(), self._monitor.wanted)):
+            if index % _TOLD_EVERY == 0:
+                begin = event.time if index == 0 else begin
+                done = (event.time - begin) / self._plan.length if self._plan.length else 1.0
+                progress(min(max(done, 0.0), 1.0))
+            step = self._monitor.take(event)
+            if step is not None:
                 self._score(step)
-                self._on_film(step)
+        self._safety.finish()
         if self._collisions is not None:
             self._collisions.finish()
-        self._safety.finish()
         return self._sum_up()
 
-    def _but_the_last(self, events: Iterator[Event]) -> Iterator[Event]:
-        for event in events:
-            if event.kind == "end":
-                self._heard = event.content
-            else:
-                yield event
+    def _heard(self) -> Iterator[Event]:
+        """Events with forecasts, an `End` behind them.
 
-    def _score(self, step: Assessment | Seen | Forecasted) -> None:
-        collisions = self._collisions
-        if isinstance(step, Assessment):
-            self._safety.add(step, measured=step.person_id in self._watch.present)
-            if collisions is not None and self._watch.capsules is not None:
-                collisions.move(*self._watch.capsules)
-        elif collisions is not None:
-            if isinstance(step, Seen):
-                collisions.observe(step)
-            else:
-                collisions.forecast(step)
-
-    def _on_film(self, step: Assessment | Seen | Forecasted) -> None:
-        if self._film is None:
-            return
+        What breaks before the first observation is raised, what breaks later ends the stream.
+        """
+        options, bag, time = self._options, self._bag, 0.0
         try:
-            if isinstance(step, Assessment):
-                self._film.state(step)
-            elif isinstance(step, Seen):
-                self._film.seen(step, self._watch.capsules)
-            else:
-                self._film.forecast(step)
+            topics = find_topics(bag.topics, options.topics())
+            read = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
+            if options.recorded:
+                read += ("forecasts", "safety_state")
+            world = options.safety.world_frame
+            source = EventReader(bag, topics, options.naming, world, options.pose, read)
+            events: Iterator[Event] = iter(source)
+            if not options.recorded:
+                config = options.forecaster
+                engine = load(config.weights or None, engine=config.engine, device=config.device)
+                events = with_forecasts(events, engine, config)
+            for event in events:
+                time = event.time
+                self._health.observe(event)
+                match event:
+                    case PeopleSeen():
+                        self._forecasts.observe(event)
+                    case PeopleForecast():
+                        self._forecasts.forecast(event)
+                    case Diagnostics():
+                        continue
+                yield event
+            self._notes += source.notes
+        except SesGcnError as error:
+            if not self._health.frames:
+                raise
+            self._broken = str(error)
+        self._forecasts.finish()
+        yield End(time)
+
+    def _score(self, step: Step) -> None:
+        collisions, monitor = self._collisions, self._monitor
+        match step:
+            case Refused(source=source, sentence=sentence):
+                self._refused[f"{source}: {kind_of(sentence)}"] += 1
+            case Assessment():
+                self._safety.add(step, measured=step.person_id in monitor.present)
+                if collisions is not None and monitor.capsules is not None:
+                    collisions.move(*monitor.capsules)
+            case PeopleSeen() if collisions is not None:
+                collisions.observe(step)
+            case PeopleForecast() if collisions is not None:
+                collisions.forecast(step)
+        if self.recorder is not None and not isinstance(step, Refused):
+            with self.giving_up("the replay could not be written", self._problems):
+                self.recorder.take(step, monitor.capsules)
+
+    @contextlib.contextmanager
+    def giving_up(self, what: str, problems: list[str]) -> Iterator[None]:
+        """Go on without the replay where the disk is full, and make room for the numbers."""
+        try:
+            yield
         except OSError as error:
-            self._problems.append(
-                f"the replay could not be written, only the numbers: {error.strerror}"
-            )
-            self._film, self._disk_full = None, True
+            problems.append(f"{what}, only the numbers: {error.strerror}")
+            if self.recorder is not None:
+                shutil.rmtree(self.recorder.folder, ignore_errors=True)
+            self.recorder, self._disk_full = None, True
 
     def _sum_up(self) -> dict[str, Any]:
-        heard = self._heard
-        if heard is None:
-            raise BagError(f"bag '{self._path}' gave no event")
-        health, plan = heard.health, self._plan
-        self._problems += heard.notes + self._complaints(heard)
+        health, plan, options = self._health, self._plan, self._options
+        self._problems += self._notes + self._complaints()
         parameters = {
-            "forecaster_node": dataclasses.asdict(self._options.forecaster),
-            "safety_node": dataclasses.asdict(self._options.safety),
+            "forecaster_node": dataclasses.asdict(options.forecaster),
+            "safety_node": dataclasses.asdict(options.safety),
         }
         if plan.from_images:
-            parameters["pose_node"] = dataclasses.asdict(self._options.pose)
-        partial = bool(heard.broken or plan.problems or self._robot_lost or self._disk_full)
+            parameters["pose_node"] = dataclasses.asdict(options.pose)
         about: dict[str, Any] = {
-            "bag": self._path.name,
-            "source": "recorded" if self._options.recorded else "computed",
-            "partial": partial,
+            "bag": self._bag.path.name,
+            "source": "recorded" if options.recorded else "computed",
+            "partial": bool(self._broken or plan.problems or self._robot_lost or self._disk_full),
             "problems": self._problems,
             "parameters": parameters,
             "versions": {"ses_gcn_ros": __version__, "numpy": np.__version__},
         }
-        summary = plain(
+        if self.recorder is not None:
+            with self.giving_up("the replay could not be written", self._problems):
+                self._close_recorder(self.recorder, about)
+            about["partial"] |= self._disk_full
+        return plain(
             {
                 "format": FORMAT,
                 **about,
@@ -257,63 +384,56 @@ class Run:
                 "frames": health.frames,
                 "people": health.people,
                 "rate_hz": (health.frames - 1) / health.duration if health.duration else None,
-                "stream": {**health.summary(), "refused_by_safety": self._refused},
-                "forecasts": heard.scores.summary(),
+                "stream": {**health.summary(), "refused_by_safety": dict(self._refused)},
+                "forecasts": self._forecasts.summary(),
                 "collision": self._collisions.summary() if self._collisions else None,
                 "safety": self._safety.summary(plan.start),
                 "ages_ms": self._safety.ages(),
                 "latencies": health.latencies(),
             }
         )
-        if self._film is not None:
-            self._close_film(self._film, about, health.duration)
-        return summary
-
-    @property
-    def filmed(self) -> bool:
-        """Whether there is a replay to draw from."""
-        return self._film is not None
 
     @property
     def _robot_lost(self) -> bool:
-        return self._model is not None and self._watch.capsules is None
+        return self._model is not None and self._monitor.capsules is None
 
-    def _complaints(self, heard: Heard) -> list[str]:
+    def _complaints(self) -> list[str]:
         """Sentences on what was wrong with the bag."""
-        complaints = []
-        if heard.broken:
-            at = heard.health.duration
-            complaints.append(f"{heard.broken} (what came before {at:.1f} s is judged)")
-        if heard.health.went_back:
+        complaints, health = [], self._health
+        if self._broken:
             complaints.append(
-                f"the clock of the skeletons went back {heard.health.went_back} times; "
+                f"{self._broken} (what came before {health.duration:.1f} s is judged)"
+            )
+        if health.went_back:
+            complaints.append(
+                f"the clock of the skeletons went back {health.went_back} times; "
                 "what came before is not compared with what came after"
             )
-        refused = sum(heard.health.refused.values())
-        if refused:
-            kinds = "; ".join(f"{n} × {kind}" for kind, n in heard.health.refused.most_common(3))
+        if refused := health.refused.total():
+            kinds = "; ".join(f"{n} × {kind}" for kind, n in health.refused.most_common(3))
             complaints.append(f"{refused} messages were refused: {kinds}")
-        if self._robot_lost and self._watch.robot_faults:
-            ((fault, _),) = self._watch.robot_faults.most_common(1)
+        if self._refused:
+            kind, count = self._refused.most_common(1)[0]
+            complaints.append(f"the safety monitor refused {count} × {kind}")
+        if self._robot_lost and self._monitor.robot_faults:
+            ((fault, _),) = self._monitor.robot_faults.most_common(1)
             complaints.append(f"the robot was never found: {fault} (safety means STOP throughout)")
         return complaints
 
-    def _close_film(self, film: Film, about: dict[str, Any], duration: float) -> None:
-        plan = self._plan
-        with contextlib.suppress(OSError):  # the disk is full: the numbers come all the same
-            film.finish().close(
-                About(
-                    **{**about, "problems": tuple(self._problems)},
-                    layout=self._layout,
-                    frame_id=plan.safety.world_frame,
-                    start=plan.start,
-                    duration=duration,
-                    steps=tuple(((film.steps + 1) * self._step).tolist()),
-                    links=film.links.all,
-                    link_radii=tuple(self._model.radius.tolist()) if self._model else (),
-                    person_ids=film.people.all,
-                    limbs=film.limbs.all,
-                    reasons=film.reasons.all,
-                    frame_reasons=tuple(film.frame_reasons),
-                )
+    def _close_recorder(self, recorder: ReplayRecorder, about: dict[str, Any]) -> None:
+        recorder.close(
+            ReplayMetadata(
+                **{**about, "problems": tuple(self._problems)},
+                layout=recorder.layout,
+                frame_id=self._plan.safety.world_frame,
+                start=self._plan.start,
+                duration=self._health.duration,
+                steps=recorder.seconds_ahead,
+                links=recorder.links.all,
+                link_radii=tuple(self._model.radius.tolist()) if self._model else (),
+                person_ids=recorder.people.all,
+                limbs=recorder.limbs.all,
+                reasons=recorder.reasons.all,
+                frame_reasons=tuple(recorder.frame_reasons),
             )
+        )

@@ -3,71 +3,152 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from ses_gcn_ros.bags.adapters import Adapter, HriBodies, adapt, check_observation
-from ses_gcn_ros.bags.bag_messages import (
-    NANO,
-    Observation,
-    forecasts_from_message,
-    to_seconds,
-)
-from ses_gcn_ros.bags.bag_reader import AnyBag
-from ses_gcn_ros.bags.bag_types import RawMessage
-from ses_gcn_ros.bags.skeleton_codec import TYPE, decode_skeletons
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.bags.adapters import Adapter, HriBodies, adapt
+from ses_gcn_ros.bags.messages import NANO, Observation, to_seconds
+from ses_gcn_ros.bags.reading import Bag
+from ses_gcn_ros.bags.types import RawMessage
 from ses_gcn_ros.errors import BagError, InputError
+from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.replay.image_people import ImagePeople
-from ses_gcn_ros.replay.topics import OPTIONAL, Naming, source_of
+from ses_gcn_ros.replay.images import ImagePeople
+from ses_gcn_ros.replay.options import OPTIONAL, Naming, source_of
+from ses_gcn_ros.replay.recorded import forecasts_from_message, state_from_message
+from ses_gcn_ros.safety import Assessment
+from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform, decode_transforms
-from ses_gcn_ros.transforms.repeated import read_transforms
 
 OTHER_CLOCK = 60.0  # s between recording and stamps, from which on they are of different clocks
 
+RobotPoses = tuple[float, NDArray[np.float64]]  # stamp [s] and world_from_frame (F, 4, 4)
 
-class Event(NamedTuple):
-    """Something that a node would hear: when [s], what it is, and its content.
 
-    ==============  ===========================================================================
-    kind            content
-    ==============  ===========================================================================
-    "people"        `Observation`
-    "refused"       (source, sentence): a message that the nodes refuse
-    "forecasts"     (stamp [s], frame_id, list of Forecast)
-    "state"         recorded SafetyState message
-    "joint_states"  recorded JointState message
-    "trajectory"    recorded JointTrajectory or DisplayTrajectory message
-    "tf"            list of StampedTransform
-    "tf_static"     list of StampedTransform
-    "diagnostics"   recorded DiagnosticArray message
-    ==============  ===========================================================================
-
-    Later stages make others of them:
-
-    ==============  ===========================================================================
-    "tick"          stamp [s] and poses (F, 4, 4) of the robot when a state is due, or a sentence
-                    on why they aren't known; None if they are not taken from the transforms
-    "robot"         the same, of a recorded state
-    "unplaced"      (source, sentence): people or forecasts that can't be taken to the world
-    "silence"       for how long nothing was recorded [s]
-    "end"           `Heard`
-    ==============  ===========================================================================
-    """
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a node would hear, at a time [s]."""
 
     time: float
-    kind: str
-    content: Any
 
 
-class Events:
+@dataclass(frozen=True, slots=True)
+class PeopleSeen(Event):
+    """Everybody seen at `stamp` [s]."""
+
+    stamp: float
+    frame_id: str
+    people: list[Skeleton]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleForecast(Event):
+    """Everybody's forecasts from observations up to `stamp` [s]."""
+
+    stamp: float
+    frame_id: str
+    forecasts: list[Forecast]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A message that a node refuses, from `source`, and why."""
+
+    source: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transforms(Event):
+    """Transforms of /tf or /tf_static."""
+
+    transforms: list[StampedTransform]
+    static: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JointStates(Event):
+    """Positions and velocities of joints at `stamp` [s]."""
+
+    stamp: float
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory(Event):
+    """A JointTrajectory or DisplayTrajectory that is to be driven."""
+
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedState(Event):
+    """A SafetyState that was recorded."""
+
+    state: Assessment
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics(Event):
+    """A DiagnosticArray that was recorded."""
+
+    message: Any
+
+
+# What later stages put between those of the bag:
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Event):
+    """A state is due; where the robot is, or why that isn't known.
+
+    None if the robot is not taken from the transforms.
+    """
+
+    robot: RobotPoses | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RobotPlaced(Event):
+    """Where the robot was at the state that comes next, as in `Tick`."""
+
+    robot: RobotPoses | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced(Event):
+    """People or forecasts, as `source` says, that can't be taken to the world, and why."""
+
+    source: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence(Event):
+    """Nothing was recorded for `length` seconds."""
+
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class End(Event):
+    """Nothing more comes; `broken` says why the bag could not be read to its end."""
+
+    broken: str = ""
+
+
+class EventReader:
     """Read the events of an open bag, one at a time.
 
     Parameters
     ----------
-    bag : AnyBag
+    bag : Bag
     topics : mapping
         From `find_topics`.
     naming : Naming
@@ -81,7 +162,7 @@ class Events:
 
     def __init__(
         self,
-        bag: AnyBag,
+        bag: Bag,
         topics: Mapping[str, str],
         naming: Naming,
         world: str,
@@ -92,10 +173,9 @@ class Events:
         source, kind = source_of(topics)
         self._images: ImagePeople | None = None
         self._adapter: Adapter | None = None
-        self._ours = bag.topics[source] == TYPE and bag.has_our(TYPE)
         if kind == "image":
             self._images = ImagePeople(bag, topics, pose, naming.frames, world)
-            self._hear_fixed_transforms(self._images, topics)
+            self._take_static_transforms(self._images, topics)
         else:
             self._adapter = adapt(bag.topics[source], layout=naming.layout, frame_id=world)
         read = {"skeletons", "image", *wanted}
@@ -108,17 +188,17 @@ class Events:
             "skeletons": self._people,
             "forecasts": self._forecasts,
             "safety_state": self._state,
-            "joint_states": self._as_it_is("joint_states"),
-            "trajectory": self._as_it_is("trajectory"),
+            "joint_states": self._joint_states,
+            "trajectory": lambda entry, time: Trajectory(time, bag.decode(entry)),
             "/tf": self._transforms,
             "/tf_static": self._transforms,
-            "/diagnostics": self._as_it_is("diagnostics"),
+            "/diagnostics": lambda entry, time: Diagnostics(time, bag.decode(entry)),
         }
 
     @property
     def notes(self) -> list[str]:
-        """What has to be said about the clock and the camera."""
-        notes = list(self._images.notes) if self._images else []
+        """What has to be said about the bag, its clock and the camera."""
+        notes = self._bag.notes + (self._images.notes if self._images else [])
         if self._by_stamps:
             notes.append(
                 "messages were recorded on another clock than they are stamped with; "
@@ -157,93 +237,84 @@ class Events:
         """Events of the images that wait, heard `now` [s], of those that are ready `until` then."""
         for found in self._images.ready(until) if self._images else ():
             if isinstance(found, InputError):
-                yield self._clocked(Event(now, "refused", ("image", str(found))))
+                yield self._clocked(Refused(now, "image", str(found)))
             else:
                 yield self._clocked(self._observed(found, now))
 
     def _clocked(self, event: Event) -> Event:
-        return event._replace(time=self._stamped(event)) if self._by_stamps else event
-
-    def _stamped(self, event: Event) -> float:
-        stamp = math.nan
-        if event.kind == "people":
-            stamp = event.content.stamp
-        elif event.kind == "forecasts":
-            stamp = event.content[0]
-        elif event.kind == "state":
-            stamp = to_seconds(event.content.header.stamp)
-        elif event.kind == "tf":
-            stamp = max((item.stamp / NANO for item in event.content), default=math.nan)
-        if not math.isnan(stamp):
-            self._last = stamp
-        return self._last
+        if not self._by_stamps:
+            return event
+        match event:
+            case PeopleSeen(stamp=stamp) | PeopleForecast(stamp=stamp):
+                self._last = stamp
+            case RecordedState(state=state):
+                self._last = state.stamp
+            case Transforms(static=False, transforms=[_, *_] as transforms):
+                self._last = max(item.stamp for item in transforms) / NANO
+        return dataclasses.replace(event, time=self._last)
 
     def _people(self, entry: RawMessage, time: float) -> Event:
         assert self._adapter is not None
         try:
-            observation = decode_skeletons(entry.data) if self._ours else None
-            if observation is not None:
-                check_observation(observation)
-            else:
-                observation = self._adapter(self._bag.decode(entry))
+            return self._observed(self._adapter(self._bag.decode(entry)), time)
         except InputError as error:
-            return Event(time, "refused", ("skeletons", str(error)))
-        frame = self._naming.frames.get(observation.frame_id, observation.frame_id)
-        return self._observed(observation._replace(frame_id=frame), time)
+            return Refused(time, "skeletons", str(error))
 
-    def _observed(self, observation: Observation, time: float) -> Event:
-        if math.isnan(observation.stamp):  # nobody, in a type that then has no stamp either
-            observation = observation._replace(stamp=time)
+    def _observed(self, seen: Observation, time: float) -> PeopleSeen:
+        # Nobody, in a type that then has no stamp either, is nobody when that was recorded.
+        stamp = time if math.isnan(seen.stamp) else seen.stamp
         if self._last == -math.inf:
-            self._by_stamps = abs(observation.stamp - time) > OTHER_CLOCK
-            self._last = observation.stamp
-        return Event(time, "people", observation)
+            self._by_stamps = abs(stamp - time) > OTHER_CLOCK
+            self._last = stamp
+        return PeopleSeen(time, stamp, self._frame(seen.frame_id), seen.people)
 
     def _forecasts(self, entry: RawMessage, time: float) -> Event:
         content = self._bag.decode(entry)
         try:
             forecasts = forecasts_from_message(content)
         except InputError as error:
-            return Event(time, "refused", ("forecasts", str(error)))
-        frame = self._naming.frames.get(content.header.frame_id, content.header.frame_id)
-        return Event(time, "forecasts", (to_seconds(content.header.stamp), frame, forecasts))
+            return Refused(time, "forecasts", str(error))
+        header = content.header
+        return PeopleForecast(
+            time, to_seconds(header.stamp), self._frame(header.frame_id), forecasts
+        )
 
-    def _as_it_is(self, kind: str) -> Callable[[RawMessage, float], Event]:
-        return lambda entry, time: Event(time, kind, self._bag.decode(entry))
+    def _joint_states(self, entry: RawMessage, time: float) -> Event:
+        content = self._bag.decode(entry)
+        return JointStates(time, to_seconds(content.header.stamp), content)
 
     def _state(self, entry: RawMessage, time: float) -> Event:
-        content, frames = self._bag.decode(entry), self._naming.frames
-        header = content.header
-        header = replace(header, frame_id=frames.get(header.frame_id, header.frame_id))
-        robot = frames.get(content.robot_frame, content.robot_frame)
-        return Event(time, "state", replace(content, header=header, robot_frame=robot))
+        content = self._bag.decode(entry)
+        try:
+            return RecordedState(time, state_from_message(content, self._naming.frames))
+        except InputError as error:
+            return Refused(time, "safety_state", str(error))
 
     def _transforms(self, entry: RawMessage, time: float) -> Event:
         static = entry.topic == "/tf_static"
         if isinstance(self._adapter, HriBodies):
             self._adapter.observe_transforms(self._bag.decode(entry), static=static)
         try:
-            heard = read_transforms(bytes(entry.data))
+            transforms = self._named(decode_transforms(bytes(entry.data)))
         except InputError as error:
-            return Event(time, "refused", ("tf", str(error)))
-        transforms = self._named(heard)
+            return Refused(time, "tf", str(error))
         if self._images:
             self._images.transforms.add(transforms, static=static)
-        return Event(time, "tf_static" if static else "tf", transforms)
+        return Transforms(time, transforms, static)
+
+    def _frame(self, name: str) -> str:
+        """Our name of a frame; as in tf2, a leading slash is none of it."""
+        return self._naming.frames.get(name, name).removeprefix("/")
 
     def _named(self, transforms: list[StampedTransform]) -> list[StampedTransform]:
-        frames = self._naming.frames
-        if not frames:
+        if not self._naming.frames:
             return transforms
         return [
-            item._replace(
-                parent=frames.get(item.parent, item.parent),
-                child=frames.get(item.child, item.child),
-            )
+            item._replace(parent=self._frame(item.parent), child=self._frame(item.child))
             for item in transforms
         ]
 
-    def _hear_fixed_transforms(self, images: ImagePeople, topics: Mapping[str, str]) -> None:
+    def _take_static_transforms(self, images: ImagePeople, topics: Mapping[str, str]) -> None:
         """Those that never move hold at any time, also before they were recorded."""
         names = {there: ours for there, ours in topics.items() if ours == "/tf_static"}
         with contextlib.suppress(BagError, InputError):  # told of when the events come there

@@ -10,12 +10,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.bag_messages import Observation
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.baselines import DAMPINGS
 from ses_gcn_ros.models.framing import reach
-from ses_gcn_ros.replay.recording import LONGEST_GAP, Track
+from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.skeleton import convert, get_layout
+
+Floats = NDArray[np.float32]
+
+LONGEST_GAP = 0.2  # s between two observations that may be interpolated
+
+
+@dataclass
+class Track:
+    """One person over time: N stamps [s] and positions (N, J, 3) [m]."""
+
+    layout: str
+    stamps: list[float] = field(default_factory=list)
+    positions: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def at(self, times: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Positions at times [s], shape (len(times), J, 3), interpolated.
+
+        NaN outside of the track, across gaps and where a joint is unseen.
+        """
+        stamps, positions = np.array(self.stamps), np.array(self.positions, np.float32)
+        before = np.clip(np.searchsorted(stamps, times, side="right") - 1, 0, len(stamps) - 1)
+        after = np.minimum(before + 1, len(stamps) - 1)
+        gap = stamps[after] - stamps[before]
+        # Rounded, so that a stamp that is hit but for the clock's last digits is hit.
+        share = np.rint((times - stamps[before]) / np.where(gap > 0, gap, 1.0) * 1e4) / 1e4
+        found = positions[np.where(share == 1, after, before)]
+        inside = (times >= stamps[0] - 1e-6) & (times <= stamps[-1] + 1e-6)
+        amid = (share != 0) & (share != 1)
+        found[~inside | (amid & (gap > LONGEST_GAP))] = np.nan
+        amid &= inside & (gap <= LONGEST_GAP)
+        part = share[amid, None, None]
+        found[amid] = (1 - part) * positions[before[amid]] + part * positions[after[amid]]
+        return found
+
 
 OBSERVED = 10  # frames of history that a forecast must have to be compared with the baselines
 NAMES = ("forecast", *DAMPINGS)
@@ -53,25 +86,25 @@ class ForecastScores:
         self._shape: tuple[str, float, int] | None = None  # layout, step [s], steps
         self._now = -np.inf
 
-    def observe(self, observation: Observation) -> None:
+    def observe(self, event: PeopleSeen) -> None:
         """Take in what was seen; stamps that do not rise are left out, as the nodes do."""
-        if observation.stamp <= self._now:
-            if self._now - observation.stamp <= 1.0:
+        if event.stamp <= self._now:
+            if self._now - event.stamp <= 1.0:
                 return
             self.finish()  # the clock was set back
             self._people.clear()
-        self._now = observation.stamp
-        for seen in observation.people:
+        self._now = event.stamp
+        for seen in event.people:
             person = self._people.get(seen.person_id)
             if person is None or (person.track.layout, person.frame_id) != (
                 seen.layout,
-                observation.frame_id,
+                event.frame_id,
             ):
                 if person is not None:
                     self._judge(person, person.pending)
-                person = _Person(Track(seen.layout), observation.frame_id)
+                person = _Person(Track(seen.layout), event.frame_id)
                 self._people[seen.person_id] = person
-            person.track.stamps.append(observation.stamp)
+            person.track.stamps.append(event.stamp)
             person.track.positions.append(seen.positions)
         gone = [
             name
@@ -81,10 +114,10 @@ class ForecastScores:
         for name in gone:
             del self._people[name]
 
-    def forecast(self, frame_id: str, forecasts: list[Forecast]) -> None:
+    def forecast(self, event: PeopleForecast) -> None:
         """Take in forecasts made at one instant."""
-        self.count += len(forecasts)
-        for made in forecasts:
+        self.count += len(event.forecasts)
+        for made in event.forecasts:
             reason = _FALLBACK.match(made.model)
             self.models["constant_velocity" if reason else made.model] += 1
             if reason:
@@ -93,7 +126,7 @@ class ForecastScores:
             if self._shape is None:
                 self._begin(*shape)
             person = self._people.get(made.person_id)
-            if person is None or person.frame_id != frame_id or shape != self._shape:
+            if person is None or person.frame_id != event.frame_id or shape != self._shape:
                 continue
             person.pending.append(made)
         for person in self._people.values():
@@ -112,7 +145,7 @@ class ForecastScores:
         self._sums = np.zeros((len(NAMES), steps, joints))
         self._counts = np.zeros((steps, joints), np.int64)
         self._rings = np.zeros((2, steps), np.int64)  # with a radius, and within it
-        self._radius, self._promised = np.zeros(steps), np.zeros(1)
+        self._radius, self._promised = np.zeros(steps), 0.0
 
     def _judge_if_due(self, person: _Person) -> None:
         if not person.pending or self._shape is None:
@@ -132,23 +165,42 @@ class ForecastScores:
     def _judge(self, person: _Person, forecasts: list[Forecast]) -> None:
         if not forecasts or self._shape is None:
             return
-        from ses_gcn_ros.replay.scoring_kernel import judge
-
         layout, step, steps = self._shape
         stamps = np.array([made.stamp for made in forecasts])
         times = stamps[:, None] + step * np.arange(1 - OBSERVED, steps + 1)
         seen = person.track.at(times.ravel())
         if person.track.layout != layout:
             seen, _ = convert(seen, np.ones(seen.shape[:-1]), person.track.layout, layout)
-        seen = np.ascontiguousarray(seen.reshape(*times.shape, *seen.shape[1:]))
-        self.compared += judge(
-            seen,
-            np.array([made.positions for made in forecasts], np.float32),
-            np.array([made.radius for made in forecasts], np.float32),
-            np.array([made.coverage for made in forecasts]),
-            *(self._reach, self._sums, self._counts),
-            *(self._rings, self._radius, self._promised),
-        )
+        self._add(seen.reshape(*times.shape, *seen.shape[1:]), forecasts)
+
+    def _add(self, seen: Floats, forecasts: list[Forecast]) -> None:
+        """Add N forecasts of H steps, held against what was seen (N, O + H, J, 3) [m].
+
+        Only those count whose O frames of history are whole and of whose future something was seen,
+        and of them the joints at which the errors of all are known.
+        """
+        somebody = np.asarray(np.isfinite(seen).any(axis=(2, 3)))
+        chosen = somebody[:, :OBSERVED].all(axis=1) & somebody[:, OBSERVED:].any(axis=1)
+        seen, kept = seen[chosen], [forecasts[index] for index in np.flatnonzero(chosen)]
+        self.compared += len(kept)
+        if not kept:
+            return
+        last, truth = seen[:, OBSERVED - 1], seen[:, OBSERVED:]
+        velocity = last - seen[:, OBSERVED - 2]
+        errors = np.empty((len(NAMES), *truth.shape[:3]), np.float32)
+        errors[0] = _distances(np.array([made.positions for made in kept], np.float32), truth)
+        for row, ways in zip(errors[1:], self._reach, strict=True):
+            row[:] = _distances(last[:, None] + ways[:, None, None] * velocity[:, None], truth)
+        known = np.isfinite(errors).all(axis=0)
+        self._sums += np.where(known, errors, 0.0).sum(axis=1, dtype=np.float64)
+        self._counts += known.sum(axis=0)
+        promised = np.array([made.coverage for made in kept])
+        ringed = known & (promised > 0)[:, None, None]
+        radius = np.array([made.radius for made in kept], np.float32)
+        self._rings[0] += ringed.sum(axis=(0, 2))
+        self._rings[1] += (ringed & (errors[0] <= radius)).sum(axis=(0, 2))
+        self._radius += np.where(ringed, radius, 0.0).sum(axis=(0, 2), dtype=np.float64)
+        self._promised += float((promised * ringed.sum(axis=(1, 2))).sum())
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json; errors in millimetres."""
@@ -187,12 +239,17 @@ class ForecastScores:
             "per_joint_mm": {name: _both({"": e}, flat=True) for name, e in by_joint.items()},
             "per_part_mm": {name: _both({"": e}, flat=True) for name, e in by_part.items()},
             "coverage": {
-                "promised": float(self._promised[0]) / everywhere if everywhere else None,
+                "promised": self._promised / everywhere if everywhere else None,
                 "measured": float(inside.sum()) / everywhere if everywhere else None,
                 "per_step": _share(inside, ringed).tolist(),
                 "radius_mm": (1e3 * _share(self._radius, ringed)).tolist(),
             },
         }
+
+
+def _distances(positions: Floats, truth: Floats) -> Floats:
+    away = positions - truth
+    return np.sqrt(np.einsum("...k,...k->...", away, away))
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

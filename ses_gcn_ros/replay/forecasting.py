@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster
-from ses_gcn_ros.replay.events import Event
+from ses_gcn_ros.replay.events import Event, PeopleForecast, PeopleSeen, Refused
 
 _BLOCK = 32  # observations that are forecast at once, which gives the same in less time
 _LONGEST = 1000  # events of a block, where there are few people
@@ -15,12 +15,12 @@ _LONGEST = 1000  # events of a block, where there are few people
 def with_forecasts(
     events: Iterable[Event], engine: Engine, config: ForecastConfig
 ) -> Iterator[Event]:
-    """Events with a "forecasts" event behind each "people" event, and none that was recorded.
+    """Events with a `PeopleForecast` behind each `PeopleSeen`, and none that was recorded.
 
     An adaptive radius begins as it was calibrated, so that a replay gives the same every time.
 
     Skeletons that the forecaster refuses stay: the safety monitor judges them by itself, as its
-    node does. A "refused" event says why there is no forecast.
+    node does. `Refused` says why there is no forecast.
     """
     adaptive = None
     if config.adaptive and engine.radius is not None:
@@ -28,7 +28,7 @@ def with_forecasts(
     forecaster = Forecaster(engine, config, adaptive)
     frame_id = ""
     for block in _blocks(events):
-        seen = [each.content for each in block if each.kind == "people" and each.content.frame_id]
+        seen = [each for each in block if isinstance(each, PeopleSeen) and each.frame_id]
         if seen and seen[0].frame_id != frame_id:
             # Histories in another frame would look like a jump of everybody.
             forecaster = Forecaster(engine, config, adaptive)
@@ -36,19 +36,18 @@ def with_forecasts(
         answers = iter(forecaster.replay((each.stamp, each.people) for each in seen))
         for event in block:
             yield event
-            if event.kind != "people":
+            if not isinstance(event, PeopleSeen):
                 continue
-            if event.content.frame_id:
+            if event.frame_id:
                 answer = next(answers)
             else:
                 answer = InputError(
                     "skeletons came without a frame_id; set it to a frame with z up"
                 )
             if isinstance(answer, InputError):
-                yield event._replace(kind="refused", content=("forecaster", str(answer)))
+                yield Refused(event.time, "forecaster", str(answer))
             else:
-                content = event.content.stamp, frame_id, answer
-                yield event._replace(kind="forecasts", content=content)
+                yield PeopleForecast(event.time, event.stamp, frame_id, answer)
 
 
 def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
@@ -58,10 +57,10 @@ def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
     broken: SesGcnError | None = None
     try:
         for event in events:
-            if event.kind == "forecasts":
+            if isinstance(event, PeopleForecast):
                 continue
-            if event.kind == "people":
-                frame = event.content.frame_id or frame_id
+            if isinstance(event, PeopleSeen):
+                frame = event.frame_id or frame_id
                 if observations == _BLOCK or frame != frame_id:
                     yield block
                     block, observations = [], 0

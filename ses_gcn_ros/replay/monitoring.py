@@ -3,89 +3,64 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.bag_messages import Observation, to_seconds
+from ses_gcn_ros.bags.messages import to_seconds
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.replay.events import Event
-from ses_gcn_ros.replay.places import Wanted
-from ses_gcn_ros.safety import Assessment, Level, Robots, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.safety.separation import Pair
-from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.replay.events import (
+    Event,
+    JointStates,
+    PeopleForecast,
+    PeopleSeen,
+    RecordedState,
+    Refused,
+    RobotPlaced,
+    RobotPoses,
+    Silence,
+    Tick,
+    Trajectory,
+    Unplaced,
+)
+from ses_gcn_ros.replay.frames import Wanted
+from ses_gcn_ros.safety import (
+    Assessment,
+    DemoRobotConfig,
+    Robots,
+    SafetyConfig,
+    SeparationMonitor,
+    Urdf,
+)
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 
 Array = NDArray[np.float64]
+Step = Assessment | PeopleSeen | PeopleForecast | Refused
+
+LONGEST_STEP = 0.1  # s; as the demo robot's node has it
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """Everybody seen at `stamp` [s], in the world."""
-
-    stamp: float
-    people: list[Skeleton]
-
-
-@dataclass(frozen=True, eq=False)
-class Forecasted:
-    """Everybody's forecasts from observations up to `stamp` [s], in the world."""
-
-    stamp: float
-    forecasts: list[Forecast]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A message that the safety node refuses, from `source`, and why."""
-
-    source: str
-    sentence: str
-
-
-Step = Assessment | Seen | Forecasted | Refused
-
-
-class Robot(Protocol):
-    """A simulated robot."""
-
-    def advance(self, now: float, factor: float) -> None:
-        """Move on until `now` [s], having been allowed `factor` until then."""
-        ...
-
-    def poses(self, frames: Sequence[str]) -> Array:
-        """world_from_frame (F, 4, 4)."""
-        ...
-
-    def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
-        """Names, positions and velocities of the joints."""
-        ...
-
-
-class Watch:
+class ReplayMonitor:
     """Run the separation monitor on events as the safety node does on messages.
 
     Parameters
     ----------
     config : SafetyConfig
-    robots : Robots, optional
-        From `read_robots`; there are no states without.
-    robot : Robot, optional
-        A simulated robot; by default the one of the transforms.
+    robots : Robots or None
+        None where nothing is known of the robot: then there are no states.
+    robot : ObedientRobot, optional
+        Simulates the robot; by default it is where the transforms say.
     recorded : bool
-        Whether to give the states that were recorded instead of computing them.
+        Whether states are those that were recorded instead of the monitor's.
 
     Attributes
     ----------
     wanted : Wanted
-        What has to be made of the events for this watch, by `with_places`.
-    capsules : tuple of (float, NDArray, NDArray) or None
+        What it has to be told of the transforms.
+    capsules : tuple or None
         Stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
     present : frozenset of str
         People in sight.
@@ -97,7 +72,7 @@ class Watch:
         self,
         config: SafetyConfig,
         robots: Robots | None,
-        robot: Robot | None = None,
+        robot: ObedientRobot | None = None,
         *,
         recorded: bool = False,
     ) -> None:
@@ -118,59 +93,48 @@ class Watch:
     def take(self, event: Event, now: float | None = None) -> Step | None:
         """Hand an event to the monitor; `now` [s] is its time by default. Gives what came of it."""
         now = event.time if now is None else now
-        match event.kind:
-            case "people":
-                return self._people(event.content, now)
-            case "forecasts":
-                stamp, _, forecasts = event.content
-                return self._forecasts(stamp, forecasts, now)
-            case "tick":
+        monitor = self.monitor
+        match event:
+            case PeopleSeen(stamp=stamp, people=people):
+                try:
+                    if monitor is not None:
+                        monitor.observe_skeletons(stamp, people, now)
+                except InputError as error:
+                    return Refused(event.time, "skeletons", str(error))
+                self.present = frozenset(person.person_id for person in people)
+                return event
+            case PeopleForecast(stamp=stamp, forecasts=forecasts):
+                try:
+                    if monitor is not None:
+                        monitor.observe_forecasts(stamp, forecasts, now)
+                except InputError as error:
+                    return Refused(event.time, "forecasts", str(error))
+                return event
+            case Tick():
                 return self._assess(event)
-            case "unplaced":
-                source, sentence = event.content
-                return self._unplaced(source, sentence)
-            case "silence":
-                return Refused("clock", f"nothing was recorded for {event.content:.0f} s")
-            case "joint_states":
-                self._joint_states(event.content)
-            case "trajectory":
-                self._trajectory(event.content)
-            case "robot":
+            case Unplaced(source=source, sentence=sentence):
+                if monitor is not None:
+                    monitor.fault(source, f"{source} unusable: {sentence}")
+                return Refused(event.time, source, sentence)
+            case Silence(length=length):
+                return Refused(event.time, "clock", f"nothing was recorded for {length:.0f} s")
+            case JointStates():
+                self._observe_joints(event)
+            case Trajectory():
+                self._observe_plan(event.message)
+            case RobotPlaced():
                 self._find_robot(event)
-            case "state":
-                return recorded_state(event.content)
+            case RecordedState(state=state):
+                return state
         return None
 
-    def _people(self, seen: Observation, now: float) -> Step:
-        try:
-            if self.monitor is not None:
-                self.monitor.observe_skeletons(seen.stamp, seen.people, now)
-        except InputError as error:
-            return Refused("skeletons", str(error))
-        self.present = frozenset(person.person_id for person in seen.people)
-        return Seen(seen.stamp, seen.people)
-
-    def _forecasts(self, stamp: float, forecasts: list[Forecast], now: float) -> Step:
-        try:
-            if self.monitor is not None:
-                self.monitor.observe_forecasts(stamp, forecasts, now)
-        except InputError as error:
-            return Refused("forecasts", str(error))
-        return Forecasted(stamp, forecasts)
-
-    def _unplaced(self, source: str, sentence: str) -> Step:
-        if self.monitor is not None:
-            self.monitor.fault(source, f"{source} unusable: {sentence}")
-        return Refused(source, sentence)
-
-    def _joint_states(self, content: Any) -> None:
-        joints = self.monitor.joints if self.monitor else None
+    def _observe_joints(self, event: JointStates) -> None:
+        joints, told = self.monitor.joints if self.monitor else None, event.message
         if joints is not None:
-            stamp = to_seconds(content.header.stamp)
             with contextlib.suppress(InputError):  # the node leaves them out as well
-                joints.observe(stamp, content.name, content.position, content.velocity)
+                joints.observe(event.stamp, told.name, told.position, told.velocity)
 
-    def _trajectory(self, content: Any) -> None:
+    def _observe_plan(self, content: Any) -> None:
         joints = self.monitor.joints if self.monitor else None
         if joints is not None:
             stages = [stage.joint_trajectory for stage in getattr(content, "trajectory", [])]
@@ -182,7 +146,7 @@ class Watch:
                     [point.positions for point in plan.points],
                 )
 
-    def _assess(self, tick: Event) -> Assessment:
+    def _assess(self, tick: Tick) -> Assessment:
         """State at a tick, of which there are none without a monitor."""
         assert self.monitor is not None
         found = self._find_robot(tick)
@@ -195,19 +159,20 @@ class Watch:
         self._factor = assessment.speed_factor
         return assessment
 
-    def _find_robot(self, event: Event) -> tuple[float, Array] | str:
-        """Stamp [s] and poses (F, 4, 4) of the robot, or why they aren't known."""
+    def _find_robot(self, event: Tick | RobotPlaced) -> RobotPoses | str:
+        """Where the robot is, or why that isn't known."""
         if self._model is None:
             return "there is no robot"
-        found = event.content if self._robot is None else self._simulate(self._robot, event.time)
+        found = event.robot if self._robot is None else self._simulate(self._robot, event.time)
         if isinstance(found, str):
             self.robot_faults[found] += 1
             return found
+        assert found is not None
         stamp, poses = found
         self.capsules = (stamp, *self._model.place(poses))
         return stamp, poses
 
-    def _simulate(self, robot: Robot, now: float) -> tuple[float, Array] | str:
+    def _simulate(self, robot: ObedientRobot, now: float) -> RobotPoses | str:
         assert self._model is not None
         robot.advance(now, self._factor)
         try:
@@ -219,29 +184,39 @@ class Watch:
         return now, poses
 
 
-def recorded_state(content: Any) -> Assessment:
-    """Assessment of a recorded SafetyState, as far as the message tells."""
-    nowhere = np.full(3, np.nan)
-    pair = None
-    if content.person_id:
-        pair = Pair(
-            person_id=content.person_id,
-            limb=content.human_limb,
-            frame=content.robot_frame,
-            distance=content.separation,
-            human_point=nowhere,
-            robot_point=nowhere,
-        )
-    told: dict[str, Any] = {
-        field.name: getattr(content, field.name, math.nan)
-        for field in dataclasses.fields(Assessment)
-    }
-    told |= {
-        "stamp": to_seconds(content.header.stamp),
-        "level": Level(content.level),
-        "reasons": tuple(content.reasons),
-        "pair": pair,
-        "breakdown": None,
-        "predicted": None,
-    }
-    return Assessment(**told)
+class ObedientRobot:
+    """Simulate the demo cell's robot without ROS: it sweeps, and obeys.
+
+    Parameters
+    ----------
+    urdf : Urdf
+    """
+
+    def __init__(self, urdf: Urdf) -> None:
+        self._motion = SweepMotion(DemoRobotConfig(), urdf)
+        self._urdf = urdf
+        self._last: float | None = None
+
+    def advance(self, now: float, factor: float) -> None:
+        """Move on until `now` [s], having been allowed `factor` until then."""
+        passed = 0.0 if self._last is None else now - self._last
+        self._last = now
+        if passed > 0.0:
+            self._motion.advance(min(passed, LONGEST_STEP), factor)
+
+    def poses(self, frames: Sequence[str]) -> Array:
+        """world_from_frame (F, 4, 4); the robot stands at the world's origin."""
+        numbers = self._urdf.numbers
+        try:
+            wanted = [numbers[frame] for frame in frames]
+        except KeyError as error:
+            (frame,) = error.args
+            raise RobotError(f"tf of {frame} missing: the demo robot has no such frame") from None
+        angles = dict(zip(self._motion.joints, self._motion.positions.tolist(), strict=True))
+        placed: Array = self._urdf.place(angles)[wanted]
+        return placed
+
+    def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
+        """Names, positions [rad] and velocities [rad/s] of the joints."""
+        motion = self._motion
+        return motion.joints, motion.positions.tolist(), motion.velocities.tolist()

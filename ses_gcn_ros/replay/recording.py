@@ -1,32 +1,449 @@
-"""One person of a recording over time."""
+"""A replayed run on disk: what was there at every moment, for reports, pictures and notebooks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-LEVELS = ("CLEAR", "REDUCED", "STOP")
-LONGEST_GAP = 0.2  # s between two observations that may be interpolated
+from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
+from ses_gcn_ros.replay.stream import kind_of
+from ses_gcn_ros.safety import Assessment, RobotModel
+from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
+
+Floats = NDArray[np.float32]
+
+FORMAT = 1
+DESCRIPTION = "replay.json"
 
 
-@dataclass
-class Track:
-    """One person over time: N stamps [s] and positions (N, J, 3) [m]."""
+@dataclass(frozen=True)
+class ReplayMetadata:
+    """What the arrays of a replay mean.
 
+    Attributes
+    ----------
+    bag : str
+        Name of the bag.
+    source : str
+        Where forecasts and states come from: "computed" here, or "recorded" in the bag.
+    layout : str
+        Joint layout of `Replay.positions` and `Replay.forecast`.
+    frame_id : str
+        Frame of all positions; z is up.
+    start : float
+        Stamp of the first observation [s]; times count from it.
+    duration : float
+        From the first to the last observation [s].
+    steps : tuple of float
+        How far ahead the S steps kept of each forecast are [s].
+    links : tuple of str
+        Robot frame of each of the M capsules; empty without a robot.
+    link_radii : tuple of float
+        Their radii [m].
+    person_ids, limbs, reasons : tuple of str
+        What the indices in the arrays stand for; reasons have their numbers left out ("…").
+    frame_reasons : tuple of str
+        Every reason in force at each frame, with its numbers; empty when CLEAR.
+    partial : bool
+        Whether the bag could not be replayed to its end.
+    problems : tuple of str
+        What was wrong with the bag, one sentence each.
+    parameters : dict
+        Parameters of the forecaster and of the safety monitor, by node.
+    versions : dict
+        Versions of what computed it.
+    """
+
+    bag: str
+    source: str
     layout: str
-    stamps: list[float] = field(default_factory=list)
-    positions: list[NDArray[np.float32]] = field(default_factory=list)
+    frame_id: str
+    start: float
+    duration: float
+    steps: tuple[float, ...]
+    links: tuple[str, ...]
+    link_radii: tuple[float, ...]
+    person_ids: tuple[str, ...]
+    limbs: tuple[str, ...]
+    reasons: tuple[str, ...]
+    frame_reasons: tuple[str, ...]
+    partial: bool
+    problems: tuple[str, ...]
+    parameters: dict[str, dict[str, Any]]
+    versions: dict[str, str]
 
-    def at(self, times: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Positions at times [s], shape (len(times), J, 3), interpolated.
 
-        NaN outside of the track, across gaps and where a joint is unseen.
+@dataclass(frozen=True, eq=False)
+class States:
+    """Every state of the safety monitor, N of them.
+
+    Attributes
+    ----------
+    time : NDArray, shape (N,)
+        Since the first observation [s].
+    level : NDArray of uint8, shape (N,)
+        0 CLEAR, 1 REDUCED, 2 STOP.
+    factor : NDArray, shape (N,)
+        Speed factor, 0 to 1.
+    separation, protective, margin : NDArray, shape (N,)
+        Of the pair with the least margin [m]; NaN where unknown, inf separation with nobody there.
+    time_to_breach : NDArray, shape (N,)
+        Until a forecast meets the robot [s]; inf if not within the horizon.
+    skeleton_age, forecast_age, tf_age : NDArray, shape (N,)
+        Ages of the inputs [s]; inf before the first.
+    person, limb, link, reason : NDArray of int16, shape (N,)
+        Index into the metadata's `person_ids`, `limbs`, `links` and `reasons` (the worst one); -1
+        for none.
+    human_point, robot_point : NDArray, shape (N, 3)
+        Closest points on the surfaces of that pair [m]; NaN if unknown, and where states were
+        recorded.
+    """
+
+    time: NDArray[np.float64]
+    level: NDArray[np.uint8]
+    factor: Floats
+    separation: Floats
+    protective: Floats
+    margin: Floats
+    time_to_breach: Floats
+    skeleton_age: Floats
+    forecast_age: Floats
+    tf_age: Floats
+    person: NDArray[np.int16]
+    limb: NDArray[np.int16]
+    link: NDArray[np.int16]
+    reason: NDArray[np.int16]
+    human_point: Floats
+    robot_point: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A run: F frames to draw, R people in them one after the other, and every state.
+
+    Of a long bag only every n-th observation is a frame (`MOST_FRAMES`); states are all there.
+
+    Attributes
+    ----------
+    about : ReplayMetadata
+    states : States
+    time : NDArray, shape (F,)
+        Of each frame since the first observation [s].
+    rows : NDArray of int64, shape (F + 1,)
+        Frame i shows the people ``rows[i]`` to ``rows[i + 1]``.
+    state : NDArray of int64, shape (F,)
+        Index of the state in force; -1 before the first.
+    robot : NDArray, shape (F, M, 2, 3)
+        Ends of the robot's capsules [m]; NaN where unknown.
+    person : NDArray of int16, shape (R,)
+        Index into `ReplayMetadata.person_ids`.
+    positions : NDArray, shape (R, J, 3)
+        Joints [m]; NaN where unseen.
+    forecast : NDArray, shape (R, S, J, 3)
+        Where they were expected at the metadata's `steps` after the frame [m]; NaN without a
+        forecast.
+    radius : NDArray, shape (R, S, J)
+        Radius around each of those [m].
+    """
+
+    about: ReplayMetadata
+    states: States
+    time: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    state: NDArray[np.int64]
+    robot: Floats
+    person: NDArray[np.int16]
+    positions: Floats
+    forecast: Floats
+    radius: Floats
+
+    def frame_at(self, time: float) -> int:
+        """Index of the last frame not after `time` [s]; the first one before it."""
+        return max(int(np.searchsorted(self.time, time + 1e-6, side="right")) - 1, 0)
+
+    def people_of(self, frame: int) -> slice:
+        """Rows of the people of a frame."""
+        return slice(int(self.rows[frame]), int(self.rows[frame + 1]))
+
+
+def open_replay(folder: str | Path) -> Replay:
+    """Read a replay; its arrays stay on disk until they are looked at.
+
+    Raises
+    ------
+    BagError
+        If the folder holds no replay, or one of another format.
+    """
+    folder = Path(folder)
+    try:
+        text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+        if text.pop("format") != FORMAT:
+            raise BagError(f"'{folder}' holds a replay of another version; run evaluate again")
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in text.items()
+        }
+        about = ReplayMetadata(**fields)
+        arrays: dict[str, Any] = {
+            name: _open_array(folder / f"{name}.npy") for name in (*_FRAMES, *_PEOPLE)
+        }
+        states: dict[str, Any] = {
+            name: _open_array(folder / f"states_{name}.npy") for name in _STATES
+        }
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise BagError(f"'{folder}' holds no replay, or only a part of one: {error}") from error
+    return Replay(about=about, states=States(**states), **arrays)
+
+
+_FRAMES: dict[str, Any] = {"time": "f8", "rows": "i8", "state": "i8", "robot": "f4"}
+_PEOPLE: dict[str, Any] = {"person": "i2", "positions": "f4", "forecast": "f4", "radius": "f4"}
+_STATE_NUMBERS = {
+    "factor": "speed_factor",
+    "separation": "separation",
+    "protective": "protective_distance",
+    "margin": "margin",
+    "time_to_breach": "time_to_breach",
+    "skeleton_age": "skeleton_age",
+    "forecast_age": "forecast_age",
+    "tf_age": "tf_age",
+}
+_STATES: dict[str, Any] = {
+    "time": "f8",
+    "level": "u1",
+    **dict.fromkeys(_STATE_NUMBERS, "f4"),
+    **dict.fromkeys(("person", "limb", "link", "reason"), "i2"),
+    **dict.fromkeys(("human_point", "robot_point"), "f4"),
+}
+
+MOST_FRAMES = 20_000  # of a replay; of a longer run every n-th observation is kept
+KEPT_STEPS = 5  # of each forecast, evenly spaced up to its end
+_BLOCK = 512  # rows that are written at once
+_MAPPED = 1 << 20  # bytes from which on a file is mapped rather than read
+
+
+class GrowingArray:
+    """An npy file that grows along its first axis; never more than a block of it is in memory.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; an existing one is replaced.
+    dtype : dtype-like
+    item : tuple of int
+        Shape of one row.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike, item: tuple[int, ...] = ()) -> None:
+        self._dtype, self._item = np.dtype(dtype), item
+        self._file = path.open("wb")
+        self._waiting: list[Any] = []
+        self.rows = 0
+        self._write_header()
+
+    def append(self, row: Any) -> None:
+        """Append a row of shape `item`."""
+        self._waiting.append(row)
+        self.rows += 1
+        if len(self._waiting) >= _BLOCK:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the final length and close the file."""
+        self._flush()
+        self._file.seek(0)
+        self._write_header()  # the format keeps room in its header for a longer first axis
+        self._file.close()
+
+    def _flush(self) -> None:
+        block = np.asarray(self._waiting, self._dtype).reshape(len(self._waiting), *self._item)
+        self._waiting = []
+        self._file.write(block.tobytes())
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "shape": (self.rows, *self._item),
+                "fortran_order": False,
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+            },
+        )
+
+
+def _open_array(path: Path) -> NDArray[Any]:
+    """Array of an npy file, mapped read-only into memory unless it is small."""
+    small = path.stat().st_size < _MAPPED
+    array: NDArray[Any] = np.load(path, mmap_mode=None if small else "r")
+    return array
+
+
+class Names:
+    """Numbers for names, in the order they came."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._index = {name: number for number, name in enumerate(names)}
+
+    def number(self, name: str) -> int:
+        """Number of a name; -1 for the empty one."""
+        return self._index.setdefault(name, len(self._index)) if name else -1
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The names by their numbers."""
+        return tuple(self._index)
+
+
+class ReplayRecorder:
+    """Write what there is to see of a run, as it goes: all states, a bounded number of frames.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the replay; made if it is not there. Files of an earlier replay are replaced.
+    layout : str
+        Joint layout that people are shown in.
+    step : float
+        Time between two steps of a forecast [s].
+    horizon : int
+        Steps of a forecast.
+    model : RobotModel or None
+        The robot, if there is one.
+    observations : int
+        How many there will be, which decides how many are left out.
+    start : float
+        Stamp that times count from [s].
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        layout: str,
+        step: float,
+        horizon: int,
+        model: RobotModel | None,
+        observations: int,
+        start: float,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DESCRIPTION).unlink(missing_ok=True)  # until it is whole it is none
+        self.folder, self.layout = folder, layout
+        self._joints = len(get_layout(layout).joints)
+        self.steps = np.unique(np.linspace(0, horizon, KEPT_STEPS + 1).round()[1:].astype(int)) - 1
+        self.seconds_ahead: tuple[float, ...] = tuple(((self.steps + 1) * step).tolist())
+        self.people, self.limbs, self.reasons = Names(), Names(), Names()
+        self.links = Names(model.names if model else ())
+        self.frame_reasons: list[str] = []
+        self._every = -(-max(observations, 1) // MOST_FRAMES)
+        self._count = self._states = 0
+        self._last_reasons = ""
+        self._waiting: tuple[PeopleSeen, Floats] | None = None
+        self._start = start
+        steps, links = len(self.steps), len(self.links.all)
+        items = {
+            "robot": (links, 2, 3),
+            "positions": (self._joints, 3),
+            "forecast": (steps, self._joints, 3),
+            "radius": (steps, self._joints),
+            "states_human_point": (3,),
+            "states_robot_point": (3,),
+        }
+        kinds = {**_FRAMES, **_PEOPLE, **{f"states_{name}": kind for name, kind in _STATES.items()}}
+        self._files = {
+            name: GrowingArray(folder / f"{name}.npy", kind, items.get(name, ()))
+            for name, kind in kinds.items()
+        }
+        self._files["rows"].append(0)
+
+    def take(
+        self,
+        step: Assessment | PeopleSeen | PeopleForecast,
+        robot: tuple[float, Any, Any] | None,
+    ) -> None:
+        """Take in a state, an observation or its forecasts, and where the robot's capsules are.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
         """
-        from ses_gcn_ros.replay.scoring_kernel import interpolate
+        match step:
+            case Assessment():
+                self._add_state(step)
+            case PeopleSeen():
+                self._expose({})
+                if self._count % self._every == 0:
+                    ends = np.full((len(self.links.all), 2, 3), np.nan, np.float32)
+                    if robot is not None:
+                        _, ends[:, 0], ends[:, 1] = robot
+                    self._waiting = (step, ends)
+                self._count += 1
+            case PeopleForecast(stamp=stamp, forecasts=forecasts):
+                if self._waiting is not None and self._waiting[0].stamp == stamp:
+                    self._expose({forecast.person_id: forecast for forecast in forecasts})
 
-        stamps, positions = np.array(self.stamps), np.array(self.positions, np.float32)
-        found = np.empty((len(times), *positions.shape[1:]), np.float32)
-        interpolate(stamps, positions, np.ascontiguousarray(times), LONGEST_GAP, found)
-        return found
+    def _expose(self, forecasts: dict[str, Forecast]) -> None:
+        """Write the frame that waits, with the forecasts that came of it."""
+        if self._waiting is None:
+            return
+        (seen, ends), self._waiting = self._waiting, None
+        for person in seen.people:
+            self._add_person(person, forecasts.get(person.person_id))
+        self.frame_reasons.append(self._last_reasons)
+        self._append(
+            time=seen.stamp - self._start,
+            state=self._states - 1,
+            robot=ends,
+            rows=self._files["person"].rows,
+        )
+
+    def _add_person(self, person: Skeleton, forecast: Forecast | None) -> None:
+        positions = person.positions
+        if person.layout != self.layout:
+            positions, _ = convert(positions, person.confidence, person.layout, self.layout)
+        ahead = np.full((len(self.steps), self._joints, 3), np.nan, np.float32)
+        radius = np.full((len(self.steps), self._joints), np.nan, np.float32)
+        alike = forecast is not None and forecast.layout == self.layout
+        if forecast is not None and alike and len(forecast.positions) > self.steps[-1]:
+            ahead, radius = forecast.positions[self.steps], forecast.radius[self.steps]
+        number = self.people.number(person.person_id)
+        self._append(person=number, positions=positions, forecast=ahead, radius=radius)
+
+    def _add_state(self, state: Assessment) -> None:
+        self._states += 1
+        self._last_reasons = "; ".join(state.reasons)
+        nowhere = np.full(3, np.nan)
+        numbers = {
+            "time": state.stamp - self._start,
+            "level": int(state.level),
+            **{name: getattr(state, field) for name, field in _STATE_NUMBERS.items()},
+            "person": self.people.number(state.person_id),
+            "limb": self.limbs.number(state.human_limb),
+            "link": self.links.number(state.robot_frame),
+            "reason": self.reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
+            "human_point": state.pair.human_point if state.pair else nowhere,
+            "robot_point": state.pair.robot_point if state.pair else nowhere,
+        }
+        self._append(**{f"states_{name}": number for name, number in numbers.items()})
+
+    def _append(self, **row: Any) -> None:
+        for name, value in row.items():
+            self._files[name].append(value)
+
+    def close(self, about: ReplayMetadata) -> None:
+        """Finish the arrays and say what they mean; only then is it a replay."""
+        self._expose({})
+        for file in self._files.values():
+            file.close()
+        text = json.dumps({"format": FORMAT, **dataclasses.asdict(about)}, sort_keys=True)
+        temporary = self.folder / f".{DESCRIPTION}.part"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.folder / DESCRIPTION)

@@ -13,11 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.replay.moment import Moment, moment_at
-from ses_gcn_ros.replay.plot_scene import scene_figure
-from ses_gcn_ros.replay.plot_stage import Stage, stage_for
-from ses_gcn_ros.replay.replay import Replay
-from ses_gcn_ros.replay.themes import THEMES
+from ses_gcn_ros.replay.figures import THEMES
+from ses_gcn_ros.replay.recording import Replay
+from ses_gcn_ros.replay.scene import Moment, Stage, moment_at, scene_figure, stage_for
 
 Image = NDArray[np.uint8]  # (height, width, 3)
 

@@ -7,9 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ses_gcn_ros.replay.distribution import Distribution
-from ses_gcn_ros.replay.health import kind_of
-from ses_gcn_ros.replay.recording import LEVELS
+from ses_gcn_ros.replay.recorded import LEVELS
+from ses_gcn_ros.replay.stream import Distribution, kind_of
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 
 FORESIGHT = 1.0  # s after a stop's beginning within which its cause must come

@@ -1,4 +1,4 @@
-"""Numbers of a replay as files: JSON for programs, CSV for tables."""
+"""The numbers of a run: as files, in words, and against another run's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.table import Table
+
+from ses_gcn_ros.errors import InputError
 
 
 def plain(value: Any) -> Any:
@@ -61,3 +65,284 @@ def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+HORIZONS = (0.08, 0.4, 1.0)  # s ahead, of the table
+
+
+def summary_table(summary: dict[str, Any]) -> Table:
+    """Table of a summary."""
+    title = summary["bag"] + (" (partial)" if summary["partial"] else "")
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    for label, text in summary_lines(summary):
+        table.add_row(label, text)
+    return table
+
+
+def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and text of each line."""
+    stream = summary["stream"]
+    lines = [
+        ("observations", f"{summary['frames']} in {summary['duration_s']:.1f} s"),
+        ("people", str(summary["people"])),
+        (
+            "stream",
+            f"{stream['gaps']} gaps, the longest {stream['longest_gap_s']:.2f} s; "
+            f"{stream['dropped']} frames missing",
+        ),
+    ]
+    lines += _forecast_lines(summary["forecasts"])
+    if summary["collision"]:
+        lines += _collision_lines(summary["collision"])
+    if summary["safety"]:
+        lines += _safety_lines(summary["safety"])
+    agreement = summary.get("agreement")
+    if agreement:
+        lines.append(
+            (
+                "nodes and core",
+                f"forecasts within {_number(agreement['forecast_m'])} m, "
+                f"separation within {_number(agreement['separation_m'])} m "
+                f"({agreement['forecasts']} forecasts, {agreement['states']} states)",
+            )
+        )
+    return lines
+
+
+def _forecast_lines(forecasts: dict[str, Any]) -> list[tuple[str, str]]:
+    count, compared = forecasts["count"], forecasts["compared"]
+    lines = [("forecasts", f"{count}, {compared} held against what came")]
+    lines += [("  fallback", f"{n} × {why}") for why, n in sorted(forecasts["fallbacks"].items())]
+    for index, ahead in enumerate(forecasts.get("horizons_s", ())):
+        if not any(abs(ahead - horizon) < 1e-3 for horizon in HORIZONS):
+            continue
+        errors = forecasts["mpjpe_mm"]
+        at = {name: values[index] for name, values in errors["at"].items()}
+        mean = {name: values[index] for name, values in errors["up_to"].items()}
+        others = ", ".join(
+            f"{name.replace('_', ' ')} {at[name]:.0f} ({mean[name]:.0f})"
+            for name in at
+            if name != "forecast"
+        )
+        text = f"{at['forecast']:.0f} mm (mean up to it {mean['forecast']:.0f}); {others}"
+        lines.append((f"MPJPE at {ahead * 1e3:.0f} ms", text))
+    coverage = forecasts.get("coverage")
+    if coverage and coverage["measured"] is not None:
+        lines.append(
+            (
+                "radius",
+                f"{coverage['measured']:.1%} of joints within, {coverage['promised']:.1%} "
+                f"promised; {coverage['radius_mm'][-1]:.0f} mm at the end",
+            )
+        )
+    return lines
+
+
+def _collision_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    if not found["windows"]:
+        return []
+    lead = found.get("lead_time_s")
+    shares = ", ".join(
+        f"{label} {_number(found[name])}"
+        for label, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
+    )
+    text = (
+        f"{shares} of {found['windows']} windows; {found['collisions_warned']} of "
+        f"{found['collisions']} foreseen"
+    )
+    if lead:
+        text += f", {lead['median']:.2f} s before (median)"
+    return [(f"nearer than {found['threshold_m'] * 1e3:.0f} mm", text)]
+
+
+def _safety_lines(safety: dict[str, Any]) -> list[tuple[str, str]]:
+    times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in safety["seconds"].items())
+    lines = [
+        ("states", times),
+        (
+            "availability",
+            f"full speed {_share(safety['availability'])} of the time, "
+            f"mean speed factor {_number(safety['mean_factor'])}",
+        ),
+        (
+            "stops",
+            f"{safety['stops']}, {safety['stops_by_people']} for people; "
+            f"{safety['false_stops']} false, {safety['missed_stops']} missed",
+        ),
+    ]
+    worst = safety["worst"]
+    if worst:
+        lines.append(
+            (
+                "worst separation",
+                f"{worst['separation_m']:.2f} m at {worst['at_s']:.2f} s, {worst['limb']} to "
+                f"{worst['frame']}, {worst['level']}",
+            )
+        )
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of a summary.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in the table.
+    path : tuple of str
+        Where it is found.
+    better : int
+        1 if more is better, -1 if less is.
+    slack : float
+        Change of its own unit that is never a regression: the last digit that means something.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    better: int
+    slack: float
+
+
+METRICS = (
+    Metric("precision of collisions", ("collision", "precision"), 1, 0.01),
+    Metric("recall of collisions", ("collision", "recall"), 1, 0.01),
+    Metric("F1 of collisions", ("collision", "f1"), 1, 0.01),
+    Metric("lead time, median [s]", ("collision", "lead_time_s", "median"), 1, 0.02),
+    Metric("availability", ("safety", "availability"), 1, 0.01),
+    Metric("mean speed factor", ("safety", "mean_factor"), 1, 0.01),
+    Metric("false stops", ("safety", "false_stops"), -1, 0.0),
+    Metric("missed stops", ("safety", "missed_stops"), -1, 0.0),
+    Metric("worst separation [m]", ("safety", "worst", "separation_m"), 1, 0.01),
+    Metric("dropped frames", ("stream", "dropped"), -1, 0.0),
+    Metric("age of skeletons, p99 [ms]", ("ages_ms", "skeleton", "p99"), -1, 2.0),
+    Metric("age of forecasts, p99 [ms]", ("ages_ms", "forecast", "p99"), -1, 2.0),
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A number in both runs.
+
+    Attributes
+    ----------
+    name : str
+    before, after : float or None
+        None where a run doesn't have it.
+    worse : float
+        By how much it got worse, as a share of what it was; negative if it got better, NaN where
+        it can't be said.
+    regressed : bool
+        Whether that is beyond the tolerance.
+    """
+
+    name: str
+    before: float | None
+    after: float | None
+    worse: float
+    regressed: bool
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Read a ``summary.json``, or that of a folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is of another kind.
+    """
+    path = Path(path)
+    file = path / "summary.json" if path.is_dir() else path
+    try:
+        summary: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{file}' is no summary of ses-gcn evaluate: {error}") from error
+    if not isinstance(summary, dict) or "forecasts" not in summary:
+        raise InputError(f"'{file}' is no summary of ses-gcn evaluate: it has no forecasts")
+    return summary
+
+
+def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float = 0.05) -> list[Change]:
+    """Compare two summaries.
+
+    Parameters
+    ----------
+    before, after : dict
+        From `evaluate` or `merge`.
+    tolerance : float
+        Share of a number by which it may get worse.
+
+    Returns
+    -------
+    list of Change
+        One that was known before and is not any more counts as a regression.
+    """
+    changes = [
+        _change(f"MPJPE {convention} {horizon:g} s [mm]", old, new, -1, 0.1, tolerance)
+        for convention, key in (("at", "at"), ("up to", "up_to"))
+        for horizon in HORIZONS
+        for old, new in [(_error(before, key, horizon), _error(after, key, horizon))]
+    ]
+    short, shorter = _shortfall(before), _shortfall(after)
+    changes.append(_change("shortfall of coverage", short, shorter, -1, 0.01, tolerance))
+    changes += [
+        _change(
+            metric.name,
+            _find(before, metric.path),
+            _find(after, metric.path),
+            metric.better,
+            metric.slack,
+            tolerance,
+        )
+        for metric in METRICS
+    ]
+    return [each for each in changes if each.before is not None or each.after is not None]
+
+
+def _change(
+    name: str,
+    before: float | None,
+    after: float | None,
+    better: int,
+    slack: float,
+    tolerance: float,
+) -> Change:
+    if before is None or after is None:
+        return Change(name, before, after, float("nan"), before is not None and after is None)
+    loss = better * (before - after)
+    worse = loss / abs(before) if before else (0.0 if loss == 0 else float("inf") * loss)
+    return Change(name, before, after, worse, loss > max(slack, tolerance * abs(before)))
+
+
+def _find(summary: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    value: Any = summary
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _error(summary: dict[str, Any], convention: str, horizon: float) -> float | None:
+    forecasts = summary["forecasts"]
+    for index, ahead in enumerate(forecasts.get("horizons_s", ())):
+        if abs(ahead - horizon) < 1e-3:
+            value: float | None = forecasts["mpjpe_mm"][convention]["forecast"][index]
+            return value
+    return None
+
+
+def _shortfall(summary: dict[str, Any]) -> float | None:
+    coverage = summary["forecasts"].get("coverage") or {}
+    promised, measured = coverage.get("promised"), coverage.get("measured")
+    if promised is None or measured is None:
+        return None
+    return max(float(promised) - float(measured), 0.0)

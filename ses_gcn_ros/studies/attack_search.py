@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, load
-from ses_gcn_ros.replay.plot_style import Theme, bare, headline, styled
+from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.studies.attack import (
     FAULTS,
     MOVING,

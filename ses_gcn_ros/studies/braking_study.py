@@ -15,7 +15,7 @@ from ses_gcn_ros.bringup import DEMO_ROBOT
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
-from ses_gcn_ros.replay.plot_style import Theme, bare, headline, styled
+from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.braking import HARD, POLICIES, Approach, Outcome, Simulator, approaches
 from ses_gcn_ros.studies.journal import run_all

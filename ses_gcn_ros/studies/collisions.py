@@ -22,7 +22,7 @@ from ses_gcn_ros.datasets.windows import at_rate, window_starts
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.replay.plot_style import Theme, bare, headline, styled
+from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.safety import capsule_distances
 from ses_gcn_ros.skeleton import get_layout
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.bags.bag_messages import NANO, Observation, read_skeletons, skeletons_message
-from ses_gcn_ros.bags.bag_types import message
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeletons_message
 from ses_gcn_ros.bags.sample import START
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf

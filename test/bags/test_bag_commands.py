@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ses_gcn_ros import cli
-from ses_gcn_ros.bags.bags import read_raw
+from ses_gcn_ros.bags.reading import read_raw
 
 
 def ses_gcn(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

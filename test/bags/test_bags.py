@@ -13,19 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from ses_gcn_ros.bags.bag_messages import (
+from ses_gcn_ros.bags.messages import (
     Observation,
-    forecasts_from_message,
-    forecasts_message,
     observation_from_message,
     read_skeletons,
     skeletons_message,
     write_skeletons,
 )
-from ses_gcn_ros.bags.bag_types import message, typestore
-from ses_gcn_ros.bags.bags import BagWriter, read_messages, read_raw, topics_of
+from ses_gcn_ros.bags.reading import read_messages, read_raw, topics_of
+from ses_gcn_ros.bags.types import message, typestore
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.replay.recorded import forecasts_from_message, forecasts_message
 from ses_gcn_ros.skeleton import Skeleton
 
 FLOAT = "std_msgs/msg/Float64"

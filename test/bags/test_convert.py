@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ses_gcn_ros.bags.bag_messages import NANO, read_skeletons
-from ses_gcn_ros.bags.bags import read_messages, topics_of
-from ses_gcn_ros.bags.convert import PAUSE, START, read_takes, write_takes
+from ses_gcn_ros.bags.messages import NANO, read_skeletons
+from ses_gcn_ros.bags.reading import read_messages, topics_of
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
+from ses_gcn_ros.replay.convert import PAUSE, START, read_takes, write_takes
 
 
 def chico_file(path: Path, frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

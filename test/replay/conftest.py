@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from recorded_run import run_bag, sample
 
-from ses_gcn_ros.bags.bag_messages import NANO, Observation, skeletons_message
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_recording
+
+__all__ = ["bag_of", "run_bag", "sample", "shift_bag"]
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from ses_gcn_ros.bags.bag_messages import (
-    NANO,
-    Observation,
-    read_skeletons,
-    skeletons_message,
-)
-from ses_gcn_ros.bags.bag_reader import OpenBag, open_bag
-from ses_gcn_ros.bags.bag_types import message, typestore
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeletons_message
+from ses_gcn_ros.bags.reading import Bag, open_bag
+from ses_gcn_ros.bags.types import message, typestore
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.replay.array_files import GrowingArray
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
+from ses_gcn_ros.replay.recording import GrowingArray
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton, convert
 
@@ -83,7 +78,7 @@ def test_a_damaged_sqlite_bag_is_judged_up_to_the_damage(visit, tmp_path):
 
 
 def test_a_missing_topic_says_what_is_there(visit, bag_of):
-    from ses_gcn_ros.replay.topics import Naming
+    from ses_gcn_ros.replay.options import Naming
 
     path = bag_of("bag", visit)
     with pytest.raises(BagError, match=r"no topic '/people'; it has /skeletons \(ses_gcn_ros/msg"):
@@ -168,9 +163,9 @@ def test_images_beside_the_skeletons_are_never_decoded(visit, bag_of, monkeypatc
             )
             bag.write_message("/camera/image", stamp, picture)
     decoded = set()
-    decode = OpenBag.decode
+    decode = Bag.decode
     monkeypatch.setattr(
-        OpenBag, "decode", lambda self, entry: decoded.add(entry.type) or decode(self, entry)
+        Bag, "decode", lambda self, entry: decoded.add(entry.type) or decode(self, entry)
     )
     assert evaluate(tmp_path / "bag", None)["frames"] == len(visit)
     assert "sensor_msgs/msg/Image" not in decoded
@@ -188,7 +183,7 @@ def test_a_full_disk_leaves_the_numbers(visit, bag_of, tmp_path, monkeypatch):
     options = Options(demo_robot=True, safety=SafetyConfig(robot_description="demo"))
     expected = evaluate(path, None, options)
     monkeypatch.setattr(GrowingArray, "append", full)
-    monkeypatch.setattr("ses_gcn_ros.replay.film._BLOCK", 16)
+    monkeypatch.setattr("ses_gcn_ros.replay.recording._BLOCK", 16)
     summary = evaluate(path, tmp_path / "out", options)
     the_problem(summary, "could not be written", "No space left")
     assert summary["partial"]

@@ -11,9 +11,9 @@ import pytest
 
 from ses_gcn_ros import cli
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.replay.compare import compare, read_summary
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
+from ses_gcn_ros.replay.summary import compare, read_summary
 from ses_gcn_ros.safety import SafetyConfig
 
 

@@ -8,22 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.bags.bag_messages import (
-    NANO,
-    Observation,
-    forecasts_from_message,
-    read_skeletons,
-    skeletons_message,
-)
-from ses_gcn_ros.bags.bag_reader import open_bag
-from ses_gcn_ros.bags.bags import BagWriter, read_messages
+from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeletons_message
+from ses_gcn_ros.bags.reading import open_bag, read_messages
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.events import Events
-from ses_gcn_ros.replay.options import Options, node_parameters
-from ses_gcn_ros.replay.replay import open_replay
-from ses_gcn_ros.replay.topics import Naming, find_topics
+from ses_gcn_ros.replay.events import EventReader, RecordedState
+from ses_gcn_ros.replay.options import Naming, Options, find_topics, node_parameters
+from ses_gcn_ros.replay.recorded import forecasts_from_message
+from ses_gcn_ros.replay.recording import open_replay
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -33,7 +27,7 @@ OPTIONS = Options(safety=SafetyConfig(robot_speed_max=0.6, deceleration=1.8))
 @pytest.fixture(scope="module")
 def out(shift_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
-    evaluate(shift_bag, folder, OPTIONS, processes=1)
+    evaluate(shift_bag, folder, OPTIONS)
     return folder
 
 
@@ -42,16 +36,15 @@ def summary(out: Path) -> dict:
     return json.loads((out / "summary.json").read_text())
 
 
-def test_two_processes_and_a_second_run_give_the_same_bytes(shift_bag, out, tmp_path):
-    evaluate(shift_bag, tmp_path, OPTIONS, processes=2)
+def test_a_second_run_gives_the_same_bytes(shift_bag, out, tmp_path):
+    evaluate(shift_bag, tmp_path, OPTIONS)
     for name in ("summary.json", "metrics.csv", "replay/replay.json", "replay/forecast.npy"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_progress_goes_from_the_first_to_nearly_the_last_moment(shift_bag, processes):
+def test_progress_goes_from_the_first_to_nearly_the_last_moment(shift_bag):
     shares: list[float] = []
-    evaluate(shift_bag, None, OPTIONS, processes=processes, progress=shares.append)
+    evaluate(shift_bag, None, OPTIONS, progress=shares.append)
     assert shares[0] == 0.0
     assert shares == sorted(shares)
     assert 0.7 < shares[-1] <= 1.0
@@ -73,7 +66,7 @@ def test_every_observation_is_forecast_and_the_states_fill_the_time(summary):
 
 def test_the_scores_of_a_recording_are_those_of_its_forecasts(run_bag):
     """The streamed scores against each recorded forecast held against what came, one by one."""
-    found = evaluate(run_bag, None, Options(recorded=True), processes=1)["forecasts"]
+    found = evaluate(run_bag, None, Options(recorded=True))["forecasts"]
     seen = {round(s.stamp * 25): s.people[0].positions for s in read_skeletons(run_bag)}
     errors = {"forecast": [], "last_pose": [], "constant_velocity": []}
     inside = []
@@ -129,7 +122,7 @@ def test_the_obedient_robot_is_stopped_before_anybody_is_near(sample):
         demo_robot=True,
         safety=SafetyConfig(robot_description="demo", robot_speed_max=0.6, deceleration=1.8),
     )
-    summary = evaluate(sample, None, options, processes=1)
+    summary = evaluate(sample, None, options)
     safety = summary["safety"]
     assert safety["worst"]["level"] == "STOP"
     assert safety["worst"]["stopped_for_s"] > 0.3
@@ -139,7 +132,7 @@ def test_the_obedient_robot_is_stopped_before_anybody_is_near(sample):
 
 def test_people_in_a_camera_frame_are_taken_to_the_world(shift_bag, tmp_path):
     """The same people seen from a turned camera: the same separation."""
-    from ses_gcn_ros.bags.bag_messages import observation_from_message
+    from ses_gcn_ros.bags.messages import observation_from_message
     from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
     kind = "tf2_msgs/msg/TFMessage"
@@ -173,7 +166,7 @@ def test_people_in_a_camera_frame_are_taken_to_the_world(shift_bag, tmp_path):
     naming = Naming(topics={"skeletons": "/cell/people"}, frames={"map": "world"})
     found = evaluate(tmp_path / "turned", None, Options(naming=naming, safety=OPTIONS.safety))
     assert not found["partial"]
-    plain = evaluate(shift_bag, None, OPTIONS, processes=1)
+    plain = evaluate(shift_bag, None, OPTIONS)
     moments = [m for m in plain["safety"]["moments"] if m["at_s"] < 2.0]
     for moment in moments:
         assert min(
@@ -188,9 +181,8 @@ def test_frames_of_recorded_states_are_renamed(run_bag):
     naming = Naming(frames={"world": "cell", robot: "cell_robot"})
     with open_bag(run_bag) as bag:
         topics = find_topics(bag.topics, naming)
-        events = Events(bag, topics, naming, "cell", PoseConfig(), ("safety_state",))
-        renamed = [event.content for event in events if event.kind == "state"]
-    assert {state.header.frame_id for state in renamed} == {"cell"}
+        events = EventReader(bag, topics, naming, "cell", PoseConfig(), ("safety_state",))
+        renamed = [event.state for event in events if isinstance(event, RecordedState)]
     frames = {state.robot_frame for state in renamed}
     assert "cell_robot" in frames
     assert robot not in frames

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros import forecast
-from ses_gcn_ros.bags.bag_messages import Observation
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.replay import forecasting
-from ses_gcn_ros.replay.events import Event
+from ses_gcn_ros.replay.events import Event, PeopleForecast, PeopleSeen, Refused, Transforms
 from ses_gcn_ros.replay.forecasting import with_forecasts
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -30,10 +29,10 @@ def stream(count: int, frames: dict[int, str]) -> list[Event]:
         stamp = 100 + number / 25
         person = Skeleton("1", "chico15", pose + np.float32(0.01 * number), np.ones(15, np.float32))
         events += [
-            Event(stamp, "tf", []),
-            Event(stamp, "forecasts", (stamp, "world", [])),  # recorded: left out
-            Event(stamp, "people", Observation(stamp, frame_id, [person])),
-            Event(stamp, "tf", []),
+            Transforms(stamp, [], static=False),
+            PeopleForecast(stamp, stamp, "world", []),  # recorded: left out
+            PeopleSeen(stamp, stamp, frame_id, [person]),
+            Transforms(stamp, [], static=False),
         ]
     return events
 
@@ -43,14 +42,14 @@ def test_every_observation_is_followed_by_its_forecasts(engine, monkeypatch, blo
     monkeypatch.setattr(forecasting, "_BLOCK", block)
     frames = {20: "", 21: "world", 30: "map", 50: ""}
     found = list(with_forecasts(stream(60, frames), engine, CONFIG))
-    kinds = [event.kind for event in found]
+    kinds = [type(event) for event in found]
     refused = [number for number in range(60) if number == 20 or number >= 50]
     for number in range(60):
-        answer = "refused" if number in refused else "forecasts"
-        assert kinds[4 * number : 4 * number + 4] == ["tf", "people", answer, "tf"]
-    made = [event.content for event in found if event.kind == "forecasts"]
-    assert [frame for _, frame, _ in made] == ["world"] * 29 + ["map"] * 20
-    by_model = [forecasts[0].model == engine.name for _, _, forecasts in made]
+        answer = Refused if number in refused else PeopleForecast
+        assert kinds[4 * number : 4 * number + 4] == [Transforms, PeopleSeen, answer, Transforms]
+    made = [event for event in found if isinstance(event, PeopleForecast)]
+    assert [event.frame_id for event in made] == ["world"] * 29 + ["map"] * 20
+    by_model = [event.forecasts[0].model == engine.name for event in made]
     assert by_model[9:29] == [True] * 20
     assert not any(by_model[29:38])  # in another frame everything begins anew
 
@@ -64,10 +63,11 @@ def test_an_error_comes_behind_what_came_before_it(engine):
     with pytest.raises(BagError, match="ends here"):
         heard.extend(with_forecasts(damaged(), engine, CONFIG))
     events = with_forecasts(damaged(), engine, CONFIG)
-    assert [next(events).kind for _ in range(20)] == ["tf", "people", "forecasts", "tf"] * 5
+    block = [Transforms, PeopleSeen, PeopleForecast, Transforms]
+    assert [type(next(events)) for _ in range(20)] == block * 5
 
 
 def test_long_silence_is_not_kept(engine):
-    transforms = iter([Event(100.0, "tf", [])] * 5000)
+    transforms = iter([Transforms(100.0, [], static=False)] * 5000)
     next(with_forecasts(transforms, engine, CONFIG))
     assert len(list(transforms)) >= 4000

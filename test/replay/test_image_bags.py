@@ -12,24 +12,23 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from ses_gcn_ros.bags.bag_messages import (
+from ses_gcn_ros.bags.messages import (
     NANO,
     Observation,
     header_message,
     skeletons_message,
     transforms_message,
 )
-from ses_gcn_ros.bags.bag_reader import OpenBag, open_bag
-from ses_gcn_ros.bags.bag_types import message
-from ses_gcn_ros.bags.bags import BagWriter
+from ses_gcn_ros.bags.reading import Bag, open_bag
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import BagError, ConfigError, ModelError
 from ses_gcn_ros.pose.camera import target_from_optical
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.events import Events
-from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.topics import Naming, find_topics
+from ses_gcn_ros.replay.events import EventReader, PeopleSeen
+from ses_gcn_ros.replay.options import Naming, Options, find_topics
 
 BEGIN = 100.0  # s, stamp of the first image
 DELAY = 0.03  # s from an image to its recording
@@ -110,8 +109,8 @@ def people_of(bag: Path, pose: PoseConfig, **frames: str) -> list[Any]:
     """Observations of a bag as a replay hears them."""
     naming = Naming(frames=frames)
     with open_bag(bag) as opened:
-        events = Events(opened, find_topics(opened.topics, naming), naming, "world", pose)
-        return [event.content for event in events if event.kind == "people"]
+        events = EventReader(opened, find_topics(opened.topics, naming), naming, "world", pose)
+        return [event for event in events if isinstance(event, PeopleSeen)]
 
 
 def test_people_in_images_are_forecast_and_judged(write, pose, tmp_path):
@@ -213,9 +212,9 @@ def test_images_are_looked_at_instead_of_skeletons_only_when_asked(write, pose, 
     asked = Options(pose=pose, naming=Naming(topics={"image": "/cam/image_raw/compressed"}))
     assert evaluate(bag, None, asked)["people"] == 1
     decoded = set()
-    decode = OpenBag.decode
+    decode = Bag.decode
     monkeypatch.setattr(
-        OpenBag, "decode", lambda self, entry: decoded.add(entry.type) or decode(self, entry)
+        Bag, "decode", lambda self, entry: decoded.add(entry.type) or decode(self, entry)
     )
     assert evaluate(bag, None, Options(pose=pose))["people"] == 0
     assert not decoded  # skeletons are read from their bytes

@@ -15,18 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from ses_gcn_ros.bags.bag_types import message
-from ses_gcn_ros.bags.bags import BagWriter, read_raw
+from ses_gcn_ros.bags.reading import read_raw
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, RobotError
-from ses_gcn_ros.replay.moment import moment_at
-from ses_gcn_ros.replay.plot_lines import apart
-from ses_gcn_ros.replay.plot_scene import stadium
-from ses_gcn_ros.replay.replay import Replay, open_replay
+from ses_gcn_ros.replay.figures import apart
+from ses_gcn_ros.replay.recording import Replay, open_replay
 from ses_gcn_ros.replay.report.files import write_report
-from ses_gcn_ros.replay.report.packing import pack_metres
 from ses_gcn_ros.replay.report.page import render_page
-from ses_gcn_ros.replay.report.scene import chosen_frames
-from ses_gcn_ros.replay.report.series import chosen_states, spans
+from ses_gcn_ros.replay.report.scene import chosen_frames, chosen_states, pack_metres, spans
+from ses_gcn_ros.replay.scene import moment_at, stadium
 
 PICTURES = {"scene_stop.png", "scene_closest.png", "timeline.png", "horizon.png"}
 NUMBERS = {"report.html", "summary.json", "metrics.csv", "replay"}

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.bags.bag_messages import state_message
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
@@ -27,6 +26,7 @@ from ses_gcn_ros.nodes.conversions import (
     to_time,
 )
 from ses_gcn_ros.nodes.frames import matrix
+from ses_gcn_ros.replay.recorded import state_message
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton
 

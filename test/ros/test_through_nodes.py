@@ -11,14 +11,14 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from ses_gcn_ros.bags.bag_messages import read_skeletons, write_skeletons
-from ses_gcn_ros.bags.bag_reader import open_bag
-from ses_gcn_ros.bags.bags import BagWriter, read_raw
+from ses_gcn_ros.bags.messages import read_skeletons, write_skeletons
+from ses_gcn_ros.bags.reading import open_bag, read_raw
+from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.replay.agreement import Agreement, agreement
+from ses_gcn_ros.replay.evaluate import make_plan
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.plan import make_plan
+from ses_gcn_ros.replay.through_nodes import Agreement, agreement
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import SafetyConfig
 

@@ -13,7 +13,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.replay.plot_style import THEMES, png
+from ses_gcn_ros.replay.figures import THEMES, png
 from ses_gcn_ros.studies.plot_masks import mask_figure
 from ses_gcn_ros.training.mask_curve import mask_curve
 from ses_gcn_ros.training.recipe import make_recipe

@@ -9,15 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ses_gcn_ros.bags.bags import PathLike
+from ses_gcn_ros.bags.reading import PathLike
 from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.moment import moment_at
+from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.plot_lines import horizon_figure, timeline_figure
-from ses_gcn_ros.replay.plot_scene import scene_figure
-from ses_gcn_ros.replay.plot_style import png
-from ses_gcn_ros.replay.replay import Replay, open_replay
-from ses_gcn_ros.replay.themes import LIGHT
+from ses_gcn_ros.replay.recording import Replay, open_replay
+from ses_gcn_ros.replay.scene import moment_at, scene_figure
 from ses_gcn_ros.safety import SafetyConfig
 
 

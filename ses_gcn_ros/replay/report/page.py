@@ -12,15 +12,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.replay.replay import Replay
-from ses_gcn_ros.replay.report.blocks import Section
-from ses_gcn_ros.replay.report.forecasts import forecasts_section
-from ses_gcn_ros.replay.report.scene import scene_data
-from ses_gcn_ros.replay.report.series import highest_shown, level_bands, states_data
-from ses_gcn_ros.replay.report.stops import collisions_section, stops_section
-from ses_gcn_ros.replay.report.timing import timing_section
-from ses_gcn_ros.replay.report.words import facts, verdict
-from ses_gcn_ros.replay.themes import THEMES
+from ses_gcn_ros.replay.figures import THEMES
+from ses_gcn_ros.replay.recording import Replay
+from ses_gcn_ros.replay.report.scene import highest_shown, level_bands, scene_data, states_data
+from ses_gcn_ros.replay.report.sections import (
+    Section,
+    collisions_section,
+    facts,
+    forecasts_section,
+    stops_section,
+    timing_section,
+    verdict,
+)
 
 _SCRIPTS = ("decode.js", "camera.js", "scene.js", "chart.js", "player.js", "main.js")
 HARMLESS = 0.5  # m over the protective distance, from which on a moment is none of the worst

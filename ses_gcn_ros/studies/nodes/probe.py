@@ -18,7 +18,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message
 
-from ses_gcn_ros.bags.bags import read_current
+from ses_gcn_ros.bags.reading import read_current
 from ses_gcn_ros.msg import ForecastArray, SafetyState, Skeleton, SkeletonArray
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time

@@ -1,0 +1,455 @@
+"""Read rosbag2 recordings without ROS: mcap and sqlite3, whole or cut off, message by message.
+
+`rosbags` reads what is whole. What it refuses for its metadata is read file by file, and of an mcap
+that was cut off its records are taken one by one (`mcap`) up to where they end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import shutil
+import sqlite3
+import struct
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lz4.frame
+import yaml
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Channel, Chunk, Message, Schema
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from ses_gcn_ros.bags.types import RawMessage, Topics, as_ours, same_definition, typestore
+from ses_gcn_ros.errors import BagError, shortened
+
+PathLike = str | Path
+
+METADATA_VERSION = 9  # of rosbag2's metadata.yaml, the last one that rosbags knows
+_MAGIC = b"\x89MCAP0\r\n"
+_ZSTD = b"\x28\xb5\x2f\xfd"  # begins what zstd has compressed; no CDR message begins so
+_LARGEST = 1 << 28  # bytes of a chunk or record of a damaged mcap; more is damage
+_BROKEN = (McapError, struct.error, ValueError, RuntimeError, zstandard.ZstdError)
+
+
+class DecodedMessage(NamedTuple):
+    """One message with its fields as attributes: topic, type, time of recording [ns], content."""
+
+    topic: str
+    type: str
+    stamp: int
+    content: Any
+
+
+class Bag:
+    """A bag that is being read; made by `open_bag`.
+
+    Attributes
+    ----------
+    path : Path
+    topics : Topics
+        Type of each topic.
+    counts : Counter
+        Messages of each topic.
+    span : tuple of int
+        Times of recording of the first and of the last message [ns].
+    notes : list of str
+        What has to be said of a bag that is read all the same.
+    """
+
+    def __init__(
+        self, path: Path, parts: Sequence[_Whole | _CutOff], notes: list[str], broken: str
+    ) -> None:
+        self.path, self.notes = path, notes
+        self._parts, self._broken = parts, broken
+        self.topics = Topics({t: kind for part in parts for t, kind in part.topics.items()})
+        self.counts = sum((part.counts for part in parts), Counter[str]())
+        spans = [part.span for part in parts if part.counts.total()]
+        self.span = (min(a for a, _ in spans), max(b for _, b in spans)) if spans else (0, 0)
+        self._stores: dict[str, Typestore | None] = {}
+        self._same: dict[str, bool] = {}
+
+    def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
+        """Messages in the order of their recording, not decoded.
+
+        Topics that are not asked for are not read, however large they are.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            Full name of each topic wanted, and the name that its messages are to carry.
+
+        Raises
+        ------
+        BagError
+            Where the bag is damaged, and at the end of one that was cut off or lacks a part.
+        """
+        parts = [part.raw(names) for part in self._parts]
+        messages = heapq.merge(*parts, key=attrgetter("stamp")) if len(parts) > 1 else parts[0]
+        for entry in messages:
+            if entry.data[:4] == _ZSTD:  # rosbag2's compression message by message
+                with _damage(self.path):
+                    entry = entry._replace(data=zstandard.decompress(bytes(entry.data), _LARGEST))
+            yield entry
+        if self._broken:
+            raise BagError(self._broken)
+
+    def decode(self, entry: RawMessage) -> Any:
+        """Content of a message, with the definitions the bag carries.
+
+        Raises
+        ------
+        BagError
+            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package, or
+            the bytes are no message of it.
+        """
+        store = self._store(entry.type)
+        if store is None:
+            raise BagError(
+                f"topic '{entry.topic}' of bag '{self.path}' has the type '{entry.type}', whose "
+                "definition is neither in the bag nor known here"
+            )
+        with _damage(self.path):
+            return store.deserialize_cdr(entry.data, entry.type)
+
+    def in_our_definition(self, entry: RawMessage) -> RawMessage:
+        """The message as this package defines its type, where the bag's definition is another."""
+        if entry.type not in self._same:
+            store = self._store(entry.type)
+            self._same[entry.type] = store is None or same_definition(store, entry.type)
+        if self._same[entry.type]:
+            return entry._replace(data=bytes(entry.data))
+        content = as_ours(self.decode(entry), entry.type)
+        return entry._replace(data=bytes(typestore().serialize_cdr(content, entry.type)))
+
+    def _store(self, kind: str) -> Typestore | None:
+        if kind not in self._stores:
+            found = (part.store(kind) for part in self._parts)
+            ours = typestore() if kind in typestore().fielddefs else None
+            self._stores[kind] = next((store for store in found if store), ours)
+        return self._stores[kind]
+
+
+@contextlib.contextmanager
+def open_bag(path: PathLike) -> Iterator[Bag]:
+    """Open a bag for reading; of one that was cut off what is left of it.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, no bag, or nothing of it can be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        incomplete = path.with_name(f"{path.name}.incomplete")
+        hint = f"; an interrupted recording lies in '{incomplete}'" if incomplete.exists() else ""
+        raise BagError(f"bag '{path}' does not exist{hint}")
+    notes: list[str] = []
+    with contextlib.ExitStack() as stack:
+        files, broken = _files(path, notes)
+        parts = [_opened(path, file, stack) for file in files]
+        yield Bag(path, parts, notes, broken)
+
+
+def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
+    """What of a bag to open, and what is to be said at its end."""
+    if path.is_file():
+        if not _is_storage(path):
+            raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
+        return [path], ""
+    there = sorted(file for file in path.iterdir() if file.is_file() and _is_storage(file))
+    metadata = path / "metadata.yaml"
+    if not there:
+        lacks = "" if metadata.exists() else "no metadata.yaml and "
+        raise BagError(f"'{path}' is no bag: it has {lacks}no mcap or db3 file")
+    if not metadata.exists():
+        return there, ""
+    try:
+        told = yaml.safe_load(metadata.read_text("utf-8"))["rosbag2_bagfile_information"]
+        version, listed = int(told["version"]), [Path(f).name for f in told["relative_file_paths"]]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = shortened(str(error) or type(error).__name__, 120)
+        notes.append(f"metadata.yaml of bag '{path}' can't be used ({reason}); its files are read")
+        return there, ""
+    missing = [name for name in listed if not (path / name).exists()]
+    if missing:
+        return there, f"bag '{path}' lacks {', '.join(missing[:3])}, which its metadata.yaml lists"
+    if version > METADATA_VERSION:
+        notes.append(
+            f"metadata.yaml of bag '{path}' is of version {version}, newer than the "
+            f"{METADATA_VERSION} that is known here; the bag's files are read without it"
+        )
+        return there, ""
+    return (there, "") if any(map(_write_ahead, there)) else ([path], "")
+
+
+def _is_storage(file: Path) -> bool:
+    name = file.name.removesuffix(".zstd").removesuffix(".zst")
+    return name.endswith((".mcap", ".db3"))
+
+
+def _write_ahead(file: Path) -> Path | None:
+    """What sqlite wrote beside a database whose recorder was killed; None if nothing."""
+    log = file.with_name(f"{file.name}-wal")
+    return log if file.suffix == ".db3" and log.exists() and log.stat().st_size else None
+
+
+def _opened(path: Path, file: Path, stack: contextlib.ExitStack) -> _Whole | _CutOff:
+    """Open a file or folder of a bag, in a copy where that has to be changed for it."""
+    with _damage(path):
+        if _write_ahead(file) or file.suffix in (".zst", ".zstd"):
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ses_gcn_bag_")))
+            file = _merged(file, scratch) if file.suffix == ".db3" else _unpacked(file, scratch)
+    try:
+        with _damage(path):
+            return _Whole(path, stack.enter_context(_reader(file)))
+    except BagError as error:
+        if file.is_dir():
+            inside = sorted(file.glob("*.mcap"))
+            file = inside[0] if len(inside) == 1 else file
+        if file.suffix != ".mcap":
+            raise
+        return _CutOff(path, file, str(error).partition("truncated: ")[2])
+
+
+def _reader(file: Path) -> AnyReader:
+    return AnyReader([file], default_typestore=typestore())
+
+
+def _merged(database: Path, scratch: Path) -> Path:
+    """Copy of a database with what its write-ahead log holds."""
+    copy = scratch / database.name
+    for file in (database, _write_ahead(database)):
+        if file is not None:
+            shutil.copyfile(file, scratch / file.name)
+    connection = sqlite3.connect(copy)
+    try:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    finally:
+        connection.close()
+    return copy
+
+
+def _unpacked(file: Path, scratch: Path) -> Path:
+    """Unpacked copy of a file that rosbag2 compressed as a whole."""
+    copy = scratch / file.stem
+    with file.open("rb") as packed, copy.open("wb") as unpacked:
+        zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
+    return copy
+
+
+class _Whole:
+    """What `rosbags` reads."""
+
+    def __init__(self, path: Path, reader: AnyReader) -> None:
+        self._path, self._reader = path, reader
+        self.topics = {each.topic: each.msgtype for each in reader.connections}
+        self.counts = Counter[str]()
+        for each in reader.connections:
+            self.counts[each.topic] += each.msgcount
+        self.span = reader.start_time, reader.end_time - 1
+
+    def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
+        """Messages as `Bag.raw`."""
+        wanted = [each for each in self._reader.connections if each.topic in names]
+        messages = self._reader.messages(wanted) if wanted else ()  # none would mean all
+        with _damage(self._path):  # what the taker of a message raises does not come here
+            for connection, stamp, data in messages:
+                yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
+
+    def store(self, kind: str) -> Typestore | None:
+        """Definitions that a type is decoded by."""
+        return self._reader.typestore if kind in self._reader.typestore.fielddefs else None
+
+
+class _CutOff:
+    """An mcap without its end: records one after the other (https://mcap.dev/spec)."""
+
+    def __init__(self, path: Path, file: Path, reason: str) -> None:
+        self._path, self._file = path, file
+        self._schemas: dict[int, Schema] = {}
+        self._channels: dict[int, Channel] = {}
+        self._stores: dict[str, Typestore | None] = {}
+        self.counts = Counter[str]()
+        first, last = 1 << 64, -1
+        for message in self._messages():
+            self.counts[self._channels[message.channel_id].topic] += 1
+            first, last = min(first, message.log_time), max(last, message.log_time)
+        if last < 0:
+            raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}")
+        self.span = first, last
+        self.topics = {each.topic: self._type(each) for each in self._channels.values()}
+
+    def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
+        """Messages up to the damage, then a `BagError`; see `Bag.raw`."""
+        for message in self._messages():
+            channel = self._channels[message.channel_id]
+            if channel.topic in names:
+                kind, data = self._type(channel), bytes(message.data)
+                yield RawMessage(names[channel.topic], kind, message.log_time, data)
+        raise BagError(f"bag '{self._path}' {self._end}")
+
+    def store(self, kind: str) -> Typestore | None:
+        """Definitions that a type is decoded by: its own, however the other types see theirs."""
+        if kind not in self._stores:
+            self._stores[kind] = None
+            texts = (
+                s.data for s in self._schemas.values() if (s.name, s.encoding) == (kind, "ros2msg")
+            )
+            for text in texts:
+                with contextlib.suppress(Exception):  # the library meets damage as it comes
+                    store = get_typestore(Stores.EMPTY)
+                    store.register(get_types_from_msg(text.decode(errors="replace"), kind))
+                    self._stores[kind] = store
+        return self._stores[kind]
+
+    def _type(self, channel: Channel) -> str:
+        schema = self._schemas.get(channel.schema_id)
+        return schema.name if schema else ""
+
+    def _messages(self) -> Iterator[Message]:
+        """Messages that can be read, chunks in order of time; then `_end` says what was wrong."""
+        damaged, self._end = 0, "is truncated, its recorder was cut off"
+        with self._file.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return
+            for code, content in _records(file):
+                if code == Opcode.DATA_END:
+                    self._end = "is truncated behind its last message"
+                    break
+                try:
+                    inside = _inside(content) if code == Opcode.CHUNK else [(code, content)]
+                    found = [self._take(*record) for record in inside]
+                except _BROKEN:
+                    damaged += 1
+                    continue
+                damaged += found.count(False)
+                messages = [each for each in found if isinstance(each, Message)]
+                yield from sorted(messages, key=attrgetter("log_time"))
+        if damaged:
+            self._end += f"; {damaged} records in it can't be read"
+
+    def _take(self, code: int, content: bytes) -> Message | bool:
+        """Message of a record; False for a damaged one, True for one that holds no message."""
+        stream = ReadDataStream(BytesIO(content))
+        try:
+            if code == Opcode.SCHEMA:
+                schema = Schema.read(stream)
+                self._schemas[schema.id] = schema
+            elif code == Opcode.CHANNEL:
+                channel = Channel.read(stream)
+                self._channels[channel.id] = channel
+            elif code == Opcode.MESSAGE:
+                message = Message.read(stream, len(content))
+                return message if message.channel_id in self._channels else False
+        except _BROKEN:
+            return False
+        return True
+
+
+def _records(file: Any) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of records up to the first that is not whole."""
+    while len(head := file.read(9)) == 9:
+        code, size = struct.unpack("<BQ", head)
+        if size > _LARGEST or len(content := file.read(size)) < size:
+            return
+        yield code, content
+
+
+def _inside(content: bytes) -> Iterable[tuple[int, bytes]]:
+    """Records of a chunk.
+
+    Raises
+    ------
+    ValueError, RuntimeError, struct.error, ZstdError, McapError
+        If the chunk is damaged or larger than any recorder makes them.
+    """
+    chunk = Chunk.read(ReadDataStream(BytesIO(content)))
+    data = chunk.data
+    if chunk.compression == "zstd":
+        with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as unpacking:
+            data = unpacking.read(_LARGEST + 1)
+    elif chunk.compression == "lz4":
+        data = lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError("a chunk of more than 256 MiB")
+    return _records(BytesIO(data))
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of whatever breaks in here, and of nothing else, that the bag is damaged."""
+    try:
+        yield
+    except BagError:
+        raise
+    except Exception as error:  # the library meets damaged files with whatever breaks first
+        reason = shortened(str(error).strip().rstrip(".") or type(error).__name__, 160)
+        raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}") from error
+
+
+def topics_of(path: PathLike) -> Topics:
+    """Topics of a bag and their types.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, truncated or no bag.
+    """
+    with open_bag(path) as bag:
+        return bag.topics
+
+
+def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
+    """Messages of a bag in the order of their recording, not decoded.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of a bag, or an mcap or db3 file.
+    topics : sequence of str
+        Topics wanted, all by default. A relative name finds the topic that ends in it, and the
+        messages carry the name that was asked for.
+
+    Raises
+    ------
+    BagError
+        If the bag is missing, truncated or no bag, or lacks a topic.
+    """
+    with open_bag(path) as bag:
+        for entry in bag.raw(_names(bag.topics, topics)):
+            yield entry._replace(data=bytes(entry.data))
+
+
+def read_current(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
+    """Messages of a bag as `read_raw`, in this package's definitions where the bag has others."""
+    with open_bag(path) as bag:
+        for entry in bag.raw(_names(bag.topics, topics)):
+            yield bag.in_our_definition(entry)
+
+
+def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[DecodedMessage]:
+    """Messages of a bag as `read_raw`, decoded with the definitions the bag carries.
+
+    Raises
+    ------
+    BagError
+        As `read_raw`, and for bytes that are no message of their type.
+    """
+    with open_bag(path) as bag:
+        for entry in bag.raw(_names(bag.topics, topics)):
+            yield DecodedMessage(entry.topic, entry.type, entry.stamp, bag.decode(entry))
+
+
+def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:
+    return {there.resolve(topic): topic for topic in wanted} or {topic: topic for topic in there}

@@ -1,0 +1,414 @@
+"""Many bags: in parallel, on this machine or on a Dask cluster, resumed where they were left.
+
+Each bag has a folder with an ``outcome.json`` that appears, whole, when the bag is done or has
+failed. It holds a key of the bag's content and of all options; an outcome with the same key is
+never computed again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ses_gcn_ros import __version__
+from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
+from ses_gcn_ros.replay.evaluate import FORMAT, evaluate
+from ses_gcn_ros.replay.options import Options
+from ses_gcn_ros.replay.summary import plain, write_json
+
+OUTCOME = "outcome.json"
+_ENDS = 1 << 22  # bytes at both ends of a file that stand for its content
+_ATTEMPTS = 3  # at a bag whose worker process dies
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a bag.
+
+    Attributes
+    ----------
+    bag : str
+        As it was given.
+    folder : str
+        Of its results, within the folder of all.
+    error : str
+        Why there are none; empty if there are.
+    summary : dict or None
+    """
+
+    bag: str
+    folder: str
+    error: str
+    summary: dict[str, Any] | None
+
+
+def find_bags(patterns: Sequence[str]) -> list[Path]:
+    """Bags of paths and glob patterns, each once, in order.
+
+    Raises
+    ------
+    BagError
+        If a pattern finds nothing.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = sorted(glob.glob(pattern, recursive=True))
+        if not paths:
+            raise BagError(f"bag '{pattern}' does not exist")
+        found |= dict.fromkeys(map(Path, paths))
+    return list(found)
+
+
+def key_of(bag: Path, options: Options) -> str:
+    """Key of a bag's content, the options, the weights and the version.
+
+    Of a large file only its size and its two ends are read.
+    """
+    digest = hashlib.sha256(f"{FORMAT} {__version__} {options!r}".encode())
+    weights = Path(options.forecaster.weights or DEFAULT_WEIGHTS)
+    files = sorted(p for p in bag.rglob("*") if p.is_file()) if bag.is_dir() else [bag]
+    robot = Path(options.safety.robot_description[:255])  # a file, or the text of one
+    model = Path(options.pose.model).expanduser()
+    files += [path for path in (robot, model) if path.is_file()]
+    for path in (weights, *files):
+        digest.update(f"{path.name} {path.stat().st_size}".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_ENDS))
+            file.seek(max(path.stat().st_size - _ENDS, 0))
+            digest.update(file.read(_ENDS))
+    return digest.hexdigest()
+
+
+def folders_of(bags: Sequence[Path]) -> list[str]:
+    """Name of each bag's folder: the bag's own, with a number where two have the same."""
+    names, taken = [], set[str]()
+    for bag in bags:
+        stem = bag.name if bag.is_dir() else bag.stem
+        number = 1
+        name = stem
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def evaluate_all(
+    bags: Sequence[Path],
+    out: Path,
+    options: Options,
+    *,
+    jobs: int = 1,
+    cluster: str = "",
+    done: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Replay bags in parallel; what fails is told of and stops nothing.
+
+    Parameters
+    ----------
+    bags : sequence of Path
+    out : Path
+        Folder that gets a folder for each bag.
+    options : Options
+    jobs : int
+        Processes on this machine; negative counts from the number of processors.
+    cluster : str
+        Address of a Dask scheduler whose workers see the same files; empty for this machine.
+    done : callable
+        Told of each outcome as it comes, of earlier runs' first.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the bags.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster can't be reached or Dask isn't installed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tasks = [
+        Task(bag, out, name, options) for bag, name in zip(bags, folders_of(bags), strict=True)
+    ]
+    waiting = []
+    for task in tasks:
+        earlier = task.outcome()
+        if earlier is None:
+            waiting.append(task)
+        else:
+            done(earlier)
+    run = _on_cluster(cluster) if cluster else _here(jobs)
+    for outcome in run(waiting):
+        done(outcome)
+    outcomes = [task.outcome() for task in tasks]
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One bag of a batch; goes to the process that does it."""
+
+    bag: Path
+    out: Path
+    name: str
+    options: Options
+
+    @property
+    def _file(self) -> Path:
+        return self.out / self.name / OUTCOME
+
+    def outcome(self) -> Outcome | None:
+        """Outcome of this or an earlier run; None if there is none of this bag and options."""
+        try:
+            content = json.loads(self._file.read_text())
+            if content["key"] != key_of(self.bag, self.options):
+                return None
+            summary = None
+            if not content["error"]:
+                summary = json.loads((self._file.with_name("summary.json")).read_text())
+            return Outcome(str(self.bag), self.name, content["error"], summary)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def __call__(self) -> Outcome:
+        """Replay the bag and leave its outcome."""
+        error, summary = "", None
+        try:
+            summary = evaluate(self.bag, self._file.parent, self.options)
+        except SesGcnError as reason:
+            error = str(reason)
+        except OSError as reason:  # disk full, no permission: may be mended, so it is not kept
+            return Outcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
+        self.leave(error)
+        return Outcome(str(self.bag), self.name, error, summary)
+
+    def leave(self, error: str) -> None:
+        """Write the outcome."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._file, {"key": key_of(self.bag, self.options), "error": error})
+
+
+Runner = Callable[[Sequence[Task]], Iterator[Outcome]]
+
+
+def _here(jobs: int) -> Runner:
+    """Run in processes on this machine; one that dies takes no more than its bag with it."""
+
+    def run(tasks: Sequence[Task]) -> Iterator[Outcome]:
+        if jobs == 1:
+            yield from (task() for task in tasks)
+            return
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        left = list(tasks)
+        for _ in range(_ATTEMPTS):
+            try:
+                parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+                for outcome in parallel(delayed(task)() for task in left):
+                    yield outcome
+                    left = [task for task in left if task.name != outcome.folder]
+                return
+            except TerminatedWorkerError:
+                finished = [(task, task.outcome()) for task in left]
+                yield from (outcome for _, outcome in finished if outcome is not None)
+                left = [task for task, outcome in finished if outcome is None]
+        yield from (_died(task) for task in left)
+
+    return run
+
+
+def _on_cluster(address: str) -> Runner:
+    """Run on the workers of a Dask cluster."""
+
+    def run(tasks: Sequence[Task]) -> Iterator[Outcome]:
+        try:
+            from distributed import Client, as_completed
+        except ImportError as error:
+            raise ConfigError(
+                "--cluster needs Dask; install it with pip install ses_gcn_ros[cluster]"
+            ) from error
+        try:
+            client = Client(address, timeout=10)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"no Dask scheduler answers at '{address}': {error}") from error
+        with client:
+            absolute = [
+                dataclasses.replace(task, bag=task.bag.resolve(), out=task.out.resolve())
+                for task in tasks
+            ]
+            futures = {client.submit(_do, task, pure=False): task for task in absolute}
+            given = {id(task): original for task, original in zip(absolute, tasks, strict=True)}
+            for future in as_completed(futures):
+                task = given[id(futures[future])]
+                if future.status == "finished":
+                    yield dataclasses.replace(future.result(), bag=str(task.bag))
+                else:
+                    yield _died(task)
+
+    return run
+
+
+def _do(task: Task) -> Outcome:
+    return task()
+
+
+def _died(task: Task) -> Outcome:
+    """Outcome of a bag that kills its process; not kept, for more memory may help."""
+    reason = "the process that replayed it was killed, perhaps for want of memory"
+    return Outcome(str(task.bag), task.name, f"bag '{task.bag}': {reason}", None)
+
+
+def summaries(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """Summaries of the bags that have one."""
+    return [outcome.summary for outcome in outcomes if outcome.summary is not None]
+
+
+Summary = dict[str, Any]
+
+
+def merge(outcomes: Sequence[Outcome]) -> Summary:
+    """Sum up the outcomes of many bags.
+
+    Sums are summed, means weighted with what they are means of. Distributions stay with their bags:
+    quantiles can't be merged.
+    """
+    found = summaries(outcomes)
+    failed = [outcome for outcome in outcomes if outcome.error]
+    merged: Summary = plain(
+        {
+            "format": FORMAT,
+            "bag": f"{len(found)} bags",
+            "source": "+".join(sorted({summary["source"] for summary in found})),
+            "partial": bool(failed) or any(summary["partial"] for summary in found),
+            "problems": [outcome.error for outcome in failed],
+            "bags": [_row(outcome) for outcome in outcomes],
+            **{name: _sum(found, name) for name in ("duration_s", "frames", "people")},
+            "stream": _stream(found),
+            "forecasts": _forecasts([summary["forecasts"] for summary in found]),
+            "collision": _collision([s["collision"] for s in found if s["collision"]]),
+            "safety": _safety([s["safety"] for s in found if s["safety"]]),
+        }
+    )
+    return merged
+
+
+def _row(outcome: Outcome) -> Summary:
+    row: Summary = {"bag": outcome.bag, "folder": outcome.folder, "error": outcome.error}
+    summary = outcome.summary
+    if summary is not None:
+        safety = summary["safety"] or {}
+        row |= {
+            "partial": summary["partial"],
+            "duration_s": summary["duration_s"],
+            "people": summary["people"],
+            "mpjpe_mm": _last(summary["forecasts"], "at"),
+            "availability": safety.get("availability"),
+            "stops": safety.get("stops"),
+            "worst_separation_m": (safety.get("worst") or {}).get("separation_m"),
+        }
+    return row
+
+
+def _last(forecasts: Summary, convention: str) -> float | None:
+    errors = forecasts.get("mpjpe_mm")
+    return errors[convention]["forecast"][-1] if errors else None
+
+
+def _sum(parts: Iterable[Summary], name: str) -> Any:
+    return sum(part[name] or 0 for part in parts)
+
+
+def _counted(parts: Iterable[Summary], name: str) -> dict[str, int]:
+    total = Counter[str]()
+    for part in parts:
+        total.update(part[name])
+    return dict(total)
+
+
+def _stream(found: Sequence[Summary]) -> Summary:
+    parts = [summary["stream"] for summary in found]
+    return {
+        "gaps": _sum(parts, "gaps"),
+        "gap_s_total": _sum(parts, "gap_s_total"),
+        "longest_gap_s": max((part["longest_gap_s"] for part in parts), default=0.0),
+        "dropped": _sum(parts, "dropped"),
+        "refused": _counted(parts, "refused"),
+    }
+
+
+def _mean(values: Sequence[Any], weights: Sequence[float]) -> Any:
+    """Weighted mean of numbers, or of everything within equal structures of them."""
+    if isinstance(values[0], dict):
+        shared = [key for key in values[0] if all(key in value for value in values)]
+        return {key: _mean([value[key] for value in values], weights) for key in shared}
+    if isinstance(values[0], list):
+        return [_mean(items, weights) for items in zip(*values, strict=False)]
+    known = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None]
+    total = sum(weight for _, weight in known)
+    return math.fsum(value * weight for value, weight in known) / total if total else None
+
+
+def _forecasts(parts: Sequence[Summary]) -> Summary:
+    merged: Summary = {
+        "count": _sum(parts, "count"),
+        "compared": _sum(parts, "compared"),
+        "models": _counted(parts, "models"),
+        "fallbacks": _counted(parts, "fallbacks"),
+    }
+    judged = [part for part in parts if part.get("mpjpe_mm")]
+    if judged:
+        alike = [part for part in judged if part["horizons_s"] == judged[0]["horizons_s"]]
+        weights = [part["compared"] for part in alike]
+        merged["horizons_s"] = alike[0]["horizons_s"]
+        for name in ("mpjpe_mm", "per_joint_mm", "per_part_mm", "coverage"):
+            merged[name] = _mean([part[name] for part in alike], weights)
+    return merged
+
+
+def _collision(parts: Sequence[Summary]) -> Summary | None:
+    if not parts:
+        return None
+    counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    merged: Summary = {name: _sum(parts, name) for name in (*counts, "windows")}
+    hit, false, missed = (merged[name] for name in counts[:3])
+    return {
+        **merged,
+        "threshold_m": parts[0]["threshold_m"],
+        "horizon_s": parts[0]["horizon_s"],
+        "precision": hit / (hit + false) if hit + false else None,
+        "recall": hit / (hit + missed) if hit + missed else None,
+        "f1": 2 * hit / (2 * hit + false + missed) if hit + false + missed else None,
+        "collisions": _sum(parts, "collisions"),
+        "collisions_warned": _sum(parts, "collisions_warned"),
+    }
+
+
+def _safety(parts: Sequence[Summary]) -> Summary | None:
+    if not parts:
+        return None
+    times = [math.fsum(part["seconds"].values()) for part in parts]
+    names = ("states", "stops", "stops_by_people", "false_stops", "missed_stops")
+    worst = [part["worst"] for part in parts if part["worst"]]
+    return {
+        **{name: _sum(parts, name) for name in names},
+        "seconds": {
+            level: math.fsum(part["seconds"][level] for part in parts)
+            for level in parts[0]["seconds"]
+        },
+        "availability": _mean([part["availability"] for part in parts], times),
+        "mean_factor": _mean([part["mean_factor"] for part in parts], times),
+        "stop_reasons": _counted(parts, "stop_reasons"),
+        "worst": min(worst, key=lambda moment: moment["separation_m"], default=None),
+    }

@@ -1,0 +1,193 @@
+"""Recorded motion of data sets as bags, so that a published evaluation is a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, transforms_message
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.datasets.chico import read_chico, read_collaboration
+from ses_gcn_ros.datasets.sequences import Sequence
+from ses_gcn_ros.datasets.sources import read_dataset
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.skeleton import Skeleton
+
+Floats = NDArray[np.float32]
+
+KINDS = ("chico", "h36m", "npz")
+START = 1_700_000_000.0  # s; the stamp of the first frame
+PAUSE = 2.0  # s between two takes of one bag; no history and no forecast reaches across it
+TAKES = "/dataset/take"  # topic that names each take as it begins
+
+# Human3.6M's axes are y up, z towards the viewer; ours are z up.
+_UPRIGHT = {"h36m": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)}
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """People recorded together without a break, and perhaps a robot.
+
+    Attributes
+    ----------
+    name : str
+    people : list of Sequence
+    robot : callable or None
+        Gives the robot's points along the arm, shape (T, P, 3) [m].
+    """
+
+    name: str
+    people: list[Sequence]
+    robot: Callable[[], Floats] | None = None
+
+
+def read_takes(kind: str, source: Path) -> list[Take]:
+    """Takes of a data set, each read when it is written.
+
+    Parameters
+    ----------
+    kind : str
+        ``chico``, ``h36m`` or ``npz``.
+    source : Path
+        Folder of the data set, or npz file of this project.
+
+    Raises
+    ------
+    ConfigError
+        If the kind is unknown.
+    InputError
+        If there is nothing of that kind, or it is damaged.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"there is no converter for '{kind}'; there are {', '.join(KINDS)}")
+    if kind == "chico":
+        return [
+            Take(sequence.name, [sequence], partial(_robot, source / f"{sequence.name}.pkl"))
+            for sequence in read_chico(source)
+        ]
+    sequences = read_dataset(source, "recording" if kind == "npz" else kind).sequences
+    together = groupby(sequences, key=lambda sequence: sequence.index)
+    return [_take(list(people)) for _, people in together]
+
+
+def _take(people: list[Sequence]) -> Take:
+    name = people[0].name
+    return Take(name.rpartition("/")[0] if len(people) > 1 else name, people)
+
+
+def _robot(path: Path) -> Floats:
+    return read_collaboration(path).robot
+
+
+def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool = False) -> float:
+    """Write takes into one bag, one after the other with a pause between them.
+
+    The bag holds ``/skeletons`` (frame ``world``, z up; people are named by their sequence), the
+    robot's points as frames ``r0``, ``r1`` … of ``/tf``, and ``/dataset/take`` with the name of
+    each take as it begins. After its last frame a take says that nobody is there.
+
+    Parameters
+    ----------
+    kind : str
+        As for `read_takes`.
+    takes : iterable of Take
+    path : Path
+        Folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
+    overwrite : bool
+        Whether to replace an existing bag.
+
+    Returns
+    -------
+    float
+        Length of the bag [s].
+
+    Raises
+    ------
+    BagError
+        If the bag exists or can't be made.
+    InputError
+        If a take is damaged.
+    """
+    start = START
+    with BagWriter(path, overwrite=overwrite) as bag:
+        bag.note("dataset", kind)
+        for take in takes:
+            note = message("std_msgs/msg/String", data=take.name)
+            bag.write_message(TAKES, round(start * NANO), note)
+            for stamp, people, robot in _frames(take, start, _UPRIGHT.get(kind)):
+                at = round(stamp * NANO)
+                if robot is not None:
+                    bag.write_message("/tf", at, _points_message(stamp, robot))
+                observation = Observation(stamp, "world", people)
+                bag.write_message("/skeletons", at, skeletons_message(observation))
+            start = stamp + PAUSE
+    return start - PAUSE - START
+
+
+def _frames(
+    take: Take, start: float, turn: Floats | None
+) -> Iterator[tuple[float, list[Skeleton], Floats | None]]:
+    """Stamp, people and robot's points (P, 3) of each frame, and an empty one at the end."""
+    # People are named by their sequence: nobody is known to be the same person in two of them.
+    named = [(sequence.name, sequence.layout) for sequence in take.people]
+    motions = [sequence.positions for sequence in take.people]
+    if turn is not None:
+        motions = [motion @ turn.T for motion in motions]
+    robot = take.robot() if take.robot else None
+    certain = [np.ones(motion.shape[1], np.float32) for motion in motions]
+    length, fps = min(map(len, motions)), take.people[0].fps
+    for frame in range(length):
+        people = [
+            Skeleton(person_id, layout, motion[frame], trust)
+            for (person_id, layout), motion, trust in zip(named, motions, certain, strict=True)
+        ]
+        yield start + frame / fps, people, None if robot is None else robot[frame]
+    yield start + length / fps, [], None if robot is None else robot[length - 1]
+
+
+def _points_message(stamp: float, points: Floats) -> object:
+    """Points as frames of ``world``; a point has no direction, so none is turned."""
+    return transforms_message(
+        (stamp, "world", f"r{index}", point, (0.0, 0.0, 0.0, 1.0))
+        for index, point in enumerate(points)
+    )
+
+
+def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: bool = False) -> int:
+    """Write one bag a take below `folder`; bags that are there already are left as they are.
+
+    An interrupted run is so resumed by running it again.
+
+    Parameters
+    ----------
+    kind, takes
+        As for `write_takes`.
+    folder : Path
+        ``S00/hammer`` becomes ``folder/S00/hammer``.
+    overwrite : bool
+        Whether to write bags that are there again.
+
+    Returns
+    -------
+    int
+        How many bags were written.
+
+    Raises
+    ------
+    BagError, InputError
+        As for `write_takes`.
+    """
+    count = 0
+    for take in takes:
+        path = folder / take.name
+        if overwrite or not path.exists():
+            write_takes(kind, [take], path, overwrite=overwrite)
+            count += 1
+    return count

@@ -1,0 +1,120 @@
+"""Forecasts and states as messages of bags, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ses_gcn_ros.bags.messages import header_message, time_message, to_seconds
+from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.safety import Assessment, Level
+from ses_gcn_ros.safety.separation import Pair
+from ses_gcn_ros.skeleton import get_layout
+
+LEVELS = tuple(level.name for level in Level)
+
+
+def forecasts_from_message(content: Any) -> list[Forecast]:
+    """Forecasts of a ForecastArray.
+
+    Raises
+    ------
+    InputError
+        For an unknown layout or arrays of the wrong length.
+    """
+    forecasts = []
+    for entry in content.forecasts:
+        shape = (entry.steps, len(get_layout(entry.layout).joints))
+        if entry.radius.size != np.prod(shape) or entry.positions.size != 3 * np.prod(shape):
+            raise InputError(
+                f"forecast of person '{entry.person_id}' has {entry.positions.size} position "
+                f"values and {entry.radius.size} radii; {shape[0]} steps of layout {entry.layout} "
+                f"take {3 * np.prod(shape)} and {np.prod(shape)}"
+            )
+        forecasts.append(
+            Forecast(
+                person_id=entry.person_id,
+                layout=entry.layout,
+                stamp=to_seconds(content.header.stamp),
+                step=to_seconds(entry.step),
+                positions=entry.positions.reshape(*shape, 3),
+                radius=entry.radius.reshape(shape),
+                coverage=float(entry.coverage),
+                model=entry.model,
+            )
+        )
+    return forecasts
+
+
+def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]) -> Any:
+    """ForecastArray of forecasts made from observations up to `stamp` [s]."""
+    entries = [
+        message(
+            "ses_gcn_ros/msg/Forecast",
+            person_id=forecast.person_id,
+            layout=forecast.layout,
+            step=time_message(forecast.step, "Duration"),
+            steps=len(forecast.positions),
+            positions=np.ascontiguousarray(forecast.positions, np.float32).ravel(),
+            radius=np.ascontiguousarray(forecast.radius, np.float32).ravel(),
+            coverage=forecast.coverage,
+            model=forecast.model,
+        )
+        for forecast in forecasts
+    ]
+    header = header_message(stamp, frame_id)
+    return message("ses_gcn_ros/msg/ForecastArray", header=header, forecasts=entries)
+
+
+def state_message(assessment: Assessment, frame_id: str) -> Any:
+    """SafetyState of an assessment that was made in `frame_id`."""
+    header = header_message(assessment.stamp, frame_id)
+    return message("ses_gcn_ros/msg/SafetyState", header=header, **assessment.fields())
+
+
+def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
+    """Assessment of a SafetyState, as far as the message tells.
+
+    Parameters
+    ----------
+    content : SafetyState
+    frames : mapping
+        A frame of the bag to the name that it is to have here.
+
+    Raises
+    ------
+    InputError
+        If its level is none.
+    """
+    if content.level not in tuple(Level):
+        raise InputError(f"a safety_state has level {content.level}; known are {LEVELS}")
+    pair = None
+    if content.person_id:
+        nowhere = np.full(3, np.nan)
+        pair = Pair(
+            person_id=content.person_id,
+            limb=content.human_limb,
+            frame=frames.get(content.robot_frame, content.robot_frame),
+            distance=content.separation,
+            human_point=nowhere,
+            robot_point=nowhere,
+        )
+    told: dict[str, Any] = {
+        field.name: getattr(content, field.name, math.nan)  # older messages lack some
+        for field in dataclasses.fields(Assessment)
+    }
+    told |= {
+        "stamp": to_seconds(content.header.stamp),
+        "level": Level(content.level),
+        "reasons": tuple(content.reasons),
+        "pair": pair,
+        "breakdown": None,
+        "predicted": None,
+    }
+    return Assessment(**told)
