@@ -19,6 +19,7 @@ ARGUMENTS = {
     "calibration": ("", "File of 'ses-gcn calibrate' for these cameras; TF when empty."),
     "rate": ("1.0", "Recorded seconds per second, for a bag."),
     "demo_robot": ("false", "Simulate the demo cell's robot."),
+    "driver": ("", "Carry the speed factor to this robot driver, such as ur or jtc."),
     "record": ("", "Record what the nodes publish to this bag."),
     "log_level": ("info", "debug, info, warn, error or fatal."),
 }
@@ -33,6 +34,7 @@ def _nodes(context: LaunchContext) -> list:
         calibration=value["calibration"],
         rate=float(value["rate"]),
         demo_robot=value["demo_robot"].lower() == "true",
+        driver=value["driver"],
         record=value["record"],
         use_sim_time=value["use_sim_time"].lower() == "true",
     )

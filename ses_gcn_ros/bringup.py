@@ -63,6 +63,7 @@ def plan_workcell(
     calibration: str = "",
     rate: float = 1.0,
     demo_robot: bool = False,
+    driver: str = "",
     record: str = "",
     use_sim_time: bool = False,
 ) -> list[NodePlan]:
@@ -83,6 +84,8 @@ def plan_workcell(
         Recorded seconds per second, for a bag.
     demo_robot : bool
         Whether to simulate the robot.
+    driver : str
+        Robot driver that a bridge carries the speed factor to, such as "ur"; empty for none.
     record : str
         Bag to write; empty for none.
     use_sim_time : bool
@@ -111,6 +114,8 @@ def plan_workcell(
     # What a recording teaches about the radius is nothing for the cell's next start.
     recorded: Mapping[str, Value] = {"adaptive_state": "none"} if bag or video else {}
     plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", robot)]
+    if driver:
+        plans.append(NodePlan("robot_bridge", {"driver": driver}))
     if bag:
         # The forecaster, the safety node and perhaps the recorder must hear the first message.
         source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}

@@ -16,6 +16,7 @@ from ses_gcn_ros.errors import ConfigError
 def configs() -> dict[str, type[Any]]:
     """Configuration of each node, by the node's name."""
     # Here, because the command line is to answer before all of the package is imported.
+    from ses_gcn_ros.drivers import BridgeConfig
     from ses_gcn_ros.forecast.config import ForecastConfig
     from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
     from ses_gcn_ros.replay.playback import PlayerConfig, RecorderConfig
@@ -26,6 +27,7 @@ def configs() -> dict[str, type[Any]]:
         "fusion_node": FusionConfig,
         "forecaster_node": ForecastConfig,
         "safety_node": SafetyConfig,
+        "robot_bridge": BridgeConfig,
         "demo_robot": DemoRobotConfig,
         "bag_player": PlayerConfig,
         "bag_recorder": RecorderConfig,

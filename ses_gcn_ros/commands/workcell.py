@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ses_gcn_ros.bringup import (
     fresh_recording,
@@ -17,6 +16,7 @@ from ses_gcn_ros.bringup import (
     ros_arguments,
     targeted_parameters,
 )
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
 
 ParamsFile = Annotated[
@@ -36,6 +36,9 @@ def up(
     ] = "",
     rate: Annotated[float, typer.Option(help="Recorded seconds per second, for a bag.")] = 1.0,
     demo_robot: Annotated[bool, typer.Option(help="Simulate the demo cell's robot.")] = False,
+    driver: Annotated[
+        str, typer.Option(help="Carry the speed factor to this robot driver, such as ur or jtc.")
+    ] = "",
     record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
     use_sim_time: Annotated[bool, typer.Option(help="Follow /clock; a bag implies it.")] = False,
@@ -56,11 +59,12 @@ def up(
         calibration=calibration,
         rate=rate,
         demo_robot=demo_robot,
+        driver=driver,
         record=record,
         use_sim_time=use_sim_time,
     )
     options = {"params_file": params_file, "log_level": log_level}
-    with ProcessGroup(Console(stderr=True)) as group:
+    with ProcessGroup(terminal.err()) as group:
         if single_process:
             parameters = targeted_parameters(plans)
             group.start(plans, ros_arguments(parameters, namespace=namespace, **options))
@@ -89,7 +93,7 @@ def demo(
     from ses_gcn_ros.replay.report.files import write_report
     from ses_gcn_ros.replay.summary import summary_table
 
-    console = Console(stderr=True)
+    console = terminal.err()
     bag = fresh_recording(out)
     plans = plan_demo(bag, video=video, rate=rate)
     environment = demo_environment()
@@ -114,5 +118,5 @@ def demo(
     if as_json:
         print(json.dumps(summary, indent=2))
     else:
-        Console().print(summary_table(summary))
+        terminal.out().print(summary_table(summary))
         console.print(f"report: {out / 'report.html'}")

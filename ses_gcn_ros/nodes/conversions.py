@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 
 def message_type(name: str) -> Any:
-    """Message class of a name such as ``std_msgs/msg/Float64``.
+    """Message or service class of a name such as ``std_msgs/msg/Float64``.
 
     Raises
     ------
     InputError
-        If its package is not installed or has no such message.
+        If its package is not installed or has no such message or service.
     """
-    package, _, kind = name.partition("/msg/")
+    package, _, rest = name.partition("/")
+    module, _, kind = rest.partition("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
+        return getattr(importlib.import_module(f"{package}.{module}"), kind)
     except (ImportError, AttributeError) as error:
         raise InputError(
             f"message type '{name}' is not known; install the package {package}"

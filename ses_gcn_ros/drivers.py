@@ -1,0 +1,335 @@
+"""How a speed factor reaches a robot: what each driver takes, on a ramp, until it holds.
+
+A factor that falls from 1 to 0 in one step makes a trajectory controller freeze its set-point in
+one cycle, which drives report as a fault. So a factor goes down a ramp no steeper than the braking
+that the safety node reckons with; and since a small factor holds no robot, a stop ends in what does
+hold that driver's. Interfaces are those of the drivers' public message and service definitions, as
+of November 2026 (docs/robots.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from ses_gcn_ros.config import option
+
+Number = bool | int | float
+
+
+@dataclass(frozen=True)
+class Call:
+    """A message to publish or a service to call.
+
+    Attributes
+    ----------
+    name : str
+        Topic or service, relative to the driver's namespace unless it begins with a slash.
+    type : str
+        Such as ``std_srvs/srv/Trigger``; ``/srv/`` makes it a service.
+    fields : tuple of (str, number)
+        Values of its fields that are not their defaults.
+    """
+
+    name: str
+    type: str
+    fields: tuple[tuple[str, Number], ...] = ()
+
+    @property
+    def is_service(self) -> bool:
+        """Whether an answer comes."""
+        return "/srv/" in self.type
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What one family of drivers takes.
+
+    Attributes
+    ----------
+    factor : Call
+        Carries the factor in `field`, times `scale`.
+    field : str
+    scale : float
+        1 for a share, 100 for per cent.
+    whole : bool
+        Whether the field is an integer; it is rounded down, so that nobody is faster than allowed.
+    lowest : float
+        Smallest factor above 0 that is sent; below it the robot is held.
+    zero : bool
+        Whether a factor of 0 is sent, too, before `hold`.
+    hold : tuple of Call
+        What truly holds the robot, each tried if the one before was refused.
+    resume : tuple of Call
+        What a robot that was held needs to move on, in this order, before a factor.
+    """
+
+    factor: Call
+    field: str
+    scale: float = 1.0
+    whole: bool = False
+    lowest: float = 0.0
+    zero: bool = True
+    hold: tuple[Call, ...] = ()
+    resume: tuple[Call, ...] = ()
+
+    def carrying(self, factor: float) -> Call:
+        """Call that carries a factor, 0 to 1."""
+        value: float = factor * self.scale
+        # a hair up, so that 0.29 * 100 is 29
+        number = int(value + 1e-9) if self.whole else value
+        return replace(self.factor, fields=(*self.factor.fields, (self.field, number)))
+
+
+_TRIGGER = "std_srvs/srv/Trigger"
+DRIVERS: Mapping[str, Driver] = MappingProxyType(
+    {
+        # refuses a slider under 0.01, and one near 0 has caused protective stops
+        "ur": Driver(
+            Call(
+                "/io_and_status_controller/set_speed_slider", "ur_msgs/srv/SetSpeedSliderFraction"
+            ),
+            "speed_slider_fraction",
+            lowest=0.05,
+            zero=False,
+            hold=(
+                Call("/dashboard_client/pause", _TRIGGER),
+                Call("/io_and_status_controller/hand_back_control", _TRIGGER),
+                Call("/dashboard_client/stop", _TRIGGER),
+            ),
+            resume=(Call("/dashboard_client/play", _TRIGGER),),
+        ),
+        # joint_trajectory_controller from Jazzy on; position commands alone; 0 pauses it
+        "jtc": Driver(Call("speed_scaling_input", "control_msgs/msg/SpeedScalingFactor"), "factor"),
+        "fanuc": Driver(
+            Call("speed_scaling_factor", "std_msgs/msg/Int32"), "data", scale=100, whole=True
+        ),
+        "abb": Driver(
+            Call("set_speed_ratio", "abb_robot_msgs/srv/SetSpeedRatio"),
+            "speed_ratio",
+            scale=100,
+            whole=True,
+            lowest=0.01,
+            zero=False,
+            hold=(Call("stop_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"),),
+            resume=(Call("start_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"),),
+        ),
+        "doosan": Driver(
+            Call("motion/change_operation_speed", "dsr_msgs2/srv/ChangeOperationSpeed"),
+            "speed",
+            scale=100,
+            whole=True,
+            lowest=0.01,
+            zero=False,
+            hold=(
+                Call("motion/move_pause", "dsr_msgs2/srv/MovePause"),
+                Call("motion/move_stop", "dsr_msgs2/srv/MoveStop", (("stop_mode", 1),)),
+            ),
+            resume=(Call("motion/move_resume", "dsr_msgs2/srv/MoveResume"),),
+        ),
+        # states: 0 move, 3 pause, 4 stop; there is no factor between them
+        "xarm": Driver(
+            Call("set_state", "xarm_msgs/srv/SetInt16"),
+            "data",
+            scale=0,
+            whole=True,
+            zero=False,
+            hold=(
+                Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 3),)),
+                Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 4),)),
+            ),
+        ),
+        "cnr": Driver(Call("/speed_ovr", "std_msgs/msg/Int16"), "data", scale=100, whole=True),
+        # 0 means that there is no limit: the smallest limit is sent, and a goal is paused by
+        # whoever made it; a base that must stand needs `twist`
+        "nav2": Driver(
+            Call("speed_limit", "nav2_msgs/msg/SpeedLimit", (("percentage", True),)),
+            "speed_limit",
+            scale=100,
+            lowest=0.01,
+            zero=False,
+            hold=(
+                Call(
+                    "speed_limit",
+                    "nav2_msgs/msg/SpeedLimit",
+                    (("percentage", True), ("speed_limit", 1e-3)),
+                ),
+            ),
+        ),
+        # each velocity command on cmd_vel_in goes out on cmd_vel, times the factor
+        "twist": Driver(Call("cmd_vel", "geometry_msgs/msg/TwistStamped"), "twist"),
+        "topic": Driver(Call("speed_scaling_out", "std_msgs/msg/Float64"), "data"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class BridgeConfig:
+    """Parameters of the bridge between the speed factor and one robot's driver."""
+
+    autostart: bool = option(True, "configure and activate at start, without a lifecycle manager")
+    driver: str = option(
+        "topic", "interface of the robot's driver (docs/robots.md)", choices=tuple(DRIVERS)
+    )
+    driver_namespace: str = option("", "namespace of the driver's topics and services")
+    rate: float = option(100.0, "rate at which the ramp goes on [Hz]", minimum=20, maximum=1000)
+    robot_speed_max: float = option(
+        1.0, "fastest speed of any link at factor 1 [m/s], as of the safety node", minimum=0.01
+    )
+    deceleration: float = option(
+        1.0, "braking that the safety node reckons with [m/s²]; the ramp is as steep", minimum=0.01
+    )
+    ramp_up: float = option(1.0, "from factor 0 to 1 [s]", minimum=0.0, maximum=60)
+    heartbeat: float = option(
+        0.1, "longest silence of the safety node before the robot is held [s]", minimum=0.02
+    )
+    answer_within: float = option(
+        0.2, "time for a driver to answer a call before the next harder one [s]", minimum=0.02
+    )
+
+
+class Bridge:
+    """Decide what to say to a driver, from the factor that the safety node allows.
+
+    Times are those of a steady clock [s]. The robot is held until both factor and state are heard.
+    A call at a time is under way; one that is refused or not answered in time is counted, and
+    followed by the next harder one. A speed or a resumption that is refused ends in holding until
+    a new `Bridge` is made, since nobody knows what the driver would do with the next one.
+
+    Attributes
+    ----------
+    factor : float
+        What the driver is to have now, 0 to 1.
+    held : bool
+        Whether the driver said that it holds the robot, or has nothing but a factor of 0.
+    refused : str
+        The call that ended in holding for good; empty for none.
+    reason : str
+        Why the robot stands; empty if it need not.
+    problems : Counter
+        Refusals and silences by name.
+    """
+
+    def __init__(self, config: BridgeConfig) -> None:
+        self.config = config
+        self.driver = DRIVERS[config.driver]
+        self.factor, self.held, self.refused = 0.0, False, ""
+        self.reason = "no safety state heard yet"
+        self.problems: Counter[str] = Counter()
+        self._allowed, self._stop = 0.0, True
+        self._heard_factor = self._heard_state = float("-inf")
+        self._last = float("nan")  # time of the tick before
+        self._under_way: Call | None = None
+        self._since = 0.0
+        self._accepted: Call | None = None  # the latest factor that a service took
+        self._hold = 0  # which way of holding is to be tried next
+        self._resume: list[Call] = []
+
+    def hear_factor(self, factor: float, now: float) -> None:
+        """Take the factor that the safety node allows; what is no number from 0 to 1 stops."""
+        self._heard_factor = now
+        self._allowed = factor if 0.0 <= factor <= 1.0 else 0.0
+        if not 0.0 <= factor <= 1.0:
+            self.problems["factor out of range"] += 1
+
+    def hear_state(self, stop: bool, now: float) -> None:
+        """Take the level of a safety state."""
+        self._stop, self._heard_state = stop, now
+
+    def answer(self, call: Call, accepted: bool) -> None:
+        """Take a service's answer; one that comes too late changes nothing."""
+        if call != self._under_way:
+            return
+        self._under_way = None
+        if not accepted:
+            self._fail(call, "refused")
+        elif call in self.driver.hold:
+            self.held = True
+        elif self._resume and call == self._resume[0]:
+            self._resume.pop(0)
+        else:
+            self._accepted = call
+
+    def tick(self, now: float) -> list[Call]:
+        """What to send now."""
+        if self._under_way is not None and now - self._since > self.config.answer_within:
+            call, self._under_way = self._under_way, None
+            self._fail(call, "silent")
+        target = self._target(now)
+        passed = max(now - self._last, 0.0) if self._last == self._last else 0.0
+        self._last = now
+        if target > 0.0 and (self._resume or self._under_way in self.driver.hold):
+            self.factor = 0.0  # goes on once the driver has let go
+            calls = self._resume[:1]
+        else:
+            self.factor = self._ramped(target, passed)
+            calls = self._moving() if self.factor > 0.0 else self._standing()
+        return [call for call in calls if self._begins(call, now)]
+
+    def _target(self, now: float) -> float:
+        heard = min(self._heard_state, self._heard_factor)
+        if self.refused:
+            self.reason = f"{self.refused} failed; deactivate and activate to try again"
+        elif heard == float("-inf"):
+            self.reason = "no safety state heard yet"
+        elif now - heard > self.config.heartbeat:
+            self.reason = f"the safety node is silent for more than {self.config.heartbeat:g} s"
+        elif self._stop:
+            self.reason = "stopped by the safety node"
+        else:
+            self.reason = "" if self._allowed >= self.driver.lowest else "no speed is allowed"
+        return 0.0 if self.reason else self._allowed
+
+    def _ramped(self, target: float, passed: float) -> float:
+        """Factor after a step of time towards a target; below the driver's lowest it stands."""
+        if target < self.factor:
+            steepest = self.config.deceleration / self.config.robot_speed_max
+            factor = max(target, self.factor - steepest * passed)
+        else:
+            rise = passed / self.config.ramp_up if self.config.ramp_up else 1.0
+            factor = min(target, max(self.factor + rise, self.driver.lowest))
+        return factor if factor >= self.driver.lowest else 0.0
+
+    def _moving(self) -> list[Call]:
+        self.held, self._hold = False, 0
+        call = self.driver.carrying(self.factor)
+        return [call] if call != self._accepted else []
+
+    def _standing(self) -> list[Call]:
+        calls = []
+        if self.driver.zero:
+            zero = self.driver.carrying(0.0)
+            if zero != self._accepted:
+                calls.append(zero)
+        if not self.driver.hold:
+            self.held = True
+        elif not self.held:
+            self._accepted = None
+            self._resume = list(self.driver.resume)
+            calls.append(self.driver.hold[self._hold])
+        return calls
+
+    def _begins(self, call: Call, now: float) -> bool:
+        """Whether a call may go out now; services one at a time, a hold before all others."""
+        if not call.is_service:
+            if call in self.driver.hold:
+                self.held = True
+            return True
+        if self._under_way is not None:
+            waits = self._under_way in self.driver.hold or call not in self.driver.hold
+            if waits:
+                return False
+        self._under_way, self._since = call, now
+        return True
+
+    def _fail(self, call: Call, how: str) -> None:
+        self.problems[f"{call.name} {how}"] += 1
+        if call not in self.driver.hold:
+            self.refused = call.name
+            return
+        self._hold += 1
+        if self._hold == len(self.driver.hold):
+            self._hold = 0  # from the beginning: holding is never given up
+            self.problems["nothing holds the robot"] += 1

@@ -1,0 +1,162 @@
+"""speed_scaling + safety_state → the robot's driver, in the form that the driver takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Float64
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.drivers import Bridge, BridgeConfig, Call
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import message_type
+from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+
+# latched for a controller that comes up later, as ros2_control asks for
+OUTPUT = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class RobotBridge(ManagedNode):
+    """Speak one robot's driver; run one bridge for each robot, under names of their own."""
+
+    config: BridgeConfig
+
+    def __init__(self) -> None:
+        super().__init__("robot_bridge", BridgeConfig)
+
+    def configure(self) -> None:
+        """Find the driver's messages and services; raises InputError where a package is missing."""
+        self.bridge = Bridge(self.config)
+        driver = self.bridge.driver
+        calls = {call.name: call for call in (driver.factor, *driver.hold, *driver.resume)}
+        self.types = {name: message_type(call.type) for name, call in calls.items()}
+
+    def activate(self) -> None:
+        """Begin holding the robot, and go on by the ramp once the safety node allows it."""
+        self.bridge = Bridge(self.config)
+        self.reason = ""
+        self.said: Mapping[str, int] = {}
+        driver = self.bridge.driver
+        self.outputs: dict[str, Any] = {}
+        for call in (driver.factor, *driver.hold, *driver.resume):
+            if call.name in self.outputs:
+                continue
+            kind, name = self.types[call.name], self.resolved(call.name)
+            if call.is_service:
+                client = self.create_client(kind, name)
+                self.when_inactive(partial(self.destroy_client, client))
+                self.outputs[call.name] = client
+            else:
+                publisher = self.create_publisher(kind, name, OUTPUT)
+                self.outputs[call.name] = self.while_active(publisher)
+        subscriptions: list[tuple[Any, str, Any, Any]] = [
+            (Float64, "speed_scaling", self.on_factor, qos.LATCHED),
+            (msg.SafetyState, "safety_state", self.on_state, qos.STREAM),
+        ]
+        if self.config.driver == "twist":
+            subscriptions.append(
+                (self.types[driver.factor.name], "cmd_vel_in", self.on_twist, qos.STREAM)
+            )
+        for kind, topic, handler, profile in subscriptions:
+            self.while_active(self.create_subscription(kind, topic, self.guarded(handler), profile))
+        self.while_active(self.create_timer(1.0 / self.config.rate, self.tick, clock=STEADY))
+
+    def resolved(self, name: str) -> str:
+        """Name in the driver's namespace."""
+        namespace = self.config.driver_namespace.rstrip("/")
+        return name if name.startswith("/") or not namespace else f"{namespace}/{name}"
+
+    def on_factor(self, message: Float64) -> None:
+        """Take the speed factor."""
+        self.bridge.hear_factor(message.data, time.monotonic())
+        self.tick()
+
+    def on_state(self, message: msg.SafetyState) -> None:
+        """Take the level."""
+        self.bridge.hear_state(message.level == msg.SafetyState.STOP, time.monotonic())
+
+    def on_twist(self, message: Any) -> None:
+        """Pass a velocity command on, as fast as is allowed."""
+        for part in (message.twist.linear, message.twist.angular):
+            for axis in ("x", "y", "z"):
+                setattr(part, axis, self.bridge.factor * getattr(part, axis))
+        self.outputs[self.bridge.driver.factor.name].publish(message)
+
+    def tick(self) -> None:
+        """Go on with the ramp."""
+        for call in self.bridge.tick(time.monotonic()):
+            self.send(call)
+        if self.bridge.problems != self.said:
+            news = {k: n for k, n in self.bridge.problems.items() if n != self.said.get(k)}
+            self.said = dict(self.bridge.problems)
+            self.get_logger().error(
+                f"{self.config.driver}: {', '.join(news)}", throttle_duration_sec=2.0
+            )
+
+    def send(self, call: Call) -> None:
+        """Publish a message, or call a service."""
+        output, kind = self.outputs[call.name], self.types[call.name]
+        if not call.is_service:
+            if self.config.driver == "twist":  # what goes out are the commands that come in
+                return
+            output.publish(filled(kind(), call))
+        elif output.service_is_ready():
+            future = output.call_async(filled(kind.Request(), call))
+            future.add_done_callback(partial(self.on_answer, call))
+
+    def on_answer(self, call: Call, future: Any) -> None:
+        """Take a service's answer to the bridge."""
+        self.bridge.answer(call, accepted(future.result()))
+
+    def deactivate(self) -> None:
+        """Leave the robot held."""
+        self.bridge.hear_state(True, time.monotonic())
+        self.bridge.factor = 0.0
+        for call in self.bridge.tick(time.monotonic()):
+            self.send(call)
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """Factor on the wire, and what the driver refused."""
+        bridge = self.bridge
+        values = {"driver": self.config.driver, "factor": f"{bridge.factor:.3f}"}
+        values |= {f"problem {name}": str(count) for name, count in bridge.problems.items()}
+        if bridge.refused or bridge.problems["nothing holds the robot"]:
+            return DiagnosticStatus.ERROR, bridge.reason or "nothing holds the robot", values
+        if bridge.reason:
+            return DiagnosticStatus.WARN, f"held: {bridge.reason}", values
+        return DiagnosticStatus.OK, "moving as allowed", values
+
+
+def filled(message: Any, call: Call) -> Any:
+    """A message or request with the fields of a call."""
+    for name, value in call.fields:
+        if not hasattr(message, name):
+            raise InputError(f"'{call.type}' has no field '{name}'; another release of the driver?")
+        setattr(message, name, value)
+    return message
+
+
+def accepted(answer: Any) -> bool:
+    """Whether a driver's answer says yes, in the words that drivers use for it."""
+    if hasattr(answer, "success"):
+        return bool(answer.success)
+    if hasattr(answer, "ret"):  # xarm_msgs
+        return answer.ret == 0
+    if hasattr(answer, "result_code"):  # abb_robot_msgs
+        return answer.result_code == 1
+    return answer is not None
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``ros2 run ses_gcn_ros robot_bridge``."""
+    return run(lambda: [RobotBridge()], args)
