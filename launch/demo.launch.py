@@ -13,6 +13,7 @@ ARGUMENTS = {
     "out": ("demo_out", "Folder for the results."),
     "rate": ("1.0", "Recorded seconds per second."),
     "video": ("", "Feed this video through the pose node instead of the sample recording."),
+    "actions": ("false", "Recognise what people do."),
     "params_file": ("", "YAML with node parameters; config/workcell.yaml when empty."),
     "log_level": ("info", "debug, info, warn, error or fatal."),
 }
@@ -21,7 +22,12 @@ ARGUMENTS = {
 def _demo(context: LaunchContext) -> list:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     record = fresh_recording(Path(value["out"]))
-    plans = plan_demo(record, video=value["video"], rate=float(value["rate"]))
+    plans = plan_demo(
+        record,
+        video=value["video"],
+        rate=float(value["rate"]),
+        actions=value["actions"].lower() == "true",
+    )
     nodes = make_nodes(
         plans, params_file=value["params_file"], namespace="", log_level=value["log_level"]
     )

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "demo_robot": ("false", "Simulate the demo cell's robot."),
     "driver": ("", "Carry the speed factor to this robot driver, such as ur or jtc."),
     "record": ("", "Record what the nodes publish to this bag."),
+    "actions": ("false", "Recognise what people do."),
     "log_level": ("info", "debug, info, warn, error or fatal."),
 }
 
@@ -37,6 +38,7 @@ def _nodes(context: LaunchContext) -> list:
         driver=value["driver"],
         record=value["record"],
         use_sim_time=value["use_sim_time"].lower() == "true",
+        actions=value["actions"].lower() == "true",
     )
     options = {name: value[name] for name in ("params_file", "namespace", "log_level")}
     return with_exit_handlers(make_nodes(plans, **options))

@@ -66,6 +66,7 @@ def plan_workcell(
     driver: str = "",
     record: str = "",
     use_sim_time: bool = False,
+    actions: bool = False,
 ) -> list[NodePlan]:
     """Nodes of a workcell: eyes (cameras, video or recording), forecaster, safety, extras.
 
@@ -90,6 +91,8 @@ def plan_workcell(
         Bag to write; empty for none.
     use_sim_time : bool
         Whether the nodes follow /clock; a bag always makes them.
+    actions : bool
+        Whether to recognise what people do.
 
     Raises
     ------
@@ -116,16 +119,19 @@ def plan_workcell(
     plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", robot)]
     if driver:
         plans.append(NodePlan("robot_bridge", {"driver": driver}))
+    if actions:
+        plans.append(NodePlan("action_node"))
+    listeners = 2 + bool(record) + actions
     if bag:
-        # The forecaster, the safety node and perhaps the recorder must hear the first message.
+        # The forecaster, the safety node and perhaps others must hear the first message.
         source: dict[str, Value] = {"bag": "" if bag == "sample" else bag, "rate": rate}
-        source["subscribers"] = 3 if record else 2
+        source["subscribers"] = listeners
         if demo_robot:
             source["topics"] = ["skeletons"]  # the robot of the recording would be a second one
         plans.append(NodePlan("bag_player", source, ends_run=True))
     elif video:
         source = {"source": "video", "video": video, "exit_at_end": True}
-        source["subscribers"] = 3 if record else 2
+        source["subscribers"] = listeners
         plans.append(NodePlan("pose_node", source, ends_run=True))
     elif cameras or calibration:
         plans += _plan_cameras(cameras, calibration)
@@ -176,10 +182,18 @@ def with_robot(plans: Sequence[NodePlan], urdf: str) -> list[NodePlan]:
     ]
 
 
-def plan_demo(record: Path, *, video: str = "", rate: float = 1.0) -> list[NodePlan]:
+def plan_demo(
+    record: Path, *, video: str = "", rate: float = 1.0, actions: bool = False
+) -> list[NodePlan]:
     """Nodes of the demo: the sample recording or a video, the demo robot, everything recorded."""
-    bag = "" if video else "sample"
-    return plan_workcell(bag=bag, video=video, rate=rate, demo_robot=True, record=str(record))
+    return plan_workcell(
+        bag="" if video else "sample",
+        video=video,
+        rate=rate,
+        demo_robot=True,
+        record=str(record),
+        actions=actions,
+    )
 
 
 def fresh_recording(out: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ses_gcn_ros.actions.weights import ActionWeights, write_action_weights
+from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, WindowConfig
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.models.sgn import Sgn
 from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseStgcn
@@ -255,6 +258,81 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ModelError(f"'{path}' holds no state dict; save model.state_dict() and import that")
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+_PARTITIONS = {1: "uni", 2: "distance", 3: "spatial_legacy"}
+
+
+def import_actions(checkpoint: Path, out: Path) -> ActionWeights | None:
+    """Turn an authors' checkpoint into a weights file for actions.
+
+    Classes are numbered from 0 as the authors' are; edges are those of the checkpoint.
+
+    Returns
+    -------
+    ActionWeights or None
+        What was written; None, and nothing written, for a network that is none for actions.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is missing or damaged.
+    """
+    state = read_checkpoint(checkpoint)
+    if not _is_known(state):
+        return None
+    kind, network = build_official(state, str(checkpoint))
+    if kind == "assembled":
+        raise ModelError(f"'{checkpoint}' is an assembly; import its networks one by one")
+    classes = len(network.classifier.bias)  # type: ignore[union-attr, arg-type]
+    options: dict[str, Any]
+    if isinstance(network, Sgn):
+        joints, frames = len(state["spa_embed.cnn.0.cnn.weight"][0]), network.frames
+        channels, options = 3, {"width": network.query.in_features // 2}
+        family = "sgn"
+    else:
+        assert isinstance(network, Stgcn)
+        subsets, joints, _ = network.adjacency.shape
+        family = "sparse_stgcn" if kind == "sparse" else "stgcn"
+        channels = int(network.units[0].spatial.in_channels)  # type: ignore[union-attr, arg-type]
+        options = asdict(network.config)
+        options |= {"partition": _PARTITIONS.get(subsets, "spatial_legacy")}
+        options |= {"hops": 1 if subsets < 4 else (subsets - 1) // 2}
+        if isinstance(network, SparseStgcn):
+            options |= asdict(network.sparse)
+        frames = 300 if kind == "yan" else 100
+    sampling = {"sgn": "segments", "yan": "pad", "nagy": "loop"}.get(kind, "uniform")
+    layout, known = _joints_of(kind, joints)
+    weights = ActionWeights(
+        network=family,
+        options=options,
+        joints=known,
+        labels=tuple(map(str, range(classes))),
+        channels=channels,
+        window=WindowConfig(frames=frames, sampling=sampling),
+        tensors={name: tensor.numpy() for name, tensor in network.state_dict().items()},
+        name=f"{family}_{checkpoint.stem}",
+        layout=layout,
+        about={"source": checkpoint.name, "licence": "the authors'; see docs/actions.md"},
+    )
+    write_action_weights(out, weights)
+    return weights
+
+
+def _is_known(state: State) -> bool:
+    marks = ("joint_embed.cnn.1.cnn.weight", "st_gcn_networks.0.gcn.conv.weight")
+    ends = ("spatialConv.A", ".weight_score")
+    return any(name in marks or name.endswith(ends) for name in state)
+
+
+def _joints_of(kind: str, count: int) -> tuple[str, Joints]:
+    """Layout and joints that a network of so many joints was trained on, as far as is known."""
+    if count == 25 and kind != "nagy":
+        return "", Joints.of_parents(NTU_NAMES, NTU_PARENTS)
+    layouts = {25: "openpose25", 20: "kinect20", 18: "openpose18", 17: "coco17"}
+    if count in layouts:
+        return layouts[count], Joints.of_layout(layouts[count])
+    return "", Joints.of_parents(map(str, range(count)), (-1, *(0 for _ in range(count - 1))))
 
 
 # Parity -----------------------------------------------------------------------------------------

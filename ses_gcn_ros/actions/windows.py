@@ -14,6 +14,16 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.skeleton import get_layout
 
 Motion = NDArray[np.float32]  # (T, V, C) [m]; NaN where unseen
+# NTU RGB+D: Kinect 2's joints (Shahroudy et al., CVPR 2016), bones as all networks here use them.
+_NTU = """
+    spine_base spine_mid neck head l_shoulder l_elbow l_wrist l_hand r_shoulder r_elbow r_wrist
+    r_hand l_hip l_knee l_ankle l_foot r_hip r_knee r_ankle r_foot spine_shoulder l_hand_tip
+    l_thumb r_hand_tip r_thumb"""
+NTU_NAMES = tuple(_NTU.split())
+NTU_PARENTS = (
+    *(-1, 0, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 1),
+    *(22, 7, 24, 11),
+)
 _ROOTS = ("pelvis", "hip", "hip_center", "mid_hip", "spine_base", "base_spine", "spine", "torso")
 _SIDES = (("l_", "r_"), ("left", "right"), ("L", "R"))
 
@@ -92,6 +102,37 @@ class Joints:
             lost = names[parents.index(None)]
             raise InputError(f"no bones lead to joint '{lost}'; all joints must hang together")
         return cls(names, tuple(p if p is not None else -1 for p in parents), _mirrored(names))
+
+    @classmethod
+    def of_parents(cls, names: Iterable[str], parents: Iterable[int]) -> Joints:
+        """Joints with the parent of each, -1 for the root."""
+        names = tuple(names)
+        return cls(names, tuple(parents), _mirrored(names))
+
+    def only(self, names: Iterable[str]) -> tuple[Joints, list[int]]:
+        """Some of the joints, each on its nearest ancestor that stays, and their indices.
+
+        Raises
+        ------
+        InputError
+            For a joint that is not there, or joints that then hang from nothing.
+        """
+        kept = tuple(names)
+        for name in kept:
+            if name not in self.names:
+                raise InputError(f"there is no joint '{name}'; joints are {', '.join(self.names)}")
+        indices = [self.names.index(name) for name in kept]
+        parents = []
+        for index in indices:
+            above = self.parents[index]
+            while above >= 0 and above not in indices:
+                above = self.parents[above]
+            parents.append(indices.index(above) if above >= 0 else -1)
+        if parents.count(-1) != 1:
+            raise InputError(
+                f"joints {', '.join(kept)} hang from {parents.count(-1)} roots; keep one"
+            )
+        return Joints(kept, tuple(parents), _mirrored(kept)), indices
 
     @property
     def root(self) -> int:

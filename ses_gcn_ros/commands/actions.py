@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +23,7 @@ actions = typer.Typer(
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[Path, typer.Option(help="Labelled recordings: .npz, bag folder or data set.")]
+Root = Annotated[Path | None, typer.Option(help="Folder that a list's sources lie below.")]
 Recipe = Annotated[str, typer.Option(help="Recipe by name, or a .yaml file.")]
 Subjects = Annotated[
     str, typer.Option(help="People to train on, such as 1,3,5; the others are the test.")
@@ -62,6 +65,7 @@ def evaluate(
     leave_one_out: Annotated[
         bool, typer.Option(help="Test on each person in turn, trained on the others.")
     ] = False,
+    root: Root = None,
     classes: Annotated[str, typer.Option(help="Only these classes, such as 2,3,5.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
     first_seed: Annotated[int, typer.Option(help="Seed of the first run.", min=0)] = 0,
@@ -80,7 +84,7 @@ def evaluate(
     from ses_gcn_ros.training.actions import evaluate_split, load_action_recipe
 
     torch.set_num_threads(threads)
-    chosen, recordings = load_action_recipe(recipe), _read(data, classes)
+    chosen, recordings = load_action_recipe(recipe), _read(data, classes, root)
     people = listed({r.subject for r in recordings.recordings}).split(", ")
     if leave_one_out == bool(train_subjects):
         raise ConfigError("give either --train-subjects or --leave-one-out")
@@ -133,41 +137,100 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
     recipe: Recipe = "esgn_workcell",
+    root: Root = None,
+    risk: Annotated[
+        float, typer.Option(help="Share of wrong answers to allow; others are 'unknown'.")
+    ] = 0.05,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.", min=0)] = 0,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Train a recipe on all people of a set and write the weights.
+    """Train a recipe, calibrate it on the people that the data holds out, and write the weights.
 
-    Example: ses-gcn actions train --data mine.npz --recipe esgn_workcell -o mine.safetensors
+    Data that hold nobody out are trained on as a whole, and the answers are not calibrated.
+
+    Example: ses-gcn actions train --data workcell_data.yaml --root data -o mine.safetensors
     """
     import torch
 
-    from ses_gcn_ros.actions.network import write_action_weights
+    from ses_gcn_ros.actions.weights import write_action_weights
     from ses_gcn_ros.resources import check_writable
-    from ses_gcn_ros.training.actions import load_action_recipe, train_actions
+    from ses_gcn_ros.training.actions import (
+        load_action_recipe,
+        train_actions,
+        train_and_calibrate,
+    )
 
     check_writable(out)
     torch.set_num_threads(threads)
-    chosen, recordings = load_action_recipe(recipe), _read(data, "")
+    chosen, recordings = load_action_recipe(recipe), _read(data, "", root)
 
     def show(epoch: int, epochs: int, loss: float) -> None:
-        if not as_json and (epoch % 10 == 0 or epoch == epochs):
+        if not as_json and (epoch % 5 == 0 or epoch == epochs):
             print(f"epoch {epoch} of {epochs}: loss {loss:.3f}", flush=True)
 
-    weights, _ = train_actions(chosen, recordings, seed, show)
-    write_action_weights(out, weights, half=True)
-    size = out.stat().st_size
-    if as_json:
-        print(json.dumps({"out": str(out), "labels": weights.labels, "bytes": size}))
+    summary: dict[str, Any] = {"out": str(out)}
+    if recordings.held_out:
+        weights, found = train_and_calibrate(chosen, recordings, seed, risk, show)
+        summary |= dataclasses.asdict(found)
     else:
-        print(f"{out}: {len(weights.labels)} classes, {size / 1e6:.2f} MB")
+        weights, _ = train_actions(chosen, recordings, seed, show)
+    about = {"data": data.name, "recipe": chosen.name, "seed": str(seed)}
+    write_action_weights(out, dataclasses.replace(weights, about=about), half=True)
+    summary |= {"labels": weights.labels, "bytes": out.stat().st_size}
+    summary |= {"temperature": weights.temperature, "threshold": weights.threshold}
+    if as_json:
+        print(json.dumps(summary))
+        return
+    for key, value in summary.items():
+        print(f"{key}: {f'{value:.3f}' if isinstance(value, float) else value}")
 
 
-def _read(path: Path, classes: str) -> ActionSet:
+@actions.command()
+def label(
+    bag: Annotated[Path, typer.Argument(help="Bag to draw segments from.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Table to write; beside the bag.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights; ours that ship.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw who does what when from a bag, as a table to correct; training reads it back.
+
+    Example: ses-gcn actions label my_bag
+    """
+    from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser, label_changes
+    from ses_gcn_ros.actions.weights import read_action_weights
+    from ses_gcn_ros.bags.messages import read_skeletons
+    from ses_gcn_ros.datasets.action_files import segment_table, write_segments
+
+    table = out or segment_table(bag)
+    if table.exists():
+        raise ConfigError(f"'{table}' is there already; give another place with --out")
+    recogniser = Recogniser(read_action_weights(weights), ActionConfig())
+    told: dict[str, list[tuple[float, str]]] = {}
+    for observation in read_skeletons(bag):
+        recogniser.observe(observation.stamp, observation.people)
+        for action in recogniser.recognise():
+            told.setdefault(action.person_id, []).append((observation.stamp, action.label))
+    segments = [
+        (person, start, end, name)
+        for person, answers in told.items()
+        for start, end, name in label_changes(answers)
+    ]
+    write_segments(table, segments)
+    if as_json:
+        print(json.dumps({"out": str(table), "segments": segments}))
+    else:
+        print(f"{table}: {len(segments)} segments of {len(told)} people")
+
+
+def _read(path: Path, classes: str, root: Path | None = None) -> ActionSet:
     from ses_gcn_ros.datasets.action_files import read_actions
     from ses_gcn_ros.datasets.actions import of_classes
 
-    recordings = read_actions(path)
+    recordings = read_actions(path, root)
+    for sentence in recordings.skipped:
+        print(f"left out: {sentence}", file=sys.stderr)
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
     return of_classes(recordings, wanted) if wanted else recordings

@@ -24,12 +24,19 @@ def import_official(
 ) -> None:
     """Turn the authors' SeS-GCN weights (CHICO, Human3.6M) into a weights file.
 
+    So too those of networks for actions: SGN, ST-GCN (Yan, Nagy) and sparse ST-GCN.
+
     Example: ses-gcn import-official chico_3d_25frames_Student.pth
     --mask-a maskA_25fps.npy --mask-t maskT_25fps.npy -o chico25.safetensors
     """
+    from ses_gcn_ros.actions.official import import_actions
     from ses_gcn_ros.forecast.official import import_official as convert
     from ses_gcn_ros.models.shapes import parameter_count
 
+    if (actions := import_actions(state_dict, out)) is not None:
+        told = {"out": str(out), "name": actions.name, "classes": len(actions.labels)}
+        print(json.dumps(told) if as_json else f"{out}: {actions.name}, {told['classes']} classes")
+        return
     weights = convert(state_dict, out, mask_a, mask_t)
     config = weights.config
     summary = {

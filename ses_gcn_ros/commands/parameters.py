@@ -16,6 +16,7 @@ from ses_gcn_ros.errors import ConfigError
 def configs() -> dict[str, type[Any]]:
     """Configuration of each node, by the node's name."""
     # Here, because the command line is to answer before all of the package is imported.
+    from ses_gcn_ros.actions.recogniser import ActionConfig
     from ses_gcn_ros.drivers import BridgeConfig
     from ses_gcn_ros.forecast.config import ForecastConfig
     from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
@@ -26,6 +27,7 @@ def configs() -> dict[str, type[Any]]:
         "pose_node": PoseConfig,
         "fusion_node": FusionConfig,
         "forecaster_node": ForecastConfig,
+        "action_node": ActionConfig,
         "safety_node": SafetyConfig,
         "robot_bridge": BridgeConfig,
         "demo_robot": DemoRobotConfig,

@@ -41,6 +41,7 @@ def up(
     ] = "",
     record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    actions: Annotated[bool, typer.Option("--actions", help="Recognise what people do.")] = False,
     use_sim_time: Annotated[bool, typer.Option(help="Follow /clock; a bag implies it.")] = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "info",
@@ -62,6 +63,7 @@ def up(
         driver=driver,
         record=record,
         use_sim_time=use_sim_time,
+        actions=actions,
     )
     options = {"params_file": params_file, "log_level": log_level}
     with ProcessGroup(terminal.err()) as group:
@@ -82,6 +84,7 @@ def demo(
     ),
     rate: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
     video: Annotated[str, typer.Option(help="Feed this video through the pose node.")] = "",
+    actions: Annotated[bool, typer.Option("--actions", help="Recognise what people do.")] = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "warn",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -95,7 +98,7 @@ def demo(
 
     console = terminal.err()
     bag = fresh_recording(out)
-    plans = plan_demo(bag, video=video, rate=rate)
+    plans = plan_demo(bag, video=video, rate=rate, actions=actions)
     environment = demo_environment()
     started = time.monotonic()
     with ProcessGroup(console) as group:

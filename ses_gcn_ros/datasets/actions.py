@@ -52,12 +52,21 @@ class ActionSet:
     joints : Joints
     layout : str
         Layout of the package; empty for one that it does not know.
+    skipped : tuple of str
+        What could not be read, a sentence each.
+    held_out : tuple of str
+        Patterns of the subjects that the set's own protocol never trains on.
+    strange : tuple of LabelledMotion
+        Recordings of none of the classes, which should not be taken for any.
     """
 
     recordings: tuple[LabelledMotion, ...]
     labels: tuple[str, ...]
     joints: Joints
     layout: str = ""
+    skipped: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    strange: tuple[LabelledMotion, ...] = ()
 
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:
         """Recordings of some people.

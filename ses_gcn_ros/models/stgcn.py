@@ -286,6 +286,7 @@ class Stgcn(nn.Module):
         convolution: Callable[..., nn.Module] = nn.Conv2d,
     ) -> None:
         super().__init__()
+        self.config = config
         if not config.kernel % 2:
             raise ConfigError(f"kernel is {config.kernel}; a temporal convolution takes odd ones")
         graph = torch.as_tensor(np.asarray(adjacency), dtype=torch.float32)

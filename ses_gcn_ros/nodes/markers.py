@@ -17,6 +17,7 @@ from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 if TYPE_CHECKING:
+    from ses_gcn_ros.actions.recogniser import Action
     from ses_gcn_ros.safety import Assessment, SeparationMonitor
 
 LIFETIME = Duration(nanosec=500_000_000)  # a drawing outlives its node by no more than this
@@ -92,6 +93,40 @@ def forecast_markers(forecasts: Sequence[Forecast]) -> list[Marker]:
             FORECAST_COLOUR,
             alpha=0.07,
         )
+    return markers
+
+
+def action_markers(
+    people: Sequence[Skeleton], actions: Sequence[Action], joints: Sequence[str]
+) -> list[Marker]:
+    """What each person does above the head, and the joints that told it, redder the more they did.
+
+    `joints` are the canonical names of those that the importances are of.
+    """
+    by_id = {person.person_id: person for person in people}
+    markers = []
+    for action in actions:
+        person = by_id.get(action.person_id)
+        if person is None:
+            continue
+        seen: NDArray[np.bool_] = np.asarray(np.isfinite(person.positions).all(axis=1))
+        if not seen.any():
+            continue
+        top = person.positions[np.nanargmax(person.positions[:, 2])]
+        ns = f"person/{action.person_id}/action"
+        text = _marker(ns, 0, Marker.TEXT_VIEW_FACING, 0.12, _colour((1.0, 1.0, 1.0)))
+        text.pose.position = _point(top + np.array([0.0, 0.0, 0.4]))
+        text.text = f"{action.label} {100 * action.probability:.0f} %"
+        markers.append(text)
+        names = get_layout(person.layout).canonical
+        strongest = max(float(action.importance.max(initial=0)), 1e-6)
+        for number, share in enumerate(action.importance / strongest):
+            index = names.index(joints[number]) if joints[number] in names else -1
+            if index >= 0 and seen[index]:
+                colour = _colour((1.0, 1.0 - float(share), 0.0), 0.3 + 0.7 * float(share))
+                ball = _marker(ns, number + 1, Marker.SPHERE, 0.08, colour)
+                ball.pose.position = _point(person.positions[index])
+                markers.append(ball)
     return markers
 
 

@@ -43,6 +43,7 @@ class RecorderConfig:
         (
             "skeletons",
             "forecasts",
+            "actions",
             "safety_state",
             "speed_scaling",
             "joint_states",

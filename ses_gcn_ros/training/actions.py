@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequences
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ses_gcn_ros.actions.network import ActionWeights, build_network
+from ses_gcn_ros.actions.abstaining import best_temperature, probabilities, risk_threshold
+from ses_gcn_ros.actions.torch_network import build_network
+from ses_gcn_ros.actions.weights import ActionWeights
 from ses_gcn_ros.actions.windows import (
     AugmentConfig,
     WindowConfig,
@@ -25,7 +28,7 @@ from ses_gcn_ros.actions.windows import (
     with_features,
 )
 from ses_gcn_ros.config import build, option
-from ses_gcn_ros.datasets.actions import ActionSet, Windows, cut
+from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.resources import share_path
 
@@ -35,6 +38,7 @@ class ActionTraining:
     """How a network for actions is trained."""
 
     epochs: int = option(60, "passes over the windows", minimum=1, maximum=1000)
+    per_epoch: int = option(0, "windows of an epoch; 0: all", minimum=0, maximum=10**7)
     batch: int = option(32, "windows per step", minimum=2, maximum=4096)
     optimiser: str = option("adam", "who steps", choices=("adam", "adamw", "sgd"))
     learning_rate: float = option(1e-3, "highest rate", minimum=1e-7, maximum=10)
@@ -153,7 +157,7 @@ def train_actions(
     weights = untrained(recipe, data)
     network = build_network(weights)
     windows = cut(data, recipe.window, data.labels)
-    batches = max(len(windows.motions) // plan.batch, 1)
+    batches = max((plan.per_epoch or len(windows.motions)) // plan.batch, 1)
     total = plan.epochs * batches
     optimiser = _optimiser(plan, network)
     average = (
@@ -167,7 +171,7 @@ def train_actions(
     )
     step = 0
     for epoch in range(plan.epochs):
-        order = _order(windows.labels, plan.balanced, rng)
+        order = _order(windows.labels, plan, rng)
         losses = 0.0
         network.train()
         prepare_epoch = getattr(network, "begin_epoch", None)
@@ -203,13 +207,14 @@ def train_actions(
 
 
 def _order(
-    labels: NDArray[np.int64], balanced: bool, rng: np.random.Generator
+    labels: NDArray[np.int64], plan: ActionTraining, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    if not balanced:
-        return rng.permutation(len(labels))
-    counts = np.bincount(labels)
-    share = 1 / counts[labels]
-    return rng.choice(len(labels), len(labels), p=share / share.sum())
+    """Windows of an epoch: each once, or drawn so that every class comes as often as others."""
+    count = plan.per_epoch or len(labels)
+    if plan.balanced:
+        share = 1 / np.bincount(labels)[labels]
+        return rng.choice(len(labels), count, p=share / share.sum())
+    return np.concatenate([rng.permutation(len(labels)) for _ in range(-(-count // len(labels)))])
 
 
 def _optimiser(plan: ActionTraining, network: nn.Module) -> torch.optim.Optimizer:
@@ -326,10 +331,94 @@ def evaluate_split(
     }
 
 
-def macro_f1(answer: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that occur in the truth."""
+@dataclass(frozen=True)
+class Abstaining:
+    """What the answers of a network that may say ``unknown`` are worth."""
+
+    macro_f1: float  # of all answers, before any is withheld
+    coverage: float  # share of windows that get an answer
+    risk: float  # share of wrong answers among these
+    unknown_of_strange: float  # share of what belongs to no class that is said to be unknown
+    per_class: dict[str, float]  # F1
+    idle_or_unknown: float  # of idle people; NaN without a class 'idle'
+
+
+def train_and_calibrate(
+    recipe: ActionRecipe,
+    data: ActionSet,
+    seed: int,
+    risk: float = 0.05,
+    progress: Progress = lambda epoch, epochs, loss: None,
+) -> tuple[ActionWeights, Abstaining]:
+    """Train on all people but those held out; calibrate on half of their recordings, test on half.
+
+    Raises
+    ------
+    ConfigError
+        If the set holds nobody out.
+    """
+
+    def held_out(recording: LabelledMotion) -> bool:
+        return any(fnmatch(recording.subject, pattern) for pattern in data.held_out)
+
+    out = [r for r in data.recordings if held_out(r)]
+    if not out:
+        raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
+    seen = tuple(r for r in data.recordings if not held_out(r))
+    weights, network = train_actions(recipe, replace(data, recordings=seen), seed, progress)
+    halves: list[list[LabelledMotion]] = [[], []]
+    for label in data.labels:
+        for number, recording in enumerate(r for r in out if r.label == label):
+            halves[number % 2].append(recording)
+    logits, truth = zip(
+        *(_answered(network, replace(data, recordings=tuple(h)), recipe) for h in halves),
+        strict=True,
+    )
+    temperature = best_temperature(logits[0], truth[0])
+    chances = [probabilities(part, temperature) for part in logits]
+    overlap = min(1.0, recipe.window.stride / max(recipe.window.duration, 1e-9))
+    threshold = risk_threshold(
+        chances[0].max(axis=1), chances[0].argmax(axis=1) == truth[0], risk, independent=overlap
+    )
+    weights = replace(weights, temperature=temperature, threshold=threshold)
+    best, answered = chances[1].argmax(axis=1), chances[1].max(axis=1) >= threshold
+    strange = float("nan")
+    if data.strange:
+        named = tuple(replace(r, label=data.labels[0]) for r in data.strange)
+        others, _ = _answered(network, replace(data, recordings=named), recipe)
+        strange = float((probabilities(others, temperature).max(axis=1) < threshold).mean())
+    idle = data.labels.index("idle") if "idle" in data.labels else -1
+    at_rest = truth[1] == idle
+    scores = {
+        label: macro_f1(best == number, truth[1] == number, (True,))
+        for number, label in enumerate(data.labels)
+        if (truth[1] == number).any()
+    }
+    return weights, Abstaining(
+        macro_f1=macro_f1(best, truth[1]),
+        coverage=float(answered.mean()),
+        risk=float((best != truth[1])[answered].mean()) if answered.any() else 0.0,
+        unknown_of_strange=strange,
+        per_class=scores,
+        idle_or_unknown=float(((best == idle) | ~answered)[at_rest].mean())
+        if at_rest.any()
+        else float("nan"),
+    )
+
+
+def _answered(
+    network: nn.Module, data: ActionSet, recipe: ActionRecipe
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    windows = cut(data, recipe.window, data.labels)
+    return answers(network, windows, recipe, data), windows.labels
+
+
+def macro_f1(
+    answer: NDArray[Any], truth: NDArray[Any], classes: Sequences[Any] | None = None
+) -> float:
+    """Mean F1 over the classes that occur in the truth, or over some."""
     scores = []
-    for label in np.unique(truth):
+    for label in np.unique(truth) if classes is None else classes:
         hits = int(((answer == label) & (truth == label)).sum())
         scores.append(2 * hits / int((answer == label).sum() + (truth == label).sum()))
     return float(np.mean(scores))

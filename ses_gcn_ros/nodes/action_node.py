@@ -1,0 +1,120 @@
+"""skeletons → actions: what everybody is doing, or that it is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from ses_gcn_ros.actions.recogniser import Action, ActionConfig, Recogniser
+from ses_gcn_ros.actions.weights import UNKNOWN, read_action_weights
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.msg import Action as ActionMsg
+from ses_gcn_ros.msg import ActionArray, SkeletonArray
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.conversions import flat, skeletons_from_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
+
+
+class ActionNode(ManagedNode):
+    """Recognise what everybody in `skeletons` does and publish `actions`."""
+
+    config: ActionConfig
+
+    def __init__(self) -> None:
+        super().__init__("action_node", ActionConfig)
+        self.recogniser: Recogniser | None = None
+        self.actions: list[Action] = []
+
+    def configure(self) -> None:
+        """Load the weights."""
+        weights = read_action_weights(self.config.weights or None)
+        self.recogniser = Recogniser(weights, self.config)
+        self.frame_id = ""
+        self.get_logger().info(f"{weights.name}: {', '.join(weights.labels)}, or {UNKNOWN}")
+
+    def activate(self) -> None:
+        """Subscribe and publish."""
+        self.board = MarkerBoard()
+        self.publisher = self.while_active(
+            self.create_publisher(ActionArray, "actions", qos.STREAM)
+        )
+        self.markers = self.while_active(
+            self.create_publisher(MarkerArray, "markers/actions", qos.STREAM)
+        )
+        profile = qos.stream(self.config.reliability)
+        self.while_active(
+            self.create_subscription(
+                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
+            )
+        )
+
+    def release(self) -> None:
+        """Give the weights' memory back."""
+        self.recogniser, self.actions = None, []
+
+    def on_skeletons(self, message: SkeletonArray) -> None:
+        """Recognise from one more observation of everybody."""
+        assert self.recogniser is not None  # messages come after configuring
+        header = message.header
+        if not header.frame_id:
+            raise InputError("skeletons came without a frame_id; set it to a frame with z up")
+        people = skeletons_from_msg(message)
+        if header.frame_id != self.frame_id:
+            self.recogniser.forget()  # histories in another frame would look like a jump
+            self.frame_id = header.frame_id
+        self.recogniser.observe(to_seconds(header.stamp), people)
+        self.actions = self.recogniser.recognise()
+        self.publisher.publish(actions_message(header, self.actions, self.recogniser))
+        if self.markers.get_subscription_count():
+            names = self.recogniser.canonical
+            self.markers.publish(
+                self.board.show(header, action_markers(people, self.actions, names))
+            )
+
+    def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
+        """People, what they do, and why it is not known."""
+        if self.recogniser is None:
+            return DiagnosticStatus.WARN, "not configured", {}
+        values: dict[str, object] = {
+            "people": len(self.actions),
+            "model": self.recogniser.weights.name,
+        }
+        for action in self.actions:
+            reason = f" ({action.reason})" if action.reason else ""
+            values[f"person {action.person_id}"] = f"{action.label}{reason}"
+        if self.monitor.problems:
+            return DiagnosticStatus.WARN, "some messages could not be used", values
+        return DiagnosticStatus.OK, "recognising", values
+
+
+def actions_message(header: Header, actions: list[Action], recogniser: Recogniser) -> ActionArray:
+    """ActionArray of what everybody does."""
+    weights = recogniser.weights
+    labels = list(weights.labels)
+    message = ActionArray(header=header)
+    for action in actions:
+        message.actions.append(
+            ActionMsg(
+                person_id=action.person_id,
+                label=action.label,
+                probability=action.probability,
+                labels=labels,
+                probabilities=flat(action.probabilities),
+                since=to_time(action.since),
+                window=weights.window.duration,
+                joints=list(recogniser.canonical),
+                importance=flat(action.importance),
+                model=weights.name,
+            )
+        )
+    return message
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point of ``ros2 run ses_gcn_ros action_node``."""
+    run(lambda: [ActionNode()], args)

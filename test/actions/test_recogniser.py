@@ -1,0 +1,195 @@
+"""A stream of skeletons becomes labels that last, and ``unknown`` where there is no telling."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_network import random_weights
+
+from ses_gcn_ros.actions.engine import FoldedSgn, TorchEngine
+from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser
+from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
+from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.skeleton import Skeleton, get_layout
+
+STANDING = np.array(
+    [
+        [0, 0, 0.95],
+        [-0.1, 0, 0.95],
+        [-0.1, 0, 0.5],
+        [-0.1, 0, 0.1],
+        [0.1, 0, 0.95],
+        [0.1, 0, 0.5],
+        [0.1, 0, 0.1],
+        [0, 0.1, 1.65],
+        [0, 0, 1.45],
+        [-0.2, 0, 1.45],
+        [-0.3, 0, 1.2],
+        [-0.3, 0.1, 1.0],
+        [0.2, 0, 1.45],
+        [0.3, 0, 1.2],
+        [0.3, 0.1, 1.0],
+    ],
+    np.float32,
+)
+
+
+def person(name: str = "ann", shift: float = 0.0, layout: str = "chico15") -> Skeleton:
+    positions = STANDING + np.float32([shift, 0, 0])
+    joints = len(get_layout(layout).joints)
+    if joints != 15:
+        positions = np.resize(positions, (joints, 3)).astype(np.float32)
+    return Skeleton(name, layout, positions, np.ones(joints, np.float32))
+
+
+class Scripted:
+    """Engine that answers what it is told."""
+
+    name = "scripted"
+
+    def __init__(self, classes: int = 3) -> None:
+        self.answer, self.classes, self.batches = 0, classes, []
+
+    def run(self, x):
+        self.batches.append(len(x))
+        logits = np.zeros((len(x), self.classes), np.float32)
+        logits[:, self.answer] = 8.0
+        return logits, np.full((len(x), 9), 1 / 9, np.float32)
+
+
+def recogniser(threshold: float = 0.5, **options: float) -> tuple[Recogniser, Scripted]:
+    weights = dataclasses.replace(random_weights(width=4), threshold=threshold)
+    made = Recogniser(weights, ActionConfig(**options))
+    made._engine = engine = Scripted()
+    return made, engine
+
+
+def play(made: Recogniser, seconds: float, start: float = 0.0, fps: float = 30.0, people=None):
+    labels = []
+    for stamp in start + np.arange(0, seconds, 1 / fps):
+        made.observe(float(stamp), people or [person()])
+        labels.append([(float(stamp), a.label, a.since, a.reason) for a in made.recognise()])
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [
+        ("sgn", {"width": 8}),
+        ("esgn", {"width": 8}),
+        ("esgn", {"width": 8, "fusion": "concat", "pooling": "received", "dilated": True}),
+        ("esgn", {"width": 8, "pooling": "none", "kernels": (3, 5), "streams": ("joint", "bone")}),
+    ],
+)
+def test_folded_and_torch_answer_the_same(network: str, options: dict):
+    weights = random_weights(network, **options)
+    x = np.random.default_rng(1).normal(size=(4, 16, 9, 3)).astype(np.float32)
+    folded, torch_ = FoldedSgn(weights).run(x), TorchEngine(weights).run(x)
+    np.testing.assert_allclose(folded[0], torch_[0], atol=1e-4 * np.abs(torch_[0]).max())
+    np.testing.assert_allclose(folded[1], torch_[1], atol=1e-5)
+
+
+def test_a_label_is_given_once_most_of_a_window_was_seen():
+    made, _ = recogniser()
+    labels = play(made, 2.0)
+    assert labels[5][0][1] == UNKNOWN
+    assert labels[5][0][3] == "seen too briefly"
+    assert labels[-1][0][1] == "idle"
+    assert 0.6 * 1.2 <= labels[-1][0][2] <= 1.2
+
+
+def test_a_flicker_does_not_change_the_label_and_a_change_does():
+    made, engine = recogniser(hold=0.25, rate=30)
+    play(made, 2.0)
+    engine.answer = 1
+    flicker = play(made, 0.15, start=2.0)
+    engine.answer = 0
+    play(made, 0.5, start=2.2)
+    assert {label for ((_, label, _, _),) in flicker} == {"idle"}
+    engine.answer = 2
+    changed = play(made, 1.0, start=3.0)
+    first = next(stamp for ((stamp, label, _, _),) in changed if label == "reach")
+    assert 0.25 <= first - 3.0 <= 0.35
+
+
+def test_what_is_not_sure_enough_is_unknown_at_once():
+    made, engine = recogniser(threshold=0.9, rate=30)
+    play(made, 2.0)
+    engine.run = lambda x: (np.zeros((len(x), 3), np.float32), np.zeros((len(x), 0), np.float32))
+    (label,) = play(made, 0.05, start=2.0)[-1]
+    assert label[1] == UNKNOWN
+    assert label[3] == "not sure enough"
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_begins_anew():
+    made, _ = recogniser(rate=30)
+    play(made, 2.0)
+    assert play(made, 0.1, start=2.4)[-1][0][1] == "idle"
+    assert play(made, 0.1, start=4.5)[-1][0][1] == UNKNOWN
+
+
+def test_another_person_under_the_same_name_is_not_mixed_with_the_first():
+    made, _ = recogniser(rate=30)
+    play(made, 2.0)
+    swapped = play(made, 0.1, start=2.0, people=[person(shift=3.0)])
+    assert swapped[-1][0][1] == UNKNOWN
+    assert swapped[-1][0][3] == "seen too briefly"
+
+
+def test_unseen_joints_are_bridged_and_a_person_without_joints_is_unknown():
+    made, engine = recogniser(rate=30)
+    rng = np.random.default_rng(0)
+    for stamp in np.arange(0, 2, 1 / 30):
+        one = person()
+        one.positions[rng.integers(15)] = np.nan
+        made.observe(float(stamp), [one])
+        made.recognise()
+    assert engine.batches
+    blind = dataclasses.replace(person("bob"), positions=np.full((15, 3), np.nan, np.float32))
+    labels = play(made, 2.0, start=2.0, people=[blind])
+    assert labels[-1][0][1] == UNKNOWN
+    assert labels[-1][0][3] == "too few joints"
+
+
+def test_people_are_answered_in_batches_and_take_turns():
+    made, engine = recogniser(rate=6)
+    crowd = [person(f"p{n}", shift=float(n)) for n in range(16)]
+    labels = play(made, 2.5, people=crowd)
+    assert len(labels[-1]) == 16
+    assert {label for _, label, _, _ in labels[-1]} == {"idle"}
+    assert max(engine.batches) <= 4
+
+
+@pytest.mark.parametrize("layout", ["coco17", "mediapipe33", "kinect20", "openpose25"])
+def test_other_layouts_are_converted(layout: str):
+    made, _ = recogniser()
+    labels = play(made, 1.5, people=[person(layout=layout)])
+    assert labels[-1][0][1] in ("idle", UNKNOWN)
+
+
+def test_a_stamp_that_does_not_grow_is_refused_and_a_clock_set_back_begins_anew():
+    made, _ = recogniser()
+    made.observe(10.0, [person()])
+    with pytest.raises(InputError, match="stamps must grow"):
+        made.observe(10.0, [person()])
+    made.observe(1.0, [person()])
+
+
+def test_weights_survive_a_file(tmp_path):
+    from ses_gcn_ros.actions.weights import read_action_weights, write_action_weights
+
+    weights = dataclasses.replace(random_weights(width=8), temperature=1.5, threshold=0.7)
+    write_action_weights(tmp_path / "w.safetensors", weights, half=True)
+    read = read_action_weights(tmp_path / "w.safetensors")
+    assert isinstance(read, ActionWeights)
+    assert (read.labels, read.joints, read.window) == (
+        weights.labels,
+        weights.joints,
+        weights.window,
+    )
+    assert (read.temperature, read.threshold) == (1.5, 0.7)
+    x = np.random.default_rng(1).normal(size=(2, 16, 9, 3)).astype(np.float32)
+    before, after = FoldedSgn(weights).run(x)[0], FoldedSgn(read).run(x)[0]
+    np.testing.assert_allclose(before, after, atol=0.02 * np.abs(before).max())
