@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from ses_gcn_ros.skeleton import Skeleton
 
 TYPE = "ses_gcn_ros/msg/SkeletonArray"
 WARM_UP = 50  # frames gone through again, so that filters and identities pick up where they were
-_LENGTH = struct.Struct("<I")
+_RECORD = struct.Struct("<II")  # length and checksum of what follows
 _SAME_PERSON = 0.3  # m between joints found before and after the interruption
 
 
@@ -26,7 +27,7 @@ class VideoJournal:
     """Observations of a video's frames in order, on disk as they come.
 
     Use it as a context manager. The file begins with a line about the run; what another run wrote
-    is started over. A record that was cut short is dropped.
+    is started over. From a record on that was cut short or damaged, all is dropped.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class VideoJournal:
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self._path = path
-        self._header = json.dumps(run, sort_keys=True).encode() + b"\n"
+        self._header = json.dumps(run | {"journal": 2}, sort_keys=True).encode() + b"\n"
         self.frames: list[Observation] = []
         self._good = len(self._header)
         if path.is_file():
@@ -50,7 +51,7 @@ class VideoJournal:
         if self._file is None:
             self._open()
         data = bytes(typestore().serialize_cdr(skeletons_message(observation), TYPE))
-        self._file.write(_LENGTH.pack(len(data)) + data)
+        self._file.write(_RECORD.pack(len(data), zlib.crc32(data)) + data)
         self._file.flush()
         self.frames.append(observation)
 
@@ -71,14 +72,13 @@ class VideoJournal:
         if not content.startswith(self._header):
             return
         at = self._good
-        while at + _LENGTH.size <= len(content):
-            [length] = _LENGTH.unpack_from(content, at)
-            end = at + _LENGTH.size + length
-            if end > len(content):
+        while at + _RECORD.size <= len(content):
+            length, checksum = _RECORD.unpack_from(content, at)
+            data = content[at + _RECORD.size : at + _RECORD.size + length]
+            if not length or len(data) < length or zlib.crc32(data) != checksum:
                 break
-            data = content[at + _LENGTH.size : end]
             self.frames.append(observation_from_message(typestore().deserialize_cdr(data, TYPE)))
-            at = self._good = end
+            at = self._good = at + _RECORD.size + length
 
     def _open(self) -> None:
         if self.frames:

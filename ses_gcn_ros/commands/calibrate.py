@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ses_gcn_ros.pose.calibration import CameraPlace
     from ses_gcn_ros.pose.camera import Camera
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _MOST_PICTURES = 40  # of a video, evenly spaced
 
 
@@ -175,13 +174,13 @@ def _pictures(path: Path) -> Iterator[Any]:
     import cv2
 
     from ses_gcn_ros.pose.images import rgb_from_bgr
-    from ses_gcn_ros.pose.sources import VideoFile
+    from ses_gcn_ros.pose.sources import PICTURES, VideoFile
 
-    if path.is_dir() or path.suffix.lower() in _PICTURES:
+    if path.is_dir() or path.suffix.lower() in PICTURES:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        files = [file for file in files if file.suffix.lower() in _PICTURES]
+        files = [file for file in files if file.suffix.lower() in PICTURES]
         if not files:
-            raise InputError(f"folder '{path}' has no pictures ({', '.join(_PICTURES)})")
+            raise InputError(f"folder '{path}' has no pictures ({', '.join(PICTURES)})")
         for file in files:
             picture = cv2.imread(str(file))
             if picture is None:

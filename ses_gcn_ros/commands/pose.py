@@ -20,7 +20,7 @@ _PLACES = "X Y Z ROLL PITCH YAW"
 
 
 def pose(
-    video: Annotated[Path, typer.Argument(help="Video file of people.")],
+    video: Annotated[Path, typer.Argument(help="Video or picture file of people.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Bag to write.")],
     overlay: Annotated[
         Path | None, typer.Option(help="MP4 to write, the video with the skeletons drawn in.")
@@ -42,7 +42,9 @@ def pose(
         str, typer.Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
     ] = "",
     layout: Annotated[str, typer.Option(help="chico15 or mediapipe33.")] = "chico15",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bag.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the bag and the overlay.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Turn a video into a bag of skeletons; a run that was interrupted continues.
@@ -57,7 +59,7 @@ def pose(
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.pose.estimator import PoseEstimator
     from ses_gcn_ros.pose.overlay import OverlayVideo, draw_skeletons
-    from ses_gcn_ros.pose.sources import VideoFile
+    from ses_gcn_ros.pose.sources import open_pictures
 
     settings = {
         "source": "video",
@@ -75,10 +77,15 @@ def pose(
         raise ConfigError(f"--target-frame is '{target_frame}'; say with --camera-pose where from")
     target_from_camera = target_from_optical(config.camera_pose) if camera_pose else None
     frame_id = config.target_frame or config.camera_frame
-    frames = VideoFile(str(video), clock=lambda: _BEGIN)
+    frames = open_pictures(str(video), clock=lambda: _BEGIN)
     camera = camera_from_view(frames.width, frames.height, config.field_of_view)
     if out.exists() and not overwrite:
         raise BagError(f"'{out}' exists; choose another name or add --overwrite")
+    if overlay and overlay.exists():
+        if overlay.samefile(video):
+            raise ConfigError(f"--overlay is '{overlay}', the video itself; choose another name")
+        if not overwrite:
+            raise ConfigError(f"'{overlay}' exists; choose another name or add --overwrite")
     run = settings | {"size": video.stat().st_size, "changed": video.stat().st_mtime}
     with ExitStack() as stack:
         estimator = PoseEstimator(config)
@@ -100,7 +107,7 @@ def pose(
                 continue
             journal.append(Observation(frame.stamp, frame_id, names.apply(people)))
         if drawing:
-            pictures = VideoFile(str(video))
+            pictures = open_pictures(str(video))
             for observation, frame in zip(journal.frames, pictures, strict=False):
                 drawing.write(
                     draw_skeletons(frame.rgb, observation.people, camera, target_from_camera)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -15,13 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes.conversions import to_seconds
 from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode
-from ses_gcn_ros.pose.camera import Camera, camera_from_calibration
-from ses_gcn_ros.pose.images import (
-    decode_compressed,
-    decode_compressed_depth,
-    decode_depth,
-    decode_image,
-)
+from ses_gcn_ros.pose.camera import Camera, camera_from_info
 from ses_gcn_ros.pose.sources import NewestFrame, Pairer
 
 _LOOK_OUT = 0.2  # s between looks at who publishes the images
@@ -34,34 +27,6 @@ class Arrival:
     message: Image | CompressedImage
     arrived: float
     depth: Image | CompressedImage | None = None
-
-    def decode(self) -> NDArray[np.uint8]:
-        """RGB picture, shape (H, W, 3); raises InputError for what is none."""
-        if isinstance(self.message, CompressedImage):
-            return decode_compressed(self.message.data)
-        return decode_image(
-            self.message.data,
-            self.message.height,
-            self.message.width,
-            self.message.encoding,
-            self.message.step,
-            bool(self.message.is_bigendian),
-        )
-
-    def decode_depth(self) -> NDArray[np.float32] | None:
-        """Depth (H, W) [m], None without one; raises InputError for what is none."""
-        if self.depth is None:
-            return None
-        if isinstance(self.depth, CompressedImage):
-            return decode_compressed_depth(self.depth.data)
-        return decode_depth(
-            self.depth.data,
-            self.depth.height,
-            self.depth.width,
-            self.depth.encoding,
-            self.depth.step,
-            bool(self.depth.is_bigendian),
-        )
 
 
 class ImageTopics(NewestFrame[Arrival]):
@@ -102,6 +67,7 @@ class ImageTopics(NewestFrame[Arrival]):
         self._subscriptions: list[Subscription] = []
         self._reliability: ReliabilityPolicy | None = None
         self.camera: Camera | None = None
+        self.refused = ""  # why the last camera_info can't be used
         if reliability == "auto":
             node.while_active(node.create_timer(_LOOK_OUT, self._look_out, clock=STEADY))
         else:
@@ -111,6 +77,22 @@ class ImageTopics(NewestFrame[Arrival]):
     def unpaired(self) -> int:
         """Images given up because no depth image was near enough in time."""
         return self._pairer.unpaired if self._pairer else 0
+
+    def why_silent(self) -> str:
+        """Why no image comes: nobody publishes, or not as asked for."""
+        name = self._node.resolve_topic_name(self._topic)
+        publishers = self._node.get_publishers_info_by_topic(name)
+        if not publishers:
+            return f"nobody publishes '{name}'"
+        kinds = {publisher.topic_type for publisher in publishers}
+        wanted = f"sensor_msgs/msg/{self._kind.__name__}"
+        if wanted not in kinds:
+            return f"'{name}' carries {', '.join(sorted(kinds))}, not {wanted}"
+        offered = {publisher.qos_profile.reliability for publisher in publishers}
+        asks = self._reliability == ReliabilityPolicy.RELIABLE
+        if asks and ReliabilityPolicy.RELIABLE not in offered:
+            return f"'{name}' is published best_effort, but 'reliability' asks for reliable"
+        return f"'{name}' has a publisher, but nothing comes from it"
 
     def close(self) -> None:
         """Stop listening and end the iteration."""
@@ -162,10 +144,11 @@ class ImageTopics(NewestFrame[Arrival]):
             self.put(replace(colour, depth=depth))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
+        if not np.any(message.k):
+            return  # the driver says that it is not calibrated
         try:
-            self.camera = camera_from_calibration(
-                message.width, message.height, message.k, message.d, message.distortion_model
-            )
+            self.camera, self.refused = camera_from_info(message), ""
         except InputError as error:
+            self.camera, self.refused = None, str(error)
             self._node.monitor.fail("camera_info")
             self._node.get_logger().warning(str(error), throttle_duration_sec=2.0)

@@ -67,7 +67,12 @@ def camera_from_msg(message: LandmarksArray) -> Camera:
     fx, fy, cx, cy = message.intrinsics
     matrix = (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0)
     return camera_from_calibration(
-        message.width, message.height, matrix, message.distortion, message.distortion_model
+        message.width,
+        message.height,
+        matrix,
+        message.distortion,
+        message.distortion_model,
+        cropped=True,
     )
 
 

@@ -32,12 +32,15 @@ from ses_gcn_ros.pose.camera import (
     camera_from_view,
     target_from_optical,
 )
+from ses_gcn_ros.pose.camera_motion import CameraMotionDetector
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.estimator import PoseEstimator
+from ses_gcn_ros.pose.images import decode_image_message
 from ses_gcn_ros.pose.sources import Frame, Outcome, Source, VideoFile, Webcam, Worker
 from ses_gcn_ros.skeleton import Skeleton
 
-_SILENCE = 1.0  # s without an image after which it is diagnosed
+_SILENCE, _LOUD_SILENCE = 1.0, 1.9  # s without an image after which it is diagnosed, and logged
 _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
 
 
@@ -70,6 +73,7 @@ class PoseNode(ManagedNode):
         """Open the source and publish."""
         assert self.estimator is not None
         self.estimator.restart()
+        self.motion = CameraMotionDetector()
         source = self._open_source()  # first: what is missing is told before anything is open
         self.heard = time.monotonic()
         self.skeletons = self.while_active(
@@ -105,7 +109,7 @@ class PoseNode(ManagedNode):
     def _open_source(self) -> Source[Any]:
         config = self.config
         if config.source == "video":
-            return VideoFile(config.video, config.realtime, self.now)
+            return VideoFile(config.video, config.realtime, self.now, config.loop)
         if config.source == "webcam":
             return Webcam(config.webcam, self.now)
         tolerance = config.depth_tolerance if config.mode == "rgbd" else None
@@ -168,12 +172,15 @@ class PoseNode(ManagedNode):
             stamp, frame_id, rgb = to_time(frame.stamp), "", frame.rgb
         else:
             stamp, frame_id = frame.message.header.stamp, frame.message.header.frame_id
-            rgb, depth = frame.decode(), frame.decode_depth()
+            rgb = decode_image_message(frame.message)
+            depth = None if frame.depth is None else decode_depth_message(frame.depth)
         frame_id = frame_id or self.config.camera_frame
         people = self.estimator.process(
             to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id), depth
         )
         assert self.estimator.detections is not None
+        if self.config.target_frame:
+            self.motion.update(to_seconds(stamp), rgb, self.estimator.detections.pixels)
         return Answer(
             skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
             landmarks_to_msg(stamp, frame_id, self.estimator.detections),
@@ -189,6 +196,9 @@ class PoseNode(ManagedNode):
         camera = self._calibration()
         if camera is not None:
             return camera
+        refused = getattr(self.worker.source, "refused", "") if self.worker else ""
+        if refused:
+            raise InputError(refused)
         if not self.config.field_of_view:
             raise InputError(
                 "no camera_info has come yet; publish it beside the images, or set 'field_of_view' "
@@ -240,7 +250,24 @@ class PoseNode(ManagedNode):
             text = f"no depth within {self.config.depth_tolerance:g} s of the images"
             return DiagnosticStatus.ERROR, text, values
         if silent > _SILENCE:
-            return DiagnosticStatus.ERROR, f"no image for {silent:.1f} s", values
+            text = f"no image for {silent:.1f} s"
+            if isinstance(self.worker.source, ImageTopics):
+                text += f": {self.worker.source.why_silent()}"
+            if silent > _LOUD_SILENCE:
+                self.get_logger().warning(text, throttle_duration_sec=30.0)
+            return DiagnosticStatus.ERROR, text, values
+        if self.motion.moved:
+            text = (
+                f"camera moved by {self.motion.shift:.0f} px since the start; calibrate again, "
+                "skeletons are elsewhere"
+            )
+            return DiagnosticStatus.ERROR, text, values
+        if self.estimator.off_floor:
+            text = (
+                "feet are not on the floor of "
+                f"'{self.config.target_frame}' at {self.config.floor_height:g} m; set floor_height"
+            )
+            return DiagnosticStatus.WARN, text, values
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some images could not be used", values
         if camera is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,11 @@ from ses_gcn_ros.errors import InputError
 _COEFFICIENTS = {  # numbers of coefficients by distortion model
     "": (0,),
     "plumb_bob": (0, 4, 5),
-    "rational_polynomial": (8,),
+    "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
 }
+_SHORTEST, _LONGEST = 0.1, 30.0  # focal lengths over the image's longer side, fisheye to telephoto
+_SOUND = 2.0  # px that a pixel may be off after the way to its ray and back
 # Camera body axes (x forward, y left, z up; REP-103) from the optical ones (x right, y down).
 BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
@@ -76,6 +79,16 @@ class Camera:
             pixels[ahead] = found.reshape(-1, 2)
         return pixels.reshape(*given.shape[:-1], 2)
 
+    def sound(self) -> bool:
+        """Whether the pixels of the middle half have rays that lead back to them."""
+        share = np.linspace(0.25, 0.75, 5)
+        pixels = np.stack(np.meshgrid(share * self.width, share * self.height), -1)
+        rays = self.normalise(pixels)
+        if not np.isfinite(rays).all() or np.abs(rays).max() > 1.0 / _SHORTEST:
+            return False
+        back = self.project(np.concatenate((rays, np.ones_like(rays[..., :1])), -1))
+        return bool(np.abs(back - pixels).max() <= _SOUND)
+
     @property
     def _matrix(self) -> NDArray[np.float64]:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
@@ -92,33 +105,102 @@ def camera_from_view(width: int, height: int, field_of_view: float) -> Camera:
 
 
 def camera_from_calibration(
-    width: int, height: int, matrix: ArrayLike, distortion: Sequence[float], model: str
+    width: int,
+    height: int,
+    matrix: ArrayLike,
+    distortion: Sequence[float],
+    model: str,
+    *,
+    cropped: bool = False,
 ) -> Camera:
     """Camera of a calibration as CameraInfo carries it: K (9 values, row by row) and D.
+
+    Parameters
+    ----------
+    width, height : int
+        Image size [px].
+    matrix : array-like, 9 values
+        K.
+    distortion : sequence of float
+        D, in OpenCV's order; zeros behind the coefficients that a model has are left out.
+    model : str
+        Distortion model.
+    cropped : bool
+        Whether the image is a part of the camera's, which may lie beside the principal point.
 
     Raises
     ------
     InputError
-        If the camera is not calibrated or its distortion model is unknown.
+        If the camera is not calibrated, its distortion model is unknown, or no lens is like that.
     """
     k = np.asarray(matrix, dtype=np.float64).reshape(3, 3)
-    if not (np.isfinite(k).all() and k[0, 0] > 0.0 and k[1, 1] > 0.0):
+    fx, fy, cx, cy = (float(v) for v in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
+    if not (np.isfinite(k).all() and fx > 0.0 and fy > 0.0):
         raise InputError(
-            f"camera_info has focal lengths {k[0, 0]:g} and {k[1, 1]:g} px; calibrate the camera"
+            f"camera_info has focal lengths {fx:g} and {fy:g} px; calibrate the camera"
+        )
+    size = max(width, height)
+    if not (_SHORTEST * size <= min(fx, fy) and max(fx, fy) <= _LONGEST * size):
+        raise InputError(
+            f"camera_info has focal lengths {fx:g} and {fy:g} px, which no lens before "
+            f"{width}×{height} px has; calibrate the camera"
+        )
+    if not cropped and not (0.0 <= cx <= width and 0.0 <= cy <= height):
+        raise InputError(
+            f"camera_info has its principal point at {cx:g}, {cy:g} px, outside of the image of "
+            f"{width}×{height} px; calibrate the camera at the size that is sent"
         )
     if model not in _COEFFICIENTS:
         raise InputError(
-            f"camera_info has distortion model '{model}'; "
+            f"camera_info has distortion model '{model[:40]}'; "
             f"known are {', '.join(name for name in _COEFFICIENTS if name)}"
         )
-    if len(distortion) not in _COEFFICIENTS[model] or not np.isfinite(distortion).all():
+    coefficients = tuple(float(value) for value in distortion)
+    most = max(_COEFFICIENTS[model])
+    if len(coefficients) > most and not any(coefficients[most:]):
+        coefficients = coefficients[:most]
+    if len(coefficients) not in _COEFFICIENTS[model] or not np.isfinite(coefficients).all():
         raise InputError(
             f"camera_info has {len(distortion)} distortion coefficients; model '{model}' takes "
             f"{' or '.join(str(n) for n in _COEFFICIENTS[model])} finite ones"
         )
-    coefficients = tuple(float(value) for value in distortion)
-    return Camera(
-        width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2], coefficients, model or "plumb_bob"
+    camera = Camera(width, height, fx, fy, cx, cy, coefficients, model or "plumb_bob")
+    if not cropped and not camera.sound():
+        raise InputError(
+            f"camera_info has distortion coefficients {', '.join(f'{c:g}' for c in coefficients)}, "
+            "with which no pixel about the middle has a ray; calibrate the camera"
+        )
+    return camera
+
+
+def camera_from_info(info: Any) -> Camera:
+    """Camera of a sensor_msgs/CameraInfo (its fields), binning and region of interest included.
+
+    Raises
+    ------
+    InputError
+        As `camera_from_calibration`, and if the region of interest is not in the image.
+    """
+    whole = camera_from_calibration(info.width, info.height, info.k, info.d, info.distortion_model)
+    bins = max(1, int(info.binning_x)), max(1, int(info.binning_y))
+    roi = info.roi
+    left, top = int(roi.x_offset), int(roi.y_offset)
+    width, height = int(roi.width) or info.width, int(roi.height) or info.height
+    if bins == (1, 1) and (left, top, width, height) == (0, 0, info.width, info.height):
+        return whole
+    if left + width > info.width or top + height > info.height:
+        raise InputError(
+            f"camera_info has a region of interest of {width}×{height} px at {left}, {top}, which "
+            f"is not in the image of {info.width}×{info.height} px"
+        )
+    return replace(
+        whole,
+        width=width // bins[0],
+        height=height // bins[1],
+        fx=whole.fx / bins[0],
+        fy=whole.fy / bins[1],
+        cx=(whole.cx - left) / bins[0],
+        cy=(whole.cy - top) / bins[1],
     )
 
 

@@ -13,10 +13,10 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.lifting_weights import read_lifting_weights
 from ses_gcn_ros.pose.camera import Camera, Detections, View
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
 from ses_gcn_ros.pose.placement import DepthFilter, Placement, floor_of, place
-from ses_gcn_ros.pose.rgbd import check_aligned, place_with_depth
 from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
 from ses_gcn_ros.pose.tracking import Liveness, Tracker, appearances
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, mapping

@@ -1,8 +1,7 @@
-"""Image and depth messages to arrays, without cv_bridge."""
+"""Image messages to RGB arrays, without cv_bridge."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import cv2
@@ -11,8 +10,18 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 
+Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
+
 _BGR, _RGBA, _BGRA = cv2.COLOR_BGR2RGB, cv2.COLOR_RGBA2RGB, cv2.COLOR_BGRA2RGB
 _GREY, _UYVY, _YUYV = cv2.COLOR_GRAY2RGB, cv2.COLOR_YUV2RGB_UYVY, cv2.COLOR_YUV2RGB_YUYV
+# ROS names a Bayer pattern by its first two pixels, OpenCV by the second row's second and third.
+_BAYER = {
+    "bayer_rggb": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg": cv2.COLOR_BayerGB2RGB,
+}
+_PLANAR = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}  # brightness, colours
 # Encoding: channels, bits of a channel, what OpenCV calls the way from it to RGB.
 _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
     "rgb8": (3, 8, None),
@@ -22,29 +31,33 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
     "mono8": (1, 8, _GREY),
     "rgb16": (3, 16, None),
     "bgr16": (3, 16, _BGR),
+    "rgba16": (4, 16, _RGBA),
+    "bgra16": (4, 16, _BGRA),
     "mono16": (1, 16, _GREY),
     "8UC1": (1, 8, _GREY),
     "8UC3": (3, 8, _BGR),
     "8UC4": (4, 8, _BGRA),
+    "16UC1": (1, 16, _GREY),
+    "16UC3": (3, 16, _BGR),
     "yuv422": (2, 8, _UYVY),
     "uyvy": (2, 8, _UYVY),
     "yuv422_yuy2": (2, 8, _YUYV),
     "yuyv": (2, 8, _YUYV),
+    **{name: (1, 8, way) for name, way in _PLANAR.items()},
+    **{f"{name}{bits}": (1, bits, way) for name, way in _BAYER.items() for bits in (8, 16)},
 }
-
-
 _PADDING = 4096  # bytes of zeros that may follow a JPEG
+_DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles of a grey 16-bit picture that become black and white
+_LEAST_RANGE = 64  # values between them: less is noise of a dark picture
 
 
 def decode_image(
-    data: bytes | bytearray | memoryview | NDArray[np.uint8],
-    height: int,
-    width: int,
-    encoding: str,
-    step: int,
-    is_bigendian: bool = False,
+    data: Buffer, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
 ) -> NDArray[np.uint8]:
     """RGB picture of the fields of a sensor_msgs/Image.
+
+    Channels of 16 bits give their upper byte, but grey ones (infrared cameras send 10 or 12 bits in
+    them) are stretched over the range that they use.
 
     Parameters
     ----------
@@ -71,11 +84,31 @@ def decode_image(
     """
     if encoding not in _ENCODINGS:
         raise InputError(
-            f"image encoding '{encoding}' is not supported; known are {', '.join(_ENCODINGS)}"
+            f"image encoding '{encoding[:40]}' is not supported; known are {', '.join(_ENCODINGS)}"
         )
     channels, bits, way = _ENCODINGS[encoding]
-    row = width * channels * bits // 8
-    buffer = np.frombuffer(data, dtype=np.uint8)
+    if encoding in _PLANAR and (width % 2 or height % 2):
+        raise InputError(f"image in {encoding} is {width}×{height} px; both must be even")
+    if way in (_UYVY, _YUYV) and width % 2:
+        raise InputError(f"image in {encoding} is {width} px wide; the width must be even")
+    lines = height * 3 // 2 if encoding in _PLANAR else height
+    rows = pixel_rows(data, lines, width, encoding, step, channels * bits // 8)
+    pixels = rows.reshape(lines, width, -1)
+    if bits == 16 and channels == 1 and way == _GREY:
+        values = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
+        pixels = _stretched(values)[..., None]
+    elif bits == 16:
+        pixels = pixels[..., 0 if is_bigendian else 1 :: 2]  # the upper byte of each channel
+    pixels = np.ascontiguousarray(pixels)
+    # OpenCV takes a hundredth of the time that numpy takes to reorder channels.
+    return pixels if way is None else np.asarray(cv2.cvtColor(pixels, way), dtype=np.uint8)
+
+
+def pixel_rows(
+    data: Buffer, height: int, width: int, encoding: str, step: int, pixel: int
+) -> NDArray[np.uint8]:
+    """Bytes of the pixels, shape (height, width · pixel), padding left out."""
+    buffer, row = np.frombuffer(data, dtype=np.uint8), width * pixel
     if height < 1 or width < 1:
         raise InputError(f"image is {width}×{height} px; it needs at least one pixel")
     if step < row or len(buffer) < height * step:
@@ -83,15 +116,15 @@ def decode_image(
             f"{encoding} image of {width}×{height} px has {len(buffer)} bytes in rows of {step}; "
             f"it takes rows of at least {row} and {height} times that"
         )
-    rows = buffer[: height * step].reshape(height, step)[:, :row]
-    if way in (_UYVY, _YUYV) and width % 2:
-        raise InputError(f"image in {encoding} is {width} px wide; the width must be even")
-    pixels = rows.reshape(height, width, -1)
-    if bits == 16:
-        pixels = pixels[..., 0 if is_bigendian else 1 :: 2]  # the upper byte of each channel
-    pixels = np.ascontiguousarray(pixels)
-    # OpenCV takes a hundredth of the time that numpy takes to reorder channels.
-    return pixels if way is None else np.asarray(cv2.cvtColor(pixels, way), dtype=np.uint8)
+    return buffer[: height * step].reshape(height, step)[:, :row]
+
+
+def _stretched(values: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+    """Grey values (H, W) of 16 bits on 8 bits, from the darkest used to the brightest."""
+    sample = values[:: max(1, len(values) // 100), :: max(1, values.shape[1] // 100)]
+    low, high = np.percentile(sample, (_DARKEST, _BRIGHTEST))
+    scale = 255.0 / max(high - low, _LEAST_RANGE)
+    return np.asarray(((values - low) * scale).clip(0.0, 255.0), np.uint8)
 
 
 def rgb_from_bgr(picture: cv2.typing.MatLike) -> NDArray[np.uint8]:
@@ -99,8 +132,16 @@ def rgb_from_bgr(picture: cv2.typing.MatLike) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def decode_compressed(data: bytes | bytearray | memoryview) -> NDArray[np.uint8]:
+def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     """RGB picture, shape (H, W, 3), of a compressed image (JPEG, PNG, ...).
+
+    Parameters
+    ----------
+    data : buffer
+        The file.
+    upright : bool
+        Whether to turn a photograph as its EXIF orientation says. A camera's image is not to be
+        turned: its calibration is that of the pixels as they are sent.
 
     Raises
     ------
@@ -113,85 +154,31 @@ def decode_compressed(data: bytes | bytearray | memoryview) -> NDArray[np.uint8]
     head, tail = bytes(buffer[:2]), bytes(buffer[-_PADDING:]).rstrip(b"\0")[-64:]
     if head == b"\xff\xd8" and b"\xff\xd9" not in tail:
         raise InputError(f"JPEG of {len(buffer)} bytes has no end marker; it is truncated")
-    picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
+    turn = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR | turn) if len(buffer) else None
+    except cv2.error:  # a header of billions of pixels, for instance
+        picture = None
     if picture is None:
         raise InputError(f"compressed image of {len(buffer)} bytes can't be decoded")
     return rgb_from_bgr(picture)
 
 
-_UNITS: dict[str, tuple[np.dtype[Any], float]] = {  # encoding: type and metres per unit
-    "16UC1": (np.dtype("uint16"), 1e-3),
-    "mono16": (np.dtype("uint16"), 1e-3),
-    "32FC1": (np.dtype("float32"), 1.0),
-}
-_FARTHEST = 20.0  # m; a cell is smaller, and some cameras write their largest number for no data
-
-
-def decode_depth(
-    data: bytes | bytearray | memoryview | NDArray[np.uint8],
-    height: int,
-    width: int,
-    encoding: str,
-    step: int,
-    is_bigendian: bool = False,
-) -> NDArray[np.float32]:
-    """Depth [m] of the fields of a sensor_msgs/Image, NaN where there is no data.
-
-    16UC1 counts millimetres and 32FC1 metres (REP-118); 0, NaN, infinity and what is beyond 20 m
-    are no data.
-
-    Parameters
-    ----------
-    data : buffer
-        Rows of `step` bytes each.
-    height, width : int
-        Size [px].
-    encoding : str
-        16UC1, mono16 or 32FC1.
-    step : int
-        Length of a row [bytes].
-    is_bigendian : bool
-        Byte order.
+def decode_image_message(message: Any) -> NDArray[np.uint8]:
+    """RGB picture, shape (H, W, 3), of a sensor_msgs Image or CompressedImage (its fields).
 
     Raises
     ------
     InputError
-        If the encoding is another or the sizes contradict one another.
+        As `decode_image` and `decode_compressed`.
     """
-    if encoding not in _UNITS:
-        raise InputError(
-            f"depth encoding '{encoding}' is not supported; known are {', '.join(_UNITS)}"
-        )
-    kind, unit = _UNITS[encoding]
-    buffer = np.frombuffer(data, np.uint8)
-    row = width * kind.itemsize
-    if height < 1 or width < 1 or step < row or len(buffer) < height * step:
-        raise InputError(
-            f"{encoding} depth of {width}×{height} px has {len(buffer)} bytes in rows of {step}; "
-            f"it takes rows of at least {row} and {height} times that"
-        )
-    rows = np.ascontiguousarray(buffer[: height * step].reshape(height, step)[:, :row])
-    values = rows.view(kind)
-    if is_bigendian != (sys.byteorder == "big"):
-        values = values.byteswap()
-    depth = values.astype(np.float32) * np.float32(unit)
-    with np.errstate(invalid="ignore"):
-        depth[~((depth > 0.0) & (depth < _FARTHEST))] = np.nan
-    return depth
-
-
-def decode_compressed_depth(data: bytes | bytearray | memoryview) -> NDArray[np.float32]:
-    """Depth [m] of a 16-bit PNG in millimetres, as compressed_depth_image_transport sends it.
-
-    Raises
-    ------
-    InputError
-        If the data are no such picture.
-    """
-    buffer = np.frombuffer(data, np.uint8)
-    start = bytes(buffer[:64]).find(b"\x89PNG")  # a header of parameters may come first
-    picture = cv2.imdecode(buffer[start:], cv2.IMREAD_UNCHANGED) if start >= 0 else None
-    if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
-        raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG")
-    height, width = picture.shape
-    return decode_depth(picture.tobytes(), height, width, "16UC1", 2 * width)
+    if not hasattr(message, "encoding"):
+        return decode_compressed(message.data)
+    return decode_image(
+        message.data,
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        bool(message.is_bigendian),
+    )

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.images import rgb_from_bgr
+from ses_gcn_ros.pose.images import decode_compressed, rgb_from_bgr
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 F = TypeVar("F")
 
@@ -73,6 +75,8 @@ class VideoFile:
         frame as fast as it is taken.
     clock : callable
         Gives, when the first frame is taken, the stamp [s] that the file's times count from.
+    loop : bool
+        Begin again at the end, with stamps that go on.
 
     Raises
     ------
@@ -81,10 +85,15 @@ class VideoFile:
     """
 
     def __init__(
-        self, path: str, realtime: bool = False, clock: Callable[[], float] = lambda: 0.0
+        self,
+        path: str,
+        realtime: bool = False,
+        clock: Callable[[], float] = lambda: 0.0,
+        loop: bool = False,
     ) -> None:
         if not Path(path).is_file():
             raise InputError(f"video '{path}' does not exist")
+        self._path = path
         self._capture = cv2.VideoCapture(path)
         self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -94,7 +103,7 @@ class VideoFile:
             self._capture.release()
             raise InputError(f"video '{path}' can't be read; is it a video that OpenCV knows?")
         self._clock = clock
-        self._realtime = realtime
+        self._realtime, self._loop = realtime, loop
         self._stop = threading.Event()
         self.dropped = 0
 
@@ -105,12 +114,17 @@ class VideoFile:
     def __iter__(self) -> Iterator[Frame]:
         """Frames to the end of the file; can be gone through once."""
         started, begin = time.monotonic(), self._clock()
-        index, last = 0, -1.0
+        index, last, past = 0, -1.0, 0.0
         try:
-            while not self._stop.is_set() and self._capture.grab():
-                at = self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3
+            while not self._stop.is_set():
+                if not self._capture.grab():
+                    if not (self._loop and index and self._rewind()):
+                        return
+                    past, index = last + 1.0 / self.fps, 0
+                    continue
+                at = past + self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3
                 # Some containers carry no times; then the frame rate has to do.
-                at = at if at > last else max(index / self.fps, last + 0.5 / self.fps)
+                at = at if at > last else max(past + index / self.fps, last + 0.5 / self.fps)
                 index, last = index + 1, at
                 if self._realtime:
                     ahead = started + at - time.monotonic()
@@ -124,6 +138,46 @@ class VideoFile:
                     yield Frame(begin + at, rgb_from_bgr(bgr))
         finally:
             self._capture.release()
+
+    def _rewind(self) -> bool:
+        """Go back to the first frame."""
+        self._capture.release()
+        return self._capture.open(self._path)
+
+
+class Photo:
+    """A picture file as a video of one frame, turned as its EXIF orientation says.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no picture.
+    """
+
+    fps, frames, dropped = 1.0, 1, 0
+
+    def __init__(self, path: str, clock: Callable[[], float] = lambda: 0.0) -> None:
+        try:
+            self._rgb = decode_compressed(Path(path).read_bytes(), upright=True)
+        except OSError as error:
+            raise InputError(f"picture '{path}' can't be read: {error.strerror}") from error
+        except InputError as error:
+            raise InputError(f"picture '{path}': {error}") from error
+        self.height, self.width = self._rgb.shape[:2]
+        self._clock = clock
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The one frame."""
+        yield Frame(self._clock(), self._rgb)
+
+
+def open_pictures(path: str, clock: Callable[[], float] = lambda: 0.0) -> VideoFile | Photo:
+    """A video, or a picture by its suffix."""
+    is_picture = Path(path).suffix.lower() in PICTURES
+    return Photo(path, clock) if is_picture else VideoFile(path, clock=clock)
 
 
 class Webcam:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ses_gcn_ros.pose.estimator import PoseEstimator
 
 
-_COMPRESSED = "sensor_msgs/msg/CompressedImage"
-
-
 class ImagePeople:
     """Find everybody in images as the pose node does, each image when its transform is known.
 
@@ -129,6 +126,7 @@ class ImagePeople:
         self, content: Any, stamp: float, frame: str, placed: NDArray[np.float64] | None
     ) -> Observation | InputError:
         from ses_gcn_ros.pose.camera import camera_from_view
+        from ses_gcn_ros.pose.images import decode_image_message
 
         if placed is None and not self._adrift:
             self._adrift = frame
@@ -143,7 +141,7 @@ class ImagePeople:
             estimator.restart()
             self._frame_id = frame_id
         try:
-            rgb = _decode(content)
+            rgb = decode_image_message(content)
             height, width = rgb.shape[:2]
             camera = self._camera or camera_from_view(width, height, self._config.field_of_view)
             return Observation(stamp, frame_id, estimator.process(stamp, rgb, camera, placed))
@@ -160,7 +158,7 @@ class ImagePeople:
     def _calibration(self, bag: Bag, topics: Mapping[str, str]) -> Camera | None:
         """Camera of the first camera_info; a note if there is none that can be used."""
         try:
-            from ses_gcn_ros.pose.camera import camera_from_calibration
+            from ses_gcn_ros.pose.camera import camera_from_info
         except ImportError as error:
             raise ModelError(
                 f"the bag has images but no skeletons, and finding people in images needs "
@@ -171,9 +169,7 @@ class ImagePeople:
         found = next((bag.decode(entry) for entry in bag.raw(names)), None) if names else None
         if found is not None:
             try:
-                return camera_from_calibration(
-                    found.width, found.height, found.k, found.d, found.distortion_model
-                )
+                return camera_from_info(found)
             except InputError as error:
                 reason = str(error)
         view = self._config.field_of_view
@@ -184,19 +180,3 @@ class ImagePeople:
             )
         self.notes.append(f"{reason}; the camera is assumed to see {view:g}° wide")
         return None
-
-
-def _decode(content: Any) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) of an image message."""
-    from ses_gcn_ros.pose.images import decode_compressed, decode_image
-
-    if content.__msgtype__ == _COMPRESSED:
-        return decode_compressed(content.data)
-    return decode_image(
-        content.data,
-        content.height,
-        content.width,
-        content.encoding,
-        content.step,
-        bool(content.is_bigendian),
-    )

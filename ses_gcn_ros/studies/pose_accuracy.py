@@ -14,8 +14,8 @@ from ses_gcn_ros.datasets.sequences import Recording, Sequence
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Detections, View
 from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.depth import place_with_depth
 from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.rgbd import place_with_depth
 from ses_gcn_ros.pose.virtual_cameras import (
     estimate_shape,
     measured_depth,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import (
     Camera,
     camera_from_calibration,
+    camera_from_info,
     camera_from_view,
     target_from_optical,
 )
@@ -45,6 +47,58 @@ def test_the_angle_of_view_spans_the_image(field_of_view):
         camera.normalise([(0.0, 180.0), (640.0, 180.0)])[:, 0], [-edge, edge]
     )
     assert camera.assumed
+
+
+@pytest.mark.parametrize(
+    ("distortion", "model"),
+    [
+        ((-0.03, 0.035, 0.0, 0.0, -0.012, 0.0, 0.0, 0.0), "plumb_bob"),  # as some drivers pad it
+        ((0.0,) * 5, ""),  # not calibrated for distortion
+        ((0.01,) * 8 + (0.0,) * 4, "rational_polynomial"),
+        ((0.01,) * 8 + (0.0,) * 6, "rational_polynomial"),
+    ],
+)
+def test_distortion_as_drivers_write_it_is_taken(distortion, model):
+    camera = camera_from_calibration(640, 480, K, distortion, model)
+    points = np.array([(0.3, 0.2, 2.0)])
+    np.testing.assert_allclose(camera.normalise(camera.project(points)), [(0.15, 0.1)], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "distortion", "sentence"),
+    [
+        ({2: 1e12}, (), "principal point at 1e.12, 250 px, outside of the image of 640×480"),
+        ({5: -1.0}, (), "outside of the image"),
+        ({0: 1e-9, 4: 1e-9}, (), "which no lens before 640×480 px has"),
+        ({0: 1e7, 4: 1e7}, (), "which no lens before 640×480 px has"),
+        ({}, (1e6,) * 5, "with which no pixel about the middle has a ray"),
+    ],
+)
+def test_a_calibration_that_no_camera_has_is_refused(changes, distortion, sentence):
+    matrix = [changes.get(index, value) for index, value in enumerate(K)]
+    with pytest.raises(InputError, match=sentence):
+        camera_from_calibration(640, 480, matrix, distortion, "plumb_bob")
+
+
+def info(**fields):
+    """CameraInfo of 640×480 px."""
+    roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
+    whole = {"width": 640, "height": 480, "k": K, "d": (), "distortion_model": "plumb_bob"}
+    return SimpleNamespace(**{**whole, "binning_x": 0, "binning_y": 0, "roi": roi, **fields})
+
+
+def test_binning_and_region_of_interest_move_the_pixels():
+    whole = camera_from_info(info())
+    assert whole == camera_from_calibration(640, 480, K, (), "plumb_bob")
+    roi = SimpleNamespace(x_offset=100, y_offset=40, width=400, height=300)
+    part = camera_from_info(info(roi=roi, binning_x=2, binning_y=2))
+    assert (part.width, part.height) == (200, 150)
+    point = (0.2, 0.1, 2.0)
+    expected = (whole.project(point) - (100, 40)) / 2.0
+    np.testing.assert_allclose(part.project(point), expected)
+    far = SimpleNamespace(x_offset=600, y_offset=0, width=400, height=300)
+    with pytest.raises(InputError, match=r"400×300 px at 600, 0, which is not in the image"):
+        camera_from_info(info(roi=far))
 
 
 def test_what_is_behind_the_camera_has_no_pixel():

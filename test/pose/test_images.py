@@ -28,10 +28,9 @@ SENT = {
     "8UC4": (cv2.cvtColor(RGB, cv2.COLOR_RGB2BGRA), RGB),
     "rgb16": (WIDE, (WIDE >> 8).astype(np.uint8)),
     "bgr16": (WIDE[..., ::-1], (WIDE >> 8).astype(np.uint8)),
-    "mono16": (
-        WIDE[..., 0],
-        cv2.cvtColor((WIDE[..., 0] >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB),
-    ),
+    "rgba16": (np.dstack((WIDE, WIDE[..., 0])), (WIDE >> 8).astype(np.uint8)),
+    "bgra16": (np.dstack((WIDE[..., ::-1], WIDE[..., 0])), (WIDE >> 8).astype(np.uint8)),
+    "16UC3": (WIDE[..., ::-1], (WIDE >> 8).astype(np.uint8)),
 }
 
 
@@ -72,13 +71,64 @@ def test_packed_yuv_keeps_colours(encoding, pack, unpack, padding):
     assert np.abs(decoded.astype(int) - pairs).mean() < 6.0
 
 
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1"])
+@pytest.mark.parametrize("is_bigendian", [False, True])
+def test_infrared_pictures_use_the_whole_range_of_grey_whatever_their_bits(
+    bits, encoding, is_bigendian
+):
+    light = np.tile(np.linspace(0, 2**bits - 1, 256), (20, 1)).astype(np.uint16)
+    sent = light.astype(light.dtype.newbyteorder(">" if is_bigendian else "<")).tobytes()
+    shown = decode_image(sent, 20, 256, encoding, 512, is_bigendian)[..., 0]
+    np.testing.assert_allclose(shown[0], np.arange(256), atol=4)
+    dark = decode_image(bytes(20 * 512), 20, 256, encoding, 512)
+    assert dark.max() == 0  # nothing is not noise
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_bayer_patterns_show_the_colours(pattern, bits):
+    colours = {"r": 200, "g": 120, "b": 40}
+    tile = np.array([colours[letter] for letter in pattern], np.uint16).reshape(2, 2)
+    sent = (np.tile(tile, (8, 8)) << (bits - 8)).astype(np.uint8 if bits == 8 else "<u2")
+    shown = decode_image(sent.tobytes(), 16, 16, f"bayer_{pattern}{bits}", 2 * bits)
+    np.testing.assert_allclose(shown[4:12, 4:12], np.full((8, 8, 3), (200, 120, 40)), atol=1)
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("nv12", (0, 1)), ("nv21", (1, 0))])
+def test_planar_yuv_shows_the_colours(encoding, order):
+    planes = cv2.cvtColor(np.full((8, 10, 3), (200, 60, 30), np.uint8), cv2.COLOR_RGB2YUV_I420)
+    colours = planes.ravel()[80:].reshape(2, 20)[list(order)]  # first and second of each pair
+    sent = planes.ravel()[:80].tobytes() + colours.T.tobytes()
+    shown = decode_image(sent, 8, 10, encoding, 10)
+    assert shown.shape == (8, 10, 3)
+    np.testing.assert_allclose(shown, np.full((8, 10, 3), (200, 60, 30)), atol=3)
+
+
+def photograph(orientation: int) -> bytes:
+    """A JPEG with a white corner and an EXIF orientation."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:10, :10] = 255
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    head = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"
+    exif = head + bytes([orientation]) + bytes(6)
+    return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_cameras_jpeg_stays_as_its_calibration_knows_it_and_a_photograph_is_turned(orientation):
+    as_sent = decode_compressed(photograph(orientation))
+    assert as_sent.shape == (48, 64, 3)
+    assert as_sent[:5, :5].min() > 200
+    turned = decode_compressed(photograph(orientation), upright=True)
+    assert turned.shape[:2] == ((64, 48) if orientation > 4 else (48, 64))
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        (
-            (b"\0" * 300, 10, 10, "bayer_rggb8", 30),
-            "'bayer_rggb8' is not supported; known are rgb8",
-        ),
+        ((b"\0" * 300, 10, 10, "jpeg2000", 30), "'jpeg2000' is not supported; known are rgb8"),
+        ((b"\0" * 300, 5, 10, "nv12", 10), "in nv12 is 10×5 px; both must be even"),
         (
             (b"\0" * 299, 10, 10, "rgb8", 30),
             "has 299 bytes in rows of 30; it takes rows of at least",

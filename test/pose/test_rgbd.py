@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,13 @@ import pytest
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import View, camera_from_view
-from ses_gcn_ros.pose.images import decode_compressed_depth, decode_depth
-from ses_gcn_ros.pose.rgbd import check_aligned, place_with_depth, surfaces
+from ses_gcn_ros.pose.depth import (
+    check_aligned,
+    decode_compressed_depth,
+    decode_depth,
+    place_with_depth,
+    surfaces,
+)
 from ses_gcn_ros.pose.virtual_cameras import look_at, measured_depth, render_depth
 from ses_gcn_ros.studies.pose_accuracy import measure_rgbd
 
@@ -73,8 +79,8 @@ def test_a_compressed_depth_image_is_read_with_and_without_its_header():
     ("encoding", "data", "step", "sentence"),
     [
         ("rgb8", bytes(12), 6, "depth encoding 'rgb8' is not supported; known are 16UC1"),
-        ("16UC1", bytes(7), 4, "16UC1 depth of 2×2 px has 7 bytes in rows of 4"),
-        ("32FC1", bytes(16), 4, "32FC1 depth of 2×2 px has 16 bytes in rows of 4"),
+        ("16UC1", bytes(7), 4, "16UC1 image of 2×2 px has 7 bytes in rows of 4"),
+        ("32FC1", bytes(16), 4, "32FC1 image of 2×2 px has 16 bytes in rows of 4"),
     ],
 )
 def test_what_is_no_depth_is_refused(encoding, data, step, sentence):
@@ -188,3 +194,32 @@ def test_visible_joints_are_within_35_mm_of_where_they_are(shared_data: Path):
     found = measure_rgbd(motion, scenes=10, frames=5, seed=1).as_dict()
     assert found["mean_mm"] <= 35.0
     assert found["counted_share"] > 0.5
+
+
+@pytest.mark.parametrize("distance", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("encoding", ["32FC1; compressedDepth png", None])
+def test_compressed_depth_in_metres_is_inverse(distance, encoding):
+    a, most = 100.0 * 101.0, 10.0  # the transport's defaults
+    b = 1.0 - a / most
+    png = cv2.imencode(".png", np.full((4, 5), a / distance + b, np.uint16))[1].tobytes()
+    sent = struct.pack("<iff", 0, a, b) + png
+    np.testing.assert_allclose(decode_compressed_depth(sent, encoding), distance, rtol=0.01)
+    millimetres = struct.pack("<iff", 0, 0.0, 0.0) + png
+    assert decode_compressed_depth(millimetres)[0, 0] == pytest.approx(
+        (a / distance + b) // 1 / 1e3
+    )
+    with pytest.raises(InputError, match="parameters nan and 0 before its PNG"):
+        decode_compressed_depth(struct.pack("<iff", 0, np.nan, 0.0) + png, "32FC1; png")
+
+
+def test_a_hand_alone_is_somebody_with_few_joints_and_much_doubt():
+    hand = [10, 11]  # elbow and wrist
+    world, pixels, visibility = seen(BODY)
+    visibility[:, [j for j in range(15) if j not in hand]] = 0.0
+    depth, _ = render_depth(VIEW, BODY[None])
+    found = place_with_depth(world, pixels, visibility, depth, CAMERA, layout="chico15")
+    known = np.flatnonzero(np.isfinite(found.positions[0]).all(-1) & (found.confidence[0] > 0.3))
+    assert set(known) == set(hand)
+    off = np.linalg.norm(VIEW.to_base(found.positions[0, hand]) - BODY[hand], axis=-1)
+    assert (off < 0.12).all()
+    assert (found.along[0, hand] >= 0.03).all()

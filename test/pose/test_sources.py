@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.sources import NewestFrame, VideoFile, Webcam, Worker
+from ses_gcn_ros.pose.sources import NewestFrame, VideoFile, Webcam, Worker, open_pictures
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +90,30 @@ def test_a_worker_that_never_began_can_be_closed(video):
     worker = Worker(VideoFile(video), lambda frame: frame, lambda: None)
     worker.close()
     assert not worker.ended
+
+
+def test_a_video_can_begin_again_with_stamps_that_go_on(video):
+    source = VideoFile(video, loop=True)
+    frames = []
+    for frame in source:
+        frames.append(frame)
+        if len(frames) == 2 * source.frames + 3:
+            source.close()
+    stamps = np.array([frame.stamp for frame in frames])
+    assert (np.diff(stamps) > 0.0).all()
+    assert stamps[source.frames] - stamps[source.frames - 1] == pytest.approx(1.0 / source.fps)
+    np.testing.assert_array_equal(frames[0].rgb, frames[source.frames].rgb)
+
+
+def test_a_picture_is_a_video_of_one_frame(video, tmp_path):
+    [first] = [next(iter(VideoFile(video)))]
+    path = tmp_path / "photo.PNG"
+    cv2.imwrite(str(path), first.rgb[..., ::-1])
+    [frame] = open_pictures(str(path), lambda: 1.0)
+    assert frame.stamp == 1.0
+    np.testing.assert_array_equal(frame.rgb, first.rgb)
+    path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"photo\.PNG': compressed image of 7 bytes"):
+        open_pictures(str(path))
+    with pytest.raises(InputError, match="can't be read: No such file"):
+        open_pictures(str(tmp_path / "none.jpg"))

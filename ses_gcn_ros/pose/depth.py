@@ -1,15 +1,19 @@
-"""People in metres from landmarks and the depth behind them, gaps filled from the body's shape."""
+"""Depth images: messages to metres, and people measured by them, gaps filled from the body."""
 
 from __future__ import annotations
 
+import struct
+import sys
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Camera
+from ses_gcn_ros.pose.images import Buffer, pixel_rows
 from ses_gcn_ros.pose.placement import place
 from ses_gcn_ros.skeleton import get_layout
 
@@ -21,6 +25,13 @@ _TO_CENTRE = {
     "elbow": 0.045, "wrist": 0.03, "index": 0.01, "pinky": 0.01, "thumb": 0.01, "heel": 0.03,
     "toe": 0.02,
 }  # fmt: skip
+_DEPTH_UNITS: dict[str, tuple[np.dtype[Any], float]] = {  # encoding: type and metres per unit
+    "16UC1": (np.dtype("uint16"), 1e-3),
+    "mono16": (np.dtype("uint16"), 1e-3),
+    "32FC1": (np.dtype("float32"), 1.0),
+}
+_FARTHEST = 20.0  # m; a cell is smaller, and some cameras write their largest number for no data
+_PNG = b"\x89PNG"
 _WINDOW = 0.6  # half the window, as a share of that distance
 _LEAST_WINDOW = 0.015  # m
 _SHARE = 0.15  # of a window that a surface must fill
@@ -34,6 +45,114 @@ _CLUSTERS = 4  # surfaces told apart in a window, nearest first
 _STEP = 0.06  # m between two depths that makes them two surfaces, and
 _STEP_SHARE = 0.02  # so much of the depth in addition, as stereo noise grows
 SAMPLES = 7  # rows and columns that a window is sampled in
+
+
+def decode_depth(
+    data: Buffer, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
+) -> NDArray[np.float32]:
+    """Depth [m] of the fields of a sensor_msgs/Image, NaN where there is no data.
+
+    16UC1 counts millimetres and 32FC1 metres (REP-118); 0, NaN, infinity and what is beyond 20 m
+    are no data.
+
+    Parameters
+    ----------
+    data : buffer
+        Rows of `step` bytes each.
+    height, width : int
+        Size [px].
+    encoding : str
+        16UC1, mono16 or 32FC1.
+    step : int
+        Length of a row [bytes].
+    is_bigendian : bool
+        Byte order.
+
+    Returns
+    -------
+    NDArray, shape (height, width), float32
+
+    Raises
+    ------
+    InputError
+        If the encoding is not supported or the sizes contradict one another.
+    """
+    if encoding not in _DEPTH_UNITS:
+        raise InputError(
+            f"depth encoding '{encoding[:40]}' is not supported; known are "
+            f"{', '.join(_DEPTH_UNITS)}"
+        )
+    kind, unit = _DEPTH_UNITS[encoding]
+    rows = pixel_rows(data, height, width, f"depth {encoding}", step, kind.itemsize)
+    values = np.ascontiguousarray(rows).view(kind)
+    if is_bigendian != (sys.byteorder == "big"):
+        values = values.byteswap()
+    return _known(values.astype(np.float32) * np.float32(unit))
+
+
+def decode_compressed_depth(data: Buffer, encoding: str | None = None) -> NDArray[np.float32]:
+    """Depth [m] of a 16-bit PNG as compressed_depth_image_transport sends it.
+
+    Twelve bytes come before the PNG: the format, and two numbers A and B. Of an image of whole
+    millimetres they are zero; of one in metres the PNG holds A / depth + B.
+
+    Parameters
+    ----------
+    data : buffer
+        The field ``data``.
+    encoding : str, optional
+        The field ``format``, such as "32FC1; compressedDepth png"; without it A and B tell.
+
+    Raises
+    ------
+    InputError
+        If the data are no such picture.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    start = bytes(buffer[:64]).find(_PNG)  # a header of parameters may come first
+    picture = cv2.imdecode(buffer[start:], cv2.IMREAD_UNCHANGED) if start >= 0 else None
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
+        raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG")
+    scale, shift = struct.unpack("<ff", bytes(buffer[start - 8 : start])) if start >= 8 else (0, 0)
+    inverse = encoding.startswith("32FC1") if encoding else scale > 0.0
+    if not inverse:
+        return _known(picture.astype(np.float32) * np.float32(1e-3))
+    if not (np.isfinite((scale, shift)).all() and scale > 0.0):
+        raise InputError(
+            f"compressed depth in metres has parameters {scale:g} and {shift:g} before its PNG; "
+            "the first must be positive"
+        )
+    with np.errstate(divide="ignore"):
+        depth = np.float32(scale) / (picture.astype(np.float32) - np.float32(shift))
+    return _known(np.where(picture > 0, depth, np.nan))
+
+
+def decode_depth_message(message: Any) -> NDArray[np.float32]:
+    """Depth (H, W) [m] of a sensor_msgs Image or CompressedImage (its fields).
+
+    Raises
+    ------
+    InputError
+        As `decode_depth` and `decode_compressed_depth`.
+    """
+    if not hasattr(message, "encoding"):
+        return decode_compressed_depth(message.data, message.format)
+    return decode_depth(
+        message.data,
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        bool(message.is_bigendian),
+    )
+
+
+def _known(depth: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Depth [m] with NaN where it can't be."""
+    known = np.asarray(depth, np.float32)
+    with np.errstate(invalid="ignore"):
+        known[~((known > 0.0) & (known < _FARTHEST))] = np.nan
+    return known
 
 
 class Measured(NamedTuple):
