@@ -37,7 +37,7 @@ def evaluate_stream(
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.split import split
+    from ses_gcn_ros.training.sources import split
     from ses_gcn_ros.training.streaming import Schedule, measure_stream
 
     torch.set_num_threads(1)

@@ -18,7 +18,10 @@ _FIELD_FRAMES = (2, 4, 8, 10, 14, 18, 22, 25)  # 80, 160, 320, 400, 560, 720, 88
 
 
 def evaluate_windows(
-    data: Annotated[Path, typer.Option(help="Recording (.npz) or folder of a data set.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Recording (.npz) or folder of a data set; several by --data again."),
+    ],
     weights: Annotated[
         Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
     ] = None,
@@ -53,17 +56,17 @@ def evaluate_windows(
     """
     import torch
 
-    from ses_gcn_ros.datasets.sources import read_dataset
+    from ses_gcn_ros.datasets.sources import read_datasets
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.weights import write_atomically
-    from ses_gcn_ros.training.table_text import as_csv, as_text
+    from ses_gcn_ros.training.evaluation import as_csv, as_text
 
     if csv is not None:
         check_writable(csv)
     torch.set_num_threads(threads)
-    if protocol != "none" and kind == "auto" and data.is_dir():
+    if protocol != "none" and kind == "auto" and data[0].is_dir():
         kind = protocol
-    sequences = read_dataset(data, kind).sequences
+    sequences = read_datasets(data, kind).sequences
     engine = load(weights)
     if protocol == "none":
         summary = _by_recipe(engine, sequences, recipe, part or "all", stride)
@@ -77,10 +80,9 @@ def evaluate_windows(
 def _by_recipe(
     engine: Any, sequences: Sequences[Any], recipe: str, part: str, stride: int
 ) -> dict[str, Any]:
+    from ses_gcn_ros.training.evaluation import measure, summarise
     from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.scores import measure
-    from ses_gcn_ros.training.split import split
-    from ses_gcn_ros.training.tables import summarise
+    from ses_gcn_ros.training.sources import split
 
     if part not in _PARTS:
         raise ConfigError(f"part is '{part}'; it takes one of {', '.join(_PARTS)}")
@@ -93,9 +95,7 @@ def _by_protocol(
     engine: Any, sequences: Sequences[Any], name: str, part: str, windows: str
 ) -> dict[str, Any]:
     from ses_gcn_ros.datasets.protocols import PROTOCOLS
-    from ses_gcn_ros.training.published import QUOTED
-    from ses_gcn_ros.training.scores import check_layout, measure_windows
-    from ses_gcn_ros.training.tables import summarise
+    from ses_gcn_ros.training.evaluation import QUOTED, check_layout, measure_windows, summarise
 
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol is '{name}'; it takes none or one of {', '.join(PROTOCOLS)}")

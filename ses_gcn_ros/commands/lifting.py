@@ -14,7 +14,7 @@ from rich.table import Table
 from ses_gcn_ros.commands.training import follow, progress_bar
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.training.lifting.scores import LiftingScore
+    from ses_gcn_ros.training.lifting import LiftingScore
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[Path, typer.Option(help="Recorded motion (.npz).")]
@@ -44,19 +44,17 @@ def train_lifter(
     import torch
 
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.training.lifting.loop import train_lifter as run
-    from ses_gcn_ros.training.lifting.recipe import load_lifting_recipe
-    from ses_gcn_ros.training.lifting.recipe import variant as changed
+    from ses_gcn_ros.training.lifting import load_lifting_recipe
+    from ses_gcn_ros.training.lifting import train_lifter as run
+    from ses_gcn_ros.training.lifting import variant as changed
 
     torch.set_num_threads(threads)
     chosen = load_lifting_recipe(recipe)
     if variant:
         chosen = changed(chosen, variant)
     recording = read_recording(data)
-    steps = chosen.training.steps
     with progress_bar() as bar:
-        show = follow(bar, chosen.name)
-        weights = run(chosen, recording, out, lambda step, loss: show(step, steps, loss))
+        weights = run(chosen, recording, out, follow(bar, chosen.name))
     if as_json:
         print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
     else:
@@ -85,9 +83,8 @@ def evaluate_lifters(
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.models.lifting_weights import read_lifting_weights
     from ses_gcn_ros.pose.lifting import DEFAULT_WEIGHTS
-    from ses_gcn_ros.training.lifting.recipe import load_lifting_recipe
-    from ses_gcn_ros.training.lifting.scores import score_lifter
-    from ses_gcn_ros.training.split import split
+    from ses_gcn_ros.training.lifting import load_lifting_recipe, score_lifter
+    from ses_gcn_ros.training.sources import split
 
     chosen, recording = load_lifting_recipe(recipe), read_recording(data)
     sequences = recording.sequences

@@ -14,7 +14,7 @@ from ses_gcn_ros.commands.training import AsJson, follow, progress_bar
 from ses_gcn_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.training.mask_curve import CurvePoint
+    from ses_gcn_ros.training.students import CurvePoint
 
 _HEADER = f"{'way':12}{'value':>10}{'kept %':>8}{'mean mm':>9}{'last mm':>9}  emptied"
 
@@ -35,8 +35,8 @@ def prune(
     Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
     """
     from ses_gcn_ros.forecast import read_weights, write_weights
-    from ses_gcn_ros.training.student import density, emptied, share_kept
-    from ses_gcn_ros.training.student import prune as mask
+    from ses_gcn_ros.training.students import density, emptied, share_kept
+    from ses_gcn_ros.training.students import prune as mask
 
     student = mask(read_weights(weights), keep=keep, threshold=threshold)
     write_weights(out, student)
@@ -79,10 +79,10 @@ def masks(
 
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.forecast import Weights, read_weights
-    from ses_gcn_ros.training.loop import Trainer
-    from ses_gcn_ros.training.mask_curve import mask_curve
+    from ses_gcn_ros.training.forecasting import ForecastTrainer
     from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.split import split
+    from ses_gcn_ros.training.sources import split
+    from ses_gcn_ros.training.students import mask_curve
 
     if curve is not None and curve.suffix not in (".csv", ".png"):
         raise ConfigError(f"a curve is written as .csv or .png, not as '{curve.name}'")
@@ -100,7 +100,7 @@ def masks(
         def trained(student: Weights) -> Weights:
             if not steps:
                 return student
-            trainer = Trainer(chosen, parts, Path(scratch, f"{len(points)}"), start=student)
+            trainer = ForecastTrainer(chosen, parts, Path(scratch, f"{len(points)}"), start=student)
             trainer.run(show)
             return trainer.weights()
 

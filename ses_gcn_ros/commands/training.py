@@ -36,7 +36,10 @@ def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="Recording (.npz) or data set to train on; several by --data again."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
@@ -59,10 +62,10 @@ def train(
     """
     import torch
 
-    from ses_gcn_ros.datasets.sources import read_dataset
+    from ses_gcn_ros.datasets.sources import read_datasets
     from ses_gcn_ros.forecast import read_weights
+    from ses_gcn_ros.training.forecasting import train as run
     from ses_gcn_ros.training.recipe import load_recipe
-    from ses_gcn_ros.training.run import train as run
 
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
@@ -73,7 +76,7 @@ def train(
             "--masks-only takes the masks of --start; give a pruned teacher's weights"
         )
     torch.set_num_threads(threads)
-    chosen, recording = load_recipe(recipe), read_dataset(data)
+    chosen, recording = load_recipe(recipe), read_datasets(data)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
     with progress_bar(leads) as bar:

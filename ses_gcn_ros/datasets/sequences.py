@@ -3,7 +3,8 @@
 A recording is an npz file of ``ids``, ``lengths``, ``fps`` and one or more arrays, all sequences
 one after the other: ``…_mm`` (ΣT, J, 3), int16 [mm], or ``…_m``, float32 [m]. It may hold
 ``layout`` (chico15 without), ``subjects`` and ``tags`` (space between them) of each sequence and
-``about``, a JSON object; a JSON file of the same name may hold the last three instead. No pickles.
+``about``, a JSON object; a JSON file of the same name may hold the last three instead. Others write
+``label`` and ``subject`` or ``rig`` (who or what was recorded). No pickles.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Sequence:
     layout : str
         Joint layout.
     source : NDArray or callable
-        The positions as stored, or what reads them when they are first looked at.
+        The positions as stored, or what reads them when they are first looked at. A joint that was
+        not seen in a frame is NaN.
+    group : str
+        Name of the file that it comes from, where several were read.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Sequence:
     fps: float
     layout: str
     source: NDArray[Any] | Callable[[], NDArray[Any]]
+    group: str = ""
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -67,12 +72,15 @@ class Sequence:
     def stored(self) -> NDArray[Any]:
         """Positions as stored, shape (T, J, 3): int16 [mm] or float32 [m]."""
         stored = self.source() if callable(self.source) else self.source
-        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-            frame, joint = np.argwhere(~np.isfinite(stored))[0, :2]
-            raise InputError(
-                f"sequence '{self.name}' is not finite at frame {frame}, joint "
-                f"{get_layout(self.layout).joints[joint]}; cut it there or fill the gap"
-            )
+        if stored.dtype.kind == "f":
+            wrong = np.isinf(stored) | (np.isnan(stored) & ~np.isnan(stored).all(-1, keepdims=True))
+            if wrong.any():
+                frame, joint = np.argwhere(wrong)[0, :2]
+                raise InputError(
+                    f"sequence '{self.name}' is not finite at frame {frame}, joint "
+                    f"{get_layout(self.layout).joints[joint]}; a joint that was not seen is NaN in "
+                    "all coordinates"
+                )
         return stored
 
     @property
@@ -172,6 +180,11 @@ def _details(
             subjects = arrays["subjects"].tolist()
             about = {str(key): str(text) for key, text in json.loads(str(arrays["about"])).items()}
             return dict(zip(ids, zip(subjects, tags, strict=True), strict=True)), about
+        if "label" in arrays and not beside.is_file():
+            nobody = np.full(len(ids), "")
+            subjects = arrays.get("subject", arrays.get("rig", nobody)).tolist()
+            labels = [[label.replace(" ", "_")] for label in arrays["label"].tolist()]
+            return dict(zip(ids, zip(subjects, labels, strict=True), strict=True)), {}
         if not beside.is_file():
             return {}, {}
         content = json.loads(beside.read_text(encoding="utf-8"))

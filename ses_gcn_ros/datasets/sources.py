@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence as Sequences
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ses_gcn_ros.datasets import asf_amc, cmu_body, cmu_expmap
@@ -64,6 +65,31 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
         return read_recording(path)
     chosen = _KINDS[kind]
     return Recording(path.name, chosen.read(path), cmu_body.ABOUT if chosen.from_cmu else {})
+
+
+def read_datasets(paths: Sequences[Path], kind: str = "auto") -> Recording:
+    """Read several data sets as one recording; each sequence knows its file as its `group`.
+
+    Raises
+    ------
+    InputError
+        See `read_dataset`; or two files are of one name.
+    """
+    recordings = [read_dataset(path, kind) for path in paths]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise InputError(f"two of the data sets are named alike: {', '.join(names)}")
+    sequences: list[Sequence] = []
+    about: dict[str, str] = {}
+    for name, recording in zip(names, recordings, strict=True):
+        first = 1 + max((s.index for s in sequences), default=-1)
+        sequences += [replace(s, index=s.index + first, group=name) for s in recording.sequences]
+        about.update(
+            recording.about
+            if len(names) == 1
+            else {f"{name}: {key}": text for key, text in recording.about.items()}
+        )
+    return Recording(" + ".join(recording.name for recording in recordings), sequences, about)
 
 
 def _look(path: Path) -> str:

@@ -88,6 +88,13 @@ class RandomWindows:
         Frame rate of the windows [Hz].
     weights : dict of str to float, optional
         How much likelier a second is in sequences with a tag than in others.
+    shares : dict of str to float, optional
+        How likely each file (`Sequence.group`) is; files that it does not name are not drawn from.
+
+    Attributes
+    ----------
+    groups : list of str
+        Files that windows are drawn from.
 
     Raises
     ------
@@ -101,7 +108,15 @@ class RandomWindows:
         length: int,
         fps: float,
         weights: Mapping[str, float] = MappingProxyType({}),
+        shares: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        if shares:
+            absent = sorted(set(shares) - {sequence.group for sequence in sequences})
+            if absent:
+                raise InputError(
+                    f"there is no motion of '{absent[0]}' to train on; give a file of that name"
+                )
+            sequences = [sequence for sequence in sequences if sequence.group in shares]
         layouts = {sequence.layout for sequence in sequences}
         if len(layouts) > 1:
             raise InputError(f"sequences of different layouts: {', '.join(sorted(layouts))}")
@@ -122,6 +137,11 @@ class RandomWindows:
         room = (self._lengths - 1) / self._rates - seconds + 1 / fps
         factors = [math.prod(weights.get(tag, 1.0) for tag in s.tags) for s in usable]
         likely = room * np.array(factors)
+        self.groups = sorted({s.group for s in usable})
+        self._group = np.array([self.groups.index(s.group) for s in usable])
+        if shares:
+            total = np.bincount(self._group, likely)[self._group]
+            likely *= np.array([shares[s.group] for s in usable]) / total
         self._probability = likely / likely.sum()
 
     def sample(
@@ -142,6 +162,12 @@ class RandomWindows:
         -------
         NDArray, shape (N, length, J, 3), float32 [m]
         """
+        return self.sample_groups(rng, count, tempo)[0]
+
+    def sample_groups(
+        self, rng: np.random.Generator, count: int, tempo: float = 0.0
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Draw windows as `sample` does, and the number of each one's file in `groups`, (N,)."""
         chosen = rng.choice(len(self._lengths), size=count, p=self._probability)
         frames = self._lengths[chosen] - 1
         span = self._window * np.exp(rng.uniform(-tempo, tempo, count)) * self._rates[chosen]
@@ -155,4 +181,4 @@ class RandomWindows:
         frames_of = (positions[row] for positions, row in zip(stored, rows, strict=True))
         before, after = np.stack(list(frames_of)).astype(np.float32).swapaxes(0, 1)
         drawn: NDArray[np.float32] = before + share * (after - before)
-        return drawn / self._per_metre[chosen]
+        return drawn / self._per_metre[chosen], self._group[chosen]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, unframe
 
@@ -175,6 +176,8 @@ class Engine:
         units = np.float32(UNITS_PER_METRE[config.unit])
         framed = frame(history if config.unit == "m" else history * units, config)
         path = unframe(self._runner(framed.features), framed, config)
+        if config.bones:
+            hold_bones(path, history, config.layout)
         return path if config.unit == "m" else path / units
 
     def _check_values(self, history: NDArray[np.float32]) -> None:

@@ -101,6 +101,8 @@ def fold(weights: Weights) -> FoldedNetwork:
     """
     if weights.config.network not in _FOLDS:
         raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")
+    if weights.config.gate or weights.config.head == "body":
+        raise ModelError("a learnt base and a body decoder can't be folded; take engine eager")
     fold_layer = _FOLDS[weights.config.network]
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
     layers = [fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]

@@ -29,13 +29,17 @@ class ModelConfig:
     widths: tuple[int, ...] = option((66, 66, 66, 66, 3), "features after each layer", minimum=1)
     head: str = option(
         "temporal",
-        "decoder of the graph networks: the published temporal convolutions, or one linear map "
-        "per joint",
-        choices=("temporal", "linear"),
+        "decoder of the graph networks: the published temporal convolutions, one linear map per "
+        "joint, or that beside maps that see the whole body",
+        choices=("temporal", "linear", "body"),
     )
     origin: bool = option(False, "positions relative to the last root joint")
     heading: bool = option(False, "positions turned so that the person faces one way")
     offset: bool = option(False, "predict the offset from the damped constant-velocity path")
+    gate: int = option(
+        0, "width of the learnt base of the offset; 0: velocity damped by 0.9 per frame", minimum=0
+    )
+    bones: bool = option(False, "bones of a forecast keep the length they have in the history")
     motion: bool = option(False, "displacements from the last frame as further inputs")
     frequency: bool = option(False, "inputs by frequency (cosine transform), not by frame")
     visibility: bool = option(False, "a flag per joint as further input; unseen joints may be NaN")
@@ -63,5 +67,10 @@ class ModelConfig:
                 f"the temporal decoder takes 3 features per joint, not {self.widths[-1]}; "
                 "end widths with 3 or take head 'linear'"
             )
-        if self.unit != "m" and (self.origin or self.offset or self.motion):
+        if self.gate and (not self.offset or self.frequency or self.observed < 10):
+            raise ModelError(
+                "a learnt base (gate) takes offset: true, frequency: false and 10 observed frames "
+                "or more"
+            )
+        if self.unit != "m" and (self.origin or self.offset or self.motion or self.bones):
             raise ModelError(f"framed motion is scaled in metres; unit is '{self.unit}'")

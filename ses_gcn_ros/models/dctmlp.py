@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.network import ForecastNetwork
 
 
 def cosine_basis(length: int) -> Tensor:
@@ -52,7 +53,7 @@ class FrequencyBlock(nn.Module):
         return x + self.dropout(self.norm(mixed))
 
 
-class DCTMLP(nn.Module):
+class DCTMLP(ForecastNetwork):
     """DCT-MLP: features of observed motion in, path of every joint out.
 
     Parameters
@@ -66,8 +67,7 @@ class DCTMLP(nn.Module):
     basis: Tensor
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__()
-        config.check()
+        super().__init__(config)
         width = config.widths[0]
         self.observed, self.horizon, self.joints = config.observed, config.horizon, config.joints
         length = config.observed + config.horizon
@@ -78,8 +78,8 @@ class DCTMLP(nn.Module):
         nn.init.zeros_(self.outputs.weight)  # untrained, it answers what it is the offset from
         nn.init.zeros_(self.outputs.bias)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Forecast; shapes as of `SeSGCN.forward`."""
+    def path(self, features: Tensor) -> Tensor:
+        """See `ForecastNetwork.path`."""
         x = features.flatten(2)
         x = torch.cat([x, x[:, -1:].expand(-1, self.horizon, -1)], dim=1)
         x = self.inputs(self.basis @ x)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.shapes import DECODER_HIDDEN
 
 
 class PReLU(nn.PReLU):
@@ -77,8 +78,40 @@ class LinearDecoder(nn.Module):
         return path.view(batch, joints, self.horizon, 3).transpose(1, 2)
 
 
+class BodyDecoder(LinearDecoder):
+    """The linear map beside two that see the body: one path for all joints, and a hidden layer.
+
+    Legs tell where a walking person's hands will be; a graph layer passes that on with what 150
+    numbers share, here it has maps of its own. All new maps end at zero.
+
+    Parameters
+    ----------
+    observed, horizon, features : int
+        T, H and the features per joint and frame.
+    """
+
+    def __init__(self, observed: int, horizon: int, features: int) -> None:
+        super().__init__(observed, horizon, features)
+        self.body = nn.Linear(observed * features, horizon * 3, bias=False)
+        self.own = nn.Linear(observed * features, DECODER_HIDDEN)
+        self.context = nn.Linear(observed * features, DECODER_HIDDEN, bias=False)
+        self.hidden = nn.Linear(DECODER_HIDDEN, horizon * 3, bias=False)
+        nn.init.zeros_(self.body.weight)
+        nn.init.zeros_(self.hidden.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (J, T, N, C) → (N, H, J, 3)."""
+        joints, _, batch, _ = x.shape
+        x = x.permute(2, 0, 1, 3).reshape(batch, joints, -1)
+        body = x.mean(dim=1, keepdim=True)
+        path = self.linear(x) + self.body(body)
+        path = path + self.hidden(F.relu(self.own(x) + self.context(body)))
+        return path.view(batch, joints, self.horizon, 3).transpose(1, 2)
+
+
 def build_decoder(config: ModelConfig) -> nn.Module:
     """Decoder that a configuration asks for by `head`."""
     if config.head == "temporal":
         return TemporalDecoder(config.observed, config.horizon)
-    return LinearDecoder(config.observed, config.horizon, config.widths[-1])
+    kind = BodyDecoder if config.head == "body" else LinearDecoder
+    return kind(config.observed, config.horizon, config.widths[-1])

@@ -83,7 +83,8 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
         get_layout(config.layout).root if config.origin else -1,
         *(right, left, weight if config.heading else 0 * weight),
         *(position, motion if config.motion else 0.0, config.visibility),
-        reach(config.horizon, DAMPING),
+        # A learnt base is in the network's answer, which starts from the last pose.
+        reach(config.horizon, 0.0 if config.gate else DAMPING),
         *(features, base, origin, rotation, seen),
     )
     if config.frequency:
@@ -96,9 +97,11 @@ def unframe(
     answer: NDArray[np.float32], framed: Framed, config: ModelConfig
 ) -> NDArray[np.float32]:
     """Positions in the world from a network's answer, shape (N, H, J, 3); NaN for unseen joints."""
-    path = np.array(answer, np.float32, order="C")
+    path = np.array(answer[..., :3], np.float32, order="C")
     base = np.empty((0, *path.shape[1:]), np.float32) if framed.base is None else framed.base
     scale = offset_scale(config.horizon, config.fps).reshape(-1)
+    if config.gate:
+        scale = np.ones_like(scale)
     _leave(base, scale, framed.origin, framed.world_from_person, framed.seen, path)
     return path
 

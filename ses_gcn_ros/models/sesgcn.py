@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.decoders import PReLU, build_decoder
 from ses_gcn_ros.models.graph import MaskedSpaceTimeGraph
+from ses_gcn_ros.models.network import ForecastNetwork
 
 
 class SpaceTimeLayer(nn.Module):
@@ -64,7 +65,7 @@ class SpaceTimeLayer(nn.Module):
         return x.view(joints, frames, batch, -1)
 
 
-class SeSGCN(nn.Module):
+class SeSGCN(ForecastNetwork):
     """SeS-GCN, teacher and student: features of observed motion in, path of every joint out.
 
     Parameters
@@ -76,8 +77,7 @@ class SeSGCN(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__()
-        config.check()
+        super().__init__(config)
         widths = (config.features, *config.widths)
         self.layers = nn.ModuleList(
             SpaceTimeLayer(config.joints, config.observed, inputs, outputs, dropout)
@@ -85,19 +85,8 @@ class SeSGCN(nn.Module):
         )
         self.decoder = build_decoder(config)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Forecast.
-
-        Parameters
-        ----------
-        features : Tensor, shape (N, T, J, C)
-            What `framing.frame` makes of a history, oldest frame first.
-
-        Returns
-        -------
-        Tensor, shape (N, H, J, 3)
-            In the units and frame of the input.
-        """
+    def path(self, features: Tensor) -> Tensor:
+        """See `ForecastNetwork.path`."""
         x = features.permute(2, 1, 0, 3)
         for layer in self.layers:
             x = layer(x)

@@ -6,16 +6,28 @@ from itertools import pairwise
 
 from ses_gcn_ros.models.config import ModelConfig
 
-DECODER_LAYERS = 4
+DECODER_LAYERS, DECODER_HIDDEN = 4, 64
+
+# The learnt base (models/learnt_base.py): frames over which velocities are taken; of those, the
+# ones of which the body's mean is used; damping per frame in the ways that they are continued.
+SPANS, BODY_SPANS, DAMPINGS = (1, 2, 3, 5, 9), (0, 2, 4), (0.5, 0.8, 0.9, 1.0)
+VECTORS = len(SPANS) + len(BODY_SPANS) + 2  # and the way to the mean of all frames and of five
+MEASURES = 20  # per joint; with their mean and their largest over the body three times as many
+ANSWERS = VECTORS * len(DAMPINGS) + 1 + 3  # shares, trust in the offset, scale over time
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def tensor_shapes(config: ModelConfig) -> Shapes:
     """Shape by name of every tensor of the network that `config` describes."""
-    if config.network == "dctmlp":
-        return _mlp_shapes(config)
     shapes = _Shapes()
+    if config.gate:
+        shapes["base.joints"] = (config.joints, config.gate)
+        shapes.add_map("base.inputs", 3 * MEASURES, config.gate)
+        shapes.add_map("base.hidden", config.gate, config.gate)
+        shapes.add_map("base.outputs", config.gate, ANSWERS)
+    if config.network == "dctmlp":
+        return _Shapes(shapes | _mlp_shapes(config))
     joints, frames = config.joints, config.observed
     masked = config.network == "sesgcn"
     widths = (config.features, *config.widths)
@@ -33,8 +45,14 @@ def tensor_shapes(config: ModelConfig) -> Shapes:
             shapes.add_map(f"{layer}.residual.0", inputs, outputs)
             shapes.add_norm(f"{layer}.residual.1", outputs)
         shapes[f"{layer}.activation.weight"] = (1,)
-    if config.head == "linear":
-        shapes.add_map("decoder.linear", frames * widths[-1], config.horizon * 3)
+    if config.head != "temporal":
+        inputs, outputs = frames * widths[-1], config.horizon * 3
+        shapes.add_map("decoder.linear", inputs, outputs)
+        if config.head == "body":
+            shapes["decoder.body.weight"] = (outputs, inputs)
+            shapes.add_map("decoder.own", inputs, DECODER_HIDDEN)
+            shapes["decoder.context.weight"] = (DECODER_HIDDEN, inputs)
+            shapes["decoder.hidden.weight"] = (outputs, DECODER_HIDDEN)
         return shapes
     horizon = config.horizon
     for index in range(DECODER_LAYERS):

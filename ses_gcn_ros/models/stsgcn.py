@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.decoders import PReLU, build_decoder
 from ses_gcn_ros.models.graph import SpaceTimeGraph
+from ses_gcn_ros.models.network import ForecastNetwork
 
 
 class DenseSpaceTimeLayer(nn.Module):
@@ -54,7 +55,7 @@ class DenseSpaceTimeLayer(nn.Module):
         return x.view(joints, frames, batch, -1)
 
 
-class STSGCN(nn.Module):
+class STSGCN(ForecastNetwork):
     """STS-GCN: features of observed motion in, path of every joint out.
 
     Parameters
@@ -66,8 +67,7 @@ class STSGCN(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
-        super().__init__()
-        config.check()
+        super().__init__(config)
         widths = (config.features, *config.widths)
         self.layers = nn.ModuleList(
             DenseSpaceTimeLayer(config.joints, config.observed, inputs, outputs, dropout)
@@ -75,19 +75,8 @@ class STSGCN(nn.Module):
         )
         self.decoder = build_decoder(config)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Forecast.
-
-        Parameters
-        ----------
-        features : Tensor, shape (N, T, J, C)
-            What `framing.frame` makes of a history, oldest frame first.
-
-        Returns
-        -------
-        Tensor, shape (N, H, J, 3)
-            In the units and frame of the input.
-        """
+    def path(self, features: Tensor) -> Tensor:
+        """See `ForecastNetwork.path`."""
         x = features.permute(2, 1, 0, 3)
         for layer in self.layers:
             x = layer(x)

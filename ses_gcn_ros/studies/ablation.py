@@ -18,10 +18,10 @@ from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights, read_weights
 from ses_gcn_ros.training import augment
-from ses_gcn_ros.training.loop import Progress
+from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import Recipe, flat
-from ses_gcn_ros.training.run import train
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
+from ses_gcn_ros.training.trainer import Progress
 
 # What is changed, by section and name; what a recipe has set so already is passed over.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -51,11 +51,7 @@ Condition = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.floa
 def _moved(windows: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Seen from a frame whose origin lies 2 m away and whose x axis is turned at random."""
     angle = rng.uniform(-np.pi, np.pi, len(windows))
-    rotation = np.zeros((len(windows), 1, 3, 3), np.float32)
-    rotation[:, 0, 0, 0] = rotation[:, 0, 1, 1] = np.cos(angle)
-    rotation[:, 0, 0, 1], rotation[:, 0, 1, 0] = np.sin(angle), -np.sin(angle)
-    rotation[:, 0, 2, 2] = 1
-    away: NDArray[np.float32] = windows @ rotation + np.array([2, 0, 0], np.float32)
+    away: NDArray[np.float32] = windows @ augment.turns(angle) + np.array([2, 0, 0], np.float32)
     return away
 
 

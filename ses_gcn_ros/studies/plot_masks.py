@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
-from ses_gcn_ros.training.mask_curve import CurvePoint
+from ses_gcn_ros.training.students import CurvePoint
 
 _NAMES = {"keep": "share of each adjacency", "threshold": "one threshold for all"}
 

@@ -36,7 +36,14 @@ def resize(
         Everything, steps included, is scaled by a factor within exp(±size).
     proportions : float
         Then each bone by one within exp(±proportions), left and right alike.
+
+    Returns
+    -------
+    NDArray, shape (N, T, J, 3)
+        NaN throughout for joints that are missing (NaN) in any frame of their window.
     """
+    missing = np.isnan(windows).any(axis=(1, 3))[:, None, :, None]
+    windows = np.where(missing, np.float32(0), windows)  # then bones hang from the frame's origin
     count = len(windows)
     whole = np.exp(rng.uniform(-size, size, (count, 1))).astype(np.float32)
     ancestors, parents, side = _tree(layout)
@@ -46,7 +53,8 @@ def resize(
     bones = windows - windows[:, :, parents]
     bones[:, :, root] = windows[:, :, root]
     factors[:, root] = 1
-    return ancestors @ (bones * (factors * whole)[:, None, :, None])
+    resized = ancestors @ (bones * (factors * whole)[:, None, :, None])
+    return np.where(missing, np.float32(np.nan), resized) if missing.any() else resized
 
 
 @cache
@@ -84,11 +92,11 @@ def slow_travel(
     share : float
         Share of the windows concerned; each travels a factor within [0, 1] as far.
     """
-    root = get_layout(layout).root
+    root = get_layout(layout).root  # where it is unknown, nothing is known of the travel
     travelled = windows[:, :, root : root + 1, :2] - windows[:, now : now + 1, root : root + 1, :2]
     lost = rng.random((len(windows), 1, 1, 1)) * (rng.random((len(windows), 1, 1, 1)) < share)
     slower = windows.copy()
-    slower[..., :2] -= lost.astype(np.float32) * travelled
+    slower[..., :2] -= lost.astype(np.float32) * np.nan_to_num(travelled)
     return slower
 
 
@@ -111,6 +119,96 @@ def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, sha
     strength *= rng.random((count, 1, 1, 1)) < share
     noise = rng.standard_normal(windows.shape, dtype=np.float32)
     return windows + strength.astype(np.float32) * noise
+
+
+def camera(
+    windows: Array, rng: np.random.Generator, layout: str, observed: int, share: float
+) -> Array:
+    """Add what cameras and trackers add to a history; what lasts is in the future as well.
+
+    Measured on depth cameras at a table: trackers give some 15 frames a second, between which lies
+    a straight line; a quarter of a wrist's velocity is above 4 Hz; the depth of the whole body
+    wanders; single joints jump and come back. Each window draws how much of which it gets.
+
+    Parameters
+    ----------
+    windows : NDArray, shape (N, T, J, 3)
+        Positions [m], z up.
+    rng : numpy.random.Generator
+        Source of chance.
+    layout : str
+        Joint layout.
+    observed : int
+        Frames of the history.
+    share : float
+        Share of the windows concerned; the others stay as they are.
+    """
+    count, frames, joints, _ = windows.shape
+    chosen = rng.random((count, 1, 1, 1)) < share
+    some = [chosen & (rng.random((count, 1, 1, 1)) < part) for part in (0.85, 0.3, 0.2)]
+    unsteady, wandering, jumping = some
+
+    # Noise that remembers itself for a while, from a tracker's frames in two of five windows.
+    memory = 0.8 * rng.random((count, 1, 1)) * (rng.random((count, 1, 1)) < 0.5)
+    noise = _remembering(rng, (count, observed + 1, joints, 3), memory.astype(np.float32))
+    place = rng.random((count, 1)) + 0.6 * np.arange(observed)  # 15 frames of 25
+    low = place.astype(np.int64)
+    part = (place - low).astype(np.float32)[..., None, None]
+    window = np.arange(count)[:, None]
+    tracked = noise[window, low] * (1 - part) + noise[window, low + 1] * part
+    slow = rng.random((count, 1, 1, 1)) < 0.4
+    strength = _log_uniform(rng, 0.0005, 0.015, (count, 1, 1, 1)) * _loose(layout)[:, None]
+    strength *= rng.uniform(0.4, 1, (count, 1, joints, 1)).astype(np.float32) * unsteady
+    history = windows[:, :observed] + np.where(slow, tracked, noise[:, :observed]) * strength
+
+    memory = np.exp(-1 / _log_uniform(rng, 3, 30, (count, 1)))  # frames
+    depth = _remembering(rng, (count, frames, 1), memory)[..., None]
+    angle = rng.uniform(0, 2 * np.pi, count)
+    ray = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1).astype(np.float32)
+    depth = depth * _log_uniform(rng, 0.003, 0.05, (count, 1, 1, 1)) * wandering
+    wander = depth * ray[:, None, None]
+
+    hit = jumping[:, 0, :, 0] & (rng.random((count, joints)) < 0.12)
+    first, lasts = rng.integers(0, observed, hit.shape), rng.integers(1, 6, hit.shape)
+    frame = np.arange(observed)[None, :, None]
+    away = hit[:, None] & (frame >= first[:, None]) & (frame < (first + lasts)[:, None])
+    jump = rng.standard_normal((count, 1, joints, 3), dtype=np.float32)
+    jump *= _log_uniform(rng, 0.01, 0.08, (count, 1, joints, 1))
+    history = history + away[..., None] * jump
+    whole: Array = np.concatenate([history, windows[:, observed:]], axis=1) + wander
+    return whole
+
+
+def _remembering(rng: np.random.Generator, shape: tuple[int, ...], memory: Array) -> Array:
+    """Noise of deviation 1 that keeps a share of itself from frame to frame (second axis)."""
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    fresh = np.sqrt(1 - memory**2)
+    for frame in range(1, shape[1]):
+        noise[:, frame] = memory * noise[:, frame - 1] + fresh * noise[:, frame]
+    return noise
+
+
+def _log_uniform(
+    rng: np.random.Generator, low: float, high: float, shape: tuple[int, ...]
+) -> Array:
+    return np.exp(rng.uniform(np.log(low), np.log(high), shape)).astype(np.float32)
+
+
+@cache
+def _loose(layout: str) -> Array:
+    """How much more a camera errs about each joint than about the trunk, shape (J,)."""
+    more = {"knee": 1.2, "ankle": 1.5, "elbow": 1.5, "wrist": 2.2}
+    names = get_layout(layout).canonical
+    return np.array([more.get(name[2:], 1.0) for name in names], np.float32)
+
+
+def turns(angles: NDArray[np.floating]) -> Array:
+    """Matrices (N, 1, 3, 3) that turn row vectors about the vertical by angles (N,) [rad]."""
+    matrices = np.zeros((len(angles), 1, 3, 3), np.float32)
+    matrices[:, 0, 0, 0] = matrices[:, 0, 1, 1] = np.cos(angles)
+    matrices[:, 0, 0, 1], matrices[:, 0, 1, 0] = np.sin(angles), -np.sin(angles)
+    matrices[:, 0, 2, 2] = 1
+    return matrices
 
 
 def misplace_joints(windows: Array, rng: np.random.Generator, offset: float, share: float) -> Array:

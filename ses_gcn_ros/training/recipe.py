@@ -1,7 +1,12 @@
-"""Recipes: everything that decides what a training run gives, as a YAML file."""
+"""Recipes: everything that decides what a training run gives, as a YAML file.
+
+A recipe has sections, each a dataclass of options. What is trained decides which sections there are
+and which options have a use; `read_sections` refuses any other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -32,10 +37,32 @@ class DataRecipe:
         (), "sequences used for nothing, by the beginning of their names"
     )
     left_out_tags: tuple[str, ...] = option((), "and by their tags")
+    shares: tuple[str, ...] = option(
+        (), "share of each file in a batch, such as 'cmu 0.5'; none: by their length"
+    )
     core_weight: float = option(
         1.0, "how much likelier windows of sequences tagged 'core' are drawn", minimum=0.01
     )
     stride: int = option(2, "frames between windows in evaluation", minimum=1)
+
+    def share_of(self) -> dict[str, float]:
+        """Share of each file by its name.
+
+        Raises
+        ------
+        ConfigError
+            If an entry is no name and positive number.
+        """
+        shares = {}
+        for entry in self.shares:
+            name, _, number = entry.rpartition(" ")
+            try:
+                shares[name.strip()] = float(number)
+            except ValueError:
+                shares[""] = 0.0
+            if not name.strip() or not shares.get(name.strip(), 0) > 0:
+                raise ConfigError(f"data.shares has '{entry}'; it takes a name and a share above 0")
+        return shares
 
 
 @dataclass(frozen=True)
@@ -44,6 +71,7 @@ class TrainingRecipe:
 
     seed: int = option(0, "of everything drawn at random", minimum=0)
     after: str = option("", "recipe that is trained first, and whose weights this one goes on from")
+    freeze: tuple[str, ...] = option((), "parts of the network that stay as they are: layers, base")
     steps: int = option(1000, "optimiser steps", minimum=1)
     epochs: int = option(
         0, "instead, how often every window of the grid is seen; 0: random windows", minimum=0
@@ -69,6 +97,9 @@ class TrainingRecipe:
     horizon_weight: float = option(
         0.0, "frame k of the loss counts k^-w: above 0 stresses near frames", minimum=0, maximum=2
     )
+    relative: bool = option(
+        False, "errors count in parts of what the better baseline errs by, per file and frame"
+    )
     checkpoint_every: int = option(250, "steps between checkpoints and log lines", minimum=1)
     patience: int = option(
         0, "checkpoints without a better validation until it ends; 0: no validation", minimum=0
@@ -87,8 +118,11 @@ class AugmentRecipe:
     slow_share: float = option(
         0.0, "share of windows in which people get less far over the ground", minimum=0, maximum=1
     )
-    noise: float = option(0.0, "largest deviation of camera noise [m]", minimum=0, maximum=0.2)
+    noise: float = option(0.0, "largest deviation of white noise [m]", minimum=0, maximum=0.2)
     noise_share: float = option(0.5, "share of windows with noise", minimum=0, maximum=1)
+    camera_share: float = option(
+        0.0, "share of windows with what cameras and trackers add", minimum=0, maximum=1
+    )
     misplaced: float = option(0.0, "largest offset of wrong joints [m]", minimum=0, maximum=1)
     misplaced_share: float = option(0.0, "share of windows with any", minimum=0, maximum=1)
     unseen_share: float = option(0.0, "share of windows with unseen joints", minimum=0, maximum=1)
@@ -109,7 +143,7 @@ class CalibrationRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training run but its data's place.
+    """Everything about the training of a forecaster but its data's place.
 
     Attributes
     ----------
@@ -136,50 +170,90 @@ _SECTIONS: dict[str, type[Any]] = {
 }
 
 
-def load_recipe(name: str) -> Recipe:
-    """Load a recipe by the name of one that ships, or by the path of a YAML file.
+def find_recipe(name: str, folder: str) -> tuple[str, Any]:
+    """Name and content of a recipe that ships in ``config/FOLDER``, or of a YAML file.
 
     Raises
     ------
     ConfigError
-        If there is no such recipe, or a section, name, type or value in it is wrong.
+        If there is no such recipe, or it is no YAML.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        folder = share_path("config", "training")
-        path = folder / f"{name}.yaml"
+        shipped = share_path("config", folder)
+        path = shipped / f"{name}.yaml"
         if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            known = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
             raise ConfigError(
                 f"there is no recipe '{name}'; known are {known}, or give a .yaml file"
             )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        return path.stem, yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"recipe '{path}' can't be read: {error}") from error
-    return make_recipe(path.stem, content)
 
 
-def make_recipe(name: str, content: Any) -> Recipe:
-    """Recipe from plain values; see `load_recipe`."""
+def read_sections(
+    name: str,
+    content: Any,
+    sections: Mapping[str, type[Any]],
+    unused: Collection[str] = (),
+) -> dict[str, Any]:
+    """Sections of a recipe as the dataclasses that describe them.
+
+    Parameters
+    ----------
+    name : str
+        Of the recipe, for messages.
+    content : Any
+        What its YAML holds.
+    sections : mapping of str to type
+        Dataclass by section; a section that is left out has its defaults.
+    unused : collection of str
+        Options, as 'training.after', that what is trained has no use for.
+
+    Raises
+    ------
+    ConfigError
+        If a section, name, type or value is wrong, or an option has no use.
+    """
+    known = ", ".join(sections)
     if not isinstance(content, dict):
-        raise ConfigError(f"recipe '{name}' is no mapping of sections {', '.join(_SECTIONS)}")
-    unknown = sorted(set(content) - set(_SECTIONS))
+        raise ConfigError(f"recipe '{name}' is no mapping of sections {known}")
+    unknown = sorted(str(section) for section in set(content) - set(sections))
     if unknown:
         raise ConfigError(
-            f"recipe '{name}' has an unknown section '{unknown[0]}'; known are "
-            f"{', '.join(_SECTIONS)}"
+            f"recipe '{name}' has an unknown section '{unknown[0]}'; known are {known}"
         )
     parts = {}
-    for section, kind in _SECTIONS.items():
+    for section, kind in sections.items():
         values = content.get(section) or {}
         if not isinstance(values, dict):
             raise ConfigError(f"section '{section}' of recipe '{name}' is no mapping")
+        idle = next((f"{section}.{key}" for key in values if f"{section}.{key}" in unused), None)
+        if idle is not None:
+            raise ConfigError(f"recipe '{name}' gives {idle}, which has no use here; remove it")
         try:
             parts[section] = build(kind, values)
         except ConfigError as error:
             raise ConfigError(f"recipe '{name}', section '{section}': {error}") from error
-    recipe = Recipe(name=name, **parts)
+    return parts
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load the recipe of a forecaster; see `find_recipe` and `make_recipe`."""
+    return make_recipe(*find_recipe(name, "training"))
+
+
+def make_recipe(name: str, content: Any) -> Recipe:
+    """Recipe of a forecaster from plain values.
+
+    Raises
+    ------
+    ConfigError
+        If something in it is wrong or contradicts something else.
+    """
+    recipe = Recipe(name=name, **read_sections(name, content, _SECTIONS))
     _check(recipe)
     return recipe
 
@@ -208,8 +282,19 @@ def _check(recipe: Recipe) -> None:
             f"recipe '{name}' calibrates on subject {foreign[0]}, which is not among "
             "data.held_out_subjects"
         )
+    data.share_of()
+    strange = sorted(set(plan.freeze) - {"layers", "base", "decoder"})
+    if strange:
+        raise ConfigError(
+            f"recipe '{name}' freezes '{strange[0]}'; it takes layers, base or decoder"
+        )
     if not plan.epochs and plan.milestones:
         raise ConfigError(f"recipe '{name}' gives milestones in epochs; give training.epochs too")
+    if plan.epochs and (data.shares or plan.relative):
+        raise ConfigError(
+            f"recipe '{name}' takes every window once an epoch, so that data.shares and "
+            "training.relative have no use; remove them, or training.epochs"
+        )
     if recipe.calibration.coverage + recipe.calibration.margin >= 1:
         raise ConfigError(
             f"recipe '{name}' calibrates a share of {recipe.calibration.coverage:g} with a margin "
@@ -222,10 +307,12 @@ def _check(recipe: Recipe) -> None:
         )
 
 
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """Every value of a recipe by 'section.name', to tell two recipes apart."""
+def flat(recipe: Any) -> dict[str, Any]:
+    """Every value of a recipe of any kind by 'section.name', to tell two recipes apart."""
+    sections = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     return {
-        f"{section}.{field.name}": getattr(getattr(recipe, section), field.name)
-        for section, kind in _SECTIONS.items()
-        for field in fields(kind)
+        f"{section}.{option.name}": getattr(values, option.name)
+        for section, values in sections.items()
+        if section != "name"
+        for option in fields(values)
     }

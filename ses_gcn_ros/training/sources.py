@@ -1,9 +1,11 @@
-"""Where the windows of each training step come from; the same ones whenever that step is taken."""
+"""Which sequences train, calibrate and test, and the windows of each training step."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence as Sequences
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +14,85 @@ from numpy.typing import NDArray
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.datasets.windows import RandomWindows, at_rate, window_starts
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.training.recipe import Recipe
+from ses_gcn_ros.training.recipe import DataRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sequences by what they serve; nobody is in two of the parts.
+
+    Attributes
+    ----------
+    train : list of Sequence
+        What the network learns from.
+    held_out : list of Sequence
+        What it is measured on: `calibrate` and `test` together.
+    calibrate, test : list of Sequence
+        What the radius is taken from, and what its coverage is measured on.
+    """
+
+    train: list[Sequence]
+    held_out: list[Sequence]
+    calibrate: list[Sequence]
+    test: list[Sequence]
+
+
+def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
+    """Split recordings as a recipe says.
+
+    Held-out recordings calibrate and test by subject where the recipe names subjects for it, else
+    in turn, ordered by file, subject, kind and length, so that both parts hold much the same.
+
+    Raises
+    ------
+    InputError
+        If a part would be empty.
+    """
+    unwanted = set(recipe.left_out_tags)
+    sequences = [
+        s for s in sequences if not s.name.startswith(recipe.left_out) and not s.tags & unwanted
+    ]
+    if recipe.held_out_subjects:
+        held = {s.index for s in sequences if s.subject in recipe.held_out_subjects}
+        rule = f"subjects {', '.join(recipe.held_out_subjects)}"
+    else:
+        every = recipe.held_out_every
+        held = {s.index for s in sequences if s.index % every == every - 1}
+        rule = f"every {every}th recording"
+    likeness = {
+        s.index: (s.group, s.subject, sorted(s.tags), len(s)) for s in sequences if s.index in held
+    }
+    order = {index: place for place, index in enumerate(sorted(held, key=likeness.__getitem__))}
+    train = [s for s in sequences if s.index not in held]
+    held_out = [s for s in sequences if s.index in held]
+    if recipe.calibrate_subjects:
+        calibrate = [s for s in held_out if s.subject in recipe.calibrate_subjects]
+        test = [s for s in held_out if s.subject not in recipe.calibrate_subjects]
+    else:
+        calibrate = [s for s in held_out if order[s.index] % 2 == 0]
+        test = [s for s in held_out if order[s.index] % 2 == 1]
+    for name, part in (("training", train), ("calibration", calibrate), ("test", test)):
+        if not part:
+            raise InputError(
+                f"holding out {rule} of {len(sequences)} sequences leaves none for {name}"
+            )
+    return Split(train, held_out, calibrate, test)
+
+
+def held_out_rule(recipe: DataRecipe) -> str:
+    """What a recipe keeps from training, in words."""
+    if recipe.held_out_subjects:
+        return f"subjects {', '.join(recipe.held_out_subjects)}"
+    return f"every {recipe.held_out_every}th recording"
+
+
+def fingerprint(sequences: Sequences[Sequence]) -> str:
+    """Short hash of motion, to tell whether a run goes on with the same data."""
+    data = hashlib.sha256()
+    for sequence in sequences:
+        data.update(f"{sequence.name} {sequence.fps}".encode())
+        data.update(np.ascontiguousarray(sequence.stored).data)
+    return data.hexdigest()[:16]
 
 
 class Source(Protocol):
@@ -22,12 +102,17 @@ class Source(Protocol):
     ----------
     per_epoch : int
         Steps in which every window is seen once; 0 where windows are drawn at random.
+    groups : list of str
+        Files that they come from.
     """
 
     per_epoch: int
+    groups: list[str]
 
-    def draw(self, step: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Windows of a step, shape (N, T+H, J, 3) [m]."""
+    def draw(
+        self, step: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Windows of a step, (N, T+H, J, 3) [m], and the number of each one's group, (N,)."""
         ...
 
 
@@ -50,7 +135,8 @@ def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> Source:
     if plan.epochs:
         return GridSource(sequences, length, config.fps, recipe.data.stride, plan.batch, plan.seed)
     likely = {"core": recipe.data.core_weight}
-    windows = RandomWindows(sequences, length, config.fps, likely)
+    shares = recipe.data.share_of()
+    windows = RandomWindows(sequences, length, config.fps, likely, shares)
     return RandomSource(windows, plan.batch, recipe.augment.tempo)
 
 
@@ -71,10 +157,13 @@ class RandomSource:
 
     def __init__(self, windows: RandomWindows, batch: int, tempo: float) -> None:
         self._windows, self._batch, self._tempo = windows, batch, tempo
+        self.groups = windows.groups
 
-    def draw(self, step: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def draw(
+        self, step: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Source.draw`."""
-        return self._windows.sample(rng, self._batch, self._tempo)
+        return self._windows.sample_groups(rng, self._batch, self._tempo)
 
 
 class GridSource:
@@ -110,6 +199,7 @@ class GridSource:
         batch: int,
         seed: int,
     ) -> None:
+        self.groups = [""]
         self._positions = [at_rate(sequence, fps) for sequence in sequences]
         starts = [window_starts(len(p), length, stride) for p in self._positions]
         self._places = np.array([(i, s) for i, some in enumerate(starts) for s in some], np.int64)
@@ -122,11 +212,14 @@ class GridSource:
         self.per_epoch = math.ceil(len(self._places) / batch)
         self._epoch, self._order = -1, np.zeros(0, np.int64)
 
-    def draw(self, step: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def draw(
+        self, step: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Source.draw`; chance decides the order of an epoch, not of a step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._places))
             self._epoch, self._order = epoch, order
         chosen = self._places[self._order[place * self._batch : (place + 1) * self._batch]]
-        return np.stack([self._positions[i][s : s + self._length] for i, s in chosen])
+        windows = np.stack([self._positions[i][s : s + self._length] for i, s in chosen])
+        return windows, np.zeros(len(chosen), np.int64)

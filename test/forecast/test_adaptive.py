@@ -14,7 +14,7 @@ from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster
 from ses_gcn_ros.forecast.adaptive import PendingForecasts, RadiusStore
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.training.recipe import load_recipe
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 from ses_gcn_ros.training.streaming import Schedule, measure_stream
 
 CONFIG = ForecastConfig()

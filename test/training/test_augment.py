@@ -10,7 +10,7 @@ from ses_gcn_ros.datasets.windows import RandomWindows
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.skeleton import get_layout
 from ses_gcn_ros.training import augment
-from ses_gcn_ros.training.batches import augmented_batch, framed_batch, turned
+from ses_gcn_ros.training.forecasting import augmented_batch, framed_batch, turned
 from ses_gcn_ros.training.recipe import AugmentRecipe
 
 LAYOUT = "chico15"

@@ -8,10 +8,10 @@ import torch
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast import build_engine
-from ses_gcn_ros.training.loop import Trainer
+from ses_gcn_ros.training.evaluation import measure
+from ses_gcn_ros.training.forecasting import ForecastTrainer
 from ses_gcn_ros.training.recipe import make_recipe
-from ses_gcn_ros.training.scores import measure
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 
 torch.set_num_threads(1)
 
@@ -41,7 +41,7 @@ def error_of(weights, parts):
 
 
 def test_it_ends_early_with_the_best_weights(parts, tmp_path):
-    trainer = Trainer(recipe(), parts, tmp_path / "c.checkpoint")
+    trainer = ForecastTrainer(recipe(), parts, tmp_path / "c.checkpoint")
     trainer.run()
     validations = [row[2] for row in trainer.log]
     best = min(validations)
@@ -51,7 +51,7 @@ def test_it_ends_early_with_the_best_weights(parts, tmp_path):
 
 
 def test_an_interrupted_run_ends_where_it_would_have(parts, tmp_path):
-    alone = Trainer(recipe(), parts, tmp_path / "alone.checkpoint")
+    alone = ForecastTrainer(recipe(), parts, tmp_path / "alone.checkpoint")
     alone.run()
 
     class Killed(BaseException):
@@ -62,8 +62,8 @@ def test_an_interrupted_run_ends_where_it_would_have(parts, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        Trainer(recipe(), parts, tmp_path / "killed.checkpoint").run(kill)
-    resumed = Trainer(recipe(), parts, tmp_path / "killed.checkpoint")
+        ForecastTrainer(recipe(), parts, tmp_path / "killed.checkpoint").run(kill)
+    resumed = ForecastTrainer(recipe(), parts, tmp_path / "killed.checkpoint")
     resumed.run()
     assert resumed.log == alone.log
     for name, tensor in alone.weights().tensors.items():

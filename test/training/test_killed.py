@@ -14,8 +14,8 @@ import torch
 from processes import start, write_motion, write_recipe
 
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
+from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import load_recipe
-from ses_gcn_ros.training.run import train
 
 KILLS = int(os.environ.get("SES_GCN_KILLS", "1"))
 SHARE = 1.0 / (KILLS + 1)  # of the run, at most, until each kill

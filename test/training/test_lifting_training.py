@@ -12,16 +12,17 @@ from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.lifting_config import LiftingConfig
 from ses_gcn_ros.models.lifting_weights import as_weights, make_network
-from ses_gcn_ros.training.lifting.loop import train_lifter
-from ses_gcn_ros.training.lifting.recipe import (
+from ses_gcn_ros.training.lifting import (
     VARIANTS,
     LiftingRecipe,
+    as_training,
     load_lifting_recipe,
+    score_lifter,
+    see,
+    train_lifter,
     variant,
 )
-from ses_gcn_ros.training.lifting.scores import score_lifter
-from ses_gcn_ros.training.lifting.views import as_training, see
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
     class Killed(BaseException): ...
 
-    def kill(step: int, loss: float) -> None:
+    def kill(step: int, steps: int, loss: float) -> None:
         if step == 8:
             raise Killed
 
@@ -84,7 +85,7 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_with(
 ) -> None:
     class Killed(BaseException): ...
 
-    def kill(step: int, loss: float) -> None:
+    def kill(step: int, steps: int, loss: float) -> None:
         raise Killed
 
     with pytest.raises(Killed):

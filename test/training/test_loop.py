@@ -11,10 +11,9 @@ import torch
 from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.training.loop import Trainer
+from ses_gcn_ros.training.forecasting import ForecastTrainer, train
 from ses_gcn_ros.training.recipe import Recipe, make_recipe
-from ses_gcn_ros.training.run import train
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 
 torch.set_num_threads(1)
 
@@ -99,7 +98,9 @@ def test_the_weights_carry_radius_licence_and_origin(recording, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(recording, tmp_path):
-    trainer = Trainer(tiny(), split(recording.sequences, tiny().data), tmp_path / "c.checkpoint")
+    trainer = ForecastTrainer(
+        tiny(), split(recording.sequences, tiny().data), tmp_path / "c.checkpoint"
+    )
     with pytest.raises(Killed):
         trainer.run(kill_at(6))
     kept = trainer.checkpoint.read_bytes()
@@ -116,8 +117,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(recording,
 def test_a_full_disk_leaves_the_last_checkpoint(recording, tmp_path, monkeypatch):
     parts, path = split(recording.sequences, tiny().data), tmp_path / "c.checkpoint"
     with pytest.raises(Killed):
-        Trainer(tiny(), parts, path).run(kill_at(6))
-    trainer = Trainer(tiny(), parts, path)
+        ForecastTrainer(tiny(), parts, path).run(kill_at(6))
+    trainer = ForecastTrainer(tiny(), parts, path)
     assert trainer.step == 6
     before = path.read_bytes()
 

@@ -11,11 +11,10 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.framing import damped_velocity
-from ses_gcn_ros.training.loop import Trainer
+from ses_gcn_ros.training.forecasting import ForecastTrainer, train
 from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import load_recipe
-from ses_gcn_ros.training.run import train
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 
 torch.set_num_threads(1)
 
@@ -65,7 +64,7 @@ def test_more_processes_than_windows_are_refused(data, tmp_path):
     processes = Processes()
     processes.count = 9
     with pytest.raises(ConfigError, match="9 processes can't share a batch of 8 windows"):
-        Trainer(recipe, parts, tmp_path / "c.checkpoint", processes)
+        ForecastTrainer(recipe, parts, tmp_path / "c.checkpoint", processes)
 
 
 def test_half_precision_learns_the_same_to_its_precision(data, tmp_path):

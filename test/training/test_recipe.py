@@ -9,7 +9,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.shapes import parameter_count
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.recipe import DataRecipe, load_recipe, make_recipe
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import split
 
 
 @pytest.mark.parametrize(

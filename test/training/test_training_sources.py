@@ -10,11 +10,10 @@ import torch
 
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, read_recording
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.training.optimisation import Schedule
+from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import TrainingRecipe, load_recipe, make_recipe
-from ses_gcn_ros.training.run import train
-from ses_gcn_ros.training.sources import GridSource, make_source
-from ses_gcn_ros.training.split import split
+from ses_gcn_ros.training.sources import GridSource, make_source, split
+from ses_gcn_ros.training.trainer import Schedule
 
 torch.set_num_threads(1)
 

@@ -26,7 +26,7 @@ def run(quick: bool, progress: Progress) -> Section:
 
         from ses_gcn_ros.models.build import build_network
         from ses_gcn_ros.studies.reference import ReferenceModel
-        from ses_gcn_ros.training.batches import augmented_batch
+        from ses_gcn_ros.training.forecasting import augmented_batch
         from ses_gcn_ros.training.recipe import load_recipe
 
         recipe = load_recipe(_RECIPE)

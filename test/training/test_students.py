@@ -15,10 +15,9 @@ from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.replay.figures import THEMES, png
 from ses_gcn_ros.studies.plot_masks import mask_figure
-from ses_gcn_ros.training.mask_curve import mask_curve
+from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import make_recipe
-from ses_gcn_ros.training.run import train
-from ses_gcn_ros.training.student import density, emptied, prune, share_kept
+from ses_gcn_ros.training.students import density, emptied, mask_curve, prune, share_kept
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,16 @@ import pytest
 from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import Sequence, read_recording
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.training.evaluation import (
+    as_csv,
+    as_text,
+    conformal_radius,
+    coverage_by_step,
+    measure,
+    summarise,
+)
 from ses_gcn_ros.training.recipe import load_recipe
-from ses_gcn_ros.training.scores import conformal_radius, coverage_by_step, measure
-from ses_gcn_ros.training.split import split
-from ses_gcn_ros.training.table_text import as_csv, as_text
-from ses_gcn_ros.training.tables import summarise
+from ses_gcn_ros.training.sources import split
 
 
 @pytest.fixture(scope="module")

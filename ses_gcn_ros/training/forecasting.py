@@ -1,0 +1,345 @@
+"""Training of forecasters: batches as the network takes them, their loss, calibrated weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ses_gcn_ros.datasets.sequences import Recording
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.forecast.baselines import BASELINES
+from ses_gcn_ros.forecast.engine import build_engine
+from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
+from ses_gcn_ros.models.build import build_network
+from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.framing import frame, offset_scale
+from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.training import augment
+from ses_gcn_ros.training.evaluation import conformal_radius, measure
+from ses_gcn_ros.training.parallel import Processes
+from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, load_recipe
+from ses_gcn_ros.training.sources import Split, fingerprint, held_out_rule, make_source, split
+from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
+
+_VALIDATION_STRIDE = 10  # frames: neighbouring windows say much the same
+_SCALE_WEIGHT = 0.01  # of the likelihood of the scale, beside metres
+_REFERENCE_WINDOWS = 2048  # of each file, that its baselines are measured on
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows, framed.
+
+    Attributes
+    ----------
+    features : NDArray, shape (N, T, J, C), float32
+        Input of the network.
+    target : NDArray, shape (N, H, J, 3), float32
+        What it should answer, such that the distance to its answer times `answer_scale` is metres.
+    weight : NDArray, shape (N, H, J), float32
+        One for joints to learn from, zero for those that are not seen.
+    group : NDArray, shape (N,)
+        Number of the file that each window comes from.
+    """
+
+    features: NDArray[np.float32]
+    target: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    group: NDArray[np.int64]
+
+
+def answer_scale(config: ModelConfig) -> NDArray[np.float32]:
+    """Metres per unit of the network's answer, shape (H, 1, 1)."""
+    if config.offset and not config.gate:
+        return offset_scale(config.horizon, config.fps)
+    return np.full((config.horizon, 1, 1), 1e-3 if config.unit == "mm" else 1.0, np.float32)
+
+
+def augmented_batch(
+    windows: NDArray[np.float32],
+    rng: np.random.Generator,
+    config: ModelConfig,
+    recipe: AugmentRecipe,
+    group: NDArray[np.int64] | None = None,
+) -> Batch:
+    """Augment windows (N, T+H, J, 3) [m] as a recipe says, and frame them for the network."""
+    if recipe.mirror:
+        windows = augment.mirror(windows, rng, config.layout)
+    if recipe.size or recipe.proportions:
+        windows = augment.resize(windows, rng, config.layout, recipe.size, recipe.proportions)
+    if recipe.slow_share:
+        now = config.observed - 1
+        windows = augment.slow_travel(windows, rng, config.layout, now, recipe.slow_share)
+    if recipe.misplaced_share:
+        windows = augment.misplace_joints(windows, rng, recipe.misplaced, recipe.misplaced_share)
+    if recipe.camera_share:
+        windows = augment.camera(windows, rng, config.layout, config.observed, recipe.camera_share)
+    history, future = windows[:, : config.observed], windows[:, config.observed :]
+    if recipe.noise:
+        history = augment.camera_noise(history, rng, recipe.noise, recipe.noise_share)
+    if recipe.unseen_share:
+        history = augment.drop_joints(history, rng, recipe.unseen_share)
+    batch = framed_batch(history, future, config, group)
+    return turned(batch, rng, recipe.turn) if recipe.turn else batch
+
+
+def framed_batch(
+    history: NDArray[np.float32],
+    future: NDArray[np.float32],
+    config: ModelConfig,
+    group: NDArray[np.int64] | None = None,
+) -> Batch:
+    """Frame histories (N, T, J, 3) [m] and what followed (N, H, J, 3) [m]."""
+    units = np.float32(1000.0 if config.unit == "mm" else 1.0)
+    framed = frame(history * units, config)
+    target = future * units - framed.origin
+    if config.heading:
+        target = target @ framed.world_from_person[:, None]
+    if framed.base is not None:
+        target = (target - framed.base) / answer_scale(config)
+    known = np.isfinite(target).all(axis=-1) & framed.seen[:, None]
+    if not known.all():
+        target = np.where(known[..., None], target, 0)
+    if group is None:
+        group = np.zeros(len(history), np.int64)
+    return Batch(framed.features, target.astype(np.float32), known.astype(np.float32), group)
+
+
+def turned(batch: Batch, rng: np.random.Generator, angle: float) -> Batch:
+    """Turn everything about the vertical, by up to ±angle [rad], each window its own."""
+    rotation = augment.turns(rng.uniform(-angle, angle, len(batch.features)))
+    features = batch.features.copy()
+    vectors = 3 * (features.shape[-1] // 3)  # what is left over is the flag of visibility
+    for start in range(0, vectors, 3):
+        features[..., start : start + 3] = features[..., start : start + 3] @ rotation
+    return dataclasses.replace(batch, features=features, target=batch.target @ rotation)
+
+
+class ForecastTask:
+    """A forecaster to be trained; see `trainer.Task`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to do.
+    parts : Split
+        What to do it with.
+    start : Weights, optional
+        Weights to go on from, masks included: a pruned teacher makes a student. Those of a network
+        that lacks parts of the recipe's are taken as far as they go.
+
+    Raises
+    ------
+    ConfigError
+        If `start` is another network than the recipe's.
+    """
+
+    def __init__(self, recipe: Recipe, parts: Split, start: Weights | None = None) -> None:
+        self.recipe, self.plan = recipe, recipe.training
+        self._parts, self._start = parts, start
+        self._source = make_source(parts.train, recipe)
+        self.per_epoch = self._source.per_epoch
+        self._scale = torch.from_numpy(answer_scale(recipe.model).copy())
+        self._counts = torch.from_numpy(self._what_errors_count()).float()  # (groups, H)
+        self._units = 1000.0 if recipe.model.unit == "mm" else 1.0  # decay and loss weigh in it
+        if start is not None and not fits(start.config, recipe.model):
+            raise ConfigError(
+                f"weights '{start.name}' to start from are another network than recipe "
+                f"'{recipe.name}' describes"
+            )
+
+    def network(self) -> nn.Module:
+        """See `trainer.Task`."""
+        network = build_network(self.recipe.model, self.plan.dropout)
+        if self._start is not None:
+            wanted = tensor_shapes(self.recipe.model)
+            tensors = self._start.tensors.items()
+            state = {n: torch.from_numpy(np.array(t)) for n, t in tensors if n in wanted}
+            network.load_state_dict(state, strict=False)  # new parts stay as they were drawn
+        for part in self.plan.freeze:
+            network.get_submodule(part).requires_grad_(False)
+        return network
+
+    def identity(self) -> dict[str, str]:
+        """See `trainer.Task`."""
+        origin = hashlib.sha256()
+        for name, tensor in sorted(self._start.tensors.items()) if self._start else ():
+            origin.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
+        values = {name: str(value) for name, value in flat(self.recipe).items()}
+        return {
+            **values,
+            "data": fingerprint(self._parts.train),
+            "start": origin.hexdigest()[:16],
+        }
+
+    def batch(self, step: int, rng: np.random.Generator) -> Batch:
+        """See `trainer.Task`."""
+        windows, group = self._source.draw(step, rng)
+        return augmented_batch(windows, rng, self.recipe.model, self.recipe.augment, group)
+
+    def loss(self, network: nn.Module, batch: Batch, processes: Processes) -> tuple[Tensor, Tensor]:
+        """Distance of the joints that were seen, over their number, steps weighted [m]."""
+
+        def part(array: NDArray[np.generic]) -> Tensor:
+            mine = np.ascontiguousarray(array[processes.rank :: processes.count])
+            return torch.from_numpy(mine).to(processes.device)
+
+        answer = network(part(batch.features)).float()
+        target, weight = part(batch.target), part(batch.weight)
+        scale = self._scale.to(processes.device)
+        error = torch.linalg.vector_norm((answer[..., :3] - target) * scale, dim=-1) * weight
+        joints = float(batch.weight[:, 0].sum()) or 1.0
+        per_step = error.sum(dim=2)  # (N, H)
+        shown = per_step.mean(dim=1).sum() / joints
+        counts = self._counts.to(processes.device)[part(batch.group)]
+        loss = (per_step * counts).mean(dim=1).sum() / joints
+        if answer.shape[-1] == 4:  # Laplace's likelihood of the scale, errors as they are
+            surprise = error.detach() / answer[..., 3] + answer[..., 3].log()
+            loss = loss + _SCALE_WEIGHT * (surprise * weight).mean(dim=1).sum() / joints
+        return loss * self._units, shown
+
+    def validate(self, network: nn.Module) -> float:
+        """Mean error on the calibration part [m]."""
+        tensors = tensors_of(network.state_dict())
+        weights = Weights(self.recipe.model, tensors, self.recipe.name)
+        engine = build_engine(weights, "eager", "cpu")
+        errors = measure(engine, self._parts.calibrate, _VALIDATION_STRIDE)
+        return float(np.nanmean(errors.distance[weights.name]))
+
+    def _what_errors_count(self) -> NDArray[np.float64]:
+        """What a metre of error counts, by file and step, shape (groups, H).
+
+        Where errors are relative, half of it goes by the file's better baseline as a whole and half
+        by that baseline at the step, so that neither large motion nor far steps are all that
+        matters. The mean over the files' windows stays near one.
+        """
+        plan, config = self.plan, self.recipe.model
+        steps = np.arange(1, config.horizon + 1) ** -plan.horizon_weight
+        counts = np.tile(steps / steps.mean(), (len(self._source.groups), 1))
+        if not plan.relative:
+            return counts
+        rng = np.random.default_rng(plan.seed)
+        drawn = [self._source.draw(0, rng) for _ in range(_REFERENCE_WINDOWS // plan.batch + 1)]
+        windows, group = (np.concatenate(column) for column in zip(*drawn, strict=True))
+        history, future = windows[:, : config.observed], windows[:, config.observed :]
+        better = np.full(counts.shape, np.inf)
+        for name in ("last_pose", "damped_velocity"):
+            answer = BASELINES[name](history, config.horizon)
+            error = np.linalg.norm(answer - future, axis=-1)
+            means = [
+                np.nanmean(error[group == number], axis=(0, 2)) for number in range(len(counts))
+            ]
+            better = np.minimum(better, means)
+        most = better.mean(axis=1).max()
+        return counts * most * (0.5 / better.mean(axis=1, keepdims=True) + 0.5 / better)
+
+
+class ForecastTrainer(Trainer):
+    """Trainer of a recipe; see `Trainer` and `ForecastTask`."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        parts: Split,
+        checkpoint: Path,
+        processes: Processes | None = None,
+        start: Weights | None = None,
+    ) -> None:
+        super().__init__(ForecastTask(recipe, parts, start), checkpoint, processes)
+        self._recipe = recipe
+
+    def weights(self) -> Weights:
+        """The averaged network, at its best if validated, without a calibrated radius yet."""
+        return Weights(self._recipe.model, self.tensors(), self._recipe.name)
+
+
+def fits(start: ModelConfig, config: ModelConfig) -> bool:
+    """Whether a network holds all of another: the same, or with a base or a decoder added."""
+    added: dict[str, Any] = {"gate": config.gate, "bones": config.bones}
+    if start.head == "linear" and config.head == "body":
+        added["head"] = config.head
+    return dataclasses.replace(start, **added) == config
+
+
+def train(
+    recipe: Recipe,
+    recording: Recording,
+    out: Path,
+    *,
+    device: str = "cpu",
+    start: Weights | None = None,
+    masks_only: bool = False,
+    progress: Progress = lambda step, steps, loss: None,
+) -> Weights:
+    """Train a recipe and write calibrated weights.
+
+    A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made and gives
+    the same weights as if it had never been interrupted. The checkpoint goes when the weights are
+    written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
+    pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
+    the paper. A recipe that goes on after another trains that one first. Under ``torchrun`` all
+    processes train together and the first one writes.
+
+    Raises
+    ------
+    InputError
+        If the recipe's split leaves a part empty, or sequences are shorter than a window.
+    ConfigError
+        If there is a checkpoint of another run.
+    ModelError
+        If the loss is no longer a number.
+    """
+    parts = split(recording.sequences, recipe.data)
+    processes = Processes(device)
+    if start is None and recipe.training.after:
+        start = _first(recipe, recording, out, processes, progress)
+    if start is not None and masks_only:
+        masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}
+        start = dataclasses.replace(start, tensors=masks)
+    trainer = ForecastTrainer(recipe, parts, out.with_suffix(".checkpoint"), processes, start)
+    trainer.run(progress)
+    weights = calibrated(trainer.weights(), recipe, parts)
+    about = {
+        "data": f"{recording.name}, without {held_out_rule(recipe.data)}",
+        "recipe": recipe.name,
+        "seed": str(recipe.training.seed),
+        "steps": str(trainer.step),
+        **({"after": recipe.training.after} if recipe.training.after else {}),
+        **recording.about,
+    }
+    weights = dataclasses.replace(weights, about=about)
+    if processes.leads:
+        write_weights(out, weights)
+        trainer.checkpoint.unlink()
+    processes.wait()
+    return weights
+
+
+def _first(
+    recipe: Recipe, recording: Recording, out: Path, processes: Processes, progress: Progress
+) -> Weights:
+    """Weights of the recipe that this one goes on from; kept beside its own until they are read."""
+    before = load_recipe(recipe.training.after)
+    path = out.with_name(f"{out.stem}.{before.name}{out.suffix}")
+    if not path.is_file():
+        train(before, recording, path, device=processes.kind, progress=progress)
+    weights = read_weights(path)
+    if weights.about.get("recipe") != before.name:
+        raise ConfigError(f"'{path}' was not made by recipe '{before.name}'; remove it")
+    return weights
+
+
+def calibrated(weights: Weights, recipe: Recipe, parts: Split) -> Weights:
+    """The same weights with a radius from the calibration sequences."""
+    plan = recipe.calibration
+    errors = measure(build_engine(weights), parts.calibrate, recipe.data.stride)
+    radius = conformal_radius(errors.distance[weights.name], plan.coverage + plan.margin)
+    return dataclasses.replace(weights, radius=radius, coverage=plan.coverage)

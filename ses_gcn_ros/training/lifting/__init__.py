@@ -1,1 +1,0 @@
-"""Training of networks that lift joints of an image to joints in space."""

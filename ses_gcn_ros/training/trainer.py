@@ -1,0 +1,276 @@
+"""The training loop of every network here: seeded, averaged, picked up where it was killed.
+
+What is trained is a `Task`: it makes the network, draws the batch of a step and says how far off
+the network is. Forecasters, lifting networks and classifiers of actions are tasks.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.forecast.weights import write_atomically
+from ses_gcn_ros.training.parallel import Processes
+from ses_gcn_ros.training.recipe import TrainingRecipe
+
+Progress = Callable[[int, int, float], None]  # step, of how many, mean loss since the last
+
+_COUNTER = "num_batches_tracked"  # of batch normalisation, of no use once trained
+
+
+class Task(Protocol):
+    """What is trained.
+
+    Attributes
+    ----------
+    plan : TrainingRecipe
+        How.
+    per_epoch : int
+        Steps in which every sample is seen once; 0 where they are drawn at random.
+    """
+
+    plan: TrainingRecipe
+    per_epoch: int
+
+    def network(self) -> nn.Module:
+        """The network as training starts, drawn from torch's generator."""
+        ...
+
+    def identity(self) -> dict[str, str]:
+        """What must be the same for a run to be continued: recipe, data, start."""
+        ...
+
+    def batch(self, step: int, rng: np.random.Generator) -> Any:
+        """Samples of a step; the same ones whenever that step is taken."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Any, processes: Processes) -> tuple[Tensor, Tensor]:
+        """This process's part of a step's loss, to be minimised and to be shown."""
+        ...
+
+    def validate(self, network: nn.Module) -> float:
+        """How far off the averaged network is on held-out data; less is better."""
+        ...
+
+
+def make_optimiser(plan: TrainingRecipe, network: nn.Module) -> torch.optim.Optimizer:
+    """AdamW whose decay spares biases and scales, or Adam as the papers use it."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if plan.optimiser == "adam":
+        return torch.optim.Adam(parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1]},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        groups, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
+    )
+
+
+class Schedule:
+    """How long a recipe trains, and how fast at each step.
+
+    Parameters
+    ----------
+    plan : TrainingRecipe
+        What to do.
+    per_epoch : int
+        Steps of an epoch; 0 where the recipe counts steps.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps in all.
+    """
+
+    def __init__(self, plan: TrainingRecipe, per_epoch: int) -> None:
+        self._plan, self._per_epoch = plan, per_epoch
+        self.steps = plan.epochs * per_epoch or plan.steps
+
+    def learning_rate(self, step: int) -> float:
+        """Rate of a step, counted from 0."""
+        plan = self._plan
+        highest = plan.learning_rate * min(1.0, (step + 1) / plan.warm_up)
+        if plan.milestones:
+            epoch = step // self._per_epoch
+            return float(highest * 0.1 ** sum(epoch >= stone for stone in plan.milestones))
+        return highest * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+class Trainer:
+    """A network in training.
+
+    Everything drawn at random comes from the seed and the number of the step, so that a step is
+    the same whether or not the run was interrupted before it.
+
+    Parameters
+    ----------
+    task : Task
+        What to train.
+    checkpoint : Path
+        File that the state is kept in; a log in CSV is kept beside it.
+    processes : Processes, optional
+        Those that train together, and where; this one alone on the CPU if left out.
+
+    Raises
+    ------
+    ConfigError
+        If the checkpoint that is there was made by another recipe, from other data or another
+        start.
+    """
+
+    def __init__(self, task: Task, checkpoint: Path, processes: Processes | None = None) -> None:
+        self.task, self.checkpoint = task, checkpoint
+        self._processes = processes = processes or Processes()
+        processes.check(task.plan.batch)
+        self._schedule = Schedule(task.plan, task.per_epoch)
+        torch.manual_seed(task.plan.seed)
+        self.network = task.network().to(processes.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self._shared = processes.share(self.network)
+        self._optimiser = make_optimiser(task.plan, self.network)
+        self.step = 0
+        self.log: list[tuple[int, float, float | None, float]] = []
+        self._best: tuple[int, dict[str, Tensor]] | None = None  # step, state of the average
+        if checkpoint.is_file():
+            self._restore()
+
+    def run(self, progress: Progress = lambda step, steps, loss: None) -> None:
+        """Train up to the recipe's last step, or until validation no longer gets better.
+
+        Raises
+        ------
+        ModelError
+            If the loss is no longer a number; the last checkpoint stays as it is.
+        """
+        plan, steps = self.task.plan, self._schedule.steps
+        self.save()  # fails now rather than later where nothing can be written
+        since, total = self.step, torch.zeros((), device=self._processes.device)
+        self.network.train()
+        for part in self.network.children():  # what is frozen answers as it will when trained
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        while self.step < steps and not self._exhausted():
+            total += self._advance()
+            self.step += 1
+            if self.step % plan.checkpoint_every == 0 or self.step == steps:
+                loss = self._processes.total(total) / (self.step - since)
+                if not math.isfinite(loss):
+                    raise ModelError(
+                        f"the loss is {loss} between steps {since} and {self.step}; lower "
+                        f"training.learning_rate ({plan.learning_rate:g}). The state at step "
+                        f"{since} is kept in '{self.checkpoint}'"
+                    )
+                validation = self._validate() if plan.patience else None
+                rate = self._schedule.learning_rate(self.step - 1)
+                self.log.append((self.step, loss, validation, rate))
+                self.save()
+                progress(self.step, steps, loss)
+                since, total = self.step, torch.zeros_like(total)
+
+    def _advance(self) -> Tensor:
+        """One optimiser step; this process's part of the loss that is shown."""
+        plan, processes = self.task.plan, self._processes
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._schedule.learning_rate(self.step)
+        rng = np.random.default_rng([plan.seed, self.step])
+        batch = self.task.batch(self.step, rng)
+        torch.manual_seed(int(rng.integers(2**62)) + processes.rank)
+        half = plan.precision == "bfloat16"
+        with torch.autocast(processes.kind, torch.bfloat16, enabled=half):
+            loss, shown = self.task.loss(self._shared, batch, processes)
+        self._optimiser.zero_grad(set_to_none=True)
+        # Gradients are averaged over the processes; the loss is the sum of their parts.
+        (loss * processes.count).backward()
+        if plan.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
+        self._optimiser.step()
+        self._follow(min(plan.average, (self.step + 1) / (self.step + 10)))
+        return shown.detach()
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        """Move the averaged network towards the trained one, running statistics included."""
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        kept = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([ours[n] for n in kept], [theirs[n] for n in kept], 1 - decay)
+
+    def _validate(self) -> float:
+        """Error of the averaged network on held-out data; the best one is kept."""
+        error = self._processes.agree(self.task.validate(self.average))
+        if all(error < before for _, _, before, _ in self.log if before is not None):
+            self._best = self.step, copy.deepcopy(self.average.state_dict())
+        return error
+
+    def _exhausted(self) -> bool:
+        patience = self.task.plan.patience
+        if not patience or self._best is None:
+            return False
+        return sum(step > self._best[0] for step, *_ in self.log) >= patience
+
+    def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What the averaged network consists of, at its best if validated."""
+        state = self.average.state_dict() if self._best is None else self._best[1]
+        return tensors_of(state)
+
+    def save(self) -> None:
+        """Write checkpoint and log, each in one piece: an interrupted write leaves the old one."""
+        if not self._processes.leads:
+            return
+        buffer = io.BytesIO()
+        state = {
+            "identity": self.task.identity(),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "best": self._best,
+            "log": self.log,
+        }
+        torch.save(state, buffer)
+        write_atomically(self.checkpoint, buffer.getvalue())
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("step", "loss_mm", "validation_mm", "learning_rate"))
+        for step, loss, validation, rate in self.log:
+            validated = "" if validation is None else f"{1000 * validation:.3f}"
+            writer.writerow((step, f"{1000 * loss:.3f}", validated, f"{rate:.3g}"))
+        write_atomically(self.checkpoint.with_suffix(".csv"), table.getvalue().encode())
+
+    def _restore(self) -> None:
+        path, identity = self.checkpoint, self.task.identity()
+        try:
+            device = self._processes.device
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            theirs = state["identity"]
+        except Exception as error:  # the unpickler of a damaged file may raise anything
+            raise ConfigError(
+                f"'{path}' is no checkpoint ({type(error).__name__}); remove it to start anew"
+            ) from error
+        differing = sorted(key for key in identity if theirs.get(key) != identity[key])
+        if differing:
+            name = differing[0]
+            raise ConfigError(
+                f"checkpoint '{path}' was made with {name} = {theirs.get(name)}, now it is "
+                f"{identity[name]}; remove it or write elsewhere with -o"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step, self._best = state["step"], state["best"]
+        self.log = [tuple(row) for row in state["log"]]
+
+
+def tensors_of(state: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays of a network's state, without what counts batches."""
+    return {name: t.cpu().numpy() for name, t in state.items() if not name.endswith(_COUNTER)}
