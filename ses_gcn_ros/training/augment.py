@@ -42,7 +42,7 @@ def resize(
     NDArray, shape (N, T, J, 3)
         NaN throughout for joints that are missing (NaN) in any frame of their window.
     """
-    missing = np.isnan(windows).any(axis=(1, 3))[:, None, :, None]
+    missing = np.isnan(windows).any(axis=(1, 3), keepdims=True)
     windows = np.where(missing, np.float32(0), windows)  # then bones hang from the frame's origin
     count = len(windows)
     whole = np.exp(rng.uniform(-size, size, (count, 1))).astype(np.float32)
@@ -149,8 +149,9 @@ def camera(
     unsteady, wandering, jumping = some
 
     # Noise that remembers itself for a while, from a tracker's frames in two of five windows.
-    memory = 0.8 * rng.random((count, 1, 1)) * (rng.random((count, 1, 1)) < 0.5)
-    noise = _remembering(rng, (count, observed + 1, joints, 3), memory.astype(np.float32))
+    often = rng.random((count, 1, 1)) < 0.5
+    memory = (0.8 * rng.random((count, 1, 1)) * often).astype(np.float32)
+    noise = _remembering(rng, (count, observed + 1, joints, 3), memory)
     place = rng.random((count, 1)) + 0.6 * np.arange(observed)  # 15 frames of 25
     low = place.astype(np.int64)
     part = (place - low).astype(np.float32)[..., None, None]
@@ -161,7 +162,7 @@ def camera(
     strength *= rng.uniform(0.4, 1, (count, 1, joints, 1)).astype(np.float32) * unsteady
     history = windows[:, :observed] + np.where(slow, tracked, noise[:, :observed]) * strength
 
-    memory = np.exp(-1 / _log_uniform(rng, 3, 30, (count, 1)))  # frames
+    memory = np.exp(-1 / _log_uniform(rng, 3, 30, (count, 1))).astype(np.float32)  # frames
     depth = _remembering(rng, (count, frames, 1), memory)[..., None]
     angle = rng.uniform(0, 2 * np.pi, count)
     ray = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1).astype(np.float32)
