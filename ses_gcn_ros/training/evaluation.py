@@ -130,7 +130,7 @@ def measure_windows(
         group = " ".join([*filter(None, [sequence.group]), *sorted(sequence.tags)])
         for start in range(0, len(views), _BATCH):
             part = np.array(views[start : start + _BATCH])
-            seen: NDArray[np.bool_] = np.isfinite(part[:, : engine.observed]).all(axis=(1, 3))
+            seen = np.all(np.isfinite(part[:, : engine.observed]), axis=(1, 3))
             part = np.where(seen[:, None, :, None], part, np.float32(np.nan))[seen.any(axis=1)]
             if not len(part):
                 continue
