@@ -196,11 +196,11 @@ class CollisionScores:
         )
         nearest = np.empty(limbs.radius.shape[:2])
         unused = np.zeros(limbs.radius.shape[1:]), np.zeros(limbs.radius.shape[2])
-        pairs = np.empty((len(start), 2), np.int64)
+        pairs, rest = np.empty((len(start), 3), np.int64), np.empty(len(start))
         for person, found in enumerate(nearest):
             own = limbs.start[person], limbs.end[person], limbs.radius[person]
             kernel("separation").min_distances(
-                own, (start, end, self._radius), *unused, found, pairs
+                own, (start, end, self._radius), *unused, found, pairs, rest
             )
         return nearest
 

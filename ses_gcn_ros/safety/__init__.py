@@ -8,13 +8,13 @@ from ses_gcn_ros.safety.kernels import compile_all
 from ses_gcn_ros.safety.monitor import SeparationMonitor
 from ses_gcn_ros.safety.people import LimbCapsules, limb_capsules
 from ses_gcn_ros.safety.robot_model import RobotModel, Robots, Urdf, read_robots
-from ses_gcn_ros.safety.robot_motion import RobotState, RobotTracker
+from ses_gcn_ros.safety.robot_motion import RobotState, RobotTracker, SweepMotion
 from ses_gcn_ros.safety.separation import (
+    Pair,
     StoppingTable,
-    Terms,
     allowed_speed,
+    braking,
     protective_distance,
-    protective_terms,
 )
 from ses_gcn_ros.safety.watchdogs import ClockMonitor
 
@@ -28,6 +28,7 @@ __all__ = [
     "Level",
     "LimbCapsules",
     "Limit",
+    "Pair",
     "RobotModel",
     "RobotState",
     "RobotTracker",
@@ -35,14 +36,14 @@ __all__ = [
     "SafetyConfig",
     "SeparationMonitor",
     "StoppingTable",
-    "Terms",
+    "SweepMotion",
     "Urdf",
     "Verdict",
     "allowed_speed",
+    "braking",
     "capsule_distances",
     "compile_all",
     "limb_capsules",
     "protective_distance",
-    "protective_terms",
     "read_robots",
 ]

@@ -46,6 +46,8 @@ class Assessment:
     pair: Pair | None
     breakdown: Breakdown | None
     predicted: PredictedContact | None
+    contact_probability: tuple[float, ...] = ()
+    contact_person_ids: tuple[str, ...] = ()
 
     @property
     def person_id(self) -> str:
@@ -69,6 +71,8 @@ class Assessment:
         return {
             "level": int(self.level),
             "reasons": list(self.reasons),
+            "contact_probability": list(self.contact_probability),
+            "contact_person_ids": list(self.contact_person_ids),
             **{name: getattr(self, name) for name in names},
             **vars(self.breakdown or UNKNOWN),
         }

@@ -11,6 +11,8 @@ import yaml
 from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError
 
+SMALLEST = 1e-9  # of a margin that is there at all
+
 
 @dataclass(frozen=True)
 class SafetyConfig:
@@ -67,8 +69,27 @@ class SafetyConfig:
         (), "payloads that the table has stopping times for [kg]; empty: one", minimum=0.0
     )
     payload: float = option(0.0, "payload that the robot carries [kg]", minimum=0, maximum=10000)
+    ramp_down: float = option(
+        0.0,
+        "how fast the speed factor falls [1/s], for drivers that fault on a step, its time being "
+        "part of T_r; 0: at once",
+        minimum=0,
+        maximum=100,
+    )
 
     # Terms of the protective separation distance
+    model: str = option(
+        "formula",
+        "what the speed is held against: the standard's formula, the sets that people and one "
+        "robot can reach, or the stricter of both",
+        choices=("formula", "reachable", "stricter"),
+    )
+    arm_acceleration: float = option(
+        50.0, "highest acceleration of arms in reachable sets [m/s²]", minimum=0.1, maximum=1000
+    )
+    trunk_acceleration: float = option(
+        20.0, "highest acceleration of the other limbs there [m/s²]", minimum=0.1, maximum=1000
+    )
     reaction_time: float = option(
         0.15, "least T_r, image to braking [s]; measured latency may raise it", minimum=0, maximum=5
     )
@@ -85,14 +106,24 @@ class SafetyConfig:
         2.0, "floor of v_h for arms and hands [m/s] (ISO 13855: reaching)", minimum=0, maximum=5
     )
     receding_credit: float = option(
-        1.0,
-        "share of a receding speed that is taken off these floors; 0: never",
+        0.0,
+        "share of a receding speed that is taken off these floors; above 0 nobody may turn around "
+        "while the robot stops",
         minimum=0,
         maximum=1,
     )
     intrusion: float = option(0.1, "intrusion distance C [m]", minimum=0, maximum=2)
     human_uncertainty: float = option(
-        0.05, "position uncertainty of the person Z_d [m]", minimum=0, maximum=2
+        0.05,
+        "least position uncertainty of the person Z_d [m]; the skeletons' covariance may raise it",
+        minimum=0,
+        maximum=2,
+    )
+    uncertainty_coverage: float = option(
+        0.95,
+        "probability with which Z_d holds a joint by the skeletons' covariance",
+        minimum=0.5,
+        maximum=0.9999,
     )
     robot_uncertainty: float = option(
         0.01, "position uncertainty of the robot Z_r [m]", minimum=0, maximum=2
@@ -107,7 +138,18 @@ class SafetyConfig:
         maximum=1,
     )
 
+    accept_reduced_safety: bool = option(
+        False,
+        "allow values that are less strict than ISO 13855 or leave a margin out; each is named in "
+        "every state",
+    )
+
     # Zones
+    cell: tuple[float, ...] = option(
+        (),
+        "floor plan of the cell: corners x1, y1, x2, y2, … in world_frame [m]; whoever was last "
+        "seen outside of it has left",
+    )
     zones: tuple[str, ...] = option(
         (), "boxes and cylinders with limits of their own, each a YAML mapping (docs/safety.md)"
     )
@@ -144,6 +186,15 @@ class SafetyConfig:
     )
 
     # Prediction
+    prediction: str = option(
+        "first_contact",
+        "what a forecast slows for: the first contact of inflated capsules, or the first step "
+        "whose probability of contact exceeds contact_risk",
+        choices=("first_contact", "probability"),
+    )
+    contact_risk: float = option(
+        0.01, "probability of contact at a step that is let pass", minimum=1e-6, maximum=1.0
+    )
     prediction_horizon: float = option(
         1.0, "how far ahead forecasts are held against the robot [s]", minimum=0, maximum=10
     )
@@ -215,15 +266,66 @@ class SafetyConfig:
         minimum=0,
         maximum=60,
     )
-    vanish_distance: float = option(
-        1.5, "a person lost nearer than this is held where last seen [m]", minimum=0, maximum=20
-    )
-    vanish_timeout: float = option(
-        2.0,
-        "how long a lost person is held, growing at the floors of v_h [s]",
+    forget_after: float = option(
+        0.0,
+        "after which somebody lost is taken to be gone [s], where other protection sees to that; "
+        "0: never",
         minimum=0,
-        maximum=60,
+        maximum=3600,
     )
+    recognise_build: float = option(
+        0.0,
+        "share by which limbs may differ of somebody new who is taken for the one who was lost; "
+        "0: nobody is told by their build",
+        minimum=0,
+        maximum=0.2,
+    )
+    replay: bool = option(
+        False, "recordings are played back and no robot obeys: the clock may run at any rate"
+    )
+
+    def reductions(self) -> tuple[str, ...]:
+        """What these parameters leave out of what ISO 13855 and ISO/TS 15066 ask for, in words."""
+        least = {
+            "human_speed": 1.6,
+            "arm_speed": 2.0,
+            "body_scale": 0.8,
+            "intrusion": SMALLEST,
+            "human_uncertainty": SMALLEST,
+            "robot_uncertainty": SMALLEST,
+            "reaction_time": SMALLEST,
+        }
+        found = [
+            f"{name} is {getattr(self, name):g}" + (f", below {value:g}" if value >= 0.1 else "")
+            for name, value in least.items()
+            if getattr(self, name) < value
+        ]
+        if self.receding_credit > 0.0:
+            found.append(f"receding_credit is {self.receding_credit:g}")
+        if self.recognise_build > 0.0:
+            found.append("lost people are told by their build")
+        if self.forget_after > 0.0:
+            found.append(f"lost people are forgotten after {self.forget_after:g} s")
+        return tuple(found)
+
+    def check(self) -> None:
+        """Check what single ranges can't.
+
+        Raises
+        ------
+        ConfigError
+            If the parameters reduce safety and nobody said that this is accepted, or the cell's
+            floor plan has no area.
+        """
+        reductions = self.reductions()
+        if reductions and not self.accept_reduced_safety:
+            raise ConfigError(
+                f"{'; '.join(reductions)}: set accept_reduced_safety to true if that is meant"
+            )
+        if len(self.cell) % 2 or 0 < len(self.cell) < 6:
+            raise ConfigError(
+                f"cell has {len(self.cell)} numbers; it takes x and y of three corners or more"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -73,38 +74,44 @@ class Decision:
         self._wanted = active[0].factor if active else 1.0
         if not self._wanted >= self._config.stop_factor:
             self._wanted = 0.0
-        step = 0.0 if self._last is None else min(max(now - self._last, 0.0), LONGEST_STEP)
-        self._last = now
+        passed = 0.0 if self._last is None else max(now - self._last, 0.0)
+        step, self._last = min(passed, LONGEST_STEP), now
+        falling = self._config.ramp_down * passed if self._config.ramp_down > 0.0 else 1.0
 
         if self._wanted == 0.0:
             self.stopped, self._clear_since = True, None
-            self._factor = self._reached = 0.0
+            self._factor = self._reached = max(self._factor - falling, 0.0)
             self._latched = self._config.latch_stops
         elif self.stopped:
+            self._factor = self._reached = max(self._factor - falling, 0.0)
             reasons.append(self._hold(now))
         if not self.stopped:
-            self._rise(step)
+            self._move(step, falling)
             if self._reached < self._wanted:
                 reasons.append(f"speeding up: {self._factor:.2f} of {self._wanted:.2f}")
         if self.stopped:
-            return Verdict(Level.STOP, 0.0, tuple(reasons), zone)
+            return Verdict(Level.STOP, self._factor, tuple(reasons), zone)
         if self._factor >= 1.0:
             return Verdict(Level.CLEAR, self._factor, ())
         return Verdict(Level.REDUCED, self._factor, tuple(reasons), zone)
 
-    def reset(self) -> tuple[bool, str]:
-        """Release a latched stop, if its cause is gone; says whether and why (not)."""
+    def reset(self, cause_released: bool = False) -> tuple[bool, str]:
+        """Release a latched stop, if its cause is gone; says whether and why (not).
+
+        A cause that may just have been released is looked for with the next limits.
+        """
         if not self._latched:
             return False, "no stop is latched"
-        if self._wanted == 0.0:
+        if self._wanted == 0.0 and not cause_released:
             return False, "the cause of the stop is still there"
         self._latched = False
         return True, "released"
 
-    def _rise(self, step: float) -> None:
-        self._reached = min(self._wanted, self._reached + self._config.recovery_rate * step)
-        rise = self._reached - self._factor
-        if rise < 0.0 or rise >= self._config.factor_step or self._reached >= 1.0:
+    def _move(self, step: float, falling: float) -> None:
+        risen = self._reached + self._config.recovery_rate * step
+        self._reached = max(min(self._wanted, risen), self._factor - falling)
+        change = self._reached - self._factor
+        if change < 0.0 or change >= self._config.factor_step or self._reached >= 1.0:
             self._factor = self._reached
 
     def _hold(self, now: float) -> str:
@@ -128,7 +135,8 @@ class Muting:
 
     Off, the robot may move at `disabled_factor` whatever the monitor finds; with the default of 0
     switching off is refused. It comes on again by itself after `disable_timeout`, and when the
-    clock goes back. Off is never CLEAR.
+    clock goes back; then it stays on for as long at least, and asking again while it is off doesn't
+    prolong that. Off is never CLEAR.
 
     Parameters
     ----------
@@ -138,6 +146,7 @@ class Muting:
     def __init__(self, config: SafetyConfig) -> None:
         self._config = config
         self._since: float | None = None
+        self._until = -math.inf
         self._last = 0.0
         self._factor = 0.0
 
@@ -149,20 +158,31 @@ class Muting:
         """Switch on or off at `now` [s]; says whether that is done, and why not."""
         config = self._config
         if on:
-            already, self._since = self.enabled, None
+            already = self.enabled
+            if not already:
+                self._end(now)
             return True, "monitoring was on" if already else "monitoring is on"
         if config.disabled_factor <= 0.0:
             return False, (
                 "monitoring stays on: disabled_factor is 0; set it above 0 to allow that speed "
                 "without monitoring"
             )
-        if self.enabled:
+        if self._since is None:
+            rest = self._until + config.disable_timeout - now
+            if 0.0 < rest <= config.disable_timeout:
+                return (
+                    False,
+                    f"monitoring stays on for {rest:.1f} s before it may be off again",
+                )
             self._factor = 0.0
-        self._since = self._last = now
+            self._since = self._last = now
+        left = config.disable_timeout - (now - self._since)
         return True, (
-            f"monitoring is off for {config.disable_timeout:.1f} s, at speed factor "
-            f"{config.disabled_factor:.2f}"
+            f"monitoring is off for {left:.1f} s, at speed factor {config.disabled_factor:.2f}"
         )
+
+    def _end(self, now: float) -> None:
+        self._since, self._until = None, now
 
     def apply(self, verdict: Verdict, now: float) -> Verdict:
         """Verdict in force at `now` [s], from that of the monitoring."""
@@ -171,7 +191,7 @@ class Muting:
         config = self._config
         left = config.disable_timeout - (now - self._since)
         if left <= 0.0 or now < self._since:
-            self._since = None
+            self._end(now)
             return verdict
         rise = config.recovery_rate * max(now - self._last, 0.0)
         self._last = now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,22 +18,29 @@ from ses_gcn_ros.safety.people import PeopleTracks
 from ses_gcn_ros.safety.prediction import (
     ForecastCapsules,
     PredictionResult,
-    RobotMotion,
+    check_forecasts,
     first_contact,
     inflate,
     limit,
 )
 from ses_gcn_ros.safety.robot_model import RobotModel, Urdf
-from ses_gcn_ros.safety.robot_motion import JointMotion, RobotTracker
+from ses_gcn_ros.safety.robot_motion import (
+    JointMotion,
+    JointPath,
+    RobotMotion,
+    RobotState,
+    RobotTracker,
+)
 from ses_gcn_ros.safety.separation import (
     Reactive,
-    allowed_speed,
+    RobotSpeeds,
     assess_now,
+    assess_reachable,
     braking,
     protective_distance,
     reaction_time,
 )
-from ses_gcn_ros.safety.watchdogs import Inputs, check_forecasts, check_people, check_robot
+from ses_gcn_ros.safety.watchdogs import NOTED, Inputs, check_people, check_robot, forecast_limits
 from ses_gcn_ros.safety.zones import Zones, read_zones
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -47,7 +54,7 @@ class SeparationMonitor:
     """Takes skeletons, forecasts and robot poses as they come, and assesses at any time.
 
     All positions are in one world frame, all stamps on one clock. Whatever is missing, old, from
-    the future or impossible lowers the speed, most of it to a stop; the lowest limit wins.
+    the future, doubled or impossible lowers the speed, most of it to a stop; the lowest limit wins.
 
     Parameters
     ----------
@@ -58,14 +65,25 @@ class SeparationMonitor:
     urdf : Urdf, optional
         Description of the robot, as `read_robots` gives it; with it ``monitor.joints`` takes joint
         states and plans, which predict the robot's motion better than its poses alone.
+    steady : callable, optional
+        A clock that nobody sets, such as ``time.monotonic``: no input is younger than the time
+        since it came by this clock, whatever the stamps say.
 
     Raises
     ------
     ConfigError
-        If the zones or the table of stopping times can't be used.
+        If the zones or the table of stopping times can't be used, or parameters reduce safety
+        without `accept_reduced_safety`.
     """
 
-    def __init__(self, config: SafetyConfig, model: RobotModel, urdf: Urdf | None = None) -> None:
+    def __init__(
+        self,
+        config: SafetyConfig,
+        model: RobotModel,
+        urdf: Urdf | None = None,
+        steady: Callable[[], float] | None = None,
+    ) -> None:
+        config.check()
         braking(config)  # raises what is wrong with it
         zones = read_zones(config.zones, config.world_frame)
         self.config = config
@@ -78,12 +96,16 @@ class SeparationMonitor:
         self.joints = JointMotion(urdf, model) if urdf else None
         self.tracks = PeopleTracks(config)
         self.decision = Decision(config)
+        self.inputs = Inputs(config)
+        self.muting = Muting(config)
+        self._steady = steady
+        self._arrived: dict[str, float] = {}  # by the steady clock [s]
         self._forecasts: list[ForecastCapsules] = []
         self._forecast_ids: frozenset[str] = frozenset()
         self._forecast_stamp: float | None = None
-        self.inputs = Inputs(config)
-        self.muting = Muting(config)
         self._now = -math.inf
+        words = [f"reduced safety: {reduction}" for reduction in config.reductions()]
+        self._reductions = [Limit(NOTED, word) for word in words]
 
     # Inputs ---------------------------------------------------------------------------------
 
@@ -92,14 +114,21 @@ class SeparationMonitor:
     ) -> None:
         """Take everybody seen at `stamp` [s]; `now` (default: the stamp) exposes a wrong clock.
 
+        Somebody whom no human body can be is refused alone, and named in the next answers.
+
         Raises
         ------
         InputError
             If the stamp is ahead of `now`, or not after the last one.
         """
-        self.inputs.arrive("skeletons", stamp, stamp if now is None else now)
-        self.tracks.observe(stamp, skeletons)
-        self.well("skeletons")
+        now = stamp if now is None else now
+        self.inputs.arrive("skeletons", stamp, now)
+        try:
+            self.tracks.observe(stamp, skeletons)
+        except InputError:
+            self.inputs.refuse("skeletons", now)
+            raise
+        self._arrive("skeletons")
 
     def observe_forecasts(
         self, stamp: float, forecasts: Sequence[Forecast], now: float | None = None
@@ -109,33 +138,48 @@ class SeparationMonitor:
         Raises
         ------
         InputError
-            If the stamp is ahead of `now`, or before the last one.
+            If the stamp is ahead of `now`, or before the last one, or a forecast can't be used.
         """
-        self.inputs.arrive("forecasts", stamp, stamp if now is None else now)
+        now = stamp if now is None else now
+        self.inputs.arrive("forecasts", stamp, now)
         if self._forecast_stamp is not None and stamp < self._forecast_stamp:
+            self.inputs.refuse("forecasts", now)
             raise InputError(
                 f"forecasts stamped {stamp:.3f} s came after those of "
                 f"{self._forecast_stamp:.3f} s; out of order, not used"
             )
+        try:
+            check_forecasts(forecasts)
+        except InputError as error:
+            self.fault("forecasts", f"forecasts unusable: {error}")
+            raise
         self._forecasts = inflate(self.config, forecasts)
-        self._forecast_ids = frozenset(forecast.person_id for forecast in forecasts)
+        self._forecast_ids = frozenset(
+            forecast.person_id for forecast in forecasts if not np.isnan(forecast.positions).all()
+        )
         self._forecast_stamp = stamp
-        self.well("forecasts")
+        self._arrive("forecasts")
 
-    def observe_robot(self, stamp: float, poses: ArrayLike) -> None:
+    def observe_robot(self, stamp: float, poses: ArrayLike, now: float | None = None) -> None:
         """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
 
         Raises
         ------
         InputError
-            If the poses have another shape or are not finite; the robot counts as unknown then.
+            If the poses have another shape, are not finite, or ahead of `now` (default: the
+            stamp); the robot counts as unknown then.
         """
+        before = self.robot.state
         try:
+            ahead = 0.0 if now is None else stamp - now
+            if ahead > self.config.future_tolerance:
+                raise InputError(f"stamped {ahead:.2f} s ahead of the clock")
             self.robot.observe(stamp, poses)
         except InputError as error:
             self.fault("robot", f"tf unusable: {error}")
             raise
-        self.well("robot")
+        if self.robot.state is not before:
+            self._arrive("robot")
 
     def fault(self, source: str, reason: str) -> None:
         """Hold the robot for a fault of an input until that comes well again.
@@ -155,35 +199,51 @@ class SeparationMonitor:
         self.inputs.well(source)
 
     def reset(self) -> tuple[bool, str]:
-        """Release a latched stop, if its cause is gone; says whether and why (not)."""
-        return self.decision.reset()
+        """Release a latched stop whose cause is gone, and whoever is lost; says whether and why."""
+        released = self.tracks.release()
+        done, why = self.decision.reset(bool(released))
+        if released:
+            return True, f"{released} lost people released; {why}"
+        return done, why
 
     def enable(self, on: bool, now: float) -> tuple[bool, str]:
         """Switch monitoring on, or off for a while where that is allowed; says whether and why."""
         return self.muting.switch(on, now)
 
+    def _arrive(self, source: str) -> None:
+        self.well(source)
+        if self._steady is not None:
+            self._arrived[source] = self._steady()
+
     # Answer ---------------------------------------------------------------------------------
 
     def assess(self, now: float) -> Assessment:
         """Judge the situation at `now` [s]. Call it at a fixed rate."""
-        limits = self._clock(now)
+        limits = [*self._clock(now), *self._reductions]
         self.tracks.expire(now)
-        skeleton_age = _age(now, self.tracks.stamp)
-        forecast_age = _age(now, self._forecast_stamp)
+        self.inputs.expire(now)
+        skeleton_age = self._age("skeletons", now, self.tracks.stamp)
+        forecast_age = self._age("forecasts", now, self._forecast_stamp)
         robot = self.robot.state
-        tf_age = _age(now, robot.stamp if robot else None)
+        tf_age = self._age("robot", now, robot.stamp if robot else None)
         limits += [
             *self.inputs.limits(),
             *check_people(self.config, self.tracks, now, skeleton_age),
             *check_robot(self.config, self.model, robot, tf_age),
-            *check_forecasts(self.config, self.tracks, self._forecast_ids, now, forecast_age),
+            *forecast_limits(self.config, self.tracks, self._forecast_ids, now, forecast_age),
         ]
-        limits += self._check_robot_zones(now)
-        reactive = self._react(now, skeleton_age, limits)
-        outlook = self._predict(now)
-        predicted = outlook.predicted
-        if predicted:
-            limits.append(limit(self.config, predicted, reaction_time(self.config, skeleton_age)))
+        reactive, prediction = None, PredictionResult()
+        if robot is not None:
+            paths = self._paths(robot, now)
+            speeds = self._speeds(robot, paths[0])
+            t_r = reaction_time(self.config, skeleton_age)
+            limits += self._check_robot_zones(robot, speeds, now)
+            reactive = self._react(robot, paths, speeds, now, skeleton_age, limits)
+            prediction = self._predict(paths, now)
+            expected = limit(self.config, prediction, t_r)
+            if expected is not None:
+                limits.append(expected)
+            self._drop_future(robot, now)
         verdict = self.muting.apply(self.decision.update(now, limits), now)
 
         # with no trusted data of people or robot a distance would be a guess
@@ -198,8 +258,8 @@ class SeparationMonitor:
             separation=separation,
             protective_distance=protective,
             margin=separation - protective,
-            time_to_breach=predicted.time_to_breach if predicted else math.inf,
-            breach_probability=outlook.breach_probability,
+            time_to_breach=prediction.contact.time_to_breach if prediction.contact else math.inf,
+            breach_probability=prediction.highest,
             zone=verdict.zone,
             reasons=verdict.reasons,
             skeleton_age=skeleton_age,
@@ -209,67 +269,95 @@ class SeparationMonitor:
             people=len(self.tracks.present) + len(self.tracks.lost),
             pair=reactive.pair if reactive else None,
             breakdown=reactive.breakdown if reactive else None,
-            predicted=predicted,
+            predicted=prediction.contact,
+            contact_probability=tuple(prediction.probability.tolist()),
+            contact_person_ids=prediction.person_ids,
         )
 
-    def _react(self, now: float, skeleton_age: float, limits: list[Limit]) -> Reactive | None:
-        people, robot, seen = self.tracks.people(), self.robot.state, self.tracks.stamp
-        if robot is None or seen is None or len(people.person) == 0:
+    def _age(self, source: str, now: float, stamp: float | None) -> float:
+        """Age [s] by the stamps, and no less than the time since it came by the steady clock."""
+        if stamp is None:
+            return math.inf
+        age = now - stamp
+        if self._steady is not None and source in self._arrived and not self.config.replay:
+            age = max(age, self._steady() - self._arrived[source])
+        return age
+
+    def _paths(self, robot: RobotState, now: float) -> Sequence[RobotMotion]:
+        """Ways that the robot may go on."""
+        horizon = self.config.prediction_horizon + now - robot.stamp
+        return (self.joints.paths(robot, horizon) if self.joints else []) or [robot]
+
+    def _speeds(self, robot: RobotState, path: RobotMotion) -> RobotSpeeds:
+        """How fast each robot is: by its poses or by its joints, whichever is more."""
+        fastest, _ = robot.fastest(self.model.robot)
+        if isinstance(path, JointPath):
+            # at its joints' velocities now; poses tell of the mean over the last ones
+            fastest = np.fmax(fastest, path.fastest(self.model.robot))
+        return RobotSpeeds.of(self.config, fastest)
+
+    def _react(
+        self,
+        robot: RobotState,
+        paths: Sequence[RobotMotion],
+        speeds: RobotSpeeds,
+        now: float,
+        age: float,
+        limits: list[Limit],
+    ) -> Reactive | None:
+        people, config = self.tracks.people(), self.config
+        if len(people.person) == 0:
             return None
-        config = self.config
-        unseen = np.maximum(seen - people.last_seen, 0.0)  # until then; T_r reckons with the rest
-        growth = people.floor * unseen[people.person]
+        # until people were last seen; T_r reckons with the rest
+        growth = people.floor * people.unseen[people.person]
         if len(self.zones["person"]):
             held, floor = self.zones["person"].check_people(people, growth, robot)
             limits += held
             people = replace(people, floor=np.maximum(people.floor, floor))
         hysteresis = config.release_margin if self.decision.stopped else 0.0
-        t_r = reaction_time(config, skeleton_age)
+        t_r = reaction_time(config, age if math.isfinite(age) else config.skeleton_age_max)
         kept = config.slowdown_margin + hysteresis
-        reactive = assess_now(config, people, growth, self.model, robot, now, t_r, kept)
+        reactive = assess_now(config, people, growth, self.model, robot, speeds, now, t_r, kept)
         self.tracks.note_distances(reactive.distances)
-        limits += reactive.limits
+        reachable = None
+        if config.model != "formula" and not np.isnan(robot.start_velocity).any():
+            reachable = assess_reachable(
+                config, people, growth, self.model, paths, speeds, now, t_r, age, kept
+            )
+        if reachable is None or config.model != "reachable":
+            limits += reactive.limits
+        limits += reachable or ()
         return reactive
 
-    def _check_robot_zones(self, now: float) -> list[Limit]:
-        robot, config = self.robot.state, self.config
-        if robot is None or not len(self.zones["robot"]):
+    def _check_robot_zones(self, robot: RobotState, speeds: RobotSpeeds, now: float) -> list[Limit]:
+        if not len(self.zones["robot"]):
             return []
+        config = self.config
         start, end = robot.carried(now - robot.stamp)
-        full = config.robot_speed_max
-        case = {
-            "human_speed": 0.0,
-            "reaction_time": 1.0 / config.rate + config.robot_reaction_time,
-            "robot_uncertainty": config.robot_uncertainty,
-        }
-        brakes = braking(config)
+        slowest = max(braking(config), key=lambda table: float(table.time(config.robot_speed_max)))
+        case = {"human_speed": 0.0, "reaction_time": 1.0 / config.rate + config.robot_reaction_time}
+        room = protective_distance(robot_speed=config.robot_speed_max, table=slowest, **case)
         return self.zones["robot"].check_robot(
-            robot,
-            start[0],
-            end[0],
-            full,
-            lambda distance: allowed_speed(distance, **case, **brakes),
-            float(protective_distance(robot_speed=full, **case, **brakes)),
+            config, robot, start[0], end[0], slowest, case["reaction_time"], room
         )
 
-    def _predict(self, now: float) -> PredictionResult:
-        robot = self.robot.state
-        if robot is None:
-            return PredictionResult()
-        horizon = self.config.prediction_horizon + now - robot.stamp
-        paths: Sequence[RobotMotion] = self.joints.paths(robot, horizon) if self.joints else []
-        outlooks = [
-            first_contact(self.config, group, self.model, motion, now)
-            for group in self._forecasts
-            for motion in paths or [robot]
-            if len(group.person_ids) > 0
-        ]
-        first = min(
-            (outlook.predicted for outlook in outlooks if outlook.predicted),
-            key=lambda meeting: meeting.time_to_breach,
-            default=None,
+    def _predict(self, paths: Sequence[RobotMotion], now: float) -> PredictionResult:
+        return PredictionResult.of_all(
+            [
+                first_contact(self.config, group, self.model, motion, now)
+                for group in self._forecasts
+                for motion in paths
+                if len(group.person_ids) > 0
+            ]
         )
-        return PredictionResult(max((o.breach_probability for o in outlooks), default=0.0), first)
+
+    def _drop_future(self, robot: RobotState, now: float) -> None:
+        """Forget what is stamped ahead of the clock, or it would hide all that comes until then."""
+        latest = now + self.config.future_tolerance
+        if robot.stamp > latest:
+            self.robot.forget()
+        if self.joints:
+            self.joints.drop_future(latest)
 
     def _clock(self, now: float) -> list[Limit]:
         """Start anew when the clock goes back: no stamp can be compared any more."""
@@ -280,10 +368,6 @@ class SeparationMonitor:
         self.robot.forget()
         if self.joints:
             self.joints.forget()
-        self.tracks.forget()
+        self.tracks.begin_anew(now)
         self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
         return [Limit(0.0, f"clock went back {back:.2f} s")]
-
-
-def _age(now: float, stamp: float | None) -> float:
-    return math.inf if stamp is None else now - stamp

@@ -42,18 +42,21 @@ def place(poses: Any, starts: Any, ends: Any, start: Any, end: Any) -> None:
     _place(poses, ends[0], ends[1], end)
 
 
-@compiled(types.Tuple((real, whole))(array(2), array(2)))
-def fastest(start_velocity: Any, end_velocity: Any) -> Any:
-    """Speed [m/s] of the fastest of M pairs of ends (M, 3), and which; (nan, 0) if any is NaN."""
-    most, index = -1.0, 0
+@compiled(types.void(array(2), array(2), array(1, whole), real[::1], whole[::1]))
+def fastest(start_velocity: Any, end_velocity: Any, robot: Any, most: Any, index: Any) -> None:
+    """Fill the speed [m/s] of the fastest of M pairs of ends (M, 3) of each robot, and which.
+
+    NaN if any of a robot's is NaN. `robot` (M,) says whose each pair is.
+    """
+    most[:] = -1.0
     for m in range(len(start_velocity)):
+        r = robot[m]
         for velocity in (start_velocity[m], end_velocity[m]):
             speed = math.sqrt(velocity[0] ** 2 + velocity[1] ** 2 + velocity[2] ** 2)
-            if math.isnan(speed):
-                return math.nan, 0
-            if speed > most:
-                most, index = speed, m
-    return most, index
+            if math.isnan(most[r]):
+                continue
+            if math.isnan(speed) or speed > most[r]:
+                most[r], index[r] = speed, m
 
 
 @inline

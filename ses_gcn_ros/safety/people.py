@@ -6,6 +6,7 @@ joint. So it is put there and its limbs grow by that length: the true limb lies 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 Array = NDArray[np.float64]
 
+_NEWTON_STEPS = 40  # enough for coverages from 1e-9 to all but 1e-15
 LIMB_LENGTH = 0.6  # m; no limb of a tall adult is longer, nor is the trunk from hip to shoulder
 ARM = re.compile("elbow|wrist|hand|thumb|index|middle|ring|pinky")  # at the end of an arm's limbs
 
@@ -222,10 +224,45 @@ def joint_velocities(stamps: Array, positions: Array) -> Array:
     return velocity
 
 
+@cache
+def quantile(coverage: float) -> float:
+    """Length that a standard normal vector in space stays below with a probability.
+
+    An uncalibrated radius (coverage 0) is taken to hold every other joint. By Newton's method, as
+    SciPy's inverse would keep the safety node waiting for its imports at the first forecast.
+    """
+    beyond = 1.0 - (coverage if 0.0 < coverage < 1.0 else 0.5)
+    length = 1.5
+    for _ in range(_NEWTON_STEPS):
+        slope = math.sqrt(2.0 / math.pi) * length * length * math.exp(-0.5 * length * length)
+        length = max(length + (tail_probability(length) - beyond) / slope, 0.5 * length)
+    return length
+
+
+def tail_probability(least: float) -> float:
+    """Probability that a standard normal vector in space is longer than that."""
+    if math.isinf(least):
+        return 0.0
+    density = math.sqrt(2.0 / math.pi) * least * math.exp(-0.5 * least * least)
+    return math.erfc(least / math.sqrt(2.0)) + density
+
+
 VELOCITY_WINDOW = 0.17  # s of skeletons that a speed is taken from: 5 at 30 Hz
 KEPT = 16  # skeletons at most
 _NOBODY = np.empty((0, 3))
-SAME_PERSON = 0.5  # m between a lost person's last place and that of a new one, both standing
+
+SAME_PLACE = 0.5  # m within which somebody new stands where somebody was just lost
+SAME_TIME = 1.0  # s after which nobody is told by their place any more
+SAME_BUILD = 0.15  # share by which limbs may differ for that
+FASTEST = 12.0  # m/s that no human reaches: the record over 100 m
+LONGEST_LIMB = 1.0  # m between joints that a limb ties, errors of measurement included
+TALLEST = 2.9  # m between any two joints: the reach of the tallest upwards
+SMALLEST_BODY = 0.3  # m that a body of which most joints are seen extends at least, also curled up
+PHANTOM = 0.1  # probability of a living person under which nobody who vanishes is held
+MOST_LOST = 40  # people held; more are a fault of their own
+STANDING = 0.5  # m/s that noise makes of somebody who stands, for the credit of who recedes
+SURE = 3.0  # standard deviations of that noise besides
+BUILD_SIGHTINGS = 30  # of a whole body before its build tells who it is
 
 
 class Track:
@@ -244,28 +281,37 @@ class Track:
     distance : float
         From the robot when last assessed [m].
     same : float
-        For how long the joints have repeated to the bit, as no living person's do [s].
+        For how long the joints have repeated, as no living person's do [s].
+    last_seen, last_news : float
+        When a joint was last seen, and when one was last elsewhere than before [s].
+    unseen : float
+        Time before that which no stamp tells of any more, since the clock went back [s].
+    sightings : int
+        Skeletons that showed the whole body.
+    liveness : float
+        The most probable that this was a living person, by who saw it; 1 where nobody judged.
+    spread : ndarray, shape (J,)
+        Largest standard deviation of each joint when last seen [m]; NaN where not told.
     """
 
     def __init__(self, person_id: str, layout: str, first_seen: float) -> None:
         self.person_id, self.layout, self.first_seen = person_id, layout, first_seen
         self.whole, self.blind = True, False
-        self.distance, self.same = np.inf, 0.0
-        shape = body(layout)
-        self._edge_lengths = np.full(len(shape.edges), np.nan)  # longest seen so far [m]
+        self.distance, self.same, self.unseen = np.inf, 0.0, 0.0
+        self.last_seen = self.last_news = first_seen
+        self.sightings, self.liveness = 0, 0.0
+        joints = len(get_layout(layout).joints)
+        self.spread = np.full(joints, np.nan)
+        self.edge_lengths = np.full(len(body(layout).edges), np.nan)  # longest seen so far [m]
         # what was seen lately lies between the two, in arrays that are never copied whole
         self._first = self._past = 0
         self._stamps = np.empty(2 * KEPT)
-        self._positions = np.empty((2 * KEPT, len(get_layout(layout).joints), 3))
+        self._positions = np.empty((2 * KEPT, joints, 3))
 
     @property
     def seen(self) -> bool:
         """Whether a joint was ever seen."""
         return self._past > 0
-
-    @property
-    def last_seen(self) -> float:
-        return float(self._stamps[self._past - 1])
 
     @property
     def positions(self) -> Array:
@@ -277,17 +323,28 @@ class Track:
     def centre(self) -> Array:
         return np.asarray(np.nanmean(self.positions, axis=0))
 
-    def observe(self, stamp: float, positions: Array) -> None:
-        """Take a skeleton (J, 3) in the world."""
+    def unseen_for(self, now: float) -> float:
+        """How long nothing new has been known of this person [s]."""
+        return max(now - self.last_news, 0.0) + self.unseen
+
+    def observe(self, stamp: float, skeleton: Skeleton) -> None:
+        """Take a skeleton in the world."""
+        positions = np.asarray(skeleton.positions, np.float64)
         before = self.positions if self.seen else _NOBODY
         seen, repeated = kernel("separation").look_at(
-            positions, before, body(self.layout).edges, LIMB_LENGTH, self._edge_lengths
+            positions, before, body(self.layout).edges, LIMB_LENGTH, self.edge_lengths
         )
         self.same = self.same + stamp - self.last_seen if repeated else 0.0
+        self.liveness = max(self.liveness, 1.0 if skeleton.liveness < 0.0 else skeleton.liveness)
         self.blind = seen == 0
         if self.blind:
             return
         self.whole = seen == len(positions)
+        self.sightings += self.whole
+        self.last_seen = stamp
+        if not repeated:
+            self.last_news, self.unseen = stamp, 0.0
+        self.spread = _largest_deviations(skeleton)
         if self._past == len(self._stamps):
             self._first, self._past = 0, KEPT - 1
             self._stamps[: self._past] = self._stamps[1 - KEPT :]
@@ -298,17 +355,76 @@ class Track:
         while self._past - self._first > 2 and stamp - self._stamps[self._first] > VELOCITY_WINDOW:
             self._first += 1
 
+    def begin_anew(self, now: float) -> None:
+        """Make stamps comparable again after the clock went back to `now` [s]."""
+        self.unseen = self.unseen_for(self.last_seen)
+        self.last_seen = self.last_news = now
+        if self.seen:
+            self._positions[0] = self.positions
+            self._stamps[0], self._first, self._past = now, 0, 1
+
     def velocities(self) -> Array:
         """Velocities (J, 3) of the joints [m/s], 0 where unknown."""
         lately = slice(self._first, self._past)
         return joint_velocities(self._stamps[lately], self._positions[lately])
 
+    def receding(self) -> Array:
+        """Velocity (3,) of the whole body, and the speed that noise makes of standing, [m/s]."""
+        lately = slice(self._first, self._past)
+        stamps, path = self._stamps[lately], self._positions[lately]
+        always = ~np.isnan(path[:, :, 0]).any(axis=0)
+        if len(stamps) < 4 or not always.any():
+            return np.array([0.0, 0.0, 0.0, np.inf])
+        centre = path[:, always].mean(axis=1)
+        time = stamps - stamps.mean()
+        velocity = time @ centre / (time @ time)
+        off = centre - centre.mean(axis=0) - time[:, None] * velocity
+        noise = np.sqrt((off**2).sum() / (len(stamps) - 2) / (time @ time))
+        return np.append(velocity, max(STANDING, SURE * noise))
+
     def paths(self) -> Array | None:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
         if self.whole:
             return None
-        own = np.where(np.isnan(self._edge_lengths), LIMB_LENGTH, self._edge_lengths)
+        own = np.where(np.isnan(self.edge_lengths), LIMB_LENGTH, self.edge_lengths)
         return path_lengths(self.layout, own)
+
+    def built_like(self, other: Track, tolerance: float) -> bool:
+        """Whether no limb seen of both differs by more than a share."""
+        if self.layout != other.layout:
+            return True  # nothing to be compared
+        ratio = self.edge_lengths / np.maximum(other.edge_lengths, 1e-3)
+        with np.errstate(invalid="ignore"):
+            return not (np.abs(np.log(ratio[~np.isnan(ratio)])) > tolerance).any()
+
+
+def _largest_deviations(skeleton: Skeleton) -> Array:
+    """Standard deviation of each joint along its worst axis (J,) [m]; NaN where not told."""
+    if skeleton.covariance is None:
+        return np.full(len(skeleton.positions), np.nan)
+    told = np.asarray(skeleton.covariance, np.float64)
+    matrices = np.nan_to_num(told)[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+    largest = np.sqrt(np.maximum(np.linalg.eigvalsh(matrices)[:, -1], 0.0))
+    return np.where(np.isnan(told).any(axis=1), np.nan, largest)
+
+
+def implausible(skeleton: Skeleton) -> str:
+    """Why no human body has these joints; empty if one may have."""
+    points = np.asarray(skeleton.positions, np.float64)
+    edges = body(skeleton.layout).edges
+    lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+    longest = float(np.nanmax(lengths, initial=0.0))
+    if longest > LONGEST_LIMB:
+        return f"a limb of {longest:.1f} m; no human limb exceeds {LONGEST_LIMB} m"
+    seen = points[~np.isnan(points[:, 0])]
+    if len(seen) < 2:
+        return ""
+    size = float(np.linalg.norm(seen.max(axis=0) - seen.min(axis=0)))
+    if size > TALLEST:
+        return f"a body of {size:.1f} m; no human exceeds {TALLEST} m"
+    if size < SMALLEST_BODY and 2 * len(seen) > len(points):
+        return f"a body of {size:.3f} m; no human is under {SMALLEST_BODY} m"
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,41 +439,77 @@ class People:
         Velocities of the limbs' ends [m/s]; 0 where unknown.
     floor : ndarray, shape (N,)
         Least speed v_h that each limb must be expected to have [m/s].
+    uncertainty : ndarray, shape (N,)
+        Z_d of each limb [m].
+    receding : ndarray, shape (N, 4)
+        Velocity of the whole body, and what noise makes of standing, [m/s].
+    arms : ndarray of bool, shape (N,)
     person : ndarray of int, shape (N,)
         Index of each limb's person.
     ids : tuple of str
         The people.
-    last_seen : ndarray, shape (P,)
-        When each of them was last seen [s].
+    unseen : ndarray, shape (P,)
+        How long nothing new had been known of each when people were last seen [s].
     """
 
     limbs: LimbCapsules
     start_velocity: Array
     end_velocity: Array
     floor: Array
+    uncertainty: Array
+    receding: Array
+    arms: NDArray[np.bool_]
     person: NDArray[np.int64]
     ids: tuple[str, ...]
-    last_seen: Array
+    unseen: Array
 
 
 class PeopleTracks:
-    """Keeps the people of the skeleton stream, and for a while those who vanish near the robot.
+    """Keeps everybody who was ever seen, until they are known to be elsewhere.
+
+    Whoever is missing from a message is held where last seen and grows at the floors of v_h, until
+
+    - seen again: under the same identity within reach, or under another within `SAME_PLACE` and
+      `SAME_TIME` of where they were lost and built alike;
+    - last seen outside of the cell, if its floor plan is given;
+    - released by `release`, or forgotten after `forget_after` where that is set.
+
+    Only those of whom the pose estimation said that they are hardly a living person (liveness
+    under `PHANTOM` at every sighting) are not held. A stranger replaces nobody.
 
     Parameters
     ----------
     config : SafetyConfig
+
+    Attributes
+    ----------
+    faults : tuple of str
+        What was wrong with the last message: people refused, identities given twice.
     """
 
     def __init__(self, config: SafetyConfig) -> None:
         self._config = config
-        self.forget()
-
-    def forget(self) -> None:
-        """Start anew, as after a jump of the clock."""
         self.stamp: float | None = None
         self.present: dict[str, Track] = {}
         self.lost: dict[str, Track] = {}
+        self.faults: tuple[str, ...] = ()
+        self.overflow = False
         self._people: People | None = None
+
+    def begin_anew(self, now: float) -> None:
+        """Take everybody as lost after the clock went back to `now` [s]."""
+        self._lose(self.present)
+        self.present, self.stamp, self.faults, self._people = {}, None, (), None
+        for track in self.lost.values():
+            track.begin_anew(now)
+        if self._config.replay:
+            self.release()
+
+    def release(self) -> int:
+        """Let go of everybody lost, whom somebody has looked for; how many they were."""
+        released = len(self.lost)
+        self.lost, self.overflow, self._people = {}, False, None
+        return released
 
     def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
         """Take everybody seen at `stamp`, in the world frame.
@@ -372,24 +524,67 @@ class PeopleTracks:
                 f"skeletons stamped {stamp:.3f} s came after those of {self.stamp:.3f} s; "
                 "repeated or out of order, not used"
             )
-        self.stamp = stamp
+        self.stamp, self._people = stamp, None
         before, self.present = self.present, {}
+        faults = []
         for skeleton in skeletons:
             name = skeleton.person_id
-            track = before.pop(name, None) or self.lost.pop(name, None)
+            if name in self.present:
+                faults.append(f"skeletons: two people are called {name}")
+                name = _unused(name, self.present, before, self.lost)
+            reason = implausible(skeleton)
+            track = before.get(name) or self.lost.get(name)
+            moved = _moved(track, skeleton) if track is not None and track.seen else 0.0
+            if track is not None and not reason:
+                passed = track.unseen_for(stamp)
+                if moved > SAME_PLACE + FASTEST * passed:
+                    reason = f"{moved:.1f} m from where it was {passed:.2f} s ago"
+                elif moved > SAME_PLACE + self._config.arm_speed * passed:
+                    # somebody else under that name; the one who had it is lost
+                    before.pop(name, None)
+                    self.lost.pop(name, None)
+                    self._lose({_unused(name, self.present, before, self.lost): track})
+                    track = None
+            if reason:
+                faults.append(f"person {name} refused: {reason}")
+                continue
+            before.pop(name, None)
+            self.lost.pop(name, None)
             if track is None or track.layout != skeleton.layout:
                 track = Track(name, skeleton.layout, stamp)
-            track.observe(stamp, np.asarray(skeleton.positions, np.float64))
+            track.observe(stamp, skeleton)
             self.present[name] = track
-        near = self._config.vanish_distance
-        self.lost |= {name: t for name, t in before.items() if t.seen and t.distance <= near}
+        self.faults = tuple(faults)
+        self._lose(before)
         self._recognise(stamp)
-        self._people = None
+
+    def _lose(self, tracks: Mapping[str, Track]) -> None:
+        """Hold people who are missing, but those who were outside and those who never lived."""
+        for name, track in tracks.items():
+            if track.seen and track.liveness >= PHANTOM and not self._outside(track):
+                if len(self.lost) >= MOST_LOST:
+                    self.overflow = True
+                    return
+                track.person_id = name
+                self.lost[name] = track
+
+    def _outside(self, track: Track) -> bool:
+        """Whether every joint was last seen outside of the cell's floor plan."""
+        corners = np.reshape(self._config.cell, (-1, 2))
+        if not len(corners):
+            return False
+        x, y = track.positions[~np.isnan(track.positions[:, 0]), :2].T[..., None]
+        x1, y1 = corners.T
+        x2, y2 = np.roll(corners, -1, axis=0).T
+        between = (y1 > y) != (y2 > y)  # edges that a ray along x may cross
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossed = between & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
+        return not (crossed.sum(axis=1) % 2).any()
 
     def expire(self, now: float) -> None:
-        """Let go of people who were lost longer ago than the timeout."""
-        keep = self._config.vanish_timeout
-        gone = [name for name, t in self.lost.items() if now - t.last_seen > keep]
+        """Let go of people who were lost longer ago than `forget_after`, if that is set."""
+        limit = self._config.forget_after
+        gone = [name for name, t in self.lost.items() if 0.0 < limit < t.unseen_for(now)]
         for name in gone:
             del self.lost[name]
             self._people = None
@@ -397,8 +592,9 @@ class PeopleTracks:
     def note_distances(self, distances: Mapping[str, float]) -> None:
         """Remember how far from the robot each person is [m]."""
         for name, distance in distances.items():
-            if name in self.present:
-                self.present[name].distance = distance
+            track = self.present.get(name) or self.lost.get(name)
+            if track is not None:
+                track.distance = distance
 
     def people(self) -> People:
         """Everybody present, and the lost where they were last seen."""
@@ -411,6 +607,8 @@ class PeopleTracks:
         config = self._config
         arms, person = _limbs_of(tuple(track.layout for track in tracks))
         start_velocity, end_velocity = np.empty((2, len(arms), 3))
+        uncertainty = np.full(len(arms), config.human_uncertainty)
+        receding = np.zeros((len(arms), 4))
         parts, past = [], 0
         for _, group in groupby(tracks, key=_company):
             members = list(group)
@@ -420,6 +618,15 @@ class PeopleTracks:
             velocity = np.array([track.velocities() for track in members])
             start_velocity[own] = velocity[:, shape.starts].reshape(-1, 3)
             end_velocity[own] = velocity[:, shape.ends].reshape(-1, 3)
+            spread = np.array([track.spread for track in members])
+            if not np.isnan(spread).all():
+                spread = np.where(np.isnan(spread), np.nanmax(spread, axis=1)[:, None], spread)
+                worst = np.fmax(spread[:, shape.starts], spread[:, shape.ends]).ravel()
+                told = quantile(config.uncertainty_coverage) * worst
+                uncertainty[own] = np.fmax(told, config.human_uncertainty)
+            if config.receding_credit > 0.0:
+                bodies = [track.receding() for track in members]
+                receding[own] = np.repeat(bodies, len(shape.names), axis=0)
             capsules = limb_capsules(
                 np.array([track.positions for track in members]),
                 layout,
@@ -428,23 +635,69 @@ class PeopleTracks:
                 paths=members[0].paths(),
             )
             parts.append(capsules.in_a_row())
+        assert self.stamp is not None or not tracks or not self.present
+        seen = self.stamp
         return People(
             limbs=join(parts),
             start_velocity=start_velocity,
             end_velocity=end_velocity,
             floor=np.where(arms, config.arm_speed, config.human_speed),
+            uncertainty=uncertainty,
+            receding=receding,
+            arms=arms,
             person=person,
             ids=tuple(track.person_id for track in tracks),
-            last_seen=np.array([track.last_seen for track in tracks]),
+            unseen=np.array([t.unseen_for(t.last_news if seen is None else seen) for t in tracks]),
         )
 
     def _recognise(self, stamp: float) -> None:
-        """Drop the lost who stand there again under another identity."""
+        """Drop those just lost who stand there again under another identity, one for one."""
         new = [t for t in self.present.values() if t.first_seen == stamp and t.seen]
-        for name, track in list(self.lost.items()):
-            reach = SAME_PERSON + self._config.human_speed * (stamp - track.last_seen)
-            if any(np.linalg.norm(other.centre - track.centre) <= reach for other in new):
-                del self.lost[name]
+        for track in new:
+            for name, gone in sorted(self.lost.items(), key=lambda item: -item[1].last_seen):
+                near = np.linalg.norm(track.centre - gone.centre) <= SAME_PLACE
+                lately = gone.unseen_for(stamp) <= SAME_TIME
+                if near and lately and track.built_like(gone, SAME_BUILD):
+                    del self.lost[name]
+                    track.first_seen, track.sightings = gone.first_seen, gone.sightings
+                    break
+        if self._config.recognise_build > 0.0:
+            self._recognise_builds(stamp)
+
+    def _recognise_builds(self, stamp: float) -> None:
+        """Drop the one of the lost who is built as nobody else is but somebody now present."""
+        tolerance = self._config.recognise_build
+        for track in self.present.values():
+            if track.sightings != BUILD_SIGHTINGS:
+                continue
+            alike = [
+                name
+                for name, gone in self.lost.items()
+                if gone.sightings >= BUILD_SIGHTINGS and track.built_like(gone, tolerance)
+            ]
+            if len(alike) == 1:
+                gone = self.lost[alike[0]]
+                reach = self._config.human_speed * gone.unseen_for(stamp)
+                if np.linalg.norm(track.centre - gone.centre) <= reach:
+                    del self.lost[alike[0]]
+
+
+def _unused(name: str, *taken: Mapping[str, object]) -> str:
+    """A name like another that nobody has."""
+    number = 2
+    while any(f"{name} ({number})" in names for names in taken):
+        number += 1
+    return f"{name} ({number})"
+
+
+def _moved(track: Track, skeleton: Skeleton) -> float:
+    """How far the joints seen before and now have moved, the median of them [m]."""
+    if track.layout != skeleton.layout:
+        away = np.nanmean(np.asarray(skeleton.positions, np.float64), axis=0) - track.centre
+        return float(np.nan_to_num(np.linalg.norm(away)))
+    moved = np.linalg.norm(skeleton.positions - track.positions, axis=1)
+    known = moved[~np.isnan(moved)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 @lru_cache(maxsize=64)

@@ -5,42 +5,36 @@ It answers with limits on the speed, never with a permission, so it can only tig
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.geometry import capsule_distances
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import LimbCapsules, body, join, limb_capsules
+from ses_gcn_ros.safety.people import (
+    LimbCapsules,
+    body,
+    join,
+    limb_capsules,
+    quantile,
+    tail_probability,
+)
 from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.separation import speed_stopping_within
+from ses_gcn_ros.safety.robot_motion import RobotMotion
+from ses_gcn_ros.safety.separation import braking
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
 
 Array = NDArray[np.float64]
-
-_NEWTON_STEPS = 40  # enough for coverages from 1e-9 to all but 1e-15
-
-
-class RobotMotion(Protocol):
-    """A way that the robot may go on, such as a RobotState (at constant twist)."""
-
-    @property
-    def stamp(self) -> float:
-        """When it begins [s]."""
-
-    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
-        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3) [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +91,62 @@ class PredictedContact:
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult:
-    """What forecasts hold: the first meeting, if any, and a score from 0 to 1 of one happening."""
+    """What forecasts hold.
 
-    breach_probability: float = 0.0
-    predicted: PredictedContact | None = None
+    Attributes
+    ----------
+    contact : PredictedContact or None
+        The first contact of inflated capsules, if any.
+    times : ndarray, shape (H,)
+        When the steps are [s from now].
+    probability : ndarray, shape (H,)
+        Probability of contact at each step, 0 to 1.
+    person_ids : tuple of str
+        Whom each step's is about.
+    """
+
+    contact: PredictedContact | None = None
+    times: Array = field(default_factory=lambda: np.empty(0))
+    probability: Array = field(default_factory=lambda: np.empty(0))
+    person_ids: tuple[str, ...] = ()
+
+    @property
+    def highest(self) -> float:
+        """Highest probability of any step."""
+        return float(self.probability.max(initial=0.0))
+
+    @classmethod
+    def of_all(cls, results: Sequence[PredictionResult]) -> PredictionResult:
+        """The first contact of several, and at each step of the longest the highest probability."""
+        longest = max(results, key=lambda result: len(result.times), default=cls())
+        probability, ids = longest.probability.copy(), list(longest.person_ids)
+        for result in results:
+            for step in np.flatnonzero(result.probability > probability[: len(result.times)]):
+                probability[step], ids[step] = result.probability[step], result.person_ids[step]
+        contacts = [result.contact for result in results if result.contact]
+        first = min(contacts, key=lambda contact: contact.time_to_breach, default=None)
+        return cls(first, longest.times, probability, tuple(ids))
+
+
+def check_forecasts(forecasts: Sequence[Forecast]) -> None:
+    """Check what comes from outside; somebody without any position has no forecast, no fault.
+
+    Raises
+    ------
+    InputError
+        For an infinite position, a radius that is negative or not finite
+        where there is a position, or a coverage that is no probability.
+    """
+    for forecast in forecasts:
+        who = f"forecast of person '{forecast.person_id}'"
+        known = ~np.isnan(forecast.positions).any(axis=-1)
+        if np.isinf(forecast.positions).any():
+            raise InputError(f"{who} has an infinite position")
+        radius = forecast.radius[known]
+        if not (np.isfinite(radius) & (radius >= 0.0)).all():
+            raise InputError(f"{who} has a radius that is negative, infinite or not a number")
+        if not 0.0 <= forecast.coverage <= 1.0:
+            raise InputError(f"{who} has a coverage of {forecast.coverage}; it lies in 0 to 1")
 
 
 def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[ForecastCapsules]:
@@ -122,7 +168,7 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
         for layout, same in alike.items():
             names += [member.person_id for member in same]
             sizes += [len(body(layout).names)] * len(same)
-            quantiles += [_quantile(member.coverage) for member in same]
+            quantiles += [quantile(member.coverage) for member in same]
         groups.append(
             ForecastCapsules(
                 times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
@@ -157,13 +203,13 @@ def first_contact(
     robot: RobotMotion,
     now: float,
 ) -> PredictionResult:
-    """First time that a forecast limb touches the moving robot within the horizon, and the score.
+    """First time that a forecast limb touches the moving robot within the horizon, and how likely.
 
-    The score is the greatest, over steps, limbs and links, of the probability that a joint is off
-    by more than what parts the limb from the link without its growth, if errors are Gaussian and
-    alike along all axes with the forecast's radius at its coverage. Directions are not regarded, so
-    for one pair at one step it is an upper bound; it falls as the distance grows, and it is 1 where
-    the expected limb itself touches.
+    The probability of a step is the greatest, over limbs and links, that a joint is off by more
+    than what parts the limb from the link without its growth, if errors are Gaussian and alike
+    along all axes with the forecast's radius at its coverage. Directions are not regarded, so for
+    one pair it is an upper bound; it falls as the distance grows, and it is 1 where the expected
+    limb itself touches.
     """
     first = bisect_right(group.times, now)
     past = bisect_right(group.times, now + config.prediction_horizon)
@@ -173,48 +219,37 @@ def first_contact(
     times, limbs = group.times[steps], group.limbs
     start, end = robot.carried(times - robot.stamp)
     at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
-    nearest, pairs = np.empty(len(times)), np.empty((len(times), 2), np.int64)
-    least, step = kernel("separation").min_distances(
-        *(at_step, (start, end, model.radius)),
-        *(group.growth[steps], group.quantile, nearest, pairs),
+    nearest, deviations = np.empty((2, len(times)))
+    pairs = np.empty((len(times), 3), np.int64)
+    kernel("separation").min_distances(
+        at_step,
+        (start, end, model.radius),
+        group.growth[steps],
+        group.quantile,
+        nearest,
+        pairs,
+        deviations,
     )
-    score = _tail(least)
-    if step < 0:
-        return PredictionResult(score)
-    n, m = pairs[step].tolist()
-    predicted = PredictedContact(
-        time_to_breach=_crossing(times, nearest, step, now),
-        person_id=group.person_ids[n],
-        limb=limbs.names[n],
-        frame=model.names[m],
-        # copies, or whoever keeps this would keep all limbs and links
-        limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
-        link_capsule=(start[step, m].copy(), end[step, m].copy(), model.radius[m]),
+    touching = np.flatnonzero(nearest <= 0.0)
+    contact = None
+    if len(touching):
+        step = int(touching[0])
+        n, m, _ = pairs[step].tolist()
+        contact = PredictedContact(
+            time_to_breach=_crossing(times, nearest, step, now),
+            person_id=group.person_ids[n],
+            limb=limbs.names[n],
+            frame=model.names[m],
+            # copies, or whoever keeps this would keep all limbs and links
+            limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
+            link_capsule=(start[step, m].copy(), end[step, m].copy(), model.radius[m]),
+        )
+    return PredictionResult(
+        contact=contact,
+        times=times - now,
+        probability=np.array([tail_probability(length) for length in deviations.tolist()]),
+        person_ids=tuple(group.person_ids[n] for n in pairs[:, 2].tolist()),
     )
-    return PredictionResult(score, predicted)
-
-
-@cache
-def _quantile(coverage: float) -> float:
-    """Length that a standard normal vector in space stays below with a probability.
-
-    An uncalibrated radius (coverage 0) is taken to hold every other joint. By Newton's method, as
-    SciPy's inverse would keep the safety node waiting for its imports at the first forecast.
-    """
-    beyond = 1.0 - (coverage if 0.0 < coverage < 1.0 else 0.5)
-    length = 1.5
-    for _ in range(_NEWTON_STEPS):
-        slope = math.sqrt(2.0 / math.pi) * length * length * math.exp(-0.5 * length * length)
-        length = max(length + (_tail(length) - beyond) / slope, 0.5 * length)
-    return length
-
-
-def _tail(least: float) -> float:
-    """Probability that a standard normal vector in space is longer than that."""
-    if math.isinf(least):
-        return 0.0
-    density = math.sqrt(2.0 / math.pi) * least * math.exp(-0.5 * least * least)
-    return math.erfc(least / math.sqrt(2.0)) + density
 
 
 def _crossing(times: Array, nearest: Array, step: int, now: float) -> float:
@@ -226,12 +261,23 @@ def _crossing(times: Array, nearest: Array, step: int, now: float) -> float:
     return float(times[step - 1] + share * (times[step] - times[step - 1])) - now
 
 
-def limit(config: SafetyConfig, predicted: PredictedContact, t_r: float) -> Limit:
-    """Speed from which the robot comes to rest before the predicted meeting."""
-    room = predicted.time_to_breach - t_r
-    factor = min(speed_stopping_within(config, room) / config.robot_speed_max, 1.0)
-    return Limit(
-        factor,
-        f"forecast: person {predicted.person_id}: {predicted.limb} meets {predicted.frame} "
-        f"in {predicted.time_to_breach:.2f} s",
-    )
+def limit(config: SafetyConfig, result: PredictionResult, t_r: float) -> Limit | None:
+    """Speed from which every robot comes to rest before what is predicted; None if nothing is."""
+    if config.prediction == "probability":
+        risky = np.flatnonzero(result.probability > config.contact_risk)
+        if not len(risky):
+            return None
+        step = int(risky[0])
+        # anywhere within the step that ends then
+        before = float(result.times[step - 1]) if step else 0.0
+        ahead, chance = max(before, 0.0), float(result.probability[step])
+        who = f"person {result.person_ids[step]}: contact with probability {chance:.2f}"
+    elif result.contact is None:
+        return None
+    else:
+        contact = result.contact
+        ahead = contact.time_to_breach
+        who = f"person {contact.person_id}: {contact.limb} meets {contact.frame}"
+    speed = min(table.speed_stopping_within(ahead - t_r) for table in braking(config))
+    factor = min(speed / config.robot_speed_max, 1.0)
+    return Limit(factor, f"forecast: {who} in {ahead:.2f} s")

@@ -413,6 +413,8 @@ class RobotModel:
         The ends in those frames [m].
     radius : ndarray, shape (M,)
         Radii [m].
+    robot : ndarray of int, shape (M,)
+        Robot that each belongs to, which it moves and brakes with; one by default.
     """
 
     frames: tuple[str, ...]
@@ -422,6 +424,11 @@ class RobotModel:
     start: Array
     end: Array
     radius: Array
+    robot: NDArray[np.int64] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.robot is None:
+            object.__setattr__(self, "robot", np.zeros(len(self.names), np.int64))
 
     @classmethod
     def from_frames(cls, frames: Sequence[str], radii: Sequence[float]) -> RobotModel:
@@ -519,11 +526,16 @@ class RobotModel:
             start=np.concatenate([self.start, other.start]),
             end=np.concatenate([self.end, other.end]),
             radius=np.concatenate([self.radius, other.radius]),
+            robot=np.concatenate([self.robot, other.robot]),
         )
 
     def with_frames(self, frames: Sequence[str]) -> RobotModel:
         """Look up more frames, such as those that zones are fixed in."""
         return dataclasses.replace(self, frames=tuple(dict.fromkeys((*self.frames, *frames))))
+
+    def of_robot(self, number: int) -> RobotModel:
+        """The same as parts of the robot of a number."""
+        return dataclasses.replace(self, robot=np.full(len(self.names), number))
 
     def prefixed(self, prefix: str) -> RobotModel:
         """The same under other names, as TF has them for the second robot of a kind."""
@@ -573,6 +585,14 @@ class FurtherRobot:
     frames: tuple[str, ...] = option((), "as robot_frames")
     radii: tuple[float, ...] = option((), "as robot_radii", minimum=0.0)
     frame_prefix: str = option("", "before the names of a URDF's links in TF, such as 'left_'")
+    deceleration: float = option(
+        0.0, "while it brakes [m/s²]; without brakes of its own it has the first robot's", minimum=0
+    )
+    stopping_time: float = option(0.0, "from any speed to rest [s]", minimum=0)
+    stopping_speeds: tuple[float, ...] = option((), "as for the first robot [m/s]", minimum=0.0)
+    stopping_times: tuple[float, ...] = option(
+        (), "time to rest from each of them [s]", minimum=0.0
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -584,7 +604,9 @@ class Robots:
 
 
 def read_robots(config: SafetyConfig) -> Robots:
-    """Read the robots and tools that are watched.
+    """Read the robots and tools that are monitored.
+
+    A tool brakes as the robot that has its frame, else as the first one.
 
     Raises
     ------
@@ -595,12 +617,16 @@ def read_robots(config: SafetyConfig) -> Robots:
     """
     urdf = Urdf.load(config.robot_description) if config.robot_description else None
     model = _robot(urdf, config.robot_frames, config.robot_radii)
+    known = [set(model.frames) | set(urdf.links if urdf else ())]
     for robot in read_entries("more_robots", config.more_robots, FurtherRobot):
         described = Urdf.load(robot.description) if robot.description else None
         other = _robot(described, robot.frames, robot.radii)
-        model = model.joined(other.prefixed(robot.frame_prefix))
+        links = other.frames + (described.links if described else ())
+        model = model.joined(other.prefixed(robot.frame_prefix).of_robot(len(known)))
+        known.append({robot.frame_prefix + link for link in links})
     for tool in read_entries("tools", config.tools, Tool):
-        model = model.joined(tool.model())
+        carried_by = [number for number, frames in enumerate(known) if tool.frame in frames]
+        model = model.joined(tool.model().of_robot(carried_by[0] if carried_by else 0))
     return Robots(model, urdf)
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,10 +49,21 @@ class RobotState:
     end_turn: Array
     poses: Array
 
-    def fastest(self) -> tuple[float, int]:
-        """Speed [m/s] of the fastest end, and the capsule it belongs to; (nan, 0) if unknown."""
-        speed, index = kernel("motion").fastest(self.start_velocity, self.end_velocity)
-        return speed, index
+    def fastest(self, robot: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
+        """Speed of the fastest end of each robot, and the capsule it belongs to.
+
+        Parameters
+        ----------
+        robot : ndarray of int, shape (M,)
+            Robot of each capsule, as in the model.
+
+        Returns
+        -------
+        speed : ndarray, shape (R,)
+            [m/s]; NaN where one is unknown.
+        capsule : ndarray of int, shape (R,)
+        """
+        return _fastest(self.start_velocity, self.end_velocity, robot)
 
     def carried(self, times: ArrayLike) -> tuple[Array, Array]:
         """Where the robot is if it goes on at constant twist: screws, so arcs stay arcs.
@@ -79,6 +90,26 @@ class RobotState:
             *(times, start, end),
         )
         return start, end
+
+
+def _fastest(
+    start_velocity: Array, end_velocity: Array, robot: NDArray[np.int64]
+) -> tuple[Array, NDArray[np.int64]]:
+    robots = int(robot.max()) + 1
+    speed, capsule = np.empty(robots), np.zeros(robots, np.int64)
+    kernel("motion").fastest(start_velocity, end_velocity, robot, speed, capsule)
+    return speed, capsule
+
+
+class RobotMotion(Protocol):
+    """A way that the robot may go on, such as a RobotState (at constant twist)."""
+
+    @property
+    def stamp(self) -> float:
+        """When it begins [s]."""
+
+    def carried(self, times: ArrayLike) -> tuple[Array, Array]:
+        """Ends of the axes at `times` [s] after the stamp, each (H, M, 3) [m]."""
 
 
 class RobotTracker:
@@ -144,6 +175,7 @@ class RobotTracker:
 
 OLDEST = 0.2  # s between joint states and poses that are still taken together
 AT_END = 1e-3  # s before the end of a plan at which it is done
+INSTANT = 1e-3  # s over which joint velocities are turned into speeds of links
 ON_PLAN = 0.2  # rad or m; a robot farther from every point of a plan doesn't follow it
 
 
@@ -207,6 +239,11 @@ class JointPath:
         """Ends of the axes at `times` [s] after the stamp, each (H, M, 3) [m]."""
         return self.motion.place(self, np.asarray(times, np.float64).reshape(-1))
 
+    def fastest(self, robot: NDArray[np.int64]) -> Array:
+        """Speed of the fastest end of each robot now (R,) [m/s], by its joints' velocities."""
+        (start, later), (end, later_end) = self.carried([0.0, INSTANT])
+        return _fastest((later - start) / INSTANT, (later_end - end) / INSTANT, robot)[0]
+
 
 class JointMotion:
     """Carries the robot's links forward through the joints of its description.
@@ -237,6 +274,12 @@ class JointMotion:
         self._known: dict[str, _Joint] = {}
         self._plan: Plan | None = None
         self._phase = 0.0
+
+    def drop_future(self, latest: float) -> None:
+        """Forget joints stamped after `latest` [s], which would hide all that come until then."""
+        self._known = {name: joint for name, joint in self._known.items() if joint.stamp <= latest}
+        if self.states is not None and self.states.stamp > latest:
+            self.states = self._together()
 
     def observe(
         self,

@@ -5,46 +5,49 @@ time and constant deceleration after it:
 
     S_p = S_h + S_r + S_s + C + Z_d + Z_r
     S_h = v_h (T_r + T_s)     the person walks on until the robot stands
-    S_r = v_r T_r             the robot moves on until it reacts
-    S_s = v_r² / 2a           the robot brakes; T_s = v_r / a
-        = ½ v_r T_s           or with a given stopping time T_s, which may depend on v_r
+    S_r = v_r T_r             the robot comes nearer until it reacts
+    S_s = ½ v T_s             the robot brakes
+
+T_s is the time from which the whole robot stands: that of its fastest point, of speed v, whatever
+the direction of the closest one. (Taken from the speed towards the person, a link that moves
+across is reckoned to stop at once.) Direction counts in v_r alone, plus what the robot can turn
+towards the person within T_r.
+
+The second model, `reachable`, holds the sets that people and links can reach until then against
+each other, as SARA shields do: Schepp, Thumm, Liu, Althoff, "SaRA: A Tool for Safe Human-Robot
+Coexistence and Collaboration through Reachability Analysis" (ICRA 2022).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypedDict
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.safety.config import SafetyConfig, read_entries
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import People
-from ses_gcn_ros.safety.robot_model import RobotModel
-from ses_gcn_ros.safety.robot_motion import RobotState
+from ses_gcn_ros.safety.people import VELOCITY_WINDOW, People
+from ses_gcn_ros.safety.robot_model import FurtherRobot, RobotModel
+from ses_gcn_ros.safety.robot_motion import RobotMotion, RobotState
 
 Array = NDArray[np.float64]
 
-
-class Braking(TypedDict, total=False):
-    """Braking model of the robot, as the functions of `separation` take it."""
-
-    deceleration: float
-    stopping_time: float
-    stopping_table: StoppingTable
+STILL = 0.1  # m/s; a robot slower than this may start in any direction
+CANDIDATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)  # shares of the full speed tried in turn
+REACH_STEPS = 16  # instants until standstill at which reachable sets are held against each other
+SPEED_ERROR = 0.1  # m/s that a measured velocity may be off besides what acceleration explains
 
 
 @dataclass(frozen=True, eq=False)
 class StoppingTable:
-    """Stopping times T_s over the speed, linear in between.
+    """Stopping times T_s over the speed, linear in between, and going on as in the last interval.
 
-    Below the first speed the time is the first one, beyond the last it rises as in the last
-    interval.
+    Every kind of brakes is one: a deceleration a is the line 1/a, one time for all speeds is flat.
 
     Attributes
     ----------
@@ -84,76 +87,53 @@ class StoppingTable:
             v, t = np.append(0.0, v), np.append(t[0], t)
         return cls(v, t)
 
-    @property
-    def slopes(self) -> Array:
-        """dT_s/dv of each interval, (K - 1,) [s²/m]."""
-        return np.asarray(np.diff(self.times) / np.diff(self.speeds))
-
     def time(self, speed: ArrayLike) -> Array:
         """T_s [s] at speeds (...) [m/s]."""
-        v = np.asarray(speed, np.float64)
-        interval = self._interval(self.speeds, v)
-        return self.times[interval] + self.slopes[interval] * (v - self.speeds[interval])
+        of_speed = kernel("separation").stopping_time
+        return np.vectorize(lambda v: of_speed(v, self.speeds, self.times), otypes=[float])(speed)
 
-    def speed_stopping_within(self, time: ArrayLike) -> Array:
-        """Highest speed [m/s] whose stopping time is within `time` (...) [s]; 0 if none is."""
-        t = np.asarray(time, np.float64)
-        interval = self._interval(self.times, t)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            more = (t - self.times[interval]) / self.slopes[interval]
-        speed = self.speeds[interval] + np.where(np.isnan(more), np.inf, more)
-        return np.where(t >= self.times[0], speed, 0.0)
-
-    def speed_for(self, room: ArrayLike, human_speed: ArrayLike, reaction_time: ArrayLike) -> Array:
-        """Highest speed v with v_h (T_r + T_s) + v T_r + ½ v T_s = room [m/s]; 0 if none fits.
-
-        Within an interval that begins at v_k with T_k and slope b, w = v − v_k solves
-        ½ b w² + (b v_h + T_r + ½ T_k + ½ b v_k) w = room − S(v_k).
-        """
-        d, v_h, t_r = (
-            np.asarray(value, np.float64)[..., None]
-            for value in np.broadcast_arrays(room, human_speed, reaction_time)
-        )
-        knots = v_h * (t_r + self.times) + self.speeds * (t_r + 0.5 * self.times)
-        interval = np.clip((knots <= d).sum(axis=-1) - 1, 0, len(self.slopes) - 1)
-        first, slope = self.speeds[interval], self.slopes[interval]
-        linear = v_h[..., 0] * slope + t_r[..., 0] + 0.5 * (self.times[interval] + slope * first)
-        start = np.take_along_axis(knots, interval[..., None], axis=-1)[..., 0]
-        rest = np.maximum(d[..., 0] - start, 0.0)
-        root = linear + np.sqrt(linear * linear + 2.0 * slope * rest)
-        more = 2.0 * rest / np.maximum(root, 1e-300)
-        return np.where(d[..., 0] >= start, first + more, 0.0)
-
-    def _interval(self, knots: Array, value: Array) -> NDArray[np.intp]:
-        found = np.searchsorted(knots, value, side="right") - 1
-        return np.asarray(np.clip(found, 0, len(knots) - 2))
+    def speed_stopping_within(self, time: float) -> float:
+        """Highest speed [m/s] whose stopping time is within `time` [s]; 0 if none is."""
+        if not time >= self.times[0]:
+            return 0.0
+        slopes = np.diff(self.times) / np.diff(self.speeds)
+        interval = min(int(np.searchsorted(self.times, time, side="right")), len(slopes)) - 1
+        if slopes[interval] <= 0.0:
+            return float("inf")
+        return float(self.speeds[interval] + (time - self.times[interval]) / slopes[interval])
 
 
-def braking(config: SafetyConfig) -> Braking:
-    """Braking model that the parameters ask for.
+@lru_cache(maxsize=16)
+def braking(config: SafetyConfig) -> tuple[StoppingTable, ...]:
+    """Stopping times of each robot: that of the parameters, then those of `more_robots`.
 
     Raises
     ------
     ConfigError
-        If the table of stopping times can't be used, or does not reach the payload.
+        If a table of stopping times can't be used, or does not reach the payload.
     """
-    if not config.stopping_speeds:
-        if config.stopping_times or config.stopping_payloads:
-            raise ConfigError("stopping_times is given without stopping_speeds; give both")
-        if config.stopping_time > 0:
-            return {"stopping_time": config.stopping_time}
-        return {"deceleration": config.deceleration}
-    payloads = config.stopping_payloads or (config.payload,)
-    table = config.stopping_speeds, config.stopping_times, payloads, config.payload
-    return {"stopping_table": _table(*table)}
+    first = _braking_of(config, config.stopping_payloads, config.payload)
+    tables = [first]
+    for robot in read_entries("more_robots", config.more_robots, FurtherRobot):
+        own = robot.deceleration or robot.stopping_time or robot.stopping_speeds
+        tables.append(_braking_of(robot, (), 0.0) if own else first)
+    return tuple(tables)
 
 
-@cache
+def _braking_of(
+    given: SafetyConfig | FurtherRobot, payloads: Sequence[float], payload: float
+) -> StoppingTable:
+    if given.stopping_speeds:
+        return _table(given.stopping_speeds, given.stopping_times, payloads or (payload,), payload)
+    if given.stopping_times or payloads:
+        raise ConfigError("stopping_times is given without stopping_speeds; give both")
+    if given.stopping_time > 0:
+        return StoppingTable(np.array([0.0, 1.0]), np.full(2, given.stopping_time))
+    return StoppingTable(np.array([0.0, 1.0]), np.array([0.0, 1.0 / given.deceleration]))
+
+
 def _table(
-    speeds: tuple[float, ...],
-    times: tuple[float, ...],
-    payloads: tuple[float, ...],
-    payload: float,
+    speeds: Sequence[float], times: Sequence[float], payloads: Sequence[float], payload: float
 ) -> StoppingTable:
     """Table for a payload [kg], between the measured ones."""
     columns = len(speeds)
@@ -167,220 +147,52 @@ def _table(
     if payload > payloads[-1]:
         raise ConfigError(
             f"payload is {payload} kg; stopping_payloads ends at {payloads[-1]} kg: measure "
-            "the stopping times of that load"
+            "stopping times with more"
         )
-    rows = np.reshape(times, (len(payloads), columns))
+    rows = np.asarray(times, np.float64).reshape(len(payloads), columns)
     between = [np.interp(payload, payloads, rows[:, column]) for column in range(columns)]
-    return StoppingTable.of(speeds, [float(time) for time in between])
-
-
-def speed_stopping_within(config: SafetyConfig, time: float) -> float:
-    """Highest speed from which the robot is at rest within `time` [m/s]; inf if any is."""
-    model = braking(config)
-    if "stopping_table" in model:
-        return float(model["stopping_table"].speed_stopping_within(time))
-    if "stopping_time" in model:
-        return float("inf") if time >= model["stopping_time"] else 0.0
-    return max(model["deceleration"] * time, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """The terms of the protective separation distance [m], each of the broadcast shape (...)."""
-
-    human: Array  # S_h
-    reaction: Array  # S_r
-    stopping: Array  # S_s
-    intrusion: Array  # C
-    human_uncertainty: Array  # Z_d
-    robot_uncertainty: Array  # Z_r
-    stopping_time: Array  # T_s [s], behind S_h and S_s
-
-    @property
-    def total(self) -> Array:
-        return (
-            self.human
-            + self.reaction
-            + self.stopping
-            + self.intrusion
-            + self.human_uncertainty
-            + self.robot_uncertainty
-        )
-
-
-def protective_terms(
-    *,
-    human_speed: ArrayLike,
-    robot_speed: ArrayLike,
-    reaction_time: ArrayLike,
-    deceleration: ArrayLike | None = None,
-    stopping_time: ArrayLike | None = None,
-    stopping_table: StoppingTable | None = None,
-    intrusion: ArrayLike = 0.0,
-    human_uncertainty: ArrayLike = 0.0,
-    robot_uncertainty: ArrayLike = 0.0,
-) -> Terms:
-    """Terms of `protective_distance`, which explains the parameters."""
-    v_h = np.maximum(np.asarray(human_speed, np.float64), 0.0)
-    v_r = np.maximum(np.asarray(robot_speed, np.float64), 0.0)
-    t_r = _not_negative("reaction_time", reaction_time)
-    braking_rate, t_s = _braking(deceleration, stopping_time, stopping_table)
-    if braking_rate is not None:
-        t_s = v_r / braking_rate
-    elif stopping_table is not None:
-        t_s = stopping_table.time(v_r)
-    return Terms(
-        human=v_h * (t_r + t_s),
-        reaction=v_r * t_r,
-        stopping=0.5 * v_r * t_s,
-        intrusion=_not_negative("intrusion", intrusion),
-        human_uncertainty=_not_negative("human_uncertainty", human_uncertainty),
-        robot_uncertainty=_not_negative("robot_uncertainty", robot_uncertainty),
-        stopping_time=t_s,
-    )
+    return StoppingTable.of(speeds, between)
 
 
 def protective_distance(
     *,
-    human_speed: ArrayLike,
-    robot_speed: ArrayLike,
-    reaction_time: ArrayLike,
-    deceleration: ArrayLike | None = None,
-    stopping_time: ArrayLike | None = None,
-    stopping_table: StoppingTable | None = None,
-    intrusion: ArrayLike = 0.0,
-    human_uncertainty: ArrayLike = 0.0,
-    robot_uncertainty: ArrayLike = 0.0,
-) -> Array:
-    """Protective separation distance S_p between a person and the robot [m].
-
-    All arguments broadcast. Give the deceleration, the stopping time or the table of them.
+    human_speed: float,
+    robot_speed: float,
+    reaction_time: float,
+    table: StoppingTable,
+    intrusion: float = 0.0,
+    human_uncertainty: float = 0.0,
+    robot_uncertainty: float = 0.0,
+) -> float:
+    """S_p [m] of a person and a robot that come straight at each other.
 
     Parameters
     ----------
-    human_speed, robot_speed : array_like, shape (...)
-        Speeds towards each other, v_h and v_r [m/s]; a negative one (moving away) counts as 0.
-    reaction_time : array_like, shape (...)
+    human_speed, robot_speed : float
+        v_h and v_r [m/s].
+    reaction_time : float
         T_r [s]: from the image to the moment the robot begins to brake.
-    deceleration : array_like, shape (...), optional
-        a [m/s²] of the braking robot; its stopping time is v_r / a.
-    stopping_time : array_like, shape (...), optional
-        T_s [s], whatever the speed.
-    stopping_table : StoppingTable, optional
-        T_s over the speed.
-    intrusion : array_like, shape (...)
-        C [m]: how far a body part reaches before it is detected (ISO 13855).
-    human_uncertainty, robot_uncertainty : array_like, shape (...)
-        Z_d and Z_r [m]: uncertainty of the positions of person and robot.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        S_p [m].
-
-    Raises
-    ------
-    InputError
-        If a time, distance or deceleration is negative, or not exactly one braking model is given.
+    table : StoppingTable
+        T_s over the speed; `braking` gives it.
+    intrusion, human_uncertainty, robot_uncertainty : float
+        C, Z_d and Z_r [m].
     """
-    return protective_terms(
-        human_speed=human_speed,
-        robot_speed=robot_speed,
-        reaction_time=reaction_time,
-        deceleration=deceleration,
-        stopping_time=stopping_time,
-        stopping_table=stopping_table,
-        intrusion=intrusion,
-        human_uncertainty=human_uncertainty,
-        robot_uncertainty=robot_uncertainty,
-    ).total
+    loops = kernel("separation")
+    t_s = loops.stopping_time(robot_speed, table.speeds, table.times)
+    moving = loops.moving_distance(human_speed, robot_speed, robot_speed, reaction_time, t_s)
+    return float(moving + intrusion + human_uncertainty + robot_uncertainty)
 
 
 def allowed_speed(
-    distance: ArrayLike,
-    *,
-    human_speed: ArrayLike,
-    reaction_time: ArrayLike,
-    deceleration: ArrayLike | None = None,
-    stopping_time: ArrayLike | None = None,
-    stopping_table: StoppingTable | None = None,
-    intrusion: ArrayLike = 0.0,
-    human_uncertainty: ArrayLike = 0.0,
-    robot_uncertainty: ArrayLike = 0.0,
-) -> Array:
-    """Highest robot speed whose protective distance fits into `distance`.
+    distance: float, *, human_speed: float, reaction_time: float, table: StoppingTable
+) -> float:
+    """Highest speed straight at a person [m/s] that `distance` [m] has room for, C and Z apart.
 
-    The inverse of `protective_distance` over the robot's speed, which is the positive root of
-    v² + 2 (v_h + a T_r) v + 2a (v_h T_r + C + Z_d + Z_r − d) = 0.
-
-    Parameters
-    ----------
-    distance : array_like, shape (...)
-        Distance d between person and robot [m].
-    human_speed, reaction_time, deceleration, stopping_time : array_like, shape (...)
-    stopping_table : StoppingTable
-    intrusion, human_uncertainty, robot_uncertainty : array_like, shape (...)
-        As for `protective_distance`.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        Speed towards the person [m/s]; 0 where even a standing robot is too near.
-
-    Raises
-    ------
-    InputError
-        As `protective_distance`.
+    The inverse of `protective_distance` over the robot's speed; 0 where even a standing robot is
+    too near.
     """
-    v_h = np.maximum(np.asarray(human_speed, np.float64), 0.0)
-    t_r = _not_negative("reaction_time", reaction_time)
-    braking_rate, t_s = _braking(deceleration, stopping_time, stopping_table)
-    kept = (
-        _not_negative("intrusion", intrusion)
-        + _not_negative("human_uncertainty", human_uncertainty)
-        + _not_negative("robot_uncertainty", robot_uncertainty)
-    )
-    distance = np.asarray(distance, np.float64) - kept
-    if stopping_table is not None:
-        return stopping_table.speed_for(distance, v_h, t_r)
-    room = np.maximum(distance - v_h * (t_r + t_s), 0.0)
-    if braking_rate is None:
-        with np.errstate(all="ignore"):  # no time to react or stop at all: any speed
-            return np.where(room > 0, room / (t_r + 0.5 * t_s), room)
-    linear = v_h + braking_rate * t_r
-    # conjugate of √(linear² + 2a room) − linear, which would cancel for little room
-    root = np.sqrt(linear * linear + 2.0 * braking_rate * room) + linear
-    return 2.0 * braking_rate * room / np.maximum(root, 1e-300)
-
-
-def _braking(
-    deceleration: ArrayLike | None,
-    stopping_time: ArrayLike | None,
-    stopping_table: StoppingTable | None,
-) -> tuple[Array | None, Array]:
-    if sum(model is not None for model in (deceleration, stopping_time, stopping_table)) != 1:
-        raise InputError(
-            "give the robot's braking as one of deceleration, stopping_time and stopping_table"
-        )
-    if stopping_time is not None:
-        return None, _not_negative("stopping_time", stopping_time)
-    if deceleration is None:
-        return None, np.zeros(())
-    rate = np.asarray(deceleration, np.float64)
-    if (rate <= 0).any():
-        raise InputError(f"deceleration is {rate.min()} m/s²; it must be above 0")
-    return rate, np.zeros(())
-
-
-def _not_negative(name: str, value: ArrayLike) -> Array:
-    checked = np.asarray(value, np.float64)
-    if (checked < 0).any():
-        raise InputError(f"{name} is {checked.min()}; it must not be negative")
-    return checked
-
-
-STILL = 0.1  # m/s; a link slower than this may start in any direction
-_NO_TABLE = np.empty(0)
+    case = human_speed, 1.0, reaction_time, table.speeds, table.times
+    return float(kernel("separation").allowed(distance, *case))
 
 
 @dataclass(frozen=True, eq=False)
@@ -457,9 +269,69 @@ def describe(person_id: str, limb: str, distance: float, frame: str) -> str:
 
 
 def reaction_time(config: SafetyConfig, skeleton_age: float) -> float:
-    """T_r [s]: age of the skeletons, one period until the next decision, the robot's own delay."""
+    """T_r [s]: age of the skeletons, one period until the next decision, the robot's own delay.
+
+    Where the factor falls along a ramp (`ramp_down`), its time counts as well.
+    """
     measured = skeleton_age + 1.0 / config.rate + config.robot_reaction_time
-    return max(config.reaction_time, measured)
+    ramp = 1.0 / config.ramp_down if config.ramp_down > 0.0 else 0.0
+    return max(config.reaction_time, measured) + ramp
+
+
+@dataclass(frozen=True, eq=False)
+class RobotSpeeds:
+    """Of R robots, as the kernels take it: how fast each is, and what it takes to come to rest.
+
+    Attributes
+    ----------
+    fastest : ndarray, shape (R,)
+        Speed of the fastest point of any link now [m/s]; the highest where it is unknown.
+    rest : ndarray, shape (R,)
+        T_s of that speed [s].
+    agility : ndarray, shape (R,)
+        Acceleration that the robot is capable of [m/s²]: that of its brakes from full speed.
+    top : ndarray, shape (R,)
+        Speed at factor 1 [m/s].
+    speeds, times : ndarray, shape (R, K)
+        Tables of stopping times.
+    """
+
+    fastest: Array
+    rest: Array
+    agility: Array
+    top: Array
+    speeds: Array
+    times: Array
+
+    @classmethod
+    def of(cls, config: SafetyConfig, fastest: Array) -> RobotSpeeds:
+        """Of measured speeds (R,) [m/s], NaN where unknown."""
+        speeds, times, agility = _tables(config)
+        known = np.where(np.isnan(fastest), config.robot_speed_max, fastest)
+        stop = kernel("separation").stopping_time
+        rest = [stop(v, own, t) for v, own, t in zip(known.tolist(), speeds, times, strict=True)]
+        top = np.full(len(known), config.robot_speed_max)
+        return cls(known, np.array(rest), agility, top, speeds, times)
+
+    def as_tuple(self) -> tuple[Array, ...]:
+        """In the order of the kernels' arguments."""
+        return self.fastest, self.rest, self.agility, self.top, self.speeds, self.times
+
+
+@lru_cache(maxsize=16)
+def _tables(config: SafetyConfig) -> tuple[Array, Array, Array]:
+    """Tables of all robots, the shorter ones drawn out to the longest, and their agility."""
+    tables = braking(config)
+    longest = max(len(table.speeds) for table in tables)
+    speeds, times = np.empty((2, len(tables), longest))
+    for row, table in enumerate(tables):
+        more = table.speeds[-1] + 1.0 + np.arange(longest - len(table.speeds))
+        speeds[row] = np.append(table.speeds, more)
+        times[row] = table.time(speeds[row])
+    full = config.robot_speed_max
+    with np.errstate(divide="ignore"):  # of brakes that take no time: any turn at once
+        agility = full / np.array([float(table.time(full)) for table in tables])
+    return speeds, times, agility
 
 
 def assess_now(
@@ -468,6 +340,7 @@ def assess_now(
     growth: Array,
     model: RobotModel,
     robot: RobotState,
+    speeds: RobotSpeeds,
     now: float,
     t_r: float,
     margin_kept: float,
@@ -484,6 +357,7 @@ def assess_now(
     model : RobotModel
     robot : RobotState
         Carried from its stamp to `now` along its own motion.
+    speeds : RobotSpeeds
     now : float
         [s]
     t_r : float
@@ -496,32 +370,38 @@ def assess_now(
     Reactive
     """
     loops = kernel("separation")
-    limbs = people.limbs
+    limbs, age = people.limbs, max(now - robot.stamp, 0.0)
     start, end = robot.carried(now - robot.stamp)
-    reach = limbs.radius + growth
+    agility = float(speeds.agility.max())
+    drift = 0.5 * agility * age * age if np.isfinite(agility) else config.robot_speed_max * age
     worst = np.empty((len(people.ids), len(loops.PairResult._fields)))
     nearest, deciding = np.empty(len(worst)), np.empty(worst.shape[1])
-    brakes = braking(config)
-    table = brakes.get("stopping_table")
+    case = loops.Case(
+        reaction_time=t_r,
+        intrusion=config.intrusion,
+        robot_uncertainty=config.robot_uncertainty + drift,
+        receding_credit=config.receding_credit,
+        margin_kept=margin_kept,
+        still=STILL,
+    )
     loops.react(
-        (limbs.start, limbs.end, reach, people.start_velocity, people.end_velocity, people.floor),
-        people.person,
-        (start[0], end[0], robot.start_velocity, robot.end_velocity, model.radius),
-        loops.Case(
-            reaction_time=t_r,
-            intrusion=config.intrusion,
-            human_uncertainty=config.human_uncertainty,
-            robot_uncertainty=config.robot_uncertainty,
-            robot_speed_max=config.robot_speed_max,
-            receding_credit=config.receding_credit,
-            margin_kept=margin_kept,
-            still=STILL,
-            deceleration=brakes.get("deceleration", 0.0),
-            stopping_time=brakes.get("stopping_time", 0.0),
+        (
+            limbs.start,
+            limbs.end,
+            limbs.radius + growth,
+            people.start_velocity,
+            people.end_velocity,
+            people.floor,
+            people.uncertainty,
+            people.receding,
         ),
-        table.speeds if table else _NO_TABLE,
-        table.times if table else _NO_TABLE,
-        *(worst, nearest, deciding),
+        people.person,
+        (start[0], end[0], robot.start_velocity, robot.end_velocity, model.radius, model.robot),
+        speeds.as_tuple(),
+        case,
+        worst,
+        nearest,
+        deciding,
     )
     limits = []
     for person_id, row in zip(people.ids, worst.tolist(), strict=True):
@@ -548,22 +428,109 @@ def assess_now(
             robot_point=np.array([closest.robot_x, closest.robot_y, closest.robot_z]),
         ),
         protective_distance=closest.required,
-        breakdown=_breakdown(config, closest, t_r),
+        breakdown=Breakdown(
+            human_speed=closest.human_speed,
+            robot_speed=closest.robot_speed,
+            reaction_time=t_r,
+            stopping_time=closest.stopping_time,
+            human_term=closest.human_term,
+            reaction_term=closest.reaction_term,
+            stopping_term=closest.stopping_term,
+            intrusion=config.intrusion,
+            human_uncertainty=closest.human_uncertainty,
+            robot_uncertainty=case.robot_uncertainty,
+        ),
         distances=dict(zip(people.ids, nearest.tolist(), strict=True)),
     )
 
 
-def _breakdown(config: SafetyConfig, judged: Any, t_r: float) -> Breakdown:
-    held = judged.held
-    return Breakdown(
-        human_speed=judged.human_speed,
-        robot_speed=judged.robot_speed,
-        reaction_time=t_r,
-        stopping_time=judged.stopping_time,
-        human_term=held * judged.human_term,
-        reaction_term=held * judged.reaction_term,
-        stopping_term=held * judged.stopping_term,
-        intrusion=held * config.intrusion,
-        human_uncertainty=held * config.human_uncertainty,
-        robot_uncertainty=held * config.robot_uncertainty,
+def assess_reachable(
+    config: SafetyConfig,
+    people: People,
+    growth: Array,
+    model: RobotModel,
+    paths: Sequence[RobotMotion],
+    speeds: RobotSpeeds,
+    now: float,
+    t_r: float,
+    age: float,
+    margin_kept: float,
+) -> list[Limit] | None:
+    """Limits from what people and one robot can reach until the robot stands.
+
+    The robot goes on along each of its `paths` at a speed, brakes after T_r and stands after T_s;
+    it is off the path by no more than what it is capable of accelerating. People move at no more
+    than the floors, or at what they are measured at, and accelerate by no more than
+    `arm_acceleration` and `trunk_acceleration`. The highest of `CANDIDATES` under which the sets
+    stay apart is allowed; a present speed under which they don't is a stop.
+
+    None where the model can't be applied: a standing robot has no path yet, and several robots
+    brake in different times.
+
+    Parameters
+    ----------
+    paths : sequence of RobotMotion
+        Ways that the robot may go on, beginning at one pose.
+    age : float
+        Since people were seen, part of `t_r` [s].
+
+    The others are those of `assess_now`.
+    """
+    speed = float(speeds.fastest[0])
+    if len(speeds.fastest) != 1 or speed < STILL:
+        return None
+    measured = np.maximum(
+        np.linalg.norm(people.start_velocity, axis=1), np.linalg.norm(people.end_velocity, axis=1)
     )
+    highest = np.maximum(people.floor, measured + SPEED_ERROR)
+    agility = np.where(people.arms, config.arm_acceleration, config.trunk_acceleration)
+    limbs = people.limbs
+    bodies = (
+        limbs.start,
+        limbs.end,
+        limbs.radius + growth,
+        people.start_velocity,
+        people.end_velocity,
+        highest,
+        agility.astype(np.float64),
+    )
+    fixed = config.intrusion + people.uncertainty + config.robot_uncertainty
+
+    def margins(at: float) -> Array:
+        """Least distances (P,) [m] that are kept if the robot goes at a speed [m/s]."""
+        braking_time = float(
+            kernel("separation").stopping_time(at, speeds.speeds[0], speeds.times[0])
+        )
+        react = max(t_r - age, 0.0)
+        times = np.linspace(0.0, react + braking_time, REACH_STEPS)
+        late = np.maximum(times - react, 0.0)
+        travelled = np.minimum(times, react) + late - 0.5 * late**2 / max(braking_time, 1e-9)
+        until = times[1] - times[0]  # the next instant: nothing is left out between the two
+        seen, travel = age + times + until, at * (travelled + until)
+        deviation = np.minimum(0.5 * speeds.agility[0] * (times + until) ** 2, 2.0 * travel)
+        steps = np.column_stack(
+            [seen, seen + 0.5 * VELOCITY_WINDOW, travel, deviation + at * until]
+        )
+        least = np.full(len(people.ids), np.inf)
+        for path in paths:
+            start, end = path.carried(now - path.stamp + travelled * at / speed)
+            found = np.empty(len(least))
+            links = start, end, model.radius
+            kernel("separation").reach(bodies, people.person, links, steps, fixed, found)
+            least = np.minimum(least, found)
+        return least
+
+    present = margins(speed)
+    factors = np.where(present < 0.0, 0.0, -1.0)  # −1: not known yet
+    for share in CANDIDATES:
+        if (factors >= 0.0).all():
+            break
+        kept = margins(share * config.robot_speed_max) >= margin_kept
+        factors = np.where((factors < 0.0) & kept, share, factors)
+    return [
+        Limit(factor, f"person {name}: reachable sets {gap:.2f} m apart at {speed:.2f} m/s")
+        for name, factor, gap in zip(
+            people.ids, np.maximum(factors, 0.0).tolist(), present.tolist(), strict=True
+        )
+        if factor < 1.0
+    ]

@@ -25,10 +25,11 @@ REORDERED = {"nsz", "arcp", "contract", "reassoc"}
 _START, _ALONG, _SQUARE, _INVERSE, _RADIUS, _GAP, _ON_LIMB, _ON_LINK = 0, 3, 6, 7, 8, 9, 10, 11
 _ROWS = 12
 
-reordered = numba.njit(error_model="numpy", fastmath=REORDERED, inline="always")
+# left to LLVM, half the time goes into handing tuples over
+inline = numba.njit(error_model="numpy", inline="always")
 
 
-@reordered
+@inline
 def _lay_out(start: Any, end: Any, radius: Any, row: Any) -> None:
     """Copy links (M, 3) to rows."""
     for m in range(len(start)):
@@ -40,33 +41,62 @@ def _lay_out(start: Any, end: Any, radius: Any, row: Any) -> None:
         row[_RADIUS, m] = radius[m]
 
 
-@reordered
+@inline
+def _closest(r: Any, u: Any, v: Any, aa: float, ee: float, over_aa: float, over_ee: float) -> Any:
+    """Where on two segments the closest points lie, each 0 to 1; `geometry` has the derivation.
+
+    From the start of the second segment to that of the first, both directions, the squares of
+    their lengths and the inverses of these.
+    """
+    bb = u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+    cc = u[0] * r[0] + u[1] * r[1] + u[2] * r[2]
+    ff = v[0] * r[0] + v[1] * r[1] + v[2] * r[2]
+    area = aa * ee
+    sine = area - bb * bb
+    sine = sine if sine > PARALLEL * area else math.inf
+    # cut off at 0 before the division and at 1 after it: two instructions instead of seven
+    over = bb * ff - cc * ee
+    s = (over if over > 0.0 else 0.0) / sine
+    s = s if s < 1.0 else 1.0
+    over = bb * s + ff
+    t = (over if over > 0.0 else 0.0) * over_ee
+    t = t if t < 1.0 else 1.0
+    over = bb * t - cc
+    s = (over if over > 0.0 else 0.0) * over_aa
+    s = s if s < 1.0 else 1.0
+    return s, t
+
+
+@inline
+def _gap_of(start: Any, end: Any, row: Any, m: int) -> float:
+    """Distance of a limb's axis from the surface of one link laid out in rows."""
+    u = end[0] - start[0], end[1] - start[1], end[2] - start[2]
+    v = row[3, m], row[4, m], row[5, m]
+    r = start[0] - row[0, m], start[1] - row[1, m], start[2] - row[2, m]
+    aa = u[0] * u[0] + u[1] * u[1] + u[2] * u[2]
+    s, t = _closest(r, u, v, aa, row[_SQUARE, m], 1.0 / (aa + TINY), row[_INVERSE, m])
+    x, y, z = (
+        r[0] + s * u[0] - t * v[0],
+        r[1] + s * u[1] - t * v[1],
+        r[2] + s * u[2] - t * v[2],
+    )
+    return math.sqrt(x * x + y * y + z * z) - row[_RADIUS, m]
+
+
+@inline
 def _answer(start: Any, end: Any, row: Any) -> None:
     """Answer of all links to one limb's axis (3,)."""
     px, py, pz = start[0], start[1], start[2]
-    ux, uy, uz = end[0] - px, end[1] - py, end[2] - pz
-    aa = ux * ux + uy * uy + uz * uz
-    inverse_aa = 1.0 / (aa + TINY)
+    u = end[0] - px, end[1] - py, end[2] - pz
+    aa = u[0] * u[0] + u[1] * u[1] + u[2] * u[2]
+    over_aa = 1.0 / (aa + TINY)
     for m in range(row.shape[1]):
-        vx, vy, vz, ee = row[3, m], row[4, m], row[5, m], row[_SQUARE, m]
-        rx, ry, rz = px - row[0, m], py - row[1, m], pz - row[2, m]
-        bb = ux * vx + uy * vy + uz * vz
-        cc = ux * rx + uy * ry + uz * rz
-        ff = vx * rx + vy * ry + vz * rz
-        area = aa * ee
-        sine = area - bb * bb
-        sine = sine if sine > PARALLEL * area else math.inf
-        # cut off at 0 before the division and at 1 after it: two instructions instead of seven
-        over = bb * ff - cc * ee
-        s = (over if over > 0.0 else 0.0) / sine
-        s = s if s < 1.0 else 1.0
-        over = bb * s + ff
-        t = (over if over > 0.0 else 0.0) * row[_INVERSE, m]
-        t = t if t < 1.0 else 1.0
-        over = bb * t - cc
-        s = (over if over > 0.0 else 0.0) * inverse_aa
-        s = s if s < 1.0 else 1.0
-        x, y, z = rx + s * ux - t * vx, ry + s * uy - t * vy, rz + s * uz - t * vz
+        v = row[3, m], row[4, m], row[5, m]
+        r = px - row[0, m], py - row[1, m], pz - row[2, m]
+        s, t = _closest(r, u, v, aa, row[_SQUARE, m], over_aa, row[_INVERSE, m])
+        x = r[0] + s * u[0] - t * v[0]
+        y = r[1] + s * u[1] - t * v[1]
+        z = r[2] + s * u[2] - t * v[2]
         row[_GAP, m] = math.sqrt(x * x + y * y + z * z) - row[_RADIUS, m]
         row[_ON_LIMB, m] = s
         row[_ON_LINK, m] = t
@@ -110,7 +140,7 @@ def _compile_pairs() -> Any:
 pairs = _compile_pairs()
 
 
-@reordered
+@inline
 def _around(start: Any, end: Any, radius: Any) -> Any:
     """Centre and radius of a sphere that holds links (M, 3)."""
     links = len(start)
@@ -126,7 +156,7 @@ def _around(start: Any, end: Any, radius: Any) -> Any:
     return x, y, z, reach
 
 
-@reordered
+@inline
 def _no_nearer(start: Any, end: Any, sphere: Any) -> float:
     """Distance that a limb's axis has at least from all links in a sphere; NaN if it is."""
     x = 0.5 * (start[0] + end[0]) - sphere[0]
@@ -141,14 +171,14 @@ _LINKS_AT_STEPS = types.Tuple((array(3), array(3), array(1)))
 
 
 @compiled(
-    types.Tuple((real, whole))(
-        _LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), array(1), real[::1], whole[:, ::1]
+    types.void(
+        _LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), array(1), real[::1], whole[:, ::1], real[::1]
     )
 )
 def min_distances(
-    limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pair: Any
-) -> Any:
-    """Fill the least distance at each step; tell what error would do, and when none is needed.
+    limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pair: Any, deviations: Any
+) -> None:
+    """Fill the least distance at each step, and how far off a forecast would have to be to touch.
 
     Parameters
     ----------
@@ -162,25 +192,21 @@ def min_distances(
         That part in standard deviations.
     nearest : ndarray, shape (H,)
         Filled with the least distance of each step [m]; inf where no limb is known.
-    pair : ndarray of int, shape (H, 2)
-        Filled with the limb and the link that it is the distance of.
-
-    Returns
-    -------
-    least : float
-        Least number of standard deviations, over all steps and pairs, that use up the growth and
-        the distance beyond it.
-    touching : int
-        First step at which a pair touches; -1 if none does.
+    pair : ndarray of int, shape (H, 3)
+        Filled with the limb and the link that it is the distance of, and the limb of the last one.
+    deviations : ndarray, shape (H,)
+        Filled with the least number of standard deviations, over all pairs, that use up the growth
+        and the distance beyond it; inf where no limb is known.
     """
     start, end, radius = limbs
     link_start, link_end, link_radius = links
     row = np.empty((_ROWS, link_start.shape[1]))
-    least, touching, first = math.inf, -1, 0
+    first = 0
     for h in range(len(nearest)):
+        least = math.inf
         _lay_out(link_start[h], link_end[h], link_radius, row)
         sphere = _around(link_start[h], link_end[h], link_radius)
-        nearest[h], pair[h, 0], pair[h, 1] = math.inf, 0, 0
+        nearest[h], pair[h, 0], pair[h, 1], pair[h, 2] = math.inf, 0, 0, 0
         # the limb that was nearest is likely to be, and then others are seen to be too far at once
         for turn in range(-1, start.shape[1]):
             n = first if turn < 0 else turn
@@ -204,13 +230,13 @@ def min_distances(
                         pair[h, 1] = m
             length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
             length = quantile[n] * (length if length > 0.0 else 0.0)
-            least = length if length < least else least
+            if length < least:
+                least, pair[h, 2] = length, n
         first = pair[h, 0]
-        if touching < 0 and nearest[h] <= 0.0:
-            touching = h
-    return least, touching
+        deviations[h] = least
 
 
+HAIR = 1e-5  # m; no living person measured by a camera moves less from frame to frame
 SHORT = 0.05  # m; a forearm shorter than this has no direction that the hand could go on in
 
 _POINTS, _VALUES = real[:, :, ::1], real[:, ::1]
@@ -328,7 +354,7 @@ def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
 
 @compiled(types.Tuple((whole, boolean))(array(2), array(2), array(2, whole), real, real[::1]))
 def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: Any) -> Any:
-    """Number of joints seen (J, 3), and whether all are where they were `before` to the bit.
+    """Number of joints seen (J, 3), and whether all are where they were `before`, to a hair.
 
     Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest`; NaN
     are those that nobody has seen yet.
@@ -348,7 +374,7 @@ def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: An
     for j in range(len(positions)):
         for k in range(3):
             now, then = positions[j, k], before[j, k]
-            if now != then and not (math.isnan(now) and math.isnan(then)):
+            if not abs(now - then) <= HAIR and not (math.isnan(now) and math.isnan(then)):
                 return seen, False
     return seen, True
 
@@ -361,14 +387,10 @@ class Case(NamedTuple):
 
     reaction_time: float  # T_r
     intrusion: float  # C
-    human_uncertainty: float  # Z_d
     robot_uncertainty: float  # Z_r
-    robot_speed_max: float
     receding_credit: float
     margin_kept: float
-    still: float  # m/s; a link slower than this may start in any direction
-    deceleration: float  # a; 0 where stopping times are given
-    stopping_time: float  # T_s at any speed; used where no table is given
+    still: float  # m/s; a robot slower than this may start in any direction
 
 
 class PairResult(NamedTuple):
@@ -387,7 +409,7 @@ class PairResult(NamedTuple):
     human_term: float
     reaction_term: float
     stopping_term: float
-    held: float  # 1, or 0 for a link that moves away
+    human_uncertainty: float
     human_x: float
     human_y: float
     human_z: float
@@ -396,60 +418,64 @@ class PairResult(NamedTuple):
     robot_z: float
 
 
-# left to LLVM, half the time goes into handing tuples over
-inline = numba.njit(error_model="numpy", inline="always")
-
-
 @inline
-def _interval(knots: Any, value: float) -> int:
-    last = 0
-    for k in range(len(knots) - 1):
-        if knots[k] <= value:
-            last = k
-    return last
-
-
-@inline
-def _stopping_time(speed: float, case: Any, speeds: Any, times: Any) -> float:
-    """T_s of a speed [s]."""
-    if case.deceleration > 0.0:
-        return speed / case.deceleration
-    if len(speeds) == 0:
-        return case.stopping_time
-    k = _interval(speeds, speed)
+def _stopping_time(speed: float, speeds: Any, times: Any) -> float:
+    """T_s of a speed [s], linear between the entries of a table, its last slope beyond them."""
+    k = 0
+    for i in range(1, len(speeds) - 1):
+        if speeds[i] <= speed:
+            k = i
     slope = (times[k + 1] - times[k]) / (speeds[k + 1] - speeds[k])
     return times[k] + slope * (speed - speeds[k])
 
 
+@compiled(real(real, array(1), array(1)))
+def stopping_time(speed: float, speeds: Any, times: Any) -> float:
+    """T_s [s] of a speed [m/s] by a table of stopping times (K,) over speeds (K,)."""
+    return _stopping_time(speed, speeds, times)
+
+
 @inline
-def _allowed_speed(room: float, v_h: float, case: Any, speeds: Any, times: Any) -> float:
-    """Highest speed whose protective distance, but for C, Z_d and Z_r, fits into `room` [m]."""
-    t_r = case.reaction_time
-    if case.deceleration > 0.0:
-        rate = case.deceleration
-        room = max(room - v_h * t_r, 0.0)
-        linear = v_h + rate * t_r
-        root = math.sqrt(linear * linear + 2.0 * rate * room) + linear
-        return 2.0 * rate * room / max(root, TINY)
-    if len(speeds) == 0:
-        room = max(room - v_h * (t_r + case.stopping_time), 0.0)
-        return room / (t_r + 0.5 * case.stopping_time) if room > 0.0 else 0.0
+def _moving_terms(v_h: float, towards: float, speed: float, t_r: float, t_s: float) -> Any:
+    """S_h, S_r and S_s [m]."""
+    return v_h * (t_r + t_s), towards * t_r, 0.5 * speed * t_s
+
+
+@compiled(real(real, real, real, real, real))
+def moving_distance(v_h: float, towards: float, speed: float, t_r: float, t_s: float) -> float:
+    """S_h + S_r + S_s [m] of a person and a robot that comes `towards` it at part of its speed."""
+    human, reaction, stopping = _moving_terms(v_h, towards, speed, t_r, t_s)
+    return human + reaction + stopping
+
+
+@inline
+def _allowed(room: float, v_h: float, share: float, t_r: float, speeds: Any, times: Any) -> float:
+    """Highest speed v with v_h (T_r + T_s) + share v T_r + ½ v T_s = room; 0 if none fits.
+
+    Within an interval of the table that begins at v_k with T_k and slope b, w = v − v_k solves
+    ½ b w² + (b v_h + share T_r + ½ T_k + ½ b v_k) w = room − S(v_k).
+    """
     k, start = -1, 0.0
-    for i in range(len(speeds)):
-        knot = v_h * (t_r + times[i]) + speeds[i] * (t_r + 0.5 * times[i])
-        if knot <= room and i < len(speeds) - 1:
+    for i in range(len(speeds) - 1):
+        knot = v_h * (t_r + times[i]) + speeds[i] * (share * t_r + 0.5 * times[i])
+        if knot <= room:
             k, start = i, knot
     if k < 0:
         return 0.0
     slope = (times[k + 1] - times[k]) / (speeds[k + 1] - speeds[k])
-    linear = v_h * slope + t_r + 0.5 * (times[k] + slope * speeds[k])
+    linear = v_h * slope + share * t_r + 0.5 * (times[k] + slope * speeds[k])
+    # conjugate of √(linear² + 2 slope rest) − linear, which would cancel for little room
     root = linear + math.sqrt(linear * linear + 2.0 * slope * (room - start))
     return speeds[k] + 2.0 * (room - start) / max(root, TINY)
 
 
-@inline
-def _unit(x: float) -> float:
-    return min(max(x, 0.0), 1.0)
+@compiled(real(real, real, real, real, array(1), array(1)))
+def allowed(room: float, v_h: float, share: float, t_r: float, speeds: Any, times: Any) -> float:
+    """Highest speed [m/s] whose moving distance fits into `room` [m], by a table of stopping times.
+
+    `share` of the speed closes the gap; 0 if not even a standing robot fits.
+    """
+    return _allowed(room, v_h, share, t_r, speeds, times)
 
 
 @inline
@@ -482,18 +508,6 @@ def _cross(a: Any, b: Any) -> Any:
 
 
 @inline
-def _closest(p: Any, u: Any, q: Any, v: Any) -> Any:
-    """Where on two segments the closest points lie, each 0 to 1; as in `capsules`."""
-    r = _minus(p, q)
-    aa, ee = _dot(u, u), _dot(v, v)
-    bb, cc, ff = _dot(u, v), _dot(u, r), _dot(v, r)
-    sine = aa * ee - bb * bb
-    s = _unit((bb * ff - cc * ee) / (sine if sine > PARALLEL * aa * ee else math.inf))
-    t = _unit((bb * s + ff) / (ee + TINY))
-    return _unit((bb * t - cc) / (aa + TINY)), t
-
-
-@inline
 def _common_normal(u: Any, v: Any) -> Any:
     """Unit vector at right angles to two directions; any to the longer one if they are parallel.
 
@@ -516,28 +530,27 @@ def _common_normal(u: Any, v: Any) -> Any:
 
 
 @inline
-def approach_floor(approach: float, floor: float, receding_credit: float) -> float:
+def approach_floor(approach: float, floor: float, credit: float) -> float:
     """Speed v_h to reckon with [m/s], from the measured speed towards the robot.
 
-    Never below the floor while the person stands or approaches. A person who recedes (a negative
-    speed) has to lose that speed first, so the share `receding_credit` of it is taken off the
-    floor; v_h is continuous and never falls as the approach rises.
+    Never below the floor, less a credit for who surely moves away; continuous, and it never falls
+    as the approach rises.
     """
-    return max(approach, max(floor + receding_credit * min(approach, 0.0), 0.0))
+    return max(approach, max(floor - credit, 0.0))
 
 
 @inline
-def _judge(
-    n: int, m: int, limbs: Any, links: Any, case: Any, speeds: Any, times: Any
-) -> PairResult:
-    start, end, reach, start_velocity, end_velocity, floor = limbs
-    link_start, link_end, link_start_velocity, link_end_velocity, link_radius = links
-    t_r = case.reaction_time
-    fixed = case.intrusion + case.human_uncertainty + case.robot_uncertainty
+def _judge(n: int, m: int, limbs: Any, links: Any, robots: Any, case: Case) -> PairResult:
+    start, end, reach, start_velocity, end_velocity, floor, uncertainty, receding = limbs
+    link_start, link_end, link_start_velocity, link_end_velocity, link_radius, owner = links
+    fastest, rest, agility, top, speeds, times = robots
+    t_r, r = case.reaction_time, owner[m]
+    fixed = case.intrusion + uncertainty[n] + case.robot_uncertainty
 
     p, q = _point(start, n), _point(link_start, m)
     u, v = _minus(_point(end, n), p), _minus(_point(link_end, m), q)
-    s, t = _closest(p, u, q, v)
+    aa, ee = _dot(u, u), _dot(v, v)
+    s, t = _closest(_minus(p, q), u, v, aa, ee, 1.0 / (aa + TINY), 1.0 / (ee + TINY))
     human_axis, robot_axis = _along(p, s, u), _along(q, t, v)
     normal = _minus(robot_axis, human_axis)
     gap = math.sqrt(_dot(normal, normal))
@@ -549,32 +562,35 @@ def _judge(
 
     first = _point(start_velocity, n)
     approach = _dot(_along(first, s, _minus(_point(end_velocity, n), first)), normal)
-    v_h = approach_floor(approach, floor[n], case.receding_credit)
-    first = _point(link_start_velocity, m)
-    link = _along(first, t, _minus(_point(link_end_velocity, m), first))
-    towards, speed = -_dot(link, normal), math.sqrt(_dot(link, link))
-    if math.isnan(speed):
-        towards = speed = case.robot_speed_max
-    # share of the link's speed that closes the gap; a standing link may start straight at it
-    share = _unit((towards + case.still) / (speed + case.still))
-    held = share > 0.0
+    # what the limb and the whole body both recede with, beyond what noise can make of standing
+    away = min(-approach, -_dot(_point(receding, n), normal)) - receding[n, 3]
+    v_h = approach_floor(approach, floor[n], case.receding_credit * max(away, 0.0))
 
-    v_r = max(towards, 0.0)
-    t_s = _stopping_time(v_r, case, speeds, times)
-    human_term, reaction_term, stopping_term = v_h * (t_r + t_s), v_r * t_r, 0.5 * v_r * t_s
-    required = human_term + reaction_term + stopping_term + fixed if held else 0.0
-    allowed = _allowed_speed(distance - case.margin_kept - fixed, v_h, case, speeds, times)
-    factor = min(allowed / (case.robot_speed_max * max(share, 1e-9)), 1.0) if held else 1.0
-    margin = distance - required
+    # The whole robot has to come to rest, so T_s and S_s are those of its fastest point. Direction
+    # counts in S_r alone: nothing turns towards the person faster than it brakes.
+    speed, t_s = fastest[r], rest[r]
+    first = _point(link_start_velocity, m)
+    towards = -_dot(_along(first, t, _minus(_point(link_end_velocity, m), first)), normal)
+    if math.isnan(towards):
+        towards = speed
+    turned = 0.5 * agility[r] * t_r  # m/s, on the mean over T_r
+    v_r = min(max(towards, 0.0) + turned, speed)
+    human_term, reaction_term, stopping_term = _moving_terms(v_h, v_r, speed, t_r, t_s)
+    required = human_term + reaction_term + stopping_term + fixed
+    room = distance - case.margin_kept - fixed
+    share = min(max((towards + case.still) / (speed + case.still), 0.0), 1.0)
+    may = _allowed(room, v_h, 1.0, t_r, speeds[r], times[r])
+    if share < 1.0:
+        may = max(may, _allowed(room - turned * t_r, v_h, share, t_r, speeds[r], times[r]))
+    factor, margin = min(may / top[r], 1.0), distance - required
     if margin < 0.0:
         factor = 0.0
     if math.isnan(distance):  # a limb that nobody could place
-        distance, margin, factor, allowed = math.inf, math.inf, 0.0, 0.0
-    weight = 1.0 if held else 0.0
-    speeds_and_terms = v_h, v_r, t_s, human_term, reaction_term, stopping_term, weight
+        distance, margin, factor, may = math.inf, math.inf, 0.0, 0.0
+    speeds_and_terms = v_h, v_r, t_s, human_term, reaction_term, stopping_term, uncertainty[n]
     human_point = _along(human_axis, reach[n], normal)
     robot_point = _along(robot_axis, -link_radius[m], normal)
-    pair = float(n), float(m), factor, margin, distance, required, allowed
+    pair = float(n), float(m), factor, margin, distance, required, may
     return PairResult(*(pair + speeds_and_terms + human_point + robot_point))
 
 
@@ -584,20 +600,22 @@ def _note(row: Any, judged: PairResult) -> None:
         row[column] = judged[column]
 
 
-_LIMBS = types.Tuple((array(2), array(2), array(1), array(2), array(2), array(1)))
-_LINKS = types.Tuple((array(2), array(2), array(2), array(2), array(1)))
+_LIMBS = types.Tuple(
+    (array(2), array(2), array(1), array(2), array(2), array(1), array(1), array(2))
+)
+_LINKS = types.Tuple((array(2), array(2), array(2), array(2), array(1), array(1, whole)))
+_ROBOTS = types.Tuple((array(1), array(1), array(1), array(1), array(2), array(2)))
 _CASE = types.NamedUniTuple(real, len(Case._fields), Case)
 _ANSWER = (real[:, ::1], real[::1], real[::1])
 
 
-@compiled(types.void(_LIMBS, array(1, whole), _LINKS, _CASE, array(1), array(1), *_ANSWER))
+@compiled(types.void(_LIMBS, array(1, whole), _LINKS, _ROBOTS, _CASE, *_ANSWER))
 def react(
     limbs: Any,
     person: Any,
     links: Any,
+    robots: Any,
     case: Any,
-    speeds: Any,
-    times: Any,
     worst: Any,
     nearest: Any,
     deciding: Any,
@@ -607,14 +625,17 @@ def react(
     Parameters
     ----------
     limbs : tuple
-        Ends (N, 3), radii (N,), velocities of the ends (N, 3) and floors of v_h (N,).
+        Ends (N, 3), radii (N,), velocities of the ends (N, 3), floors of v_h (N,), Z_d (N,), and
+        the velocity of each limb's whole body with what noise can make of standing (N, 4).
     person : ndarray of int, shape (N,)
         Number of each limb's person.
     links : tuple
-        Ends (M, 3), velocities of the ends (M, 3), NaN where unknown, and radii (M,).
+        Ends (M, 3), velocities of the ends (M, 3), NaN where unknown, radii (M,) and robots (M,).
+    robots : tuple
+        Of R robots: speed of the fastest point now, its stopping time, the acceleration that the
+        robot is capable of, its highest speed (R,), and its table of stopping times: speeds and
+        times (R, K).
     case : Case
-    speeds, times : ndarray, shape (K,)
-        Table of stopping times; empty without one.
     worst : ndarray, shape (P, len(PairResult._fields))
         Filled with the pair of each person that has the lowest factor, and among equals the least
         margin.
@@ -629,7 +650,7 @@ def react(
     for n in range(len(person)):
         who = person[n]
         for m in range(len(links[0])):
-            judged = _judge(n, m, limbs, links, case, speeds, times)
+            judged = _judge(n, m, limbs, links, robots, case)
             nearest[who] = min(nearest[who], judged.distance)
             placed = judged.factor + 1e-6 * judged.margin
             if judged.distance == math.inf or math.isnan(placed):  # not to be outdone
@@ -640,3 +661,64 @@ def react(
             if judged.margin < least or (n == 0 and m == 0):
                 least = judged.margin
                 _note(deciding, judged)
+
+
+_WAY = types.Tuple((array(3), array(3), array(1)))
+_BODIES = types.Tuple((array(2), array(2), array(1), array(2), array(2), array(1), array(1)))
+
+
+@compiled(types.void(_BODIES, array(1, whole), _WAY, array(2), array(1), real[::1]))
+def reach(bodies: Any, person: Any, links: Any, steps: Any, fixed: Any, margin: Any) -> None:
+    """Least distance that people and robot keep for sure until the robot stands.
+
+    At each step a limb is within a ball around where it was seen and within another around where
+    its measured velocity takes it; a link likewise around where it is and where its path takes it.
+    The distance of two intersections is no less than the greatest of their parts' distances.
+
+    Parameters
+    ----------
+    bodies : tuple
+        Ends (N, 3), radii (N,), velocities of the ends (N, 3), highest speeds (N,) [m/s] and
+        accelerations (N,) [m/s²].
+    person : ndarray of int, shape (N,)
+    links : tuple
+        Ends at H steps (H, M, 3), the first one now, and radii (M,).
+    steps : ndarray, shape (H, 4)
+        Time since people were seen and since their velocity was measured [s], how far a link gets
+        from where it is and how far from its path [m].
+    fixed : ndarray, shape (N,)
+        C, Z_d and Z_r [m].
+    margin : ndarray, shape (P,)
+        Filled with the least distance less what is fixed [m]; −inf for a limb not placed.
+    """
+    start, end, radius, start_velocity, end_velocity, highest, agility = bodies
+    link_start, link_end, link_radius = links
+    here = np.empty((_ROWS, link_start.shape[1]))
+    there = np.empty((_ROWS, link_start.shape[1]))
+    ahead_start, ahead_end = np.empty(3), np.empty(3)
+    _lay_out(link_start[0], link_end[0], link_radius, here)
+    margin[:] = math.inf
+    for h in range(len(steps)):
+        seen, measured, travel, deviation = steps[h, 0], steps[h, 1], steps[h, 2], steps[h, 3]
+        _lay_out(link_start[h], link_end[h], link_radius, there)
+        for n in range(len(radius)):
+            for k in range(3):
+                ahead_start[k] = start[n, k] + seen * start_velocity[n, k]
+                ahead_end[k] = end[n, k] + seen * end_velocity[n, k]
+            walked = highest[n] * seen
+            turned = 0.5 * agility[n] * measured * measured
+            kept = radius[n] + fixed[n]
+            for m in range(len(link_radius)):
+                least = -math.inf
+                for body_moves in range(2):
+                    grown = turned if body_moves else walked
+                    for link_moves in range(2):
+                        row = there if link_moves else here
+                        away = deviation if link_moves else travel
+                        a = ahead_start if body_moves else start[n]
+                        b = ahead_end if body_moves else end[n]
+                        gap = _gap_of(a, b, row, m) - grown - away
+                        least = gap if gap > least or math.isnan(gap) else least
+                least = least - kept
+                if not least >= margin[person[n]]:
+                    margin[person[n]] = least if not math.isnan(least) else -math.inf

@@ -9,10 +9,11 @@ from collections.abc import Set
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
-from ses_gcn_ros.safety.people import PeopleTracks
+from ses_gcn_ros.safety.people import MOST_LOST, PeopleTracks
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotState
 
+REFUSALS, REFUSAL_WINDOW = 3, 1.0  # messages within seconds that are a fault
 FLOOD_WINDOW = 0.5  # s over which the rate of an input is measured
 
 
@@ -28,6 +29,7 @@ class Inputs:
         self._config = config
         self._faults: dict[str, Limit] = {}
         self._arrivals: dict[str, deque[float]] = {}
+        self._refusals: dict[str, deque[float]] = {}
 
     def limits(self) -> list[Limit]:
         """What all present faults ask for."""
@@ -58,6 +60,24 @@ class Inputs:
             self.fault(source, reason)
             raise InputError(f"{reason}; synchronise the clocks (not used)")
 
+    def refuse(self, source: str, now: float) -> None:
+        """Count a message out of order; several are a fault, such as of a second publisher."""
+        refusals = self._refusals.setdefault(source, deque(maxlen=REFUSALS))
+        refusals.append(now)
+        if len(refusals) == REFUSALS and 0.0 <= now - refusals[0] <= REFUSAL_WINDOW:
+            self.fault(
+                f"{source} order",
+                f"{source} refused: {REFUSALS} out of order within {REFUSAL_WINDOW:.0f} s; is "
+                "there a second publisher?",
+            )
+
+    def expire(self, now: float) -> None:
+        """Forget refusals that were long ago."""
+        for source, refusals in self._refusals.items():
+            if refusals and not 0.0 <= now - refusals[-1] <= REFUSAL_WINDOW:
+                refusals.clear()
+                self.well(f"{source} order")
+
     def _watch_rate(self, source: str, now: float) -> None:
         highest = self._config.input_rate_max
         if highest <= 0.0:
@@ -75,6 +95,9 @@ class Inputs:
             self.well(f"{source} rate")
 
 
+CLOCK_RATE = 0.05  # that the clock may be faster or slower than real time
+CLOCK_SLACK = 0.5  # s besides, for a clock that comes in steps or late
+CLOCK_WINDOW, CLOCK_MARKS = 10.0, 0.5  # s over which its rate is taken, and between its marks
 CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
@@ -88,6 +111,9 @@ def check_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: fl
         for track in tracks.present.values()
         if 0.0 < config.frozen_time < track.same
     ]
+    limits += [Limit(0.0, fault) for fault in tracks.faults]
+    if tracks.overflow:
+        limits.append(Limit(0.0, f"more than {MOST_LOST} people lost: call ~/reset"))
     limits += [
         Limit(0.0, f"person {track.person_id}: no joint seen")
         for track in tracks.present.values()
@@ -97,7 +123,7 @@ def check_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: fl
         Limit(
             NOTED,
             f"person {track.person_id} lost at {track.distance:.2f} m, "
-            f"held for {now - track.last_seen:.2f} s",
+            f"held for {track.unseen_for(now):.2f} s",
         )
         for track in tracks.lost.values()
     ]
@@ -112,19 +138,20 @@ def check_robot(
     if age < -config.future_tolerance:
         limits.append(Limit(0.0, f"tf from the future: {-age:.2f} s ahead of the clock"))
     if robot is not None:
-        speed, index = robot.fastest()
-        if speed > TOO_FAST * config.robot_speed_max:
-            limits.append(
-                Limit(
-                    0.0,
-                    f"tf jumps: {model.names[index]} at {speed:.2f} m/s, "
-                    f"robot_speed_max is {config.robot_speed_max:.2f}",
+        fastest, capsules = robot.fastest(model.robot)
+        for speed, index in zip(fastest.tolist(), capsules.tolist(), strict=True):
+            if speed > TOO_FAST * config.robot_speed_max:
+                limits.append(
+                    Limit(
+                        0.0,
+                        f"tf jumps: {model.names[index]} at {speed:.2f} m/s, "
+                        f"robot_speed_max is {config.robot_speed_max:.2f}",
+                    )
                 )
-            )
     return limits
 
 
-def check_forecasts(
+def forecast_limits(
     config: SafetyConfig, tracks: PeopleTracks, ids: Set[str], now: float, age: float
 ) -> list[Limit]:
     """Forecasts too old, or none for somebody who has been there long enough to have one."""
@@ -159,6 +186,7 @@ class ClockMonitor:
         self._config = config
         self._now = now
         self._steady = self._moved = steady
+        self._marks = deque([(now, steady)])
 
     def check(self, now: float, steady: float) -> dict[str, str]:
         """What is wrong, by source: "clock" and "loop". Call it once per state."""
@@ -172,9 +200,28 @@ class ClockMonitor:
                 f"safety node late: {real:.2f} s between two states > "
                 f"{self._config.loop_time_max:.2f} s"
             )
+        rate = self._wrong_rate(now, steady)
+        if rate is not None and not self._config.replay:
+            faults["clock"] = f"clock runs at {rate:.2f} times the rate of real time"
         still = steady - self._moved
         if passed - real > self._config.clock_jump:
             faults["clock"] = f"clock jumped ahead {passed - real:.2f} s"
-        elif still > CLOCK_PATIENCE:
+            self._marks.clear()
+        if still > CLOCK_PATIENCE:
             faults["clock"] = f"clock stands still for {still:.1f} s"
+            self._marks.clear()
         return faults
+
+    def _wrong_rate(self, now: float, steady: float) -> float | None:
+        """Rate of the clock over the last seconds if it is out of bounds; None if it is not."""
+        marks = self._marks
+        if marks and now < marks[-1][0]:  # the clock went back, which is a fault of its own
+            marks.clear()
+        if not marks or steady - marks[-1][1] >= CLOCK_MARKS:
+            marks.append((now, steady))
+        while len(marks) > 1 and steady - marks[0][1] > CLOCK_WINDOW:
+            marks.popleft()
+        passed, real = now - marks[0][0], steady - marks[0][1]
+        if abs(passed - real) <= CLOCK_RATE * real + CLOCK_SLACK:
+            return None
+        return passed / real if real > 0.0 else float("inf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.safety.config import check_lengths, read_entries
+from ses_gcn_ros.safety.config import SafetyConfig, check_lengths, read_entries
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.geometry import Solids, pose_from_xyz_rpy, solid_distances
 from ses_gcn_ros.safety.people import People
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotState
-from ses_gcn_ros.safety.separation import STILL
+from ses_gcn_ros.safety.separation import STILL, StoppingTable, allowed_speed
 
 Array = NDArray[np.float64]
-SpeedOver = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -144,24 +143,25 @@ class Zones:
 
     def check_robot(
         self,
+        config: SafetyConfig,
         robot: RobotState,
         start: Array,
         end: Array,
-        speed_max: float,
-        stoppable: SpeedOver,
+        table: StoppingTable,
+        reaction_time: float,
         reach: float,
     ) -> list[Limit]:
         """Limits that keep the robot's links out, or slow while they are inside.
 
         Parameters
         ----------
+        config : SafetyConfig
         robot : RobotState
         start, end : ndarray, shape (M, 3)
             Its capsules now [m].
-        speed_max : float
-            Speed at factor 1 [m/s].
-        stoppable : callable
-            Speeds from which the robot comes to rest within distances [m].
+        table : StoppingTable
+        reaction_time : float
+            Until the robot brakes [s].
         reach : float
             Distance that it takes from the highest speed [m].
         """
@@ -177,8 +177,11 @@ class Zones:
         unknown = np.isnan(speed)
         share = np.where(unknown, 1.0, (towards + STILL) / (speed + STILL))
         factor = np.ones_like(distance)
-        near = share > 0.0
-        factor[near] = stoppable(distance)[near] / (speed_max * share[near])
+        for number, link in np.argwhere(share > 0.0).tolist():
+            # of the way that the whole robot needs to stop, the link's share leads to the zone
+            room = (distance[number, link] - config.robot_uncertainty) / share[number, link]
+            may = allowed_speed(room, human_speed=0.0, reaction_time=reaction_time, table=table)
+            factor[number, link] = may / config.robot_speed_max
         limits = []
         for number, zone in enumerate(self.zones):
             inside = distance[number] <= 0.0

@@ -236,17 +236,20 @@ class TestPersonVanishesNear:
         assert took < 0.5
         assert assessment.separation < before.separation - 0.3
 
-    def test_is_let_go_after_the_timeout(self):
-        scene = settled(1.35)
+    def test_is_never_forgotten_however_far_away(self):
+        scene = settled(6.0)
+        scene.x = None
+        scene.until(stopped_by("p1 lost at"), limit=6.0)
+        assert stopped_by("p1 lost at")(scene.run(30.0))
+
+    def test_is_let_go_where_a_parameter_says_so_and_every_state_names_it(self):
+        scene = settled(1.35, forget_after=2.0, accept_reduced_safety=True)
+        words = "reduced safety: lost people are forgotten after 2 s"
+        assert words in scene.tick().reasons
         scene.x = None
         _, took = scene.until(lambda a: a.people == 0)
-        assert took == pytest.approx(scene.config.vanish_timeout, abs=0.05)
-        assert scene.run(3.0).level is Level.CLEAR
-
-    def test_is_not_held_when_last_seen_far_away(self):
-        scene = settled(4.0)
-        scene.x = None
-        assert scene.tick().people == 0
+        assert took == pytest.approx(2.0, abs=0.05)
+        assert scene.run(3.0).reasons == (words,)
 
     def test_is_recognised_under_a_new_identity(self):
         scene = settled(1.35)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safety_scenes import TICK, Scene, column, column_at, person, settled
 
 from ses_gcn_ros.safety import Decision, Level, Limit, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.safety.separation import assess_now
+from ses_gcn_ros.safety.separation import RobotSpeeds, assess_now
 
 
 def approach(speed: float, **changes) -> list:
@@ -66,24 +66,36 @@ class TestReactiveLayer:
         assert floors["r_elbow-r_wrist"] == floors["l_shoulder-l_elbow"] == 2.0
         assert floors["r_hip-r_knee"] == floors["r_knee-r_foot"] == 1.6
 
-    def test_a_person_moving_away_does_not_hold_the_robot_down(self):
-        leaving, coming = Scene(1.2), Scene(1.2)
-        leaving.speed, coming.speed = 1.0, -1.0
-        leaving.run(0.3)
-        leaving.x = coming.x = 1.2
-        coming.run(0.3)
-        coming.x = leaving.x = 1.2
-        away, near = leaving.tick(), coming.tick()
+    def test_a_person_moving_away_may_be_credited_with_it(self):
+        """Not by default: nobody is kept from turning around while the robot stops."""
+        credit = {"receding_credit": 1.0, "accept_reduced_safety": True}
+        leaving, coming = Scene(1.2, **credit), Scene(1.2, **credit)
+        leaving.speed, coming.speed = 1.6, -1.6
+        leaving.x, coming.x = 0.7, 1.7
+        away, near = leaving.run(0.3), coming.run(0.3)
         assert away.breakdown.human_speed < 0.8
         assert away.protective_distance < near.protective_distance - 0.1
 
-    def test_a_link_moving_away_needs_no_distance(self):
-        scene = Scene(0.8)
-        scene.robot_speed = -0.5
-        scene.robot_x = 0.2
-        a = scene.run(0.3)
-        assert a.protective_distance == 0.0
-        assert a.margin == a.separation
+    @pytest.mark.parametrize("credit", [0.0, 1.0])
+    @pytest.mark.parametrize("noise", [2e-3, 30e-3])
+    def test_who_stands_is_never_reckoned_with_below_the_floor(self, credit, noise):
+        scene = Scene(1.5, receding_credit=credit, accept_reduced_safety=credit > 0)
+        scene.jitter = noise
+        speeds = [scene.tick().breakdown.human_speed for _ in range(300)]
+        assert min(speeds) >= 1.6
+
+    def test_a_link_moving_away_needs_the_distance_until_the_robot_stands(self):
+        """It closes no gap until it reacts, but for what it may turn; the rest is the same."""
+        away, towards = Scene(1.8), Scene(1.8)
+        away.robot_speed, towards.robot_speed = -0.5, 0.5
+        scenes = [scene.run(0.3).breakdown for scene in (away, towards)]
+        assert scenes[0].stopping_time == pytest.approx(scenes[1].stopping_time, rel=1e-3)
+        assert scenes[0].stopping_time == pytest.approx(0.5 / 3.0, rel=0.01)
+        assert scenes[0].human_term == pytest.approx(scenes[1].human_term, rel=0.01)
+        assert scenes[0].stopping_term == pytest.approx(0.5 * 0.5 * 0.5 / 3.0, rel=0.01)
+        turned = 0.5 * 3.0 * 0.15**2  # m, at the brakes' 3 m/s²
+        assert scenes[0].reaction_term == pytest.approx(turned, rel=0.01)
+        assert scenes[1].reaction_term == pytest.approx(0.5 * 0.15, rel=0.01)
 
     def test_a_link_moving_towards_needs_more_than_a_standing_one(self):
         scene, standing = Scene(3.0), Scene(3.0)
@@ -153,8 +165,9 @@ def test_a_stricter_parameter_never_lets_the_robot_go_faster(x, name, by):
         scene.run(0.1)
         people, robot = scene.monitor.tracks.people(), scene.monitor.robot.state
         growth = np.zeros(len(people.person))
-        t_r = config.reaction_time
-        answer = assess_now(config, people, growth, column(), robot, scene.now, t_r, 0.0)
+        speeds = RobotSpeeds.of(config, robot.fastest(column().robot)[0])
+        case = scene.now, config.reaction_time, 0.0
+        answer = assess_now(config, people, growth, column(), robot, speeds, *case)
         factors.append(min([held.factor for held in answer.limits], default=1.0))
     assert factors[1] <= factors[0]
 

@@ -124,8 +124,9 @@ class TestSpeed:
     def test_the_speed_to_reckon_with_never_falls_as_the_approach_rises(
         self, approach, floor, credit, more
     ):
-        now = approach_floor(approach, floor, credit)
-        assert approach_floor(approach + more, floor, credit) >= now
+        now = approach_floor(approach, floor, credit * max(-approach, 0.0))
+        later = approach + more
+        assert approach_floor(later, floor, credit * max(-later, 0.0)) >= now - 1e-12
         assert now >= max(approach, 0.0)
         if approach >= 0:
             assert now >= floor

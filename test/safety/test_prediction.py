@@ -12,7 +12,7 @@ from safety_scenes import Scene, forecast_of, person, settled
 from scipy.stats import chi
 
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.safety.prediction import PredictedContact, inflate, limit
+from ses_gcn_ros.safety.prediction import PredictedContact, PredictionResult, inflate, limit
 
 limbs_unit = st.floats(-1, 1)
 
@@ -20,9 +20,9 @@ limbs_unit = st.floats(-1, 1)
 class TestPredictiveLayer:
     def test_a_forecast_meeting_stops_the_robot_before_the_person_is_near(self):
         """The person stands, but is forecast to dart at the robot."""
-        config = SafetyConfig(
-            human_speed=0.0, arm_speed=0.0
-        )  # the reactive layer alone would see no danger
+        config = SafetyConfig(  # the reactive layer alone would see no danger
+            human_speed=0.0, arm_speed=0.0, accept_reduced_safety=True
+        )
         scene = settled(1.2, config=config)
         calm = scene.tick()
         assert calm.predicted is None
@@ -65,7 +65,7 @@ class TestPredictiveLayer:
         capsule = np.zeros(3), np.ones(3), np.array(0.1)
         for meeting in np.linspace(0.0, 2.0, 41):
             predicted = PredictedContact(meeting, "p1", "limb", "link", capsule, capsule)
-            factor = limit(config, predicted, 0.2).factor
+            factor = limit(config, PredictionResult(predicted), 0.2).factor
             speed = factor * config.robot_speed_max
             assert speed == 0.0 or 0.2 + speed / config.deceleration <= meeting + 1e-9
 

@@ -16,7 +16,7 @@ LIMBS = ("start", "end", "radius")
 def walk(name: str, layout: str, unseen: tuple[int, ...] = ()) -> list[Skeleton]:
     """Three frames of a person; some joints are not seen in the last one."""
     joints = len(get_layout(layout).joints)
-    first, step = RNG.uniform(-1.0, 1.0, (joints, 3)), RNG.normal(0.0, 0.02, 3)
+    first, step = RNG.uniform(-0.25, 0.25, (joints, 3)), RNG.normal(0.0, 0.02, 3)
     frames = np.array([first + k * step for k in range(3)], np.float32)
     frames[-1, list(unseen)] = np.nan
     return [Skeleton(name, layout, shown, np.ones(joints, np.float32)) for shown in frames]
@@ -43,7 +43,7 @@ def test_a_crowd_has_the_limbs_of_each_of_its_people():
     for name in LIMBS:
         expected = np.concatenate([getattr(one.limbs, name) for one in alone])
         np.testing.assert_array_equal(getattr(crowd.limbs, name), expected)
-    for name in ("start_velocity", "end_velocity", "floor", "last_seen"):
+    for name in ("start_velocity", "end_velocity", "floor", "uncertainty", "unseen"):
         expected = np.concatenate([getattr(one, name) for one in alone])
         np.testing.assert_array_equal(getattr(crowd, name), expected)
     assert crowd.limbs.names == sum((one.limbs.names for one in alone), ())

@@ -73,7 +73,7 @@ def test_a_person_in_a_zone_slows_the_robot_to_its_factor_and_the_zone_is_named(
     assert assessment.speed_factor == pytest.approx(0.3)
     assert assessment.zone == "door"
     assert assessment.reasons[0].startswith("zone door: person p1: ")
-    scene.x = 9.0
+    scene.speed = 1.5
     clear = scene.run(2.0)
     assert (clear.level, clear.zone) == (Level.CLEAR, "")
 
