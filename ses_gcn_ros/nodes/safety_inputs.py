@@ -171,7 +171,7 @@ class SafetyInputs:
     def look_up_robot(self, now: float) -> None:
         """Hand the latest poses of robot, tools and zones to the monitor."""
         try:
-            self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now))
+            self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now), now)
         except (RobotError, InputError) as error:
             self._node.monitor.fail(type(error).__name__)
             self._watch.fault("robot", str(error))

@@ -60,7 +60,7 @@ class SafetyNode(ManagedNode):
     def activate(self) -> None:
         """Begin stopped, listen, and publish at least at a fixed rate."""
         config = self.config
-        self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf)
+        self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf, time.monotonic)
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
         self.clocks = ClockMonitor(config, self.now(), time.monotonic())

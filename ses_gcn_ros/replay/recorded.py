@@ -116,5 +116,8 @@ def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
         "pair": pair,
         "breakdown": None,
         "predicted": None,
+        # states recorded before these fields have none
+        "contact_probability": tuple(getattr(content, "contact_probability", ())),
+        "contact_person_ids": tuple(getattr(content, "contact_person_ids", ())),
     }
     return Assessment(**told)

@@ -121,7 +121,8 @@ def test_a_state_names_every_term_behind_the_protective_distance():
     poses = np.tile(np.eye(4), (2, 1, 1))
     poses[1, 2, 3] = 1.0
     monitor.observe_robot(1.0, poses)
-    person = Skeleton("7", "chico15", np.full((15, 3), 1.5, np.float32), np.ones(15, np.float32))
+    joints = np.linspace(1.0, 1.5, 45, dtype=np.float32).reshape(15, 3)
+    person = Skeleton("7", "chico15", joints, np.ones(15, np.float32))
     monitor.observe_skeletons(1.0, [person])
     assessment = monitor.assess(1.0)
     state = written(assessment)

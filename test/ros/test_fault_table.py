@@ -127,7 +127,7 @@ FAULTS = [
     ),
     Fault(
         "person vanishes at 0.4 m", camera(broken="nobody"), well,
-        r"person 1 lost at 0\.\d\d m", 0.0, CONFIG.vanish_timeout - 0.2, come_near,
+        r"person 1 lost at 0\.\d\d m", 0.0, 1.8, come_near,
         free=False,
     ),
 ]  # fmt: skip
