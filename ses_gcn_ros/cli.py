@@ -10,6 +10,7 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     ablation,
     actions,
+    alarm,
     attack,
     bags,
     bench,
@@ -87,6 +88,7 @@ for command in (
     evaluate_windows.evaluate_windows,
     evaluate_stream.evaluate_stream,
     collisions.collisions,
+    alarm.alarm,
     braking.braking_study,
     attack.attack,
     soak.soak,

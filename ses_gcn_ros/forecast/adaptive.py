@@ -13,6 +13,7 @@ import io
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ses_gcn_ros.compiling import array, compiled, real, single, whole
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.weights import write_atomically
+from ses_gcn_ros.models.framing import DAMPING, reach
 from ses_gcn_ros.npz import load_arrays
 
 RECENT = 60.0  # s that coverage and error are averaged over
@@ -80,7 +82,11 @@ class AdaptiveRadius:
         self._rescale()
 
     def observe(
-        self, errors: NDArray[np.floating], issued: NDArray[np.floating], elapsed: float
+        self,
+        errors: NDArray[np.floating],
+        issued: NDArray[np.floating],
+        elapsed: float,
+        scores: NDArray[np.floating] | None = None,
     ) -> None:
         """Learn from what became of forecasts.
 
@@ -93,13 +99,18 @@ class AdaptiveRadius:
             `factor` that each of these forecasts was given out with.
         elapsed : float
             Time since the last call [s].
+        scores : NDArray, shape (P, H, J), optional
+            Errors in units of the radius that each had before it was multiplied; of the calibrated
+            one if None.
         """
         elapsed = min(elapsed, _LONGEST)
+        scores = errors / self._base if scores is None else scores
         config = self._config
         anything = _learn(
             np.ascontiguousarray(errors, np.float32),
+            np.ascontiguousarray(scores, np.float32),
             np.ascontiguousarray(issued, np.float64),
-            *(self._base, _EDGES, self._starts),
+            *(_EDGES, self._starts),
             *(elapsed, config.adaptive_rate * elapsed, self._target, _FEWEST, _MOST),
             *(np.exp(-elapsed / config.adaptive_memory), np.exp(-elapsed / RECENT)),
             *(self._alpha, self._counts, self._recent),
@@ -199,41 +210,104 @@ class AdaptiveRadius:
         self._rescale()
 
 
+METHODS = ("forecast", "network", "last_pose", "damped_velocity")  # that are scored
+
+
+@dataclass(frozen=True, eq=False)
+class Due:
+    """What became of one person's forecasts that fell due between two observations.
+
+    Attributes
+    ----------
+    errors : NDArray, shape (4, H, J), float32
+        Distance of `METHODS` at each step [m]; NaN where none fell due.
+    scores : NDArray, shape (H, J), float32
+        Of the forecast, in units of the radius before it was multiplied, flattened as that is.
+    factors : NDArray, shape (H,)
+        What the radii given out were multiplied by.
+    kinds : NDArray, shape (H,), int64
+        Motion that each was made in; -1 where none fell due.
+    """
+
+    errors: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    factors: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+
 class PendingForecasts:
     """The latest forecasts of one person, until their last step is past.
 
     Parameters
     ----------
-    horizon, joints : int
-        Steps H and joints J of a forecast.
+    base : NDArray, shape (H, J), float32
+        A radius of the shape that all will have [m].
     step : float
         Time between steps [s].
+    flatness : float
+        Vertical by horizontal axis of the ellipsoid that a radius stands for.
     """
 
-    def __init__(self, horizon: int, joints: int, step: float) -> None:
-        capacity = int(np.ceil((horizon + 1) / _CLOSEST)) + 1
-        self._step, self._next = step, 0
+    def __init__(self, base: NDArray[np.float32], step: float, flatness: float = 1.0) -> None:
+        steps, joints = base.shape
+        capacity = int(np.ceil((steps + 1) / _CLOSEST)) + 1
+        self._step, self._next, self._flatness = step, 0, np.float32(1 / flatness)
         self._stamps = np.full(capacity, -np.inf)
-        self._positions = np.zeros((capacity, horizon, joints, 3), np.float32)
-        self._factors = np.ones((capacity, horizon))
-        self._ahead = step * np.arange(1, horizon + 1)
+        self._paths = np.zeros((2, capacity, steps, joints, 3), np.float32)  # given out, network's
+        self._motions = np.zeros((2, capacity, joints, 3), np.float32)  # last pose, last velocity
+        self._bases = np.ones((capacity, steps, joints), np.float32)
+        self._factors = np.ones((capacity, steps))
+        self._kinds = np.zeros(capacity, np.int64)
+        self._ahead = step * np.arange(1, steps + 1)
 
     def add(
-        self, stamp: float, positions: NDArray[np.float32], factor: NDArray[np.float64]
+        self,
+        stamp: float,
+        positions: NDArray[np.float32],
+        factor: NDArray[np.float64],
+        base: NDArray[np.float32],
+        *,
+        network: NDArray[np.float32] | None = None,
+        recent: NDArray[np.float32] | None = None,
+        kind: int = 0,
     ) -> None:
-        """Keep a forecast made at `stamp` [s], (H, J, 3) [m], with its radii's factors (H,)."""
+        """Keep a forecast.
+
+        Parameters
+        ----------
+        stamp : float
+            When it was made [s].
+        positions : NDArray, shape (H, J, 3)
+            As it was given out [m].
+        factor : NDArray, shape (H,)
+            By which its radii were multiplied.
+        base : NDArray, shape (H, J)
+            Those radii before [m].
+        network : NDArray, shape (H, J, 3), optional
+            What the network answered [m], where that is something else.
+        recent : NDArray, shape (T, J, 3), optional
+            History [m], whose last two frames the baselines go on from.
+        kind : int
+            Motion that it was made in.
+        """
         if stamp - self._stamps[self._next - 1] < (_CLOSEST - 1e-6) * self._step:
             return
-        self._stamps[self._next] = stamp
-        self._positions[self._next] = positions
-        self._factors[self._next] = factor
-        self._next = (self._next + 1) % len(self._stamps)
+        at = self._next
+        self._stamps[at] = stamp
+        self._paths[0, at], self._paths[1, at] = (
+            positions,
+            positions if network is None else network,
+        )
+        if recent is not None:
+            self._motions[0, at], self._motions[1, at] = recent[-1], recent[-1] - recent[-2]
+        self._bases[at], self._factors[at], self._kinds[at] = base, factor, kind
+        self._next = (at + 1) % len(self._stamps)
 
     def errors(
         self,
         before: tuple[float, NDArray[np.float32]],
         now: tuple[float, NDArray[np.float32]],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    ) -> Due:
         """How far off the forecasts were that fell due between two observations.
 
         Parameters
@@ -241,20 +315,18 @@ class PendingForecasts:
         before, now : (float, NDArray of shape (J, 3))
             Stamps [s] and positions [m] of two observations, one after the other; NaN for unseen
             joints. Where the joints were when a forecast fell due is interpolated.
-
-        Returns
-        -------
-        errors : NDArray, shape (H, J), float32
-            Distance [m] at each step, NaN where none fell due.
-        factors : NDArray, shape (H,)
-            What the radii given out were multiplied by.
         """
         (earlier, start), (later, end) = before, now
-        errors = np.empty(self._positions.shape[1:3], np.float32)
-        issued = np.empty(len(errors))
-        forecasts = self._stamps, self._positions, self._factors, self._ahead
-        _errors_between(*forecasts, earlier, later, start, end, errors, issued)
-        return errors, issued
+        steps, joints = self._bases.shape[1:]
+        errors = np.empty((len(METHODS), steps, joints), np.float32)
+        scores, factors = np.empty((steps, joints), np.float32), np.empty(steps)
+        kinds = np.empty(steps, np.int64)
+        _errors_between(
+            *(self._stamps, self._paths, self._motions, self._bases, self._factors, self._kinds),
+            *(self._ahead, reach(steps, DAMPING), self._flatness, earlier, later, start, end),
+            *(errors, scores, factors, kinds),
+        )
+        return Due(errors, scores, factors, kinds)
 
 
 class RadiusStore:
@@ -323,36 +395,48 @@ def starts_of(edges: Any) -> Any:
 
 @compiled(
     types.void(
-        *(array(1), array(4, single), array(2), array(1), real, real),
-        *(array(2, single), array(2, single), single[:, ::1], real[::1]),
+        *(array(1), array(5, single), array(4, single), array(3, single), array(2)),
+        *(array(1, whole), array(1), array(1, single), single, real, real),
+        *(array(2, single), array(2, single)),
+        *(single[:, :, ::1], single[:, ::1], real[::1], whole[::1]),
     )
 )
 def _errors_between(
     stamps: Any,
-    positions: Any,
+    paths: Any,
+    motions: Any,
+    bases: Any,
     factors: Any,
+    kinds: Any,
     ahead: Any,
+    reached: Any,
+    upright: Any,
     earlier: Any,
     later: Any,
     start: Any,
     end: Any,
     errors: Any,
+    scores: Any,
     issued: Any,
+    kind: Any,
 ) -> None:
-    """Fill errors (H, J) [m] and issued (H,) of `PendingForecasts.errors`.
+    """Fill the last four with what `Due` holds.
 
     Parameters
     ----------
-    stamps, positions, factors : NDArray, shapes (N,), (N, H, J, 3), (N, H)
-        Forecasts, when they were made [s].
-    ahead : NDArray, shape (H,)
-        Their steps [s].
+    stamps, paths, motions, bases, factors, kinds : NDArray
+        Forecasts, as `PendingForecasts` keeps them.
+    ahead, reached : NDArray, shape (H,)
+        Their steps [s], and the frames' worth of the last velocity that damped velocity covers.
+    upright : float
+        What vertical errors count by in scores.
     earlier, later : float
         Two observations [s].
     start, end : NDArray, shape (J, 3)
         What was seen then [m].
     """
-    made, steps, joints = positions.shape[0], positions.shape[1], positions.shape[2]
+    made, steps, joints = bases.shape
+    off = np.empty(3, np.float32)
     for h in range(steps):
         which, newest = -1, -np.inf
         for n in range(made):
@@ -360,31 +444,41 @@ def _errors_between(
             if due > earlier and due <= later and stamps[n] > newest:
                 which, newest = n, stamps[n]
         if which < 0:
-            issued[h] = factors[0, h]
-            errors[h] = np.nan
+            issued[h], kind[h] = factors[0, h], -1
+            errors[:, h] = np.nan
+            scores[h] = np.nan
             continue
-        issued[h] = factors[which, h]
+        issued[h], kind[h] = factors[which, h], kinds[which]
         share = np.float32((stamps[which] + ahead[h] - earlier) / (later - earlier))
         for j in range(joints):
-            total = np.float32(0)
-            for k in range(3):
-                seen = start[j, k] + share * (end[j, k] - start[j, k])
-                off = positions[which, h, j, k] - seen
-                total += off * off
-            errors[h, j] = math.sqrt(total)
+            for m in range(4):
+                total = np.float32(0)
+                for k in range(3):
+                    seen = start[j, k] + share * (end[j, k] - start[j, k])
+                    if m < 2:
+                        off[k] = paths[m, which, h, j, k] - seen
+                    else:
+                        damped = reached[h] * motions[1, which, j, k] if m == 3 else np.float32(0)
+                        off[k] = motions[0, which, j, k] + damped - seen
+                    total += off[k] * off[k]
+                errors[m, h, j] = math.sqrt(total)
+                if m == 0:
+                    high = off[2] * off[2]
+                    flat = total - high + high * upright * upright
+                    scores[h, j] = math.sqrt(max(flat, np.float32(0))) / bases[which, h, j]
 
 
 @compiled(
     types.boolean(
-        *(array(3, single), array(2), array(2, single), array(1), array(1, whole)),
+        *(array(3, single), array(3, single), array(2), array(1), array(1, whole)),
         *(real, real, real, real, real, real, real),
         *(real[::1], real[:, ::1], real[:, ::1]),
     )
 )
 def _learn(
     errors: Any,
+    scores: Any,
     issued: Any,
-    base: Any,
     edges: Any,
     starts: Any,
     elapsed: Any,
@@ -402,10 +496,8 @@ def _learn(
 
     Parameters
     ----------
-    errors, issued : NDArray, shapes (P, H, J), (P, H)
+    errors, scores, issued : NDArray, shapes (P, H, J), (P, H, J), (P, H)
         As for `AdaptiveRadius.observe`.
-    base : NDArray, shape (H, J)
-        Calibrated radius [m].
     edges, starts : NDArray, shapes (bins + 1,), (4096,)
         Of the histogram, and `starts_of` them.
     elapsed : float
@@ -432,7 +524,7 @@ def _learn(
         count, within, total = 0, 0, 0.0
         for p in range(people):
             for j in range(joints):
-                score[j] = errors[p, h, j] / base[h, j]
+                score[j] = scores[p, h, j]
             for j in range(joints):
                 error = errors[p, h, j]
                 if not math.isfinite(error):

@@ -196,7 +196,7 @@ LAYER = _record(
 CONVOLUTION = _record("inputs", "outputs", "weight", "bias")
 PLAN = _record(
     *("joints", "frames", "zeros", "x", "y", "mixed", "added"),
-    *("linear_width", "linear_weight", "linear_bias"),
+    *("linear_width", "linear_weight", "linear_bias", "hidden_width", "body_weight", "hidden"),
     slope=False,
 )
 
@@ -308,6 +308,42 @@ def _convolve(memory: Any, convolutions: Any, plan: Any, x: Any, y: Any, width: 
     return here + convolutions[0].outputs
 
 
+@numba.njit(error_model="numpy")
+def _map(memory: Any, plan: Any, x: Any, y: Any, width: Any) -> Any:
+    """Where the path of each joint is, a row each, from features at x by the linear decoder.
+
+    What all joints take from the body's mean is computed once and added to every row.
+    """
+    joints, zeros, one = plan.joints, plan.zeros, numba.float32(1)
+    depth, row = plan.frames * width, plan.linear_width + plan.hidden_width
+    addend = zeros
+    if plan.hidden_width > 0:
+        mean, addend = plan.mixed, plan.added
+        memory[mean : mean + depth] = 0
+        for joint in range(joints):
+            for k in range(depth):
+                memory[mean + k] += memory[x + joint * depth + k] / numba.float32(joints)
+        _affine(
+            *(memory, ROWS, row, addend, row, mean, 0, plan.body_weight, row),
+            *(zeros, 0, zeros, zeros, depth, one),
+        )
+    _affine(
+        *(memory, joints, row, y, row, x, depth, plan.linear_weight, row),
+        *(addend, 0, plan.linear_bias, zeros, depth, one),
+    )
+    if plan.hidden_width == 0:
+        return y
+    inner = y + plan.linear_width
+    for joint in range(joints):
+        for k in range(inner + joint * row, inner + joint * row + plan.hidden_width):
+            memory[k] = max(memory[k], numba.float32(0))
+    _affine(
+        *(memory, joints, plan.linear_width, plan.mixed, plan.linear_width, inner, row),
+        *(plan.hidden, plan.linear_width, y, row, zeros, zeros, plan.hidden_width, one),
+    )
+    return plan.mixed
+
+
 _FEATURES, _PATHS = array(4, single), single[:, :, :, ::1]
 _RECORDS = [types.Array(numba.from_dtype(kind), 1, "C") for kind in (LAYER, CONVOLUTION, PLAN)]
 
@@ -336,11 +372,7 @@ def _network(
             path = _convolve(memory, convolutions, plan, x, y, width)
             row, step, along = convolutions[0].outputs, 1, horizon
         else:  # (step, coordinate)
-            path, row, step, along = y, plan.linear_width, 3, 1
-            _affine(
-                *(memory, joints, row, y, row, x, frames * width, plan.linear_weight, row),
-                *(plan.zeros, 0, plan.linear_bias, plan.zeros, frames * width, numba.float32(1)),
-            )
+            path, row, step, along = _map(memory, plan, x, y, width), plan.linear_width, 3, 1
         for joint in range(joints):
             for h in range(horizon):
                 for k in range(3):
@@ -401,15 +433,10 @@ def pack(network: FoldedNetwork, config: ModelConfig) -> PackedNetwork:
         row["bias"] = memory.put(_wide(convolution.bias))
     plan = np.zeros(1, PLAN)
     plan["joints"], plan["frames"] = config.joints, config.observed
+    ends = [*convolutions["inputs"], *convolutions["outputs"]]
     if network.linear is not None:
-        weight, bias = network.linear
-        width = layers[-1]["outputs"]
-        padded = np.zeros((config.observed, width, _whole(len(bias))))
-        padded[:, : config.widths[-1], : len(bias)] = weight.reshape(config.observed, -1, len(bias))
-        plan["linear_width"], plan["linear_weight"] = padded.shape[-1], memory.put(padded)
-        plan["linear_bias"] = memory.put(_wide(bias))
+        ends.append(_pack_linear(memory, network, plan, layers[-1]["outputs"]))
     widths = [*layers["inputs"], *layers["outputs"]]
-    ends = [*convolutions["inputs"], *convolutions["outputs"], *plan["linear_width"]]
     room = max(config.joints * config.observed * max(widths), (config.joints + 2) * max(ends))
     plan["zeros"] = memory.put(np.zeros(max(*widths, *ends)))
     for name in ("x", "y", "mixed", "added"):
@@ -442,6 +469,34 @@ def _pack_layer(memory: _Memory, layer: FoldedLayer) -> tuple[float, ...]:
         *(memory.put(_padded(weight, depth, width)), memory.put(_wide(bias)), residual),
         layer.slope,
     )
+
+
+def _pack_linear(
+    memory: _Memory, network: FoldedNetwork, plan: NDArray[np.void], width: int
+) -> int:
+    """Lay the linear decoder out, beside it what sees the body; the width of both."""
+    assert network.linear is not None
+    weight, bias = network.linear
+    outputs, body = _whole(len(bias)), network.body
+    frames = int(plan["frames"][0])
+
+    def rows(matrix: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
+        """Rows of the features with the rows of what they are padded by."""
+        by_frame = matrix.reshape(frames, -1, matrix.shape[1])
+        padding = (0, 0), (0, width - by_frame.shape[1]), (0, columns - by_frame.shape[2])
+        return np.pad(by_frame, padding)
+
+    own, own_bias, inner = rows(weight, outputs), _wide(bias), 0
+    if body is not None:
+        inner = _whole(len(body.own_bias))
+        own = np.concatenate([own, rows(body.own, inner)], axis=2)
+        own_bias = np.concatenate([own_bias, _wide(body.own_bias)])
+        shared = np.concatenate([rows(body.direct, outputs), rows(body.context, inner)], axis=2)
+        plan["body_weight"] = memory.put(shared)
+        plan["hidden"] = memory.put(_padded(body.hidden, inner, outputs))
+    plan["linear_width"], plan["hidden_width"] = outputs, inner
+    plan["linear_weight"], plan["linear_bias"] = memory.put(own), memory.put(own_bias)
+    return outputs + inner
 
 
 def _whole(size: int) -> int:
@@ -479,7 +534,7 @@ class CompiledRunner:
 
     kind = "compiled"
     device = "cpu"
-    whole = False
+    folded, whole = True, False
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cuda":

@@ -78,6 +78,11 @@ class ForecastConfig:
     adaptive_state: str = option(
         "", "file that keeps the radius over restarts; empty: in the user's state; none: not kept"
     )
+    scored: bool = option(
+        True,
+        "keep score of the network against the last pose and damped velocity, and use the better "
+        "where it is behind",
+    )
     coverage_band: float = option(
         0.03,
         "how far coverage may lie from what is asked before the node says so",

@@ -8,7 +8,7 @@ runs in the smallest recorded size that holds it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ _WARM_UP = 3  # runs before recording, in which libraries choose their algorithm
 
 
 class FoldedModule:
-    """A folded network in torch, on any device: features (N, T, J, C) → answer (N, H, J, 3).
+    """A folded network in torch, on any device: features (N, T, J, C) → answer (N, H, J, 3 or 4).
 
     Frames and joints are mixed by one matrix (J·T, J·T) per layer: more operations than one after
     the other, but one kernel in place of four, and launches are what a GPU's time goes to here.
@@ -40,9 +40,20 @@ class FoldedModule:
         network = fold(weights)
         self._layers = [self._layer(layer) for layer in network.layers]
         self._linear = network.linear and tuple(map(self._there, network.linear))
+        body = network.body and astuple(network.body)
+        self._body = body and tuple(map(self._there, body))
         self._convolutions = [
             (self._there(c.weight), self._there(c.bias), c.slope) for c in network.convolutions
         ]
+        self._base: Any = None
+        if weights.config.gate:
+            from ses_gcn_ros.models.learnt_base import LearntBase
+
+            self._base = LearntBase(weights.config).eval().to(device)
+            names = [name for name in weights.tensors if name.startswith("base.")]
+            self._base.load_state_dict(
+                {name.removeprefix("base."): self._there(weights.tensors[name]) for name in names}
+            )
 
     def _there(self, values: NDArray[Any]) -> Any:
         return self._torch.from_numpy(values.astype(np.float32)).to(self._device)
@@ -59,6 +70,10 @@ class FoldedModule:
 
     def __call__(self, features: Any) -> Any:
         """Answer of the network; everything stays on the device."""
+        path = self._path(features)
+        return path if self._base is None else self._base(features, path)
+
+    def _path(self, features: Any) -> Any:
         functional = self._torch.nn.functional
         people, frames, joints, _ = features.shape
         x = features.transpose(1, 2).reshape(people, joints * frames, -1)
@@ -71,8 +86,14 @@ class FoldedModule:
         horizon = self._config.horizon
         if self._linear:
             weight, bias = self._linear
-            x = self._torch.addmm(bias, x.reshape(people * joints, -1), weight)
-            return x.view(people, joints, horizon, 3).transpose(1, 2)
+            x = x.reshape(people, joints, -1)
+            y = functional.linear(x, weight.T, bias)
+            if self._body:
+                direct, own, own_bias, context, hidden = self._body
+                mean = x.mean(dim=1, keepdim=True)
+                inner = functional.relu(functional.linear(x, own.T, own_bias) + mean @ context)
+                y = y + mean @ direct + inner @ hidden
+            return y.view(people, joints, horizon, 3).transpose(1, 2)
         # Channels are (coordinate, frame), as `folding` says; the kernel runs along the joints.
         x = x.view(people, joints, frames, 3).permute(0, 3, 2, 1).reshape(people, -1, joints)
         for index, (weight, bias, slope) in enumerate(self._convolutions):
@@ -83,6 +104,8 @@ class FoldedModule:
 
 class TorchForecast:
     """A whole forecast in torch, on any device: histories (N, T, J, 3) → positions (N, H, J, 3).
+
+    Where the network says how far off it will be, a fourth value holds that.
 
     What `models.framing` does, in operations that a GPU does for everybody at once.
 
@@ -137,11 +160,15 @@ class TorchForecast:
         if config.frequency:
             features = (self._cosines @ features.flatten(2)).view(features.shape)
         path = self._network(features)
-        if config.offset:
+        scale = path[..., 3:]  # empty where the network says nothing of it
+        if config.gate:
+            path = x[:, -1:] + path[..., :3]
+        elif config.offset:
             base = x[:, -1:] + self._reach * (x[:, -1:] - x[:, -2:-1])
             path = base + path * self._scale
         path = (path.reshape(people, -1, 3) @ rotation.transpose(1, 2)).view(path.shape)
         path = (path + origin) / units
+        path = torch.cat([path, scale], dim=-1)
         return torch.where(seen[:, None, :, None], path, torch.nan)
 
     def _filled(self, x: Any) -> tuple[Any, Any]:
@@ -257,7 +284,7 @@ class CudaRunner:
     """
 
     kind, device = "cuda", "cuda"
-    whole = True
+    folded = whole = True
 
     def __init__(self, weights: Weights, device: str) -> None:
         if device == "cpu":
@@ -271,7 +298,7 @@ class CudaRunner:
         return FoldedModule(weights, "cuda")
 
     def __call__(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Positions [m] from histories [m], (N, T, J, 3) → (N, H, J, 3)."""
+        """Positions [m] from histories [m], (N, T, J, 3) → (N, H, J, 3 or 4)."""
         return self._recordings(history)
 
 

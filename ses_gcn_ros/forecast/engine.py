@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
+from ses_gcn_ros.forecast.learnt_base import LearntBase
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE
@@ -26,11 +28,12 @@ _TRUSTED = 5e-5  # m that a GPU may be off
 class Runner(Protocol):
     """Part of an engine that depends on the library that runs the network.
 
-    `whole` says whether framing is part of it.
+    `folded` says that a learnt base is not part of it, `whole` that framing is.
     """
 
     kind: str
     device: str
+    folded: bool
     whole: bool
 
     def __call__(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
@@ -58,7 +61,7 @@ class EagerRunner:
     """
 
     kind = "eager"
-    whole = False
+    folded = whole = False
 
     def __init__(self, weights: Weights, device: str) -> None:
         try:
@@ -122,6 +125,10 @@ class Engine:
         Calibrated radius per step and joint [m].
     coverage : float
         Probability that a joint is within it; 0 without one.
+    calibration : Calibration or None
+        What the network's scales are multiplied by for a radius of each forecast.
+    flatness : float
+        Vertical by horizontal axis of the ellipsoids that radii stand for.
     unseen_joints : bool
         Whether joints that are NaN throughout are allowed.
     kind, device : str
@@ -137,12 +144,22 @@ class Engine:
         self.layout, self.observed, self.horizon = config.layout, config.observed, config.horizon
         self.fps, self.name = config.fps, weights.name
         self.radius, self.coverage = weights.radius, weights.coverage
+        self.calibration = weights.calibration
+        self.flatness = 1.0 if weights.calibration is None else weights.calibration.flatness
         self.unseen_joints = config.visibility
         self.kind, self.device = runner.kind, runner.device
         self.each_alone = runner.kind == "compiled"
+        learnt = config.gate and runner.folded and not runner.whole
+        self._base = LearntBase(config, weights.tensors) if learnt else None
 
     def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Forecast a batch of histories.
+        """Forecast a batch of histories: the first of what `predict_with_scale` gives."""
+        return self.predict_with_scale(history)[0]
+
+    def predict_with_scale(
+        self, history: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Forecast a batch of histories, and say how far off the forecasts may be.
 
         Parameters
         ----------
@@ -152,9 +169,11 @@ class Engine:
 
         Returns
         -------
-        NDArray, shape (N, H, J, 3), float32
+        positions : NDArray, shape (N, H, J, 3), float32
             Positions [m] in the same frame, at 1/fps, 2/fps, … after the last of the history;
             NaN for joints that were never seen.
+        scale : NDArray, shape (N, H, J), float32, or None
+            Distance [m] that each is expected to be off by, where the network has learnt it.
 
         Raises
         ------
@@ -169,16 +188,54 @@ class Engine:
                 f"history has shape {history.shape}; '{self.name}' takes (N, *{wanted})"
             )
         if len(history) == 0:
-            return np.zeros((0, config.horizon, config.joints, 3), np.float32)
+            nobody = np.zeros((0, config.horizon, config.joints, 3), np.float32)
+            return nobody, nobody[..., 0] if config.gate else None
         self._check_values(history)
-        if self._runner.whole:
-            return self._runner(history)
         units = np.float32(UNITS_PER_METRE[config.unit])
-        framed = frame(history if config.unit == "m" else history * units, config)
-        path = unframe(self._runner(framed.features), framed, config)
-        if config.bones:
-            hold_bones(path, history, config.layout)
-        return path if config.unit == "m" else path / units
+        if self._runner.whole:
+            answer = self._runner(history)
+            path = np.array(answer[..., :3], order="C")
+        else:
+            framed = frame(history if config.unit == "m" else history * units, config)
+            answer = self._runner(framed.features)
+            if self._base is not None:
+                answer = self._base(framed.features, answer)
+            path = unframe(answer, framed, config)
+            path = path if config.unit == "m" else path / units
+        return self.hold_bones(path, history), answer[..., 3] if config.gate else None
+
+    def predict_with_radius(
+        self, history: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64]]:
+        """Forecast a batch of histories, and how large a radius each joint needs.
+
+        Parameters and errors are those of `predict`.
+
+        Returns
+        -------
+        positions : NDArray, shape (N, H, J, 3), float32
+            As `predict` gives them.
+        radius : NDArray, shape (N, H, J), float32, or None
+            That holds each joint with probability `coverage` [m], horizontally; vertically times
+            `flatness`. None where nothing is calibrated.
+        kind : NDArray, shape (N,), int
+            Motion, a number in `calibration.KINDS`.
+        """
+        path, scale = self.predict_with_scale(history)
+        kind = kind_of_motion(history, self.fps)
+        if self.calibration is not None and scale is not None:
+            return path, self.calibration.radius(scale, kind), kind
+        if self.radius is None:
+            return path, None, kind
+        return path, np.broadcast_to(self.radius, path.shape[:3]), kind
+
+    def hold_bones(
+        self, path: NDArray[np.float32], history: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """`path` with bones as long as in the history, where the network is one that holds them."""
+        if self._config.bones:
+            hold_bones(path, history, self.layout)
+        return path
 
     def _check_values(self, history: NDArray[np.float32]) -> None:
         finite = np.isfinite(history)

@@ -83,12 +83,32 @@ class FoldedConvolution:
 
 
 @dataclass(frozen=True, eq=False)
+class FoldedBody:
+    """What a joint's path takes from the whole body: y += hidden(relu(own(x) + context(mean x))).
+
+    Attributes
+    ----------
+    direct : NDArray, shape (T·C, H·3)
+        And y += direct(mean x), the mean over the joints.
+    own, own_bias, context : NDArray, shapes (T·C, K), (K,), (T·C, K)
+    hidden : NDArray, shape (K, H·3)
+    """
+
+    direct: Array
+    own: Array
+    own_bias: Array
+    context: Array
+    hidden: Array
+
+
+@dataclass(frozen=True, eq=False)
 class FoldedNetwork:
-    """Layers, then either convolutions or one linear map (weight (T·C, H·3), bias)."""
+    """Layers, then either convolutions or one linear map (weight (T·C, H·3), bias) per joint."""
 
     layers: list[FoldedLayer]
     convolutions: list[FoldedConvolution]
     linear: tuple[Array, Array] | None
+    body: FoldedBody | None = None
 
 
 def fold(weights: Weights) -> FoldedNetwork:
@@ -101,14 +121,18 @@ def fold(weights: Weights) -> FoldedNetwork:
     """
     if weights.config.network not in _FOLDS:
         raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")
-    if weights.config.gate or weights.config.head == "body":
-        raise ModelError("a learnt base and a body decoder can't be folded; take engine eager")
     fold_layer = _FOLDS[weights.config.network]
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
     layers = [fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]
-    if weights.config.head == "linear":
+    if weights.config.head != "temporal":
         linear = tensors["decoder.linear.weight"].T, tensors["decoder.linear.bias"]
-        return FoldedNetwork(layers, [], linear)
+        if weights.config.head == "linear":
+            return FoldedNetwork(layers, [], linear)
+        direct, own, context, hidden = (
+            tensors[f"decoder.{name}.weight"].T for name in ("body", "own", "context", "hidden")
+        )
+        body = FoldedBody(direct, own, tensors["decoder.own.bias"], context, hidden)
+        return FoldedNetwork(layers, [], linear, body)
     convolutions = []
     for index in range(DECODER_LAYERS):
         scale, shift = _normalisation(tensors, f"decoder.norms.{index}")

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.adaptive import AdaptiveRadius, PendingForecasts
+from ses_gcn_ros.forecast.calibration import furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
+from ses_gcn_ros.forecast.score import OnlineScore
+from ses_gcn_ros.models.framing import DAMPING, damped_velocity
 from ses_gcn_ros.skeleton import Skeleton, get_layout
+
+_ONCE = np.ones(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,11 @@ class Forecast:
     coverage : float
         Probability that a joint is within its radius; 0 if the radius is not calibrated.
     model : str
-        What made it: the name of the weights, or ``constant_velocity (<reason>)``.
+        What made it: the name of the weights, followed by what speaks for some joints in their
+        place, as in ``sesgcn_workcell (arms: last_pose)``, or ``constant_velocity (<reason>)``.
+    flatness : float
+        Vertical by horizontal axis of the ellipsoid that holds a joint with that probability; its
+        horizontal axis is the radius.
     """
 
     person_id: str
@@ -49,6 +59,27 @@ class Forecast:
     radius: NDArray[np.float32]
     coverage: float
     model: str
+    flatness: float = 1.0
+
+
+class Answer(NamedTuple):
+    """What the network says of one person: path (H, J, 3) and radius (H, J) [m], kind of motion."""
+
+    path: Positions
+    radius: NDArray[np.float32]
+    kind: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A forecast by the network, and what it is to be held against."""
+
+    forecast: Forecast
+    network: Positions
+    history: Positions
+    base: NDArray[np.float32]
+    factor: NDArray[np.float64]
+    kind: int
 
 
 @dataclass
@@ -71,23 +102,33 @@ class Forecaster:
         Limits and the fallback's radius.
     adaptive : AdaptiveRadius, optional
         Radius that follows what happens to the forecasts; the calibrated one if None.
+    score : OnlineScore, optional
+        What was learnt before of how good the forecasts are here; where `config.scored`, a new one
+        if None.
 
     Attributes
     ----------
     counts : Counts
         For diagnostics.
+    score : OnlineScore or None
+        How good the forecasts are here.
     """
 
     def __init__(
-        self, engine: Engine, config: ForecastConfig, adaptive: AdaptiveRadius | None = None
+        self,
+        engine: Engine,
+        config: ForecastConfig,
+        adaptive: AdaptiveRadius | None = None,
+        score: OnlineScore | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._config = engine, config
         self._adaptive = adaptive
+        self.score = (score or OnlineScore(engine.layout)) if config.scored else None
         self._observations = ObservationBuffer(engine, config)
         self._latest: SceneSnapshot | None = None
         self._learnt = True  # from that snapshot
         self._pending: dict[str, PendingForecasts] = {}
-        self._made: list[tuple[Forecast, NDArray[np.float64]]] = []  # not yet pending
+        self._made: list[_Made] = []  # not yet pending
         self._joints = len(get_layout(engine.layout).joints)
         self.counts = Counts()
         self._seconds = np.arange(1, engine.horizon + 1, dtype=np.float32) / np.float32(engine.fps)
@@ -129,24 +170,38 @@ class Forecaster:
 
         The next observation does it otherwise; called between the two, it delays no forecast.
         """
-        if self._learnt or self._adaptive is None or self._latest is None:
+        if self._learnt or self._latest is None:
             return
         self._learnt = True
-        for forecast, factor in self._made:
-            name = forecast.person_id
+        for made in self._made:
+            forecast, name = made.forecast, made.forecast.person_id
             if name not in self._pending:
-                steps, joints = forecast.radius.shape
-                self._pending[name] = PendingForecasts(steps, joints, forecast.step)
-            self._pending[name].add(forecast.stamp, forecast.positions, factor)
+                pending = PendingForecasts(made.base, forecast.step, forecast.flatness)
+                self._pending[name] = pending
+            self._pending[name].add(
+                forecast.stamp,
+                forecast.positions,
+                made.factor,
+                made.base,
+                network=made.network,
+                recent=made.history,
+                kind=made.kind,
+            )
         self._made.clear()
         results = [
             self._pending[name].errors(before, now)
             for name, before, now in self._latest.pairs
             if name in self._pending
         ]
-        if results:
-            errors, issued = (np.array(part) for part in zip(*results, strict=True))
-            self._adaptive.observe(errors, issued, self._latest.elapsed)
+        if not results:
+            return
+        if self._adaptive is not None:
+            errors = np.stack([due.errors[0] for due in results])
+            factors = np.stack([due.factors for due in results])
+            scores = np.stack([due.scores for due in results])
+            self._adaptive.observe(errors, factors, self._latest.elapsed, scores)
+        if self.score is not None:
+            self.score.observe(results, self._latest.elapsed)
 
     def forecast(self) -> list[Forecast]:
         """Forecast everybody present at the last observation."""
@@ -173,61 +228,82 @@ class Forecaster:
                 snapshots.append(self._observations.observe(stamp, skeletons))
             except InputError as error:
                 snapshots.append(error)
-        paths = iter(self._predict([each for each in snapshots if isinstance(each, SceneSnapshot)]))
+        answers = iter(self._predict([s for s in snapshots if isinstance(s, SceneSnapshot)]))
         forecasts: list[list[Forecast] | InputError] = []
         for each in snapshots:
             if isinstance(each, InputError):
                 forecasts.append(each)
             else:
                 self._take(each)
-                forecasts.append(self._forecasts(each, next(paths)))
+                forecasts.append(self._forecasts(each, next(answers)))
         return forecasts
 
-    def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[dict[str, Positions]]:
-        """Paths (H, J, 3) of everybody with a history, at each snapshot."""
-        paths: list[dict[str, Positions]] = [{} for _ in snapshots]
-        together: dict[int, list[tuple[dict[str, Positions], str, Positions]]] = {}
+    def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[dict[str, Answer]]:
+        """What the network answers for everybody with a history, at each snapshot."""
+        answers: list[dict[str, Answer]] = [{} for _ in snapshots]
+        together: dict[int, list[tuple[dict[str, Answer], str, Positions]]] = {}
         for number, snapshot in enumerate(snapshots):
             # Together goes only what does not change the answer.
             group = 0 if self._engine.each_alone else number
             for name, found in snapshot.present.items():
                 if found.history is not None:
-                    asked = paths[number], name, found.history
+                    asked = answers[number], name, found.history
                     together.setdefault(group, []).append(asked)
         for group_asked in together.values():
             histories = np.array([history for _, _, history in group_asked])
-            answers = self._engine.predict(histories)
-            for (into, name, _), path in zip(group_asked, answers, strict=True):
-                into[name] = path
-        return paths
+            paths, radii, kinds = self._engine.predict_with_radius(histories)
+            given = radii if radii is not None else [self._fallback_radius] * len(paths)
+            for (into, name, _), *answer in zip(group_asked, paths, given, kinds, strict=True):
+                into[name] = Answer(*answer)
+        return answers
 
-    def _forecasts(self, snapshot: SceneSnapshot, paths: Mapping[str, Positions]) -> list[Forecast]:
+    def _forecasts(self, snapshot: SceneSnapshot, answers: Mapping[str, Answer]) -> list[Forecast]:
         forecasts = [
-            self._by_model(snapshot.stamp, name, paths[name])
-            if name in paths
+            self._by_model(snapshot, name, answers[name])
+            if name in answers
             else self._by_velocity(snapshot, name)
             for name in snapshot.present
         ]
         self.counts.forecasts += len(forecasts)
         return forecasts
 
-    def _by_model(self, stamp: float, name: str, positions: Positions) -> Forecast:
-        engine = self._engine
-        radius = self._fallback_radius if engine.radius is None else engine.radius
+    def _by_model(self, snapshot: SceneSnapshot, name: str, answer: Answer) -> Forecast:
+        engine, history = self._engine, snapshot.present[name].history
+        assert history is not None
+        path, said = answer.path, ""
+        if self.score is not None:
+            baselines = [
+                damped_velocity(history, engine.horizon, damping) for damping in (0.0, DAMPING)
+            ]
+            path, said = self.score.choose(answer.kind, path, baselines)
+            if said:
+                path = engine.hold_bones(path[None], history[None])[0]
+                self.counts.fallbacks[f"network behind ({said})"] += 1
+        radius, factor = answer.radius, _ONCE
         if self._adaptive is not None:
-            radius = self._adaptive.radius
+            factor = self._adaptive.factor
+            radius = (radius * factor[:, None]).astype(np.float32)
+            moved = (history[-1] - history[-2]) * np.float32(engine.fps)
+            cap = furthest(
+                path[None], history[None, -1], moved[None], 1 / engine.fps, engine.layout
+            )
+            radius = np.fmin(radius, cap[0] + np.float32(self._config.fallback_radius))
         forecast = Forecast(
             person_id=name,
             layout=engine.layout,
-            stamp=stamp,
+            stamp=snapshot.stamp,
             step=1 / engine.fps,
-            positions=positions,
+            positions=path,
             radius=radius,
             coverage=engine.coverage,
-            model=engine.name,
+            model=f"{engine.name} ({said})" if said else engine.name,
+            flatness=engine.flatness,
         )
-        if self._adaptive is not None:
-            self._made.append((forecast, self._adaptive.factor))
+        if self._adaptive is not None or self.score is not None:
+            steps = np.broadcast_to(factor, engine.horizon)
+            self._made.append(
+                _Made(forecast, answer.path, history, answer.radius, steps, answer.kind)
+            )
         return forecast
 
     def _by_velocity(self, snapshot: SceneSnapshot, name: str) -> Forecast:

@@ -36,7 +36,7 @@ class OnnxRunner:
 
     kind = "onnx"
     device = "cpu"
-    whole = False
+    folded, whole = True, False
 
     def __init__(self, weights: Weights, device: str, threads: int = 1) -> None:
         if device == "cuda":
@@ -164,8 +164,17 @@ def _add_linear(graph: _Graph, network: FoldedNetwork, x: str, joints: int, hori
     weight, bias = network.linear
     x = graph.add("Transpose", x, perm=[2, 0, 1, 3])
     x = graph.reshape(x, -1, len(weight))
-    x = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
-    x = graph.reshape(x, -1, joints, horizon, 3)
+    y = graph.add("Gemm", x, graph.constant(weight), graph.constant(bias))
+    if network.body is not None:
+        body = network.body
+        own = graph.add("Gemm", x, graph.constant(body.own), graph.constant(body.own_bias))
+        own = graph.reshape(own, -1, joints, len(body.own_bias))
+        mean = graph.add("ReduceMean", graph.reshape(x, -1, joints, len(weight)), axes=[1])
+        own = graph.add("Add", own, graph.add("MatMul", mean, graph.constant(body.context)))
+        own = graph.add("MatMul", graph.add("Relu", own), graph.constant(body.hidden))
+        own = graph.add("Add", own, graph.add("MatMul", mean, graph.constant(body.direct)))
+        y = graph.add("Add", graph.reshape(y, -1, joints, len(bias)), own)
+    x = graph.reshape(y, -1, joints, horizon, 3)
     return graph.add("Transpose", x, perm=[0, 2, 1, 3])
 
 

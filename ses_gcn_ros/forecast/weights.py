@@ -19,13 +19,14 @@ from safetensors.numpy import save
 
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.forecast.calibration import KINDS, Calibration
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
 from ses_gcn_ros.skeleton import get_layout
 
 FORMAT = 1
 _KEY = "ses_gcn_ros"
-_RADIUS = "calibration.radius"
+_RADIUS, _QUANTILE, _FLATNESS = (f"calibration.{n}" for n in ("radius", "quantile", "flatness"))
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "sesgcn_workcell.safetensors"
 
 
@@ -45,6 +46,8 @@ class Weights:
         Radius around each forecast joint [m] that holds the joint with probability `coverage`.
     coverage : float
         That probability; 0 without a radius.
+    calibration : Calibration or None
+        What the network's own scales are multiplied by for a radius per forecast, where it has any.
     about : dict of str to str
         Data, licence, acknowledgement, command: what a person wants to know of a file.
     """
@@ -55,6 +58,7 @@ class Weights:
     radius: NDArray[np.float32] | None = None
     coverage: float = 0.0
     about: dict[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
 
 def read_weights(path: str | os.PathLike[str]) -> Weights:
@@ -91,7 +95,11 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     if version != FORMAT:
         raise ModelError(f"'{path}' has format {version}; this version reads format {FORMAT}")
     radius = tensors.pop(_RADIUS, None)
-    weights = Weights(config, tensors, name, radius, coverage, about)
+    quantile, flatness = tensors.pop(_QUANTILE, None), tensors.pop(_FLATNESS, None)
+    calibration = None
+    if quantile is not None and flatness is not None:
+        calibration = Calibration(quantile, float(flatness))
+    weights = Weights(config, tensors, name, radius, coverage, about, calibration)
     check_weights(weights, str(path))
     return weights
 
@@ -139,6 +147,16 @@ def check_weights(weights: Weights, where: str) -> None:
             )
         if not 0 < weights.coverage < 1:
             raise ModelError(f"the coverage of '{where}' is {weights.coverage}, not in (0, 1)")
+    if weights.calibration is not None:
+        quantile, flatness = weights.calibration.quantile, weights.calibration.flatness
+        wanted = (len(KINDS), config.horizon, config.joints)
+        fits = quantile.shape == wanted and bool((quantile >= 0).all()) and 0 < flatness <= 1
+        if not (fits and config.gate and weights.radius is not None):
+            raise ModelError(
+                f"the calibration of '{where}' does not fit: quantiles of shape {quantile.shape}, "
+                f"which must be {wanted} and not negative, flatness {flatness:g}; it takes a "
+                "network with a scale, and a radius"
+            )
 
 
 def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
@@ -161,6 +179,9 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.tensors.items()}
     if weights.radius is not None:
         tensors[_RADIUS] = np.ascontiguousarray(weights.radius, dtype=np.float32)
+    if weights.calibration is not None:
+        tensors[_QUANTILE] = np.ascontiguousarray(weights.calibration.quantile, np.float32)
+        tensors[_FLATNESS] = np.array(weights.calibration.flatness, np.float32)
     write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ses_gcn_ros.datasets.sequences import Recording
+from ses_gcn_ros.datasets.sequences import Recording, Sequence
+from ses_gcn_ros.datasets.windows import windows
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.baselines import BASELINES
-from ses_gcn_ros.forecast.engine import build_engine
+from ses_gcn_ros.forecast.calibration import calibrate, kind_of_motion
+from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
@@ -342,4 +345,39 @@ def calibrated(weights: Weights, recipe: Recipe, parts: Split) -> Weights:
     plan = recipe.calibration
     errors = measure(build_engine(weights), parts.calibrate, recipe.data.stride)
     radius = conformal_radius(errors.distance[weights.name], plan.coverage + plan.margin)
-    return dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
+    weights = dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
+    if not recipe.model.gate:
+        return weights
+    scores = normalised(build_engine(weights), parts.calibrate, recipe.data.stride)
+    return dataclasses.replace(weights, calibration=calibrate(*scores, plan.coverage + plan.margin))
+
+
+def normalised(
+    engine: Engine, sequences: Sequences[Sequence], stride: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """What `forecast.calibration.calibrate` takes of every window of some sequences.
+
+    Returns
+    -------
+    difference : NDArray, shape (W, H, J, 3), float32
+        Of joints from where they were forecast [m]; NaN where unseen.
+    scale : NDArray, shape (W, H, J), float32
+        What the network expected to be off by [m].
+    kind : NDArray, shape (W,), int
+        Motion.
+    """
+    length = engine.observed + engine.horizon
+    parts = []
+    for _, views in windows(sequences, length, engine.fps, stride):
+        window = np.array(views)
+        history, future = window[:, : engine.observed], window[:, engine.observed :]
+        unseen = ~np.all(np.isfinite(history), axis=(1, 3))  # (W, J)
+        some = ~np.all(unseen, axis=1)
+        if not some.any():
+            continue
+        history = np.where(unseen[:, None, :, None], np.float32(np.nan), history)[some]
+        path, scale = engine.predict_with_scale(history)
+        assert scale is not None
+        parts.append((future[some] - path, scale, kind_of_motion(history, engine.fps)))
+    differences, scales, kinds = zip(*parts, strict=True)
+    return np.concatenate(differences), np.concatenate(scales), np.concatenate(kinds)

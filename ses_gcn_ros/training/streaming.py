@@ -54,16 +54,21 @@ class _Measured(AdaptiveRadius):
         self.sums = np.zeros((4, engine.horizon))  # joints, within, within calibrated, factors
 
     def observe(
-        self, errors: NDArray[np.floating], issued: NDArray[np.floating], elapsed: float
+        self,
+        errors: NDArray[np.floating],
+        issued: NDArray[np.floating],
+        elapsed: float,
+        scores: NDArray[np.floating] | None = None,
     ) -> None:
+        scores = errors / self._base if scores is None else scores
         if self.counting:
             known = np.isfinite(errors)
-            scores = np.where(known, errors, np.inf) / self._base
             factors = np.where(known, issued[..., None], 0)
             self.sums += [
-                part.sum(axis=(0, 2)) for part in (known, scores <= factors, scores <= 1, factors)
+                part.sum(axis=(0, 2))
+                for part in (known, known & (scores <= factors), known & (scores <= 1), factors)
             ]
-        super().observe(errors, issued, elapsed)
+        super().observe(errors, issued, elapsed, scores)
 
 
 def measure_stream(

@@ -12,6 +12,7 @@ from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster
 from ses_gcn_ros.forecast.adaptive import PendingForecasts, RadiusStore
+from ses_gcn_ros.forecast.calibration import furthest
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.sources import split
@@ -104,18 +105,19 @@ def test_leaving_the_band_is_said_once_there_is_enough_data():
 
 
 def test_forecasts_are_compared_with_what_they_were_made_for():
-    waiting = PendingForecasts(STEPS, JOINTS, 0.04)
+    waiting = PendingForecasts(BASE, 0.04)
     walk = np.arange(1, STEPS + 1)[:, None, None] * np.float32([0.04, 0, 0])  # 1 m/s
     body = np.zeros((JOINTS, 3), np.float32)
     stride = np.float32([1 / 30, 0, 0])
     for frame in range(12):  # 30 Hz: steps fall due between observations
         now = body + frame * stride
         if frame:
-            errors, factors = waiting.errors(
+            due = waiting.errors(
                 ((frame - 1) / 30, now - stride), (frame / 30, now + np.float32([0, 0.3, 0]))
             )
+            errors, factors = due.errors[0], due.factors
             known = np.isfinite(errors).all(axis=1)
-        waiting.add(frame / 30, now + walk, np.full(STEPS, float(frame)))
+        waiting.add(frame / 30, now + walk, np.full(STEPS, float(frame)), BASE)
     assert known.all()
     assert (np.diff(factors) <= 0).all()  # longer ago for later steps
     # The observation is 0.3 m off at its end and right at its beginning.
@@ -125,12 +127,12 @@ def test_forecasts_are_compared_with_what_they_were_made_for():
 
 
 def test_unseen_joints_and_steps_without_a_forecast_are_not_known():
-    waiting = PendingForecasts(STEPS, JOINTS, 0.04)
+    waiting = PendingForecasts(BASE, 0.04)
     body = np.zeros((JOINTS, 3), np.float32)
-    waiting.add(0.0, np.zeros((STEPS, JOINTS, 3), np.float32), np.ones(STEPS))
+    waiting.add(0.0, np.zeros((STEPS, JOINTS, 3), np.float32), np.ones(STEPS), BASE)
     hidden = body.copy()
     hidden[11] = np.nan
-    errors, _ = waiting.errors((0.0, body), (0.09, hidden))
+    errors = waiting.errors((0.0, body), (0.09, hidden)).errors[0]
     assert np.isfinite(errors[:2, :11]).all()
     assert np.isnan(errors[:2, 11]).all()
     assert np.isnan(errors[2:]).all()
@@ -148,7 +150,11 @@ def test_a_forecaster_gives_out_the_radius_as_it_is(engine, clip):
     forecaster = Forecaster(engine, CONFIG, radius)
     watch(forecaster, np.concatenate([clip, clip[::-1]] * 2))
     (last,) = forecaster.forecast()
-    np.testing.assert_array_equal(last.radius, radius.radius)
+    body = clip[None, 0]  # where both passes end
+    moved = (clip[0] - clip[1])[None] * 25
+    cap = furthest(last.positions[None], body, moved, last.step, last.layout)[0]
+    np.testing.assert_allclose(last.radius, np.minimum(radius.radius, cap + 0.05), rtol=1e-4)
+    assert (last.radius == radius.radius).mean() > 0.9
     assert radius.seconds > 5
     assert not np.allclose(radius.factor, 1, rtol=0.05)  # nobody trained this network
     watch(forecaster, clip[:20], start=-50.0)  # the clock was set back

@@ -9,7 +9,7 @@ from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.forecast import build_engine, load, read_weights
 from ses_gcn_ros.forecast.cuda import BATCHES, FoldedModule, TorchForecast
-from ses_gcn_ros.forecast.engine import EagerRunner
+from ses_gcn_ros.forecast.engine import EagerRunner, Engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.models.config import ModelConfig
 
@@ -19,6 +19,7 @@ NETWORKS = {
     "STS-GCN": ModelConfig(network="stsgcn", widths=(32, 48, 32, 3)),
     "linear head": ModelConfig(widths=(16, 8), head="linear", **FRAMED),
     "by frequency": ModelConfig(widths=(16, 80, 3), frequency=True, **FRAMED),
+    "learnt base": ModelConfig(widths=(16, 8), head="body", gate=12, bones=True, **FRAMED),
     "few frames": ModelConfig(observed=4, horizon=3, widths=(8, 3)),
 }
 
@@ -38,18 +39,31 @@ def histories(config: ModelConfig, clip: np.ndarray) -> np.ndarray:
     return history
 
 
+class Emulated:
+    """What an engine of a GPU computes, on the CPU."""
+
+    kind, device, folded, whole = "cuda", "cpu", True, True
+
+    def __init__(self, weights, network):
+        folded, modules = FoldedModule(weights, "cpu"), EagerRunner(weights, "cpu").network
+        run = folded if network == "folded" else modules
+        self._forecast = TorchForecast(weights.config, run, "cpu")
+
+    def __call__(self, history):
+        with torch.inference_mode():
+            return self._forecast(torch.from_numpy(history)).numpy()
+
+
 @pytest.mark.parametrize("network", ["folded", "modules"])
 @pytest.mark.parametrize("name", ["shipped", *NETWORKS])
 def test_the_forecast_that_is_recorded_is_the_reference(name, network, clip):
     weights = weights_of(name)
     history = histories(weights.config, clip)
-    run = (
-        FoldedModule(weights, "cpu") if network == "folded" else EagerRunner(weights, "cpu").network
-    )
-    with torch.inference_mode():
-        found = TorchForecast(weights.config, run, "cpu")(torch.from_numpy(history)).numpy()
-    expected = build_engine(weights, "eager", "cpu").predict(history)
-    np.testing.assert_allclose(found, expected, atol=2e-5)  # m; 0.05 mm are allowed on a GPU
+    found = Engine(weights, Emulated(weights, network)).predict_with_scale(history)
+    expected = build_engine(weights, "eager", "cpu").predict_with_scale(history)
+    np.testing.assert_allclose(found[0], expected[0], atol=2e-5)  # m; 0.05 mm are allowed there
+    if weights.config.gate:
+        np.testing.assert_allclose(found[1][0], expected[1][0], rtol=1e-3)
 
 
 @pytest.mark.gpu

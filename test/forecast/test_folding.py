@@ -28,6 +28,7 @@ from ses_gcn_ros.models.sesgcn import SeSGCN
 CONFIGS = {
     "published": ModelConfig(widths=(66, 66, 66, 66, 3)),
     "ours": ModelConfig(widths=(32, 32, 8), head="linear", **FRAMED),
+    "body": ModelConfig(widths=(32, 32, 8), head="body", **FRAMED),
     "22 joints": ModelConfig(layout="h36m22", joints=22, horizon=10),
     "other lengths": ModelConfig(observed=6, horizon=4, widths=(12, 3)),
     "STS-GCN": ModelConfig(network="stsgcn", widths=(64, 32, 64, 3)),

@@ -45,8 +45,10 @@ def test_a_regular_stream_is_forecast_as_the_engine_does(engine, clip):
 def test_everybody_is_forecast_in_one_pass(engine, clip, monkeypatch):
     forecaster = Forecaster(engine, CONFIG)
     batches = []
-    predict = engine.predict
-    monkeypatch.setattr(engine, "predict", lambda h: batches.append(len(h)) or predict(h))
+    predict = engine.predict_with_radius
+    monkeypatch.setattr(
+        engine, "predict_with_radius", lambda h: batches.append(len(h)) or predict(h)
+    )
     people = {f"p{i}": np.float32([2 * i, 0, 0]) for i in range(4)}
     for frame in range(12):
         group = [skeleton(clip[frame] + shift, name) for name, shift in people.items()]

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig
 from ses_gcn_ros.forecast.adaptive import _EDGES, PendingForecasts, starts_of
+from ses_gcn_ros.models.framing import DAMPING, reach
 
 STEPS, JOINTS = 6, 4
 BASE = np.linspace(0.02, 0.5, STEPS, dtype=np.float32)[:, None].repeat(JOINTS, axis=1)
 CONFIG = ForecastConfig()
 
 
-def errors_by_numpy(waiting: PendingForecasts, before, now):
+def due_by_numpy(waiting: PendingForecasts, before, now):
     (earlier, start), (later, end) = before, now
     due = waiting._stamps + waiting._ahead[:, None]  # (H, capacity)
     falls = (due > earlier) & (due <= later)
@@ -23,18 +24,22 @@ def errors_by_numpy(waiting: PendingForecasts, before, now):
     there = falls[rows, which]
     share = np.where(there, (due[rows, which] - earlier) / (later - earlier), 0)
     seen = start + share.astype(np.float32)[:, None, None] * (end - start)
-    distance = np.linalg.norm(waiting._positions[which, rows] - seen, axis=-1)
-    distance[~there] = np.nan
-    return distance, waiting._factors[which, rows]
+    last, velocity = waiting._motions[:, which]
+    covered = reach(STEPS, DAMPING)[:, None, None]
+    paths = *waiting._paths[:, which, rows], last, last + covered * velocity
+    distance = np.linalg.norm(np.stack(paths) - seen, axis=-1)
+    distance[:, ~there] = np.nan
+    kinds = np.where(there, waiting._kinds[which], -1)
+    return distance, distance[0] / waiting._bases[which, rows], waiting._factors[which, rows], kinds
 
 
-def learn_by_numpy(state, errors, issued, elapsed: float):
+def learn_by_numpy(state, errors, scores, issued, elapsed: float):
     """α, counts and recent sums after `AdaptiveRadius.observe`, and the factors they lead to."""
     alpha, counts, recent = state
     known = np.isfinite(errors)
     count = known.sum(axis=(0, 2))
     steps = count > 0
-    scores = np.where(known, errors, np.inf) / BASE
+    scores = np.where(known, scores, np.inf)
     covered = (scores <= issued[..., None]).sum(axis=(0, 2)) / np.maximum(count, 1)
     moved = alpha + CONFIG.adaptive_rate * elapsed * ((1 - 0.95) - (1 - covered))
     alpha = np.where(steps, np.clip(moved, 0.002, 0.3), alpha)
@@ -63,7 +68,7 @@ def learn_by_numpy(state, errors, issued, elapsed: float):
 def test_a_stream_teaches_what_numpy_would(seed, size, people):
     rng = np.random.default_rng(seed)
     radius = AdaptiveRadius(BASE, 0.95, CONFIG)
-    waiting = [PendingForecasts(STEPS, JOINTS, 0.04) for _ in range(people)]
+    waiting = [PendingForecasts(BASE, 0.04) for _ in range(people)]
     clock, body = 1.7e9, np.zeros((people, JOINTS, 3), np.float32)
     for _ in range(30):
         elapsed = rng.uniform(0.01, 0.1)
@@ -71,14 +76,18 @@ def test_a_stream_teaches_what_numpy_would(seed, size, people):
         moved[rng.random(moved.shape[:2]) < 0.1] = np.nan
         pairs = [((clock, body[p]), (clock + elapsed, moved[p])) for p in range(people)]
         found = [w.errors(*pair) for w, pair in zip(waiting, pairs, strict=True)]
-        for one, w, pair in zip(found, waiting, pairs, strict=True):
-            errors, issued = errors_by_numpy(w, *pair)
-            np.testing.assert_array_equal(one[0], errors)
-            np.testing.assert_array_equal(one[1], issued)
-        errors, issued = (np.stack(part) for part in zip(*found, strict=True))
+        for due, w, pair in zip(found, waiting, pairs, strict=True):
+            errors, scores, issued, kinds = due_by_numpy(w, *pair)
+            np.testing.assert_allclose(due.errors, errors, rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(due.scores, scores, rtol=1e-5, atol=1e-7)
+            np.testing.assert_array_equal(due.factors, issued)
+            np.testing.assert_array_equal(due.kinds, kinds)
+        errors = np.stack([due.errors[0] for due in found])
+        scores = np.stack([due.scores for due in found])
+        issued = np.stack([due.factors for due in found])
         before = radius._alpha.copy(), radius._counts.copy(), radius._recent.copy()
-        state, factor = learn_by_numpy(before, errors, issued, elapsed)
-        radius.observe(errors, issued, elapsed)
+        state, factor = learn_by_numpy(before, errors, scores, issued, elapsed)
+        radius.observe(errors, issued, elapsed, scores)
         np.testing.assert_array_equal(radius._alpha, state[0])
         np.testing.assert_array_equal(radius._counts, state[1])
         np.testing.assert_allclose(radius._recent, state[2], rtol=1e-12)
@@ -86,7 +95,11 @@ def test_a_stream_teaches_what_numpy_would(seed, size, people):
         clock, body = clock + elapsed, np.where(np.isnan(moved), body, moved)
         for p in range(people):
             off = rng.normal(0, size, (STEPS, JOINTS, 3)) * BASE[..., None]
-            waiting[p].add(clock, body[p] + off.astype(np.float32), radius.factor)
+            base = BASE * np.float32(rng.uniform(0.5, 2))
+            recent = body[p] + rng.normal(0, 0.01, (2, JOINTS, 3)).astype(np.float32)
+            path = body[p] + off.astype(np.float32)
+            kind = int(rng.integers(4))
+            waiting[p].add(clock, path, radius.factor, base, recent=recent, kind=kind)
 
 
 @given(st.floats(0, width=32) | st.just(np.inf) | st.sampled_from(_EDGES.tolist()))

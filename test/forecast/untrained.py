@@ -20,7 +20,8 @@ def make_weights(config: ModelConfig, seed: int = 0) -> Weights:
     rng = np.random.default_rng(seed)
     tensors = {name: state[name].numpy() for name in tensor_shapes(config)}
     for name, tensor in tensors.items():
-        if name.startswith("decoder.linear"):  # starts at zero: give it something to say
+        # Some parts start at zero: give them something to say.
+        if name.startswith(("decoder.linear", "decoder.body", "decoder.hidden", "base.")):
             tensors[name] = rng.normal(0, 0.1, tensor.shape).astype(np.float32)
     radius = np.linspace(0.02, 0.5, config.horizon, dtype=np.float32)[:, None]
     return Weights(

@@ -1,0 +1,159 @@
+"""How large a radius has to be: normalised split conformal prediction, by how fast people move.
+
+A score is an error in units of what the network expects (its scale), so that a radius is narrow
+where motion is plain: Papadopoulos, Gammerman and Vovk, *Normalized nonconformity measures for
+regression conformal prediction*, AIA 2008; Lei et al., *Distribution-free predictive inference for
+regression*, JASA 2018. Quantiles are taken apart for people who stand, work, step and walk, so that
+coverage holds for each (Mondrian: Vovk, Gammerman and Shafer 2005). Errors are flat: the radius is
+horizontal, and what it is vertically is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.skeleton import get_layout
+
+Array = NDArray[np.float32]
+
+SPEEDS = (0.05, 0.25, 0.7)  # m/s between people who stand, work, step and walk
+KINDS = ("standing", "working", "stepping", "walking")
+_FEWEST = 300  # windows of a kind below which it takes the quantiles of all
+_FLATNESS = (1.0, 0.75, 0.5, 0.35)  # of ellipsoids that are tried
+_GROWTH = 1.03  # of the mean horizontal radius that a flatter one may cost
+_SPAN = 5  # frames that a speed is taken over
+
+# What a body can do: the speeds that ISO 13855 assumes of arms and of walking, or the present one
+# where that is higher, reached at what a_max of arm and trunk allow (as safety's reachable sets).
+_ARMS = ("elbow", "wrist", "hand")
+_REACH = {True: (2.0, 50.0), False: (1.6, 20.0)}  # of arms, of all else: m/s, m/s²
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What scales are multiplied by.
+
+    Attributes
+    ----------
+    quantile : NDArray, shape (4, H, J), float32
+        Of the scores of people who stand, work, step and walk.
+    flatness : float
+        Vertical by horizontal axis of the ellipsoid around a forecast joint.
+    """
+
+    quantile: Array
+    flatness: float
+
+    def radius(self, scale: Array, kind: NDArray[np.int64]) -> Array:
+        """Horizontal radius [m], (N, H, J), for scales (N, H, J) [m] and kinds of motion (N,)."""
+        radius: Array = self.quantile[kind] * scale
+        return radius
+
+
+def kind_of_motion(history: Array, fps: float) -> NDArray[np.int64]:
+    """Number in `KINDS` of what people do, shape (N,), by the mean speed of the joints seen."""
+    moved = np.linalg.norm(history[:, -1] - history[:, -1 - _SPAN], axis=-1) * fps / _SPAN
+    known = np.isfinite(moved)
+    speed = np.where(known, moved, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.searchsorted(SPEEDS, speed, side="right")
+
+
+def calibrate(
+    difference: Array, scale: Array, kind: NDArray[np.int64], coverage: float
+) -> Calibration:
+    """Quantiles that hold a share of what was seen.
+
+    Parameters
+    ----------
+    difference : NDArray, shape (N, H, J, 3)
+        Of joints from where they were forecast [m], on motion that nothing was trained on; NaN
+        where unseen.
+    scale : NDArray, shape (N, H, J)
+        What the network expected to be off by [m].
+    kind : NDArray, shape (N,)
+        As `kind_of_motion` gives it.
+    coverage : float
+        Share of joints that are to be within the radius.
+
+    Raises
+    ------
+    ModelError
+        If there are too few windows.
+    """
+    if len(difference) < _FEWEST:
+        raise ModelError(
+            f"{len(difference)} windows are too few to calibrate a radius; it takes {_FEWEST}"
+        )
+    best: Calibration | None = None
+    round_radius = 0.0
+    for flatness in _FLATNESS:
+        score = flat_norm(difference, flatness) / scale
+        quantile = np.empty((len(KINDS), *score.shape[1:]), np.float32)
+        for k in range(len(KINDS)):
+            chosen = kind == k
+            quantile[k] = _quantile(
+                score[chosen if chosen.sum() >= _FEWEST else slice(None)], coverage
+            )
+        found = Calibration(quantile, flatness)
+        mean = float(found.radius(scale, kind).mean())
+        if best is None:
+            best, round_radius = found, mean
+        elif mean <= _GROWTH * round_radius:
+            best = found
+    assert best is not None
+    return best
+
+
+def _quantile(score: Array, coverage: float) -> Array:
+    """The ⌈(n + 1)·coverage⌉-th smallest score of each step and joint, shape (H, J)."""
+    ordered = np.sort(np.where(np.isfinite(score), score, np.inf), axis=0)
+    known = np.isfinite(score).sum(axis=0)
+    rank = np.minimum(np.ceil((known + 1) * coverage).astype(np.int64), np.maximum(known, 1))
+    quantile: Array = np.take_along_axis(ordered, rank[None] - 1, axis=0)[0]
+    finite = np.isfinite(quantile)  # a joint that was never seen takes the step's largest
+    return np.where(finite, quantile, np.where(finite, quantile, 0).max(axis=1, keepdims=True))
+
+
+def flat_norm(difference: Array, flatness: float) -> Array:
+    """Length of vectors (..., 3) whose vertical part counts 1/flatness times."""
+    x, y, z = difference[..., 0], difference[..., 1], difference[..., 2] / np.float32(flatness)
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def furthest(positions: Array, last: Array, velocity: Array, step: float, layout: str) -> Array:
+    """Radius [m] around forecasts beyond which no body can be, shape (N, H, J).
+
+    Parameters
+    ----------
+    positions : NDArray, shape (N, H, J, 3)
+        Forecasts [m].
+    last, velocity : NDArray, shape (N, J, 3)
+        Where joints are [m], and how they move [m/s].
+    step : float
+        Time between steps [s].
+    layout : str
+        Joint layout.
+    """
+    speed, acceleration = _limits(layout)
+    seconds = step * np.arange(1, positions.shape[1] + 1, dtype=np.float32)[:, None]
+    now = np.linalg.norm(velocity, axis=-1)[:, None]
+    reach = np.minimum(
+        now * seconds + acceleration / 2 * seconds**2, np.maximum(now, speed) * seconds
+    )
+    away = np.linalg.norm(positions - last[:, None], axis=-1)
+    cap: Array = (reach + away).astype(np.float32)
+    return cap
+
+
+@cache
+def _limits(layout: str) -> tuple[Array, Array]:
+    """Speed [m/s] and acceleration [m/s²] of each joint of a layout, shapes (J,)."""
+    names = get_layout(layout).canonical
+    limits = [_REACH[any(part in name for part in _ARMS)] for name in names]
+    speed, acceleration = np.array(limits, np.float32).T
+    return speed, acceleration

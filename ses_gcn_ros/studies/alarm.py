@@ -1,0 +1,157 @@
+"""How well the probability of a contact is calibrated: fitted on a recording, judged on another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.datasets.sequences import Sequence as Motion
+from ses_gcn_ros.datasets.windows import at_rate, window_starts
+from ses_gcn_ros.forecast.alarm import HORIZONS, THRESHOLD, ContactAlarm, reliability, urgency
+from ses_gcn_ros.forecast.baselines import constant_velocity
+from ses_gcn_ros.forecast.engine import Engine
+from ses_gcn_ros.safety import capsule_distances
+from ses_gcn_ros.skeleton import get_layout
+from ses_gcn_ros.studies.collisions import Encounter
+
+_BATCH = 128
+_AWAY = (0.3, 1.8)  # m from root to root of those who are put near one another
+
+Floats = NDArray[np.float64]
+
+
+def measure(
+    engine: Engine, encounters: Iterable[Encounter], links: NDArray[np.int64], stride: int
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """z by the network and by constant velocity, and whether contact came, each of shape (W, 5).
+
+    Windows in which there is contact already are left out.
+    """
+    limbs = np.asarray(get_layout(engine.layout).limbs)
+    length, step = engine.observed + engine.horizon, 1 / engine.fps
+    last = np.round(np.array(HORIZONS) / step).astype(int) - 1
+    found: list[tuple[Floats, Floats, NDArray[np.bool_]]] = []
+    for met in encounters:
+        starts = window_starts(len(met.person), length, stride)
+        for first in range(0, len(starts), _BATCH):
+            rows = starts[first : first + _BATCH, None] + np.arange(length)
+            person, robot = met.person[rows], met.robot[rows]
+            real = _distances(person[:, engine.observed - 1 :], robot, links, limbs).min((-2, -1))
+            free = real[:, 0] >= THRESHOLD
+            if not free.any():
+                continue
+            history = np.ascontiguousarray(person[free, : engine.observed])
+            path, radius, _ = engine.predict_with_radius(history)
+            assert radius is not None
+            grown = radius[:, :, limbs].max(axis=-1)
+            z = [
+                urgency(_distances(p, robot[free], links, limbs), grown, step)
+                for p in (path, constant_velocity(history, engine.horizon))
+            ]
+            begun = np.minimum.accumulate(real[free, 1:], axis=1)[:, last] < THRESHOLD
+            found.append((z[0], z[1], begun))
+    network, velocity, contact = zip(*found, strict=True)
+    return np.concatenate(network), np.concatenate(velocity), np.concatenate(contact)
+
+
+def _distances(
+    person: NDArray[np.float32],
+    robot: NDArray[np.float32],
+    links: NDArray[np.int64],
+    limbs: NDArray[np.int64],
+) -> Floats:
+    """Distances (W, H, N, M) of limbs and links over the last frames of the robot's [m]."""
+    robot = robot[:, -person.shape[1] :]
+    start, end = robot[..., links[:, 0], :], robot[..., links[:, 1], :]
+    a, b = person[..., limbs[:, 0], None, :], person[..., limbs[:, 1], None, :]
+    return capsule_distances(a, b, 0.0, start[..., None, :, :], end[..., None, :, :], 0.0).distance
+
+
+def placed(
+    sequences: Sequence[Motion], fps: float, length: int, count: int, seed: int = 0
+) -> tuple[list[Encounter], NDArray[np.int64]]:
+    """Encounters of recorded people with others, who are put near them and stand for a robot.
+
+    Parameters
+    ----------
+    sequences : sequence of Sequence
+        People, all in one layout.
+    fps : float
+        Frame rate to resample to [Hz].
+    length : int
+        Frames of each encounter, T + H.
+    count : int
+        How many.
+    seed : int
+        Of what is drawn.
+
+    Returns
+    -------
+    encounters : list of Encounter
+        The other faces anywhere, 0.3 to 1.8 m away in the last frame.
+    links : NDArray, shape (M, 2)
+        Limbs of the layout.
+    """
+    rng = np.random.default_rng(seed)
+    layout = get_layout(sequences[0].layout)
+    people = [at_rate(sequence, fps) for sequence in sequences]
+    people = [person for person in people if len(person) >= length]
+    weight = np.array([len(person) for person in people], float)
+    encounters = []
+    for number in range(count):
+        windows = []
+        for which in rng.choice(len(people), 2, p=weight / weight.sum()):
+            start = rng.integers(len(people[which]) - length + 1)
+            windows.append(people[which][start : start + length])
+        person, other = windows
+        turn, bearing = rng.uniform(-np.pi, np.pi, 2)
+        cosine, sine = np.cos(turn), np.sin(turn)
+        root = other[-1, layout.root].copy()
+        root[2] = 0
+        other = (other - root) @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+        away = rng.uniform(*_AWAY) * np.array([np.cos(bearing), np.sin(bearing), 0])
+        there = person[-1, layout.root] * [1, 1, 0] + away
+        encounters.append(Encounter(f"placed {number}", person, (other + there).astype(np.float32)))
+    return encounters, np.asarray(layout.limbs)
+
+
+def summarise(
+    alarm: ContactAlarm, network: Floats, velocity: Floats, contact: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Reliability of a probability at each horizon, as it is printed."""
+    said = alarm.probability(network, velocity)
+    horizons = {}
+    for k, horizon in enumerate(HORIZONS):
+        bins, error, brier = reliability(said[:, k], contact[:, k])
+        rate = float(contact[:, k].mean())
+        horizons[f"{horizon:g}"] = {
+            "contacts_percent": round(100 * rate, 2),
+            "said_percent": round(100 * float(said[:, k].mean()), 2),
+            "calibration_error": round(error, 4),
+            "brier": round(brier, 4),
+            "brier_of_the_rate": round(rate * (1 - rate), 4),
+            "bins": [[b.windows, round(b.said, 3), round(b.happened, 3)] for b in bins],
+        }
+    return {"windows": len(contact), "coefficients": alarm.coefficients.round(4).tolist()} | {
+        "horizons": horizons
+    }
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """Table of a summary."""
+    lines = [
+        f"{summary['windows']} windows without contact yet",
+        f"{'by':>6}{'contacts':>10}{'said':>8}{'calibration error':>19}{'Brier':>9}"
+        f"{'of the rate':>13}",
+    ]
+    for horizon, at in summary["horizons"].items():
+        lines.append(
+            f"{horizon + ' s':>6}{at['contacts_percent']:>9.1f}%{at['said_percent']:>7.1f}%"
+            f"{at['calibration_error']:>19.3f}{at['brier']:>9.3f}{at['brier_of_the_rate']:>13.3f}"
+        )
+        bins = ", ".join(f"{said:.2f} → {came:.2f} ({n})" for n, said, came in at["bins"])
+        lines.append(f"{'':6}  said → came (windows): {bins}")
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""Bones of a forecast keep the length that they have in the history."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ses_gcn_ros.models.bones import hold_bones
+from ses_gcn_ros.skeleton import get_layout
+
+PARENTS = np.array(get_layout("chico15").parents)
+OUTER = np.flatnonzero(PARENTS >= 0)
+
+
+def lengths(pose: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(pose[..., OUTER, :] - pose[..., PARENTS[OUTER], :], axis=-1)
+
+
+@given(seed=st.integers(0, 2**31), off=st.floats(0, 0.1))
+def test_they_are_as_long_as_they_were_and_joints_hardly_move(clip, seed, off):
+    history, rng = clip[None, 5:15], np.random.default_rng(seed)
+    path = (clip[None, 15:40] + rng.normal(0, off, (1, 25, 15, 3))).astype(np.float32)
+    wanted, kept = lengths(history).mean(axis=1, keepdims=True), path.copy()
+    hold_bones(kept, history, "chico15")
+    assert np.abs(lengths(kept) / wanted - 1).max() < 0.05
+    assert np.abs(lengths(kept) / wanted - 1).mean() < 0.005
+    moved = np.linalg.norm(kept - path, axis=-1)
+    assert moved.mean() <= np.abs(lengths(path) - wanted).mean() + 1e-5
+
+
+def test_those_of_unseen_joints_are_left_alone(clip):
+    history, path = clip[None, 5:15].copy(), 1.1 * clip[None, 15:40]
+    history[:, :, 3] = path[:, :, 3] = np.nan
+    hold_bones(path, history, "chico15")
+    assert np.isnan(path[:, :, 3]).all()
+    assert np.isfinite(np.delete(path, 3, axis=2)).all()
