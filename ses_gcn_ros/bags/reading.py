@@ -39,7 +39,7 @@ METADATA_VERSION = 9  # of rosbag2's metadata.yaml, the last one that rosbags kn
 _MAGIC = b"\x89MCAP0\r\n"
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins what zstd has compressed; no CDR message begins so
 _LARGEST = 1 << 28  # bytes of a chunk or record of a damaged mcap; more is damage
-_BROKEN = (McapError, struct.error, ValueError, RuntimeError, zstandard.ZstdError)
+_BROKEN = (McapError, struct.error, ValueError, RuntimeError, OverflowError, zstandard.ZstdError)
 
 
 class DecodedMessage(NamedTuple):

@@ -106,7 +106,7 @@ class Renaming:
 
     def __init__(self, before: Sequence[Observation]) -> None:
         names = {person.person_id for frame in before for person in frame.people}
-        self._given = max((int(name[1:]) for name in names if name[1:].isdigit()), default=0)
+        self._given = max((int(name[1:]) for name in names if name[1:].isdecimal()), default=0)
         self._fresh = not names
         self._names: dict[str, str] = {}
 

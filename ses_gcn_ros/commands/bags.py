@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from ses_gcn_ros.commands import terminal
 
 
 def sample(
@@ -32,14 +33,14 @@ def sample(
         write_recording(
             motion, out, SyntheticRecording(minutes, people, seed=seed), overwrite=overwrite
         )
-        Console(stderr=True).print(f"wrote {out}")
+        terminal.err().print(f"wrote {out}")
         return
     from ses_gcn_ros.bags.sample import write_sample
 
     facts = write_sample(motion, out, overwrite=overwrite)
-    console = Console(stderr=True)
+    console = terminal.err()
     for key, value in facts.items():
-        console.print(f"[dim]{key}[/dim] {value}")
+        console.print(f"{key}: {value}")
     console.print(f"wrote {out}")
 
 
@@ -64,5 +65,5 @@ def report(
     if as_json:
         print(json.dumps(summary, indent=2))
     else:
-        Console().print(summary_table(summary))
-        Console(stderr=True).print(f"report: {out / 'report.html'}")
+        terminal.out().print(summary_table(summary))
+        terminal.err().print(f"report: {out / 'report.html'}")

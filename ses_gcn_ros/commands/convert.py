@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -37,7 +37,7 @@ def convert(
     takes = [take for take in read_takes(kind, source) if fnmatch.fnmatch(take.name, only)]
     if not takes:
         raise ConfigError(f"no take of '{source}' is named like '{only}'")
-    console = Console(stderr=True)
+    console = terminal.err()
     if out.suffix == ".mcap":
         with_bar = track(takes, "writing", console=console, transient=True)
         length = write_takes(kind, with_bar, out, overwrite=overwrite)

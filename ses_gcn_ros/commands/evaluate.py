@@ -19,9 +19,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.errors import BagError, ConfigError
+
+WORSE = 3  # exit code of compare; 1 is a summary that can't be read, 2 a wrong option
 
 
 def evaluate(
@@ -72,6 +74,7 @@ def evaluate(
     ] = 1,
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print its numbers as CSV.")] = False,
 ) -> None:
     """Replay bags through the nodes' core, as fast as this machine goes, and judge what came.
 
@@ -81,8 +84,9 @@ def evaluate(
     from ses_gcn_ros.forecast import ForecastConfig
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.replay.batch import find_bags
+    from ses_gcn_ros.replay.evaluate import UnwrittenError
     from ses_gcn_ros.replay.options import Naming, Options, node_parameters
-    from ses_gcn_ros.replay.summary import summary_table
+    from ses_gcn_ros.replay.summary import metrics, summary_table
     from ses_gcn_ros.safety import SafetyConfig
 
     found_by = {"model": pose_model} if pose_model else {}
@@ -99,25 +103,37 @@ def evaluate(
         threshold=threshold,
         replay_data=replay_data,
     )
-    console = Console(stderr=True)
+    console = terminal.err()
     found = find_bags(bags)
-    if through_nodes:
-        from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
+    unwritten: UnwrittenError | None = None
+    try:
+        if through_nodes:
+            from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
 
-        if len(found) > 1:
-            raise ConfigError(f"--through-nodes takes one bag at a time; {len(found)} were given")
-        summary = evaluate_through_nodes(found[0], out, options, rate, params_file, console)
-    elif len(found) > 1 or cluster:
-        summary = _many(found, out, options, jobs, cluster, console)
-    else:
-        summary = _one(found[0], out, options, console)
+            if len(found) > 1:
+                raise ConfigError(
+                    f"--through-nodes takes one bag at a time; {len(found)} were given"
+                )
+            summary = evaluate_through_nodes(found[0], out, options, rate, params_file, console)
+        elif len(found) > 1 or cluster:
+            summary = _many(found, out, options, jobs, cluster, console)
+        else:
+            summary = _one(found[0], out, options, console)
+    except UnwrittenError as error:
+        unwritten, summary = error, error.summary
     if as_json:
         print(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False))
+    elif as_csv:
+        terminal.show_csv(*metrics(summary))
     else:
-        Console().print(summary_table(summary))
+        terminal.out().print(summary_table(summary))
         for problem in summary["problems"]:
-            console.print(f"[yellow]{problem}[/yellow]")
-        console.print(f"results: {out}")
+            console.print(problem, style="yellow")
+    if unwritten is not None:
+        raise unwritten
+    console.print(f"results: {out}")
+    if summary.get("bags") and all(row["error"] for row in summary["bags"]):
+        raise BagError(f"none of the {len(found)} bags could be evaluated")
 
 
 def compare(
@@ -127,8 +143,9 @@ def compare(
         float, typer.Option(help="Share by which a number may get worse.", min=0.0)
     ] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Hold one run against another; exit code 1 if anything got worse beyond the tolerance.
+    """Hold one run against another; exit code 3 if anything got worse beyond the tolerance.
 
     Example: ses-gcn compare main/summary.json branch/summary.json --tolerance 0.02
     """
@@ -143,15 +160,19 @@ def compare(
         ]
         print(json.dumps(rows, indent=1))
     else:
-        table = Table("", "before", "after", "change", "")
-        for change in changes:
-            shown = "" if not math.isfinite(change.worse) else f"{-change.worse:+.1%}"
-            verdict = "[red]worse[/red]" if change.regressed else ""
-            values = ["–" if v is None else f"{v:.4g}" for v in (change.before, change.after)]
-            table.add_row(change.name, *values, shown, verdict)
-        Console().print(table)
+        cells = [
+            (
+                each.name,
+                *("–" if v is None else f"{v:.4g}" for v in (each.before, each.after)),
+                "–" if each.change is None else f"{each.change:+.1%}",
+                each.verdict,
+            )
+            for each in changes
+        ]
+        show = terminal.show_csv if as_csv else terminal.show
+        show(("number", "before", "after", "change", "verdict"), cells)
     if any(change.regressed for change in changes):
-        raise typer.Exit(1)
+        raise typer.Exit(WORSE)
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
@@ -167,7 +188,7 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
 def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]:
     from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         bar = progress.add_task(f"replaying {bag}", total=1.0)
         started, loaded = time.monotonic(), math.nan
@@ -191,7 +212,7 @@ def _many(
     bags: list[Path], out: Path, options: Any, jobs: int, cluster: str, console: Console
 ) -> dict[str, Any]:
     from ses_gcn_ros.replay.batch import Outcome, evaluate_all, merge
-    from ses_gcn_ros.replay.summary import write_csv, write_json
+    from ses_gcn_ros.replay.evaluate import write_numbers
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
@@ -200,10 +221,9 @@ def _many(
         def done(outcome: Outcome) -> None:
             progress.advance(bar)
             if outcome.error:
-                console.print(f"[red]failed[/red] {outcome.error}")
+                console.print(f"failed: {outcome.error}", style="red")
 
         outcomes = evaluate_all(bags, out, options, jobs=jobs, cluster=cluster, done=done)
     summary = merge(outcomes)
-    write_csv(out / "metrics.csv", summary)
-    write_json(out / "summary.json", summary)
+    write_numbers(out, summary)
     return summary

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.errors import ConfigError
 
 
 def render(
@@ -33,6 +35,7 @@ def render(
     demo_robot: Annotated[
         bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Draw people, forecasts, robot and states of a run, as RViz would.
 
@@ -45,7 +48,9 @@ def render(
     from ses_gcn_ros.replay.render import render as render_replay
 
     check_format(out)
-    console = Console(stderr=True)
+    if out.exists() and not overwrite:
+        raise ConfigError(f"'{out}' exists; choose another name or add --overwrite")
+    console = terminal.err()
     with tempfile.TemporaryDirectory() as scratch:
         folder = next((f for f in (bag, bag / "replay") if (f / DESCRIPTION).exists()), None)
         if folder is None:

@@ -21,7 +21,7 @@ from typing import Any
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
-from ses_gcn_ros.replay.evaluate import FORMAT, evaluate
+from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import plain, write_json
 
@@ -61,11 +61,21 @@ def find_bags(patterns: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        paths = sorted(glob.glob(pattern, recursive=True))
+        here = Path(pattern).exists()  # whatever brackets its name may have
+        paths = [pattern] if here else sorted(glob.glob(pattern, recursive=True))
         if not paths:
             raise BagError(f"bag '{pattern}' does not exist")
-        found |= dict.fromkeys(map(Path, paths))
+        for path in map(Path, paths):
+            found |= dict.fromkeys(_bags_in(path))
     return list(found)
+
+
+def _bags_in(path: Path) -> list[Path]:
+    """The bag, or those below a folder that is none, such as a data set's ``S00``."""
+    if not path.is_dir() or any(path.glob("*.mcap*")) or any(path.glob("*.db3*")):
+        return [path]
+    below = {file.parent for kind in ("mcap", "db3") for file in path.rglob(f"*.{kind}")}
+    return sorted(below) or [path]
 
 
 def key_of(bag: Path, options: Options) -> str:
@@ -89,10 +99,13 @@ def key_of(bag: Path, options: Options) -> str:
 
 
 def folders_of(bags: Sequence[Path]) -> list[str]:
-    """Name of each bag's folder: the bag's own, with a number where two have the same."""
+    """Name of each bag's folder: the bag's own; where two have one, its folder's goes before it."""
     names, taken = [], set[str]()
+    stems = Counter(bag.name if bag.is_dir() else bag.stem for bag in bags)
     for bag in bags:
         stem = bag.name if bag.is_dir() else bag.stem
+        if stems[stem] > 1 and bag.parent.name:
+            stem = f"{bag.parent.name}-{stem}"
         number = 1
         name = stem
         while name in taken:
@@ -186,6 +199,8 @@ class Task:
         error, summary = "", None
         try:
             summary = evaluate(self.bag, self._file.parent, self.options)
+        except UnwrittenError as reason:  # a full disk may be mended, so it is not kept
+            return Outcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
         except SesGcnError as reason:
             error = str(reason)
         except OSError as reason:  # disk full, no permission: may be mended, so it is not kept

@@ -91,7 +91,7 @@ def make_plan(bag: Bag, options: Options) -> Plan:
     """Look into an open bag: what it holds and which robot it shows."""
     topics = find_topics(bag.topics, options.topics())
     source, kind = source_of(topics)
-    first = _first_stamp(bag, topics, options)
+    first = _first_seen(bag, topics, options)
     safety, problems = options.safety, []
     if options.demo_robot:
         safety = dataclasses.replace(safety, robot_description="demo")
@@ -108,12 +108,21 @@ def make_plan(bag: Bag, options: Options) -> Plan:
         problems.append("the bag has no /tf that says where the robot is (safety is not evaluated)")
     begin, end = bag.span
     robots = None if problems else read_robots(safety)
+    frame = first.frame_id
+    placed = "/tf" in topics.values() or "/tf_static" in topics.values()
+    if robots is None and frame not in ("", safety.world_frame) and not placed:
+        if kind != "image":  # which says so itself
+            problems.append(
+                f"nothing says where '{frame}' is in '{safety.world_frame}', for the bag has no "
+                "/tf; people stay in that frame, though forecasts want one with z up"
+            )
+        safety = dataclasses.replace(safety, world_frame=frame)
     length = (end - begin) * 1e-9
-    return Plan(first, bag.counts[source], length, safety, robots, problems, kind == "image")
+    return Plan(first.stamp, bag.counts[source], length, safety, robots, problems, kind == "image")
 
 
-def _first_stamp(bag: Bag, topics: dict[str, str], options: Options) -> float:
-    """Stamp of the first observation [s]."""
+def _first_seen(bag: Bag, topics: dict[str, str], options: Options) -> PeopleSeen:
+    """The first observation."""
     wanted = ("/tf", "/tf_static")  # bodies of ROS4HRI come as frames
     world = options.safety.world_frame
     refused = ""
@@ -121,7 +130,7 @@ def _first_stamp(bag: Bag, topics: dict[str, str], options: Options) -> float:
     with contextlib.closing(events):  # which releases the pose model
         for event in events:
             if isinstance(event, PeopleSeen):
-                return event.stamp
+                return event
             if isinstance(event, Refused) and not refused:
                 refused = f": {event.sentence}"
     source, kind = source_of(topics)
@@ -421,6 +430,7 @@ class Run:
         return complaints
 
     def _close_recorder(self, recorder: ReplayRecorder, about: dict[str, Any]) -> None:
+        recorder.finish()
         recorder.close(
             ReplayMetadata(
                 **{**about, "problems": tuple(self._problems)},

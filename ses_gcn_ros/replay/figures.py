@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import spans
+from ses_gcn_ros.replay.summary import limb_words
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def timeline_figure(replay: Replay, safety: dict[str, Any], theme: Theme) -> Fig
 def _timeline_line(safety: dict[str, Any]) -> str:
     text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in safety["seconds"].items())
     worst = safety["worst"]
-    if worst and worst["stopped_for_s"] is not None:
+    if worst and worst["stopped_for_s"] is not None and worst["had_moved"]:
         text += f"  ·  stopped {worst['stopped_for_s']:.1f} s before the closest approach"
     return text
 
@@ -238,7 +239,7 @@ def _mark_closest(axes: Axes, worst: dict[str, Any] | None, length: float, theme
         return
     at, low = worst["at_s"], worst["separation_m"]
     axes.plot(at, low, "o", color=theme.alarm, ms=5.5, zorder=5, clip_on=False)
-    pair = " to ".join(name for name in (worst["limb"], worst["frame"]) if name)
+    pair = " to ".join(name for name in (limb_words(worst["limb"]), worst["frame"]) if name)
     text = ", ".join(part for part in (f"{low:.2f} m", pair) if part)
     right = at > 0.6 * length
     axes.annotate(

@@ -171,6 +171,11 @@ class Replay:
         """Index of the last frame not after `time` [s]; the first one before it."""
         return max(int(np.searchsorted(self.time, time + 1e-6, side="right")) - 1, 0)
 
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """Index of the first state that knew each frame, shape (F,), where there are states."""
+        return np.minimum(np.asarray(self.state) + 1, len(self.states.time) - 1)
+
     def people_of(self, frame: int) -> slice:
         """Rows of the people of a frame."""
         return slice(int(self.rows[frame]), int(self.rows[frame + 1]))
@@ -438,9 +443,12 @@ class ReplayRecorder:
         for name, value in row.items():
             self._files[name].append(value)
 
+    def finish(self) -> None:
+        """Write the last frame, behind which only the description is missing."""
+        self._expose({})
+
     def close(self, about: ReplayMetadata) -> None:
         """Finish the arrays and say what they mean; only then is it a replay."""
-        self._expose({})
         for file in self._files.values():
             file.close()
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(about)}, sort_keys=True)

@@ -21,7 +21,7 @@ Image = NDArray[np.uint8]  # (height, width, 3)
 
 FORMATS = (".mp4", ".gif", ".png")
 _REACH = 2.5  # m from the robot; people beyond it may leave the picture
-_SAMPLES = 40  # moments that the picture's frame is laid around
+_SAMPLES = 120  # moments that the picture's frame is laid around
 _TITLES = {"STOP": "The robot is stopped", "REDUCED": "The robot is slowed", "CLEAR": "Clear"}
 
 

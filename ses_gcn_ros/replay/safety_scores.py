@@ -128,6 +128,7 @@ class SafetyScores:
             self._closest = {
                 **self._moment(state),
                 "stopped_for_s": state.stamp - self._stopped_since if stopped else None,
+                "had_moved": self._moved,
             }
         if not math.isfinite(state.margin):
             return

@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.replay.figures import Theme, headline, styled
 from ses_gcn_ros.replay.recorded import LEVELS
 from ses_gcn_ros.replay.recording import Replay
@@ -92,7 +93,15 @@ class Moment:
 
 
 def moment_at(replay: Replay, at: float) -> Moment:
-    """Put together what a replay knows of a time `at` [s] after its first observation."""
+    """Put together what a replay knows of a time `at` [s] after its first observation.
+
+    Raises
+    ------
+    InputError
+        If it shows nobody at any time.
+    """
+    if not len(replay.time):
+        raise InputError(f"the run of '{replay.about.bag}' shows nobody; there is nothing to draw")
     frame = replay.frame_at(at)
     about, states = replay.about, replay.states
     people = _people(replay, frame)
@@ -100,8 +109,8 @@ def moment_at(replay: Replay, at: float) -> Moment:
     robot: Capsules | None = None
     if ends.size and np.isfinite(ends).all():
         robot = (ends[:, 0], ends[:, 1], np.asarray(about.link_radii, np.float64))
-    closest, distance = None, np.inf
-    if robot is not None:
+    closest, distance = _stated_pair(replay, frame, at)
+    if robot is not None and closest is None:
         for person in people:
             pair, gap = _closest(person.limbs, robot)
             if gap < distance:
@@ -116,6 +125,23 @@ def moment_at(replay: Replay, at: float) -> Moment:
         level=LEVELS[int(states.level[said])] if said >= 0 else "",
         reason=about.frame_reasons[frame] if about.frame_reasons else "",
     )
+
+
+def _stated_pair(replay: Replay, frame: int, at: float) -> tuple[tuple[Array, Array] | None, float]:
+    """The two nearest points and their distance [m] by the state nearest to a time [s].
+
+    Of those that knew the frame; None where it did not say.
+    """
+    states = replay.states
+    if not len(states.time):
+        return None, np.inf
+    first = int(replay.answers[frame])
+    last = int(replay.answers[min(frame + 1, len(replay.time) - 1)])
+    near = first + int(np.abs(states.time[first : max(last, first + 1)] - at).argmin())
+    points = np.asarray([states.human_point[near], states.robot_point[near]], np.float64)
+    if not np.isfinite(points).all():
+        return None, np.inf
+    return (points[0], points[1]), float(states.separation[near])
 
 
 def _people(replay: Replay, frame: int) -> list[Person]:
@@ -205,13 +231,28 @@ def stage_for(moments: Sequence[Moment], reach: float = np.inf) -> Stage:
     )
 
 
+def _nearest_person(moment: Moment) -> Person | None:
+    """Whose body is nearest to the robot's base; None where one is missing."""
+    if moment.robot is None:
+        return None
+    base = moment.robot[0][0, :2]
+    return min(
+        moment.people,
+        key=lambda person: float(np.linalg.norm(_middle(person) - base)),
+        default=None,
+    )
+
+
+def _middle(person: Person) -> Array:
+    return np.asarray(np.nanmean(person.positions[:, :2], axis=0), np.float64)
+
+
 def _line_of_sight(moment: Moment) -> Array:
     """Horizontal unit vector from the robot to the nearest person; x where one is missing."""
-    if moment.robot is None or not moment.people:
+    nearest = _nearest_person(moment)
+    if moment.robot is None or nearest is None:
         return np.array([1.0, 0.0])
-    base = moment.robot[0][0, :2]
-    offsets = [np.nanmean(person.positions[:, :2], axis=0) - base for person in moment.people]
-    offset = min(offsets, key=lambda v: float(np.hypot(*v)))
+    offset = _middle(nearest) - moment.robot[0][0, :2]
     length = float(np.hypot(*offset))
     return np.asarray(offset / length if length > 0.05 else [1.0, 0.0])
 
@@ -223,8 +264,11 @@ def _points(moment: Moment, reach: float) -> Array:
         clouds += [person.positions, person.ahead.reshape(-1, 3)]
     points = np.concatenate([np.zeros((1, 3)), *clouds])
     if moment.robot is not None:
-        away = np.linalg.norm(points[:, :2] - moment.robot[0][0, :2], axis=1)
-        points = np.concatenate([points[~(away > reach)], *moment.robot[:2]])
+        base = moment.robot[0][0, :2]
+        away = np.linalg.norm(points[:, :2] - base, axis=1)
+        nearest = _nearest_person(moment)  # is seen whole, if any of them is
+        whole = [nearest.positions] if nearest is not None and (away <= reach).any() else []
+        points = np.concatenate([points[~(away > reach)], *whole, *moment.robot[:2]])
     return points[np.isfinite(points).all(axis=1)]
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,20 @@ def write_json(path: Path, content: Any) -> None:
     _write(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def metrics(summary: dict[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """Headings and a row for every number: where it is found, index within a list, value."""
+    sections = sorted(summary.keys() - {"parameters", "versions", "format"})
+    rows = [row for section in sections for row in _rows(section, summary[section])]
+    return ("name", "index", "value"), rows
+
+
 def write_csv(path: Path, summary: dict[str, Any]) -> None:
-    """Write every number of a summary as a row: where it is found, index within a list, value."""
+    """Write every number of a summary as a row, see `metrics`."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["name", "index", "value"])
-    for section in sorted(summary):
-        if section not in ("parameters", "versions", "format"):
-            rows.writerows(_rows(section, summary[section]))
+    writer = csv.writer(text, lineterminator="\n")
+    headings, rows = metrics(summary)
+    writer.writerow(headings)
+    writer.writerows(rows)
     _write(path, text.getvalue())
 
 
@@ -65,6 +71,32 @@ def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+
+
+_OUTER_JOINTS = {  # of a limb, and what people call it
+    "upper arm": ("elbow",),
+    "forearm": ("wrist",),
+    "hand": ("hand", "hand_tip", "fingers", "thumb", "index", "middle", "pinky"),
+    "hip": ("hip",),
+    "thigh": ("knee",),
+    "lower leg": ("ankle", "foot"),
+    "foot": ("heel", "toe", "toe_base", "big_toe", "small_toe"),
+    "shoulder": ("shoulder", "clavicle", "collar"),
+    "head": ("nose", "head", "head_top", "ear"),
+}
+_LIMB_WORDS = {joint: word for word, joints in _OUTER_JOINTS.items() for joint in joints}
+
+
+def limb_words(limb: str) -> str:
+    """What people call a limb: ``r_elbow-r_wrist`` is the right forearm, most others the trunk."""
+    first, _, last = limb.partition("-")
+    side = {"r_": "right ", "l_": "left "}.get(last[:2], "")
+    word = _LIMB_WORDS.get(last.removeprefix("r_").removeprefix("l_"), "trunk")
+    if (first[2:], word) == ("ankle", "lower leg"):
+        word = "foot"
+    if not limb or word == "trunk":
+        return word if limb else ""
+    return word if {first[:2], last[:2]} == {"r_", "l_"} else f"{side}{word}"
 
 
 HORIZONS = (0.08, 0.4, 1.0)  # s ahead, of the table
@@ -122,21 +154,16 @@ def _forecast_lines(forecasts: dict[str, Any]) -> list[tuple[str, str]]:
         at = {name: values[index] for name, values in errors["at"].items()}
         mean = {name: values[index] for name, values in errors["up_to"].items()}
         others = ", ".join(
-            f"{name.replace('_', ' ')} {at[name]:.0f} ({mean[name]:.0f})"
+            f"{name.replace('_', ' ')} {_whole(at[name])} ({_whole(mean[name])})"
             for name in at
             if name != "forecast"
         )
-        text = f"{at['forecast']:.0f} mm (mean up to it {mean['forecast']:.0f}); {others}"
+        text = f"{_whole(at['forecast'])} mm (mean up to it {_whole(mean['forecast'])}); {others}"
         lines.append((f"MPJPE at {ahead * 1e3:.0f} ms", text))
     coverage = forecasts.get("coverage")
     if coverage and coverage["measured"] is not None:
-        lines.append(
-            (
-                "radius",
-                f"{coverage['measured']:.1%} of joints within, {coverage['promised']:.1%} "
-                f"promised; {coverage['radius_mm'][-1]:.0f} mm at the end",
-            )
-        )
+        text = f"{coverage['measured']:.1%} of joints within, {coverage['promised']:.1%} promised"
+        lines.append(("radius", f"{text}; {_whole(coverage['radius_mm'][-1])} mm at the end"))
     return lines
 
 
@@ -177,11 +204,15 @@ def _safety_lines(safety: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(
             (
                 "worst separation",
-                f"{worst['separation_m']:.2f} m at {worst['at_s']:.2f} s, {worst['limb']} to "
-                f"{worst['frame']}, {worst['level']}",
+                f"{worst['separation_m']:.2f} m at {worst['at_s']:.2f} s, "
+                f"{limb_words(worst['limb'])} to {worst['frame']}, {worst['level']}",
             )
         )
     return lines
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str:
@@ -252,6 +283,20 @@ class Change:
     worse: float
     regressed: bool
 
+    @property
+    def change(self) -> float | None:
+        """How much was added to the number, as a share of it; None where it can't be said."""
+        if self.before is None or self.after is None:
+            return None
+        if self.before == 0:
+            return None if self.after else 0.0
+        return (self.after - self.before) / abs(self.before)
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is worse beyond the tolerance, or better at all."""
+        return "worse" if self.regressed else "better" if self.worse < 0 else ""
+
 
 def read_summary(path: str | Path) -> dict[str, Any]:
     """Read a ``summary.json``, or that of a folder.
@@ -259,16 +304,26 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is none, or it is of another kind.
+        If there is none, or it is of another kind, or damaged.
     """
     path = Path(path)
     file = path / "summary.json" if path.is_dir() else path
     try:
-        summary: dict[str, Any] = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        summary: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"'{file}' is no summary of ses-gcn evaluate: {error}") from error
-    if not isinstance(summary, dict) or "forecasts" not in summary:
+    if not isinstance(summary, dict):
+        raise InputError(f"'{file}' is no summary of ses-gcn evaluate: it holds no object")
+    for name in ("forecasts", "safety", "collision", "stream", "ages_ms"):
+        part = summary.get(name, {})
+        if not isinstance(part, dict) and (part is not None or name == "forecasts"):
+            raise InputError(f"'{file}' is damaged: its '{name}' is no object but {part!r}")
+    if "forecasts" not in summary:
         raise InputError(f"'{file}' is no summary of ses-gcn evaluate: it has no forecasts")
+    try:
+        compare(summary, summary)
+    except (TypeError, KeyError, IndexError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"'{file}' is damaged: {error!r} where a number is looked for") from error
     return summary
 
 
@@ -328,15 +383,15 @@ def _find(summary: dict[str, Any], path: tuple[str, ...]) -> float | None:
     value: Any = summary
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
-    return value
+    return None if value is None else float(value)
 
 
 def _error(summary: dict[str, Any], convention: str, horizon: float) -> float | None:
     forecasts = summary["forecasts"]
     for index, ahead in enumerate(forecasts.get("horizons_s", ())):
         if abs(ahead - horizon) < 1e-3:
-            value: float | None = forecasts["mpjpe_mm"][convention]["forecast"][index]
-            return value
+            value = forecasts["mpjpe_mm"][convention]["forecast"][index]
+            return None if value is None else float(value)
     return None
 
 

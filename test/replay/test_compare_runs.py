@@ -86,9 +86,9 @@ def test_the_command_ends_with_a_code_for_ci(summary, tmp_path, monkeypatch, cap
         (tmp_path / name).mkdir()
         (tmp_path / name / "summary.json").write_text(json.dumps(content))
     assert run(tmp_path / "a", tmp_path / "a" / "summary.json") == 0
-    assert run(tmp_path / "a", tmp_path / "b") == 1
+    assert run(tmp_path / "a", tmp_path / "b") == 3
     assert "worse" in capsys.readouterr().out
-    assert run(tmp_path / "a", tmp_path / "b", "--json") == 1
+    assert run(tmp_path / "a", tmp_path / "b", "--json") == 3
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows if row["regressed"]] == ["false stops"]
 
@@ -98,5 +98,5 @@ def test_what_is_no_summary_is_refused(tmp_path):
     with pytest.raises(InputError, match="no summary"):
         read_summary(path)
     path.write_text("[]")
-    with pytest.raises(InputError, match="no forecasts"):
+    with pytest.raises(InputError, match="holds no object"):
         read_summary(path)

@@ -20,6 +20,7 @@ from ses_gcn_ros.replay.report.sections import (
     collisions_section,
     facts,
     forecasts_section,
+    pair_of,
     stops_section,
     timing_section,
     verdict,
@@ -119,7 +120,7 @@ def _data(replay: Replay, worst: list[dict[str, Any]], told: list[Section]) -> d
 
 def _moment(moment: dict[str, Any]) -> dict[str, Any]:
     left = moment["margin_m"]
-    pair = " to ".join(name for name in (moment["limb"], moment["frame"]) if name)
+    pair = pair_of(moment)
     short = f"{abs(left):.2f} m {'short' if left < 0 else 'to spare'}"
     return {
         "time": moment["at_s"],

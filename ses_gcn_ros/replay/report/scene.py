@@ -107,12 +107,11 @@ def _pairs(
     robot: Floats,
 ) -> Floats:
     """Closest points of person and robot at each frame (F, 2, 3) [m]: as stated, else measured."""
-    stated = np.asarray(replay.state)[frames]
     pairs = np.full((len(frames), 2, 3), np.nan, np.float32)
     if len(replay.states.time):
-        known = stated >= 0
-        pairs[known, 0] = replay.states.human_point[stated[known]]
-        pairs[known, 1] = replay.states.robot_point[stated[known]]
+        stated = replay.answers[frames]
+        pairs[:, 0] = replay.states.human_point[stated]
+        pairs[:, 1] = replay.states.robot_point[stated]
     if not robot.size:
         return pairs
     radii = np.asarray(replay.about.link_radii)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ses_gcn_ros.replay.recording import Replay
+from ses_gcn_ros.replay.summary import limb_words
 
 
 @dataclass(frozen=True)
@@ -91,29 +92,44 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     safety = numbers["safety"]
     if safety and safety["worst"]:
         worst = safety["worst"]
-        stopped = worst["stopped_for_s"]
-        state = "not stopped at" if stopped is None else f"stopped {stopped:.1f} s before"
-        pair = " to ".join(name for name in (worst["limb"], worst["frame"]) if name)
-        where = ", ".join(part for part in (f"{worst['separation_m']:.2f} m", pair) if part)
-        sentences.append(f"The robot was {state} the closest approach ({where}).")
-        if safety["missed_stops"] or safety["false_stops"]:
-            sentences.append(
-                f"{_times(safety['missed_stops'])} it was not stopped in time; "
-                f"{_times(safety['false_stops']).lower()} it was stopped for nobody."
-            )
+        where = ", ".join(
+            part for part in (f"{worst['separation_m']:.2f} m", pair_of(worst)) if part
+        )
+        sentences.append(f"The robot {stood_words(worst)} the closest approach ({where}).")
+        if safety["missed_stops"]:
+            sentences.append(f"{_times(safety['missed_stops'])} it was not stopped in time.")
+        if safety["false_stops"]:
+            sentences.append(f"{_times(safety['false_stops'])} it was stopped for nobody.")
     forecasts = numbers["forecasts"]
-    error, still = (error_at(forecasts, _AHEAD, n) for n in ("forecast", "constant_velocity"))
-    if error is not None and still:
-        share = 1 - error / still
+    error = error_at(forecasts, _AHEAD)
+    others = {name: error_at(forecasts, _AHEAD, name) for name in _NAMES if name != "forecast"}
+    known = {name: other for name, other in others.items() if other}
+    if error is not None and known:
+        best = min(known, key=lambda name: known[name])
+        share = 1 - error / known[best]
         sentences.append(
             f"{_AHEAD:g} s ahead the forecasts were {error:.0f} mm off, {abs(share):.0%} "
-            f"{'less' if share >= 0 else 'more'} than constant velocity."
+            f"{'less' if share >= 0 else 'more'} than the best baseline, {_NAMES[best][0]}."
         )
     return sentences or ["The recording holds no safety states and no forecasts to judge."]
 
 
+def stood_words(worst: dict[str, Any]) -> str:
+    """What the robot did at the closest approach, up to its name."""
+    if worst["stopped_for_s"] is None:
+        return "was not stopped at"
+    if not worst["had_moved"]:
+        return "had not been let go yet at"
+    return f"was stopped {worst['stopped_for_s']:.1f} s before"
+
+
+def pair_of(moment: dict[str, Any]) -> str:
+    """Limb and link of a moment, as people call them."""
+    return " to ".join(name for name in (limb_words(moment["limb"]), moment["frame"]) if name)
+
+
 def _times(count: int) -> str:
-    return {0: "Never", 1: "Once", 2: "Twice"}.get(count, f"{count} times")
+    return {1: "Once", 2: "Twice"}.get(count, f"{count} times")
 
 
 def facts(numbers: dict[str, Any]) -> list[Fact]:

@@ -1,0 +1,1 @@
+"""Names that notebooks of before use; the room is `ses_gcn_ros.replay`."""
