@@ -10,6 +10,7 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     ablation,
     actions,
+    adapt,
     alarm,
     attack,
     bags,
@@ -82,6 +83,7 @@ for command in (
     dataset.dataset,
     forecast.import_official,
     training.train,
+    adapt.adapt,
     ablation.ablate,
     students.prune,
     students.masks,

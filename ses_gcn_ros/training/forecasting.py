@@ -203,6 +203,9 @@ class ForecastTask:
         per_step = error.sum(dim=2)  # (N, H)
         shown = per_step.mean(dim=1).sum() / joints
         counts = self._counts.to(processes.device)[part(batch.group)]
+        if self.plan.caution:  # the answer is the displacement
+            away = torch.linalg.vector_norm(answer[..., :3], dim=-1) * weight
+            per_step = per_step + self.plan.caution * away.sum(dim=2)
         loss = (per_step * counts).mean(dim=1).sum() / joints
         if answer.shape[-1] == 4:  # Laplace's likelihood of the scale, errors as they are
             surprise = error.detach() / answer[..., 3] + answer[..., 3].log()

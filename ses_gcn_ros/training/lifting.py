@@ -98,7 +98,7 @@ _SECTIONS: dict[str, type[Any]] = {
 _UNUSED = (
     *("data.stride", "data.shares"),
     *("training.after", "training.freeze", "training.epochs", "training.milestones"),
-    *("training.dropout", "training.horizon_weight", "training.relative"),
+    *("training.dropout", "training.horizon_weight", "training.relative", "training.caution"),
 )
 
 

@@ -100,6 +100,9 @@ class TrainingRecipe:
     relative: bool = option(
         False, "errors count in parts of what the better baseline errs by, per file and frame"
     )
+    caution: float = option(
+        0.0, "what a metre away from the last pose costs beside one of error", minimum=0, maximum=1
+    )
     checkpoint_every: int = option(250, "steps between checkpoints and log lines", minimum=1)
     patience: int = option(
         0, "checkpoints without a better validation until it ends; 0: no validation", minimum=0
@@ -283,6 +286,11 @@ def _check(recipe: Recipe) -> None:
             "data.held_out_subjects"
         )
     data.share_of()
+    if plan.caution and not recipe.model.gate:
+        raise ConfigError(
+            f"recipe '{name}' gives training.caution, which only a network with a learnt base "
+            "(model.gate) has a use for; remove it"
+        )
     strange = sorted(set(plan.freeze) - {"layers", "base", "decoder"})
     if strange:
         raise ConfigError(
