@@ -261,7 +261,7 @@ def _check_upright(path: Path, sequence: Sequence, positions: NDArray[np.float32
     if top is None or low is None:
         return
     upwards = positions[:, names.index(top)] - positions[:, names.index(low)]
-    upwards = upwards[np.isfinite(upwards).all(axis=1)]
+    upwards = upwards[np.all(np.isfinite(upwards), axis=1)]
     if len(upwards) and upwards[:, 2].mean() < 0.3 * np.linalg.norm(upwards, axis=1).mean():
         axis = "xyz"[int(np.abs(upwards.mean(axis=0)).argmax())]
         raise InputError(
@@ -273,8 +273,8 @@ def _check_upright(path: Path, sequence: Sequence, positions: NDArray[np.float32
 def _between_jumps(positions: NDArray[np.float32], fps: float) -> list[NDArray[np.float32]]:
     """Stretches in which no joint is faster than people are, and some joint is seen."""
     moved = np.linalg.norm(np.diff(positions, axis=0), axis=-1) * fps
-    jumps = (np.nan_to_num(moved) > _FASTEST).any(axis=1)
-    seen = np.isfinite(positions).any(axis=(1, 2))
+    jumps = np.any(np.nan_to_num(moved) > _FASTEST, axis=1)
+    seen = np.any(np.isfinite(positions), axis=(1, 2))
     stretches = np.split(positions, np.flatnonzero(jumps | (seen[1:] != seen[:-1])) + 1)
     return [stretch for stretch in stretches if np.isfinite(stretch).any()]
 
