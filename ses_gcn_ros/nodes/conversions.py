@@ -161,6 +161,7 @@ def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
         radius=np.frombuffer(entry.radius, dtype=np.float32).reshape(steps, joints),
         coverage=entry.coverage,
         model=entry.model,
+        flatness=entry.flatness or 1.0,
     )
 
 
@@ -179,6 +180,7 @@ def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) 
             radius=flat(forecast.radius),
             coverage=float(forecast.coverage),
             model=forecast.model,
+            flatness=float(forecast.flatness),
         )
         for forecast in forecasts
     ]

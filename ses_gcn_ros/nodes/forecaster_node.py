@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster, load
 from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
@@ -33,20 +34,38 @@ class ForecasterNode(ManagedNode):
 
     def configure(self) -> None:
         """Load the weights and build the engine."""
+        self._take(self._load(), self.config)
+
+    def _load(self) -> Engine:
         config = self.config
-        self.engine = load(
-            config.weights or None, config.engine, config.device, threads=config.threads
-        )
-        self.frame_id = ""
+        return load(config.weights or None, config.engine, config.device, threads=config.threads)
+
+    def _take(self, engine: Engine, config: ForecastConfig) -> None:
+        """Forecast by an engine from now on."""
+        self.engine, self.forecaster, self.adaptive, self.frame_id = engine, None, None, ""
         self.get_logger().info(
-            f"{self.engine.name}: {self.engine.observed} frames in, {self.engine.horizon} out "
-            f"at {self.engine.fps:g} Hz"
+            f"{engine.name}: {engine.observed} frames in, {engine.horizon} out at {engine.fps:g} Hz"
         )
-        if config.adaptive and self.engine.radius is not None:
-            self.adaptive = AdaptiveRadius(self.engine.radius, self.engine.coverage, config)
+        if config.adaptive and engine.radius is not None:
+            self.adaptive = AdaptiveRadius(engine.radius, engine.coverage, config)
             self.store = RadiusStore(self.adaptive, self._state_file())
             if self.store.problem:
                 self.get_logger().warning(self.store.problem)
+
+    def on_reload(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Take the weights file as it is now; keep what there is if it can't be used."""
+        try:
+            engine = self._load()
+        except SesGcnError as error:
+            assert self.engine is not None  # the service is there while active
+            response.success = False
+            response.message = f"'{self.engine.name}' goes on: {error}"
+            return response
+        if self.adaptive is not None:
+            self.store.close()
+        self._take(engine, self.config)
+        response.success, response.message = True, f"forecasting by '{engine.name}'"
+        return response
 
     def _state_file(self) -> Path | None:
         chosen = self.config.adaptive_state
@@ -66,6 +85,7 @@ class ForecasterNode(ManagedNode):
             self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.STREAM))
             for topic in ("skeletons", "forecasts")
         )
+        self.while_active(self.create_service(Trigger, "~/reload", self.on_reload))
         self.while_active(
             self.create_subscription(
                 SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
@@ -87,7 +107,8 @@ class ForecasterNode(ManagedNode):
         assert self.engine is not None  # listening begins after configuring
         if self.forecaster is None or frame_id != self.frame_id:
             # Histories in another frame would look like a jump of everybody.
-            self.forecaster = Forecaster(self.engine, self.config, self.adaptive)
+            score = None if self.forecaster is None else self.forecaster.score
+            self.forecaster = Forecaster(self.engine, self.config, self.adaptive, score)
             self.frame_id = frame_id
         self.forecaster.observe(to_seconds(stamp), people)
         forecasts = self.forecaster.forecast()
@@ -108,20 +129,22 @@ class ForecasterNode(ManagedNode):
         assert self.engine is not None
         if self.forecaster is None:
             return DiagnosticStatus.OK, "no skeletons yet", {"engine": self.engine.name}
-        counts = self.forecaster.counts
+        counts, score = self.forecaster.counts, self.forecaster.score
         values = {
             "people": counts.people,
             "forecasts": counts.forecasts,
             "engine": self.engine.name,
             **{f"fallback {reason}": n for reason, n in counts.fallbacks.items()},
             **(self.adaptive.report() if self.adaptive is not None else {}),
+            **(score.report() if score is not None else {}),
         }
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
+        concern = score.warning() if score is not None else ""
         if self.adaptive is not None:
-            concern = self.adaptive.warning() or self.store.problem
-            if concern:
-                return DiagnosticStatus.WARN, concern, values
+            concern = concern or self.adaptive.warning() or self.store.problem
+        if concern:
+            return DiagnosticStatus.WARN, concern, values
         return DiagnosticStatus.OK, "forecasting", values
 
 

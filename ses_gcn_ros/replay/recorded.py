@@ -47,6 +47,7 @@ def forecasts_from_message(content: Any) -> list[Forecast]:
                 radius=entry.radius.reshape(shape),
                 coverage=float(entry.coverage),
                 model=entry.model,
+                flatness=float(getattr(entry, "flatness", 0.0)) or 1.0,  # bags of before have none
             )
         )
     return forecasts
@@ -65,6 +66,7 @@ def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]
             radius=np.ascontiguousarray(forecast.radius, np.float32).ravel(),
             coverage=forecast.coverage,
             model=forecast.model,
+            flatness=forecast.flatness,
         )
         for forecast in forecasts
     ]
