@@ -22,7 +22,7 @@ step() {
   tail -n 3 "$work/$name.out" "$work/$name.err" | cut -c1-300
 }
 
-step tests 120 "$python" -m pytest -q -m gpu -p no:cacheprovider test/forecast test/studies test/training
+step tests 120 "$python" -m pytest -q -m gpu -p no:cacheprovider test/forecast/test_cuda.py
 step bench 150 "$python" -m ses_gcn_ros.cli bench --quick --section gpu --save "$work/bench.json"
 # The recipe of motion capture alone, for a few hundred steps.
 data=${DATA:-$(ls shared/data/motion/cmu.npz ../shared/data/motion/cmu.npz 2>/dev/null | head -n 1)}

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.decoders import LinearDecoder
+from ses_gcn_ros.models.decoders import build_decoder
+from ses_gcn_ros.models.learnt_base import LearntBase
 from ses_gcn_ros.models.shapes import DECODER_LAYERS
 
 
@@ -86,15 +87,16 @@ class ReferenceModel(nn.Module):
         if self.published:
             self.decoder = _Decoder(config.observed, config.horizon)
         else:  # our own decoder: there is no other way to write it
-            self.decoder = LinearDecoder(config.observed, config.horizon, widths[-1])
+            self.decoder = build_decoder(config)
+        self.base = LearntBase(config) if config.gate else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, T, J, C) → answer (N, H, J, 3)."""
+        """Features (N, T, J, C) → answer (N, H, J, 3), or 4 with a learnt base."""
         x = features.permute(0, 3, 1, 2)
         for layer in self.layers:
             x = layer(x)
         answer: Tensor = self.decoder(x if self.published else x.permute(3, 2, 0, 1))
-        return answer
+        return answer if self.base is None else self.base(features, answer)
 
 
 def reference_model(weights: Weights) -> ReferenceModel:

@@ -12,6 +12,7 @@ from ses_gcn_ros.forecast.cuda import BATCHES, FoldedModule, TorchForecast
 from ses_gcn_ros.forecast.engine import EagerRunner, Engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.studies.benchmarks.engines import synthetic_histories
 
 NETWORKS = {
     "published": ModelConfig(unit="mm"),
@@ -28,12 +29,9 @@ def weights_of(name):
     return read_weights(DEFAULT_WEIGHTS) if name == "shipped" else make_weights(NETWORKS[name])
 
 
-def histories(config: ModelConfig, clip: np.ndarray) -> np.ndarray:
-    """Two people, of whom one hides joints where that is allowed."""
-    history = np.stack([clip[start : start + config.observed] for start in (0, 40)])
-    more = np.random.default_rng(0).normal(1, 0.3, (2, config.observed, config.joints, 3))
-    history = np.concatenate([history, more], axis=2)[:, :, : config.joints].astype(np.float32)
-    history[1] += np.float32(3)
+def histories(config: ModelConfig) -> np.ndarray:
+    """Two people, of whom one hides joints where that is allowed; no recording is needed."""
+    history = synthetic_histories(config, 2)
     if config.visibility:
         history[1, :, [1, 2, 5, 6, 12]] = np.nan
     return history
@@ -56,9 +54,9 @@ class Emulated:
 
 @pytest.mark.parametrize("network", ["folded", "modules"])
 @pytest.mark.parametrize("name", ["shipped", *NETWORKS])
-def test_the_forecast_that_is_recorded_is_the_reference(name, network, clip):
+def test_the_forecast_that_is_recorded_is_the_reference(name, network):
     weights = weights_of(name)
-    history = histories(weights.config, clip)
+    history = histories(weights.config)
     found = Engine(weights, Emulated(weights, network)).predict_with_scale(history)
     expected = build_engine(weights, "eager", "cpu").predict_with_scale(history)
     np.testing.assert_allclose(found[0], expected[0], atol=2e-5)  # m; 0.05 mm are allowed there
@@ -69,10 +67,10 @@ def test_the_forecast_that_is_recorded_is_the_reference(name, network, clip):
 @pytest.mark.gpu
 @pytest.mark.parametrize("engine", ["cuda", "graph"])
 @pytest.mark.parametrize("name", ["shipped", *NETWORKS])
-def test_a_gpu_answers_as_the_cpu_for_any_number_of_people(name, engine, clip):
+def test_a_gpu_answers_as_the_cpu_for_any_number_of_people(name, engine):
     weights = weights_of(name)
     fast, exact = build_engine(weights, engine), build_engine(weights, "eager", "cpu")
-    two = histories(weights.config, clip)
+    two = histories(weights.config)
     for people in (*BATCHES, 3, 65, 130):
         history = (
             two[np.arange(people) % 2] + np.arange(people, dtype=np.float32)[:, None, None, None]

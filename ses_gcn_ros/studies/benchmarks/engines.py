@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
 from ses_gcn_ros.models.framing import frame, unframe
 from ses_gcn_ros.models.shapes import tensor_shapes
@@ -151,12 +152,18 @@ def _compare_engines(
     scale = np.float32(UNITS_PER_METRE[config.unit])
     framed = frame(history * scale, config)
     features = torch.from_numpy(np.ascontiguousarray(framed.features))
+
+    def positions(answer: NDArray[np.floating]) -> NDArray[np.float32]:
+        path = unframe(answer, framed, config) / scale
+        if config.bones:
+            hold_bones(path, history, config.layout)
+        return path
+
     with torch.inference_mode():
-        exact = reference_model(weights).double()(features.double()).numpy()
-        expected = unframe(exact, framed, config) / scale
+        expected = positions(reference_model(weights).double()(features.double()).numpy())
         network, there = reference_model(weights).to(device), features.to(device)
         finish = torch.cuda.synchronize if device == "cuda" else _nothing
-        alone = unframe(network(there).cpu().numpy(), framed, config) / scale
+        alone = positions(network(there).cpu().numpy())
         errors: dict[str, float | None] = {REFERENCE: float(np.abs(alone - expected).max())}
         calls: dict[str, Callable[[], object]] = {REFERENCE: lambda: (network(there), finish())}
         for name, engine in engines.items():
