@@ -32,13 +32,17 @@ def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) 
     return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
 
 
-def risk_bound(wrong: int, answered: int, confidence: float) -> float:
-    """Share of wrong answers that is not exceeded, with a confidence; 1 without answers."""
+def risk_bound(wrong: float, answered: float, confidence: float) -> float:
+    """Share of wrong answers that is not exceeded, with a confidence.
+
+    `wrong` is the share that was, of so many `answered`; 1 where there are none.
+    """
     from scipy.stats import beta
 
-    if wrong >= answered:
+    failed = wrong * answered
+    if failed >= answered:
         return 1.0
-    return float(beta.ppf(confidence, wrong + 1, answered - wrong))
+    return float(beta.ppf(confidence, failed + 1, answered - failed))
 
 
 def risk_threshold(
@@ -46,7 +50,7 @@ def risk_threshold(
     right: NDArray[np.bool_],
     risk: float,
     confidence: float = 0.9,
-    independent: float = 1.0,
+    weight: NDArray[np.floating] | None = None,
 ) -> float:
     """Least probability with which an answer may be given.
 
@@ -60,8 +64,9 @@ def risk_threshold(
         Share of wrong answers among those given that may not be exceeded.
     confidence : float
         Probability with which that holds, over the draw of the windows.
-    independent : float
-        Share of the windows that tell something of their own: neighbours overlap.
+    weight : NDArray, shape (N,), optional
+        What each window counts: 1 where it tells something of its own, less where it overlaps
+        with others or its class is seen more often than the others.
 
     Returns
     -------
@@ -76,13 +81,14 @@ def risk_threshold(
     if not len(probability):
         raise InputError("no windows to calibrate on; hold recordings of some people out")
     order = np.argsort(-probability)
-    wrong = np.cumsum(~right[order]) * independent
-    given = np.arange(1, len(order) + 1) * independent
-    # A threshold splits no ties.
-    last = np.append(np.diff(probability[order]) != 0, True)
+    counted = np.ones(len(order)) if weight is None else np.asarray(weight, np.float64)[order]
+    wrong, given = np.cumsum(counted * ~right[order]), np.cumsum(counted)
+    # Uneven weights tell less than as many even ones (Kish's effective sample size).
+    effective = given**2 / np.maximum(np.cumsum(counted**2), 1e-12) * min(1.0, counted.max())
+    last = np.append(np.diff(probability[order]) != 0, True)  # a threshold splits no ties
     kept = [
         index
         for index in np.flatnonzero(last)
-        if risk_bound(int(np.ceil(wrong[index])), max(int(given[index]), 1), confidence) <= risk
+        if risk_bound(wrong[index] / given[index], effective[index], confidence) <= risk
     ]
     return float(probability[order][kept[-1]]) if kept else 1.1

@@ -115,7 +115,10 @@ class FoldedSgn:
                 share = graph.mean(axis=2)
             pooled = pooled + (share[:, :, None] @ y)[:, :, 0]
             importance = share.mean(axis=1)
-        parts = [_convolve(pooled, weight, bias, gap) for weight, bias, gap in self._temporal]
+        reach = max(gap * (len(weight) // 2) for weight, _, gap in self._temporal)
+        padded = np.zeros((len(x), pooled.shape[1] + 2 * reach, pooled.shape[2]), np.float32)
+        padded[:, reach : reach + pooled.shape[1]] = pooled
+        parts = [_convolve(padded, reach, *layer) for layer in self._temporal]
         pooled = _relu(np.concatenate(parts, axis=-1))
         pooled = _relu(_apply(self._widen, pooled)).max(axis=1)
         return _apply(self._classifier, pooled), importance
@@ -194,10 +197,9 @@ def _temporal(t: Tensors, weights: ActionWeights) -> list[tuple[Array, Array, in
     return parts
 
 
-def _convolve(x: Array, weight: Array, bias: Array, gap: int) -> Array:
-    """Convolution over frames (N, T, in) → (N, T, out), zeros outside."""
-    taps = len(weight)
-    reach = gap * (taps // 2)
-    padded = np.pad(x, ((0, 0), (reach, reach), (0, 0)))
-    shifted = [padded[:, tap * gap : tap * gap + x.shape[1]] for tap in range(taps)]
+def _convolve(padded: Array, reach: int, weight: Array, bias: Array, gap: int) -> Array:
+    """Convolution over frames (N, T + 2 reach, in) → (N, T, out)."""
+    taps, frames = len(weight), padded.shape[1] - 2 * reach
+    first = reach - gap * (taps // 2)
+    shifted = [padded[:, first + tap * gap :][:, :frames] for tap in range(taps)]
     return np.concatenate(shifted, axis=-1) @ weight.reshape(-1, weight.shape[2]) + bias

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,10 +255,15 @@ def _without_gaps(motion: Motion, seen: NDArray[np.bool_]) -> Motion:
     return motion
 
 
+@cache
+def _across(joints: Joints) -> list[tuple[int, int]]:
+    return joints.across()
+
+
 def _facing(motion: Motion, joints: Joints, up: int) -> Motion:
     """Turn about the vertical so that, on average, right lies along the next axis."""
     x, y = [(1, 2), (2, 0), (0, 1)][up]
-    spans = [motion[:, r] - motion[:, left] for left, r in joints.across()]
+    spans = [motion[:, r] - motion[:, left] for left, r in _across(joints)]
     spans = [s for s in spans if np.isfinite(s).all()]
     if not spans:
         return motion

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -17,14 +16,12 @@ import yaml
 from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, Motion
+from ses_gcn_ros.bags.segments import SEGMENTS, read_segments, segment_table
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, checked, read_action_npz
 from ses_gcn_ros.errors import InputError, SesGcnError
-from ses_gcn_ros.forecast.weights import write_atomically
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.skeleton import convert
 
-SEGMENTS = "actions.csv"  # of a bag's folder, or NAME.actions.csv beside a bag's file
-_SEGMENT_COLUMNS = ("person_id", "start", "end", "label")
 _BAG_FPS, _BAG_LAYOUT = 25.0, "chico15"
 
 
@@ -297,11 +294,6 @@ def _bag_of(table: Path) -> Path:
     return table.with_name(table.name.removesuffix(f".{SEGMENTS}") + ".mcap")
 
 
-def segment_table(bag: Path) -> Path:
-    """Where the segments of a bag are."""
-    return bag / SEGMENTS if bag.is_dir() else bag.with_name(f"{bag.stem}.{SEGMENTS}")
-
-
 def bag_people(bag: Path) -> dict[str, tuple[NDArray[np.float64], Motion]]:
     """Stamps (T,) [s] and positions (T, 15, 3) [m] of everybody in a bag, in layout chico15."""
     from ses_gcn_ros.bags.messages import read_skeletons
@@ -332,45 +324,6 @@ def _segment(
         return LabelledMotion(positions[within], label, subject, fps, f"{subject}@{start:g}")
 
     return read
-
-
-def read_segments(path: Path) -> list[tuple[str, float, float, str]]:
-    """Segments of a bag: person, start and end [s since the epoch], label; others are left out.
-
-    Raises
-    ------
-    InputError
-        If there is no such table, or a column or time in it is wrong.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"there is no table of segments at '{path}'; draw one with 'ses-gcn actions label BAG'"
-        )
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        missing = [c for c in _SEGMENT_COLUMNS if c not in (rows.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"'{path}' lacks the column '{missing[0]}'; it takes {', '.join(_SEGMENT_COLUMNS)}"
-            )
-        segments = []
-        for number, row in enumerate(rows, start=2):
-            try:
-                start, end = float(row["start"]), float(row["end"])
-            except (TypeError, ValueError):
-                raise InputError(f"line {number} of '{path}' has no times") from None
-            if not start < end:
-                raise InputError(f"line {number} of '{path}' ends at {end:g}, before {start:g}")
-            if row["label"]:
-                segments.append((row["person_id"], start, end, row["label"]))
-    return segments
-
-
-def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]) -> None:
-    """Write a table of segments, as `read_segments` reads it, in one piece."""
-    lines = [",".join(_SEGMENT_COLUMNS)]
-    lines += [f"{who},{start:.3f},{end:.3f},{label}" for who, start, end, label in segments]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 # Lists of sources -------------------------------------------------------------------------------

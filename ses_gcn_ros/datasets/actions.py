@@ -15,6 +15,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.npz import load_arrays
 
 _FPS = 30.0  # of sets that do not say
+_LEAST = 0.75  # share of a window that a shorter recording must fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,8 @@ def cut(
         if config.duration:
             span = max(round(config.duration * recording.fps), 2)
             step = max(round(config.stride * recording.fps), 1)
+            if length < _LEAST * span:
+                continue  # stretched to a window it would be another motion
             starts = list(range(0, max(length - span, 0) + 1, step))
         for start in starts:
             try:
@@ -158,7 +161,10 @@ def cut(
             classes.append(index[recording.label])
             source.append(number)
     if not motions:
-        raise InputError(f"none of {len(data.recordings)} recordings shows anybody")
+        raise InputError(
+            f"none of {len(data.recordings)} recordings shows anybody for as long as a window of "
+            f"{config.duration:g} s"
+        )
     return Windows(motions, np.array(classes), np.array(source), up)
 
 

@@ -59,6 +59,8 @@ class SafetyInputs:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
         self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
         self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
+        if config.action_limits:
+            self._listen("actions", msg.ActionArray, self.on_actions, qos.stream())
         if watch.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             handler = node.guarded(self.on_joint_states)
@@ -126,6 +128,11 @@ class SafetyInputs:
             matched=on_matched,
             incompatible_qos=on_incompatible,
         )
+
+    def on_actions(self, message: msg.ActionArray) -> None:
+        """Take what everybody does to the monitor."""
+        labels = {action.person_id: action.label for action in message.actions}
+        self._watch.observe_actions(to_seconds(message.header.stamp), labels, self._node.now())
 
     def on_skeletons(self, message: msg.SkeletonArray) -> None:
         """Take everybody to the world frame and into the monitor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,6 +18,8 @@ from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from ses_gcn_ros.actions.weights import UNKNOWN
+from ses_gcn_ros.replay.actions import Segment
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import spans
 from ses_gcn_ros.replay.summary import limb_words
@@ -174,10 +176,12 @@ _NAMES = {
 }
 
 
-def timeline_figure(replay: Replay, safety: dict[str, Any], theme: Theme) -> Figure:
+def timeline_figure(
+    replay: Replay, safety: dict[str, Any], theme: Theme, actions: Sequence[Segment] = ()
+) -> Figure:
     """Draw separation and protective distance with the states as bands, and the speed factor.
 
-    `safety` is that part of a summary.
+    `safety` is that part of a summary; below, `actions` says what each person did.
     """
     states, length = replay.states, replay.about.duration
     time = np.asarray(states.time)
@@ -213,8 +217,44 @@ def timeline_figure(replay: Replay, safety: dict[str, Any], theme: Theme) -> Fig
         )
         for axes in (upper, lower):
             bare(axes)
+        if actions:
+            _draw_actions(figure, lower, replay, actions, theme)
         headline(figure, theme, "Separation and what was done about it", _timeline_line(safety))
     return figure
+
+
+def _draw_actions(
+    figure: Figure, above: Axes, replay: Replay, actions: Sequence[Segment], theme: Theme
+) -> None:
+    """A row per person below the speed factor, a block per action; unknown is left empty."""
+    people = sorted({person for person, *_ in actions})
+    height = 0.22 * len(people) + 0.25  # inches
+    width, before = figure.get_size_inches()
+    for axes in figure.axes:  # what is drawn keeps its size; the page grows below it
+        box = axes.get_position()
+        bottom, top = (box.y0 * before + height, box.y1 * before + height)
+        axes.set_position(
+            (box.x0, bottom / (before + height), box.width, (top - bottom) / (before + height))
+        )
+    figure.set_size_inches(width, before + height)
+    box = above.get_position()
+    axes = figure.add_axes(
+        (box.x0, 0.1 / (before + height), box.width, (height - 0.15) / (before + height))
+    )
+    labels = sorted({label for *_, label in actions if label != UNKNOWN})
+    colours = (theme.person, theme.forecast, theme.baseline_1, theme.baseline_2, theme.robot)
+    for person, start, end, label in actions:
+        if label == UNKNOWN:
+            continue
+        first, row = start - replay.about.start, people.index(person)
+        colour = colours[labels.index(label) % len(colours)]
+        axes.barh(row, end - start, left=first, height=0.8, color=colour, alpha=0.35, lw=0)
+        if end - start > 0.009 * len(label) * replay.about.duration:
+            axes.text(first + (end - start) / 2, row, label, ha="center", va="center", size=7)
+    axes.set(xlim=above.get_xlim(), ylim=(len(people) - 0.5, -0.5), yticks=range(len(people)))
+    axes.set_yticklabels(people, size=7)
+    axes.tick_params(labelbottom=False, length=0)
+    bare(axes)
 
 
 def _timeline_line(safety: dict[str, Any]) -> str:

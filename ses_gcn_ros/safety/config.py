@@ -233,6 +233,14 @@ class SafetyConfig:
     forecast_age_max: float = option(
         0.3, "oldest forecasts that are trusted [s]", minimum=0.01, maximum=5
     )
+    action_limits: tuple[str, ...] = option(
+        (),
+        "highest factor while somebody does something, each LABEL: FACTOR as 'hand_over: 0.3'; the "
+        "lowest of them while actions are missing or old",
+    )
+    action_age_max: float = option(
+        0.5, "oldest actions that are trusted, with action_limits [s]", minimum=0.01, maximum=5
+    )
     tf_age_max: float = option(
         0.2, "oldest robot pose that is trusted [s]", minimum=0.01, maximum=5
     )

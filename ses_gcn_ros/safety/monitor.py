@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,14 @@ from ses_gcn_ros.safety.separation import (
     protective_distance,
     reaction_time,
 )
-from ses_gcn_ros.safety.watchdogs import NOTED, Inputs, check_people, check_robot, forecast_limits
+from ses_gcn_ros.safety.watchdogs import (
+    NOTED,
+    ActionLimits,
+    Inputs,
+    check_people,
+    check_robot,
+    forecast_limits,
+)
 from ses_gcn_ros.safety.zones import Zones, read_zones
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -97,6 +104,7 @@ class SeparationMonitor:
         self.tracks = PeopleTracks(config)
         self.decision = Decision(config)
         self.inputs = Inputs(config)
+        self.actions = ActionLimits(config)
         self.muting = Muting(config)
         self._steady = steady
         self._arrived: dict[str, float] = {}  # by the steady clock [s]
@@ -159,6 +167,22 @@ class SeparationMonitor:
         )
         self._forecast_stamp = stamp
         self._arrive("forecasts")
+
+    def observe_actions(
+        self, stamp: float, labels: Mapping[str, str], now: float | None = None
+    ) -> None:
+        """Take what everybody does, by person, told from observations up to `stamp` [s].
+
+        It may only lower the factor, by `action_limits`.
+
+        Raises
+        ------
+        InputError
+            If the stamp is ahead of `now`, or before the last one.
+        """
+        self.inputs.arrive("actions", stamp, stamp if now is None else now)
+        self.actions.observe(stamp, labels)
+        self.well("actions")
 
     def observe_robot(self, stamp: float, poses: ArrayLike, now: float | None = None) -> None:
         """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
@@ -231,6 +255,7 @@ class SeparationMonitor:
             *check_people(self.config, self.tracks, now, skeleton_age),
             *check_robot(self.config, self.model, robot, tf_age),
             *forecast_limits(self.config, self.tracks, self._forecast_ids, now, forecast_age),
+            *self.actions.limits(now, [t.person_id for t in self.tracks.present.values()]),
         ]
         reactive, prediction = None, PredictionResult()
         if robot is not None:
@@ -369,5 +394,6 @@ class SeparationMonitor:
         if self.joints:
             self.joints.forget()
         self.tracks.begin_anew(now)
+        self.actions.forget()
         self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
         return [Limit(0.0, f"clock went back {back:.2f} s")]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.people import MOST_LOST, PeopleTracks
@@ -162,6 +162,68 @@ def forecast_limits(
         for track in tracks.present.values()
         if track.person_id not in ids and now - track.first_seen > config.forecast_age_max
     ]
+
+
+class ActionLimits:
+    """Lower limits while somebody does certain things; what is not known of them lowers too.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+        Its `action_limits`, each ``LABEL: FACTOR``.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is no label with a factor of 0 to 1.
+    """
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._oldest = config.action_age_max
+        self.factors: dict[str, float] = {}
+        for entry in config.action_limits:
+            label, _, factor = (part.strip() for part in entry.partition(":"))
+            try:
+                self.factors[label] = float(factor)
+            except ValueError:
+                self.factors[label] = math.nan
+            if not label or not 0.0 <= self.factors[label] <= 1.0:
+                raise ConfigError(
+                    f"action_limits holds '{entry}'; it takes LABEL: FACTOR with a factor of 0 to "
+                    "1, such as 'hand_over: 0.3'"
+                )
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as after the clock went back."""
+        self._labels: dict[str, str] = {}
+        self._stamp: float | None = None
+
+    def observe(self, stamp: float, labels: Mapping[str, str]) -> None:
+        """Take what everybody does, by person; raises InputError if the stamp went back."""
+        if self._stamp is not None and stamp < self._stamp:
+            raise InputError(
+                f"actions stamped {stamp:.3f} s came after those of {self._stamp:.3f} s; not used"
+            )
+        self._labels, self._stamp = dict(labels), stamp
+
+    def limits(self, now: float, people: Iterable[str]) -> list[Limit]:
+        """Limits at `now` [s]: of what each person does, the strictest where that is not told."""
+        if not self.factors:
+            return []
+        strictest = min(self.factors.values())
+        age = math.inf if self._stamp is None else now - self._stamp
+        stale = _too_old("actions", age, self._oldest, strictest)
+        if stale:
+            return stale
+        limits = []
+        for person in people:
+            label = self._labels.get(person)
+            if label is None:
+                limits.append(Limit(strictest, f"person {person}: no action told"))
+            elif label in self.factors:
+                limits.append(Limit(self.factors[label], f"person {person}: {label}"))
+        return limits
 
 
 def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]:

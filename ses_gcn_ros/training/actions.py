@@ -336,7 +336,7 @@ class Abstaining:
     """What the answers of a network that may say ``unknown`` are worth."""
 
     macro_f1: float  # of all answers, before any is withheld
-    coverage: float  # share of windows that get an answer
+    coverage: float  # share of windows that get an answer, all classes alike
     risk: float  # share of wrong answers among these
     unknown_of_strange: float  # share of what belongs to no class that is said to be unknown
     per_class: dict[str, float]  # F1
@@ -366,9 +366,19 @@ def train_and_calibrate(
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
     seen = tuple(r for r in data.recordings if not held_out(r))
     weights, network = train_actions(recipe, replace(data, recordings=seen), seed, progress)
+    return calibrated(weights, network, replace(data, recordings=tuple(out)), recipe, risk)
+
+
+def calibrated(
+    weights: ActionWeights, network: nn.Module, data: ActionSet, recipe: ActionRecipe, risk: float
+) -> tuple[ActionWeights, Abstaining]:
+    """Weights with temperature and threshold from every other recording, and how the rest fare.
+
+    All classes count the same for the risk, however long each was recorded.
+    """
     halves: list[list[LabelledMotion]] = [[], []]
     for label in data.labels:
-        for number, recording in enumerate(r for r in out if r.label == label):
+        for number, recording in enumerate(r for r in data.recordings if r.label == label):
             halves[number % 2].append(recording)
     logits, truth = zip(
         *(_answered(network, replace(data, recordings=tuple(h)), recipe) for h in halves),
@@ -376,34 +386,42 @@ def train_and_calibrate(
     )
     temperature = best_temperature(logits[0], truth[0])
     chances = [probabilities(part, temperature) for part in logits]
-    overlap = min(1.0, recipe.window.stride / max(recipe.window.duration, 1e-9))
+    best, sure = chances[1].argmax(axis=1), chances[1].max(axis=1)
     threshold = risk_threshold(
-        chances[0].max(axis=1), chances[0].argmax(axis=1) == truth[0], risk, independent=overlap
+        chances[0].max(axis=1),
+        chances[0].argmax(axis=1) == truth[0],
+        risk,
+        weight=_evenly(truth[0]) * recipe.window.stride / max(recipe.window.duration, 1e-9),
     )
     weights = replace(weights, temperature=temperature, threshold=threshold)
-    best, answered = chances[1].argmax(axis=1), chances[1].max(axis=1) >= threshold
+    answered, share = sure >= threshold, _evenly(truth[1])
     strange = float("nan")
     if data.strange:
         named = tuple(replace(r, label=data.labels[0]) for r in data.strange)
         others, _ = _answered(network, replace(data, recordings=named), recipe)
         strange = float((probabilities(others, temperature).max(axis=1) < threshold).mean())
-    idle = data.labels.index("idle") if "idle" in data.labels else -1
-    at_rest = truth[1] == idle
-    scores = {
-        label: macro_f1(best == number, truth[1] == number, (True,))
-        for number, label in enumerate(data.labels)
-        if (truth[1] == number).any()
-    }
+    at_rest = truth[1] == (data.labels.index("idle") if "idle" in data.labels else -1)
+    idle = (best == truth[1]) | ~answered
     return weights, Abstaining(
         macro_f1=macro_f1(best, truth[1]),
-        coverage=float(answered.mean()),
-        risk=float((best != truth[1])[answered].mean()) if answered.any() else 0.0,
+        coverage=float(np.average(answered, weights=share)),
+        risk=float(np.average((best != truth[1])[answered], weights=share[answered]))
+        if answered.any()
+        else 0.0,
         unknown_of_strange=strange,
-        per_class=scores,
-        idle_or_unknown=float(((best == idle) | ~answered)[at_rest].mean())
-        if at_rest.any()
-        else float("nan"),
+        per_class={
+            label: macro_f1(best == number, truth[1] == number, (True,))
+            for number, label in enumerate(data.labels)
+            if (truth[1] == number).any()
+        },
+        idle_or_unknown=float(idle[at_rest].mean()) if at_rest.any() else float("nan"),
     )
+
+
+def _evenly(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights under which all classes count the same, the rarest ones' windows 1."""
+    counts = np.bincount(labels)
+    return counts[counts > 0].min() / counts[labels]
 
 
 def _answered(

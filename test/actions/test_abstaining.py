@@ -55,11 +55,20 @@ def test_windows_that_overlap_count_for_less():
     chance = rng.uniform(0.2, 1, 600)
     right = rng.random(600) < chance
     alone = risk_threshold(chance, right, 0.15)
-    assert risk_threshold(chance, right, 0.15, independent=0.3) >= alone
+    assert risk_threshold(chance, right, 0.15, weight=np.full(600, 0.3)) >= alone
+
+
+def test_a_common_class_does_not_hide_the_mistakes_of_a_rare_one():
+    rng = np.random.default_rng(0)
+    probability = rng.uniform(0.5, 1, 1100)
+    right = np.append(np.ones(1000, bool), rng.random(100) < 0.5)
+    assert risk_threshold(probability, right, 0.1) < 0.6
+    weight = np.append(np.full(1000, 0.1), np.ones(100))
+    assert risk_threshold(probability, right, 0.1, weight=weight) > 0.9
 
 
 @given(st.integers(0, 50), st.integers(1, 200))
 def test_the_bound_is_above_what_was_seen_and_falls_with_more_of_it(wrong: int, answered: int):
-    wrong = min(wrong, answered)
-    assert wrong / answered <= risk_bound(wrong, answered, 0.9) <= 1
-    assert risk_bound(10 * wrong, 10 * answered, 0.9) <= risk_bound(wrong, answered, 0.9) + 1e-12
+    share = min(wrong, answered) / answered
+    assert share <= risk_bound(share, answered, 0.9) <= 1
+    assert risk_bound(share, 10 * answered, 0.9) <= risk_bound(share, answered, 0.9) + 1e-12

@@ -17,7 +17,8 @@ from ses_gcn_ros.actions.windows import (
     sample,
     with_features,
 )
-from ses_gcn_ros.datasets.action_files import read_actions, read_segments, write_segments
+from ses_gcn_ros.bags.segments import read_segments, write_segments
+from ses_gcn_ros.datasets.action_files import read_actions
 from ses_gcn_ros.datasets.actions import cut, of_classes, read_action_npz
 from ses_gcn_ros.errors import InputError
 

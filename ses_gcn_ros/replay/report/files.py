@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ses_gcn_ros.bags.reading import PathLike
+from ses_gcn_ros.bags.segments import write_segments
+from ses_gcn_ros.replay.actions import Segment, recorded_actions
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
 from ses_gcn_ros.replay.options import Options
@@ -28,7 +30,8 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
     out : str or Path
         Folder for ``report.html``, ``summary.json``, ``metrics.csv``, ``replay/`` and the pictures
         ``scene_stop.png``, ``scene_closest.png``, ``timeline.png`` and ``horizon.png``; those
-        without data are left out. Files of an earlier report are replaced.
+        without data are left out. A recording of `actions` gives ``actions.csv`` besides. Files of
+        an earlier report are replaced.
     robot : str
         URDF of the robot; the recorded one by default.
 
@@ -46,20 +49,25 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
     """
     options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
     summary = evaluate(bag, out, options)
-    write_pictures(Path(out), summary)
+    actions = recorded_actions(bag)
+    write_pictures(Path(out), summary, actions)
+    if actions:
+        write_segments(Path(out) / "actions.csv", actions)
     return summary
 
 
-def write_pictures(folder: Path, summary: dict[str, Any]) -> None:
-    """Write pictures of what `evaluate` left in a folder."""
+def write_pictures(folder: Path, summary: dict[str, Any], actions: Sequence[Segment] = ()) -> None:
+    """Write pictures of what `evaluate` left in a folder, with what people did if that is known."""
     replay = open_replay(folder / "replay")
-    for name, draw in _figures(replay, summary).items():
+    for name, draw in _figures(replay, summary, actions).items():
         temporary = folder / f".{name}.part"
         temporary.write_bytes(png(draw()))
         os.replace(temporary, folder / name)
 
 
-def _figures(replay: Replay, summary: dict[str, Any]) -> dict[str, Callable[[], Figure]]:
+def _figures(
+    replay: Replay, summary: dict[str, Any], actions: Sequence[Segment]
+) -> dict[str, Callable[[], Figure]]:
     """Pictures by file name; those that there is no data for are left out."""
     figures: dict[str, Callable[[], Figure]] = {}
     safety = summary["safety"]
@@ -75,7 +83,7 @@ def _figures(replay: Replay, summary: dict[str, Any]) -> dict[str, Callable[[], 
             if at is not None:
                 moment = moment_at(replay, at)
                 figures[name] = lambda m=moment, t=title: scene_figure(m, LIGHT, t)  # type: ignore[misc]
-        figures["timeline.png"] = lambda: timeline_figure(replay, safety, LIGHT)
+        figures["timeline.png"] = lambda: timeline_figure(replay, safety, LIGHT, actions)
     if summary["forecasts"]["compared"]:
         figures["horizon.png"] = lambda: horizon_figure(summary["forecasts"], LIGHT)
     return figures

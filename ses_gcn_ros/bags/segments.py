@@ -1,0 +1,59 @@
+"""Tables of who did what when in a bag, to be corrected by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ses_gcn_ros.errors import InputError
+
+SEGMENTS = "actions.csv"  # of a bag's folder, or NAME.actions.csv beside a bag's file
+_SEGMENT_COLUMNS = ("person_id", "start", "end", "label")
+
+
+def segment_table(bag: Path) -> Path:
+    """Where the segments of a bag are."""
+    return bag / SEGMENTS if bag.is_dir() else bag.with_name(f"{bag.stem}.{SEGMENTS}")
+
+
+def read_segments(path: Path) -> list[tuple[str, float, float, str]]:
+    """Segments of a bag: person, start and end [s since the epoch], label; others are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no such table, or a column or time in it is wrong.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"there is no table of segments at '{path}'; draw one with 'ses-gcn actions label BAG'"
+        )
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = [c for c in _SEGMENT_COLUMNS if c not in (rows.fieldnames or ())]
+        if missing:
+            raise InputError(
+                f"'{path}' lacks the column '{missing[0]}'; it takes {', '.join(_SEGMENT_COLUMNS)}"
+            )
+        segments = []
+        for number, row in enumerate(rows, start=2):
+            try:
+                start, end = float(row["start"]), float(row["end"])
+            except (TypeError, ValueError):
+                raise InputError(f"line {number} of '{path}' has no times") from None
+            if not start < end:
+                raise InputError(f"line {number} of '{path}' ends at {end:g}, before {start:g}")
+            if row["label"]:
+                segments.append((row["person_id"], start, end, row["label"]))
+    return segments
+
+
+def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]) -> None:
+    """Write a table of segments, as `read_segments` reads it, in one piece."""
+    lines = [",".join(_SEGMENT_COLUMNS)]
+    lines += [f"{who},{start:.3f},{end:.3f},{label}" for who, start, end, label in segments]
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
