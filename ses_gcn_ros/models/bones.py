@@ -79,7 +79,7 @@ def _hold(path: Any, history: Any, children: Any, parents: Any) -> None:
                 for k in range(3):
                     light[j] += (path[n, h, j, k] - history[n, frames - 1, j, k]) ** 2
                 light[j] = np.sqrt(light[j]) + np.float32(_LEAST)
-            lengths = lasts + (means - lasts) * np.float32((h + 1) / steps)
+            lengths = lasts + (means - lasts) * np.float32(h / max(steps - 1, 1))
             for _ in range(_SWEEPS):
                 for b in range(len(children)):
                     child, parent = path[n, h, children[b]], path[n, h, parents[b]]

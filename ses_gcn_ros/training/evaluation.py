@@ -223,6 +223,7 @@ def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[
     Returns
     -------
     NDArray, shape (H, J), float32 [m]
+        NaN for joints that are never known.
 
     Raises
     ------
@@ -231,13 +232,14 @@ def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[
     """
     count = np.isfinite(distance).sum(axis=0)
     rank = np.ceil((count + 1) * coverage).astype(int)
-    if (rank > count).any():
+    few = (rank > count) & (count > 0)
+    if few.any() or not count.any():
         raise InputError(
-            f"{int(count.min())} windows are too few to calibrate a coverage of {coverage}; it "
+            f"{int(count[few].min(initial=len(distance)))} windows are too few to calibrate a coverage of {coverage}; it "
             f"takes {int(np.ceil(coverage / (1 - coverage)))}"
         )
     ordered = np.sort(distance, axis=0)  # NaN come last
-    radius = np.take_along_axis(ordered, rank[None] - 1, axis=0)[0]
+    radius = np.take_along_axis(ordered, np.minimum(rank, len(distance))[None] - 1, axis=0)[0]
     return radius.astype(np.float32)
 
 

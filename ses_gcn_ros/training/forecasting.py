@@ -346,8 +346,12 @@ def _first(
 def calibrated(weights: Weights, recipe: Recipe, parts: Split) -> Weights:
     """The same weights with a radius from the calibration sequences."""
     plan = recipe.calibration
-    errors = measure(build_engine(weights), parts.calibrate, recipe.data.stride)
-    radius = conformal_radius(errors.distance[weights.name], plan.coverage + plan.margin)
+    engine, radii = build_engine(weights), []
+    for group in sorted({sequence.group for sequence in parts.calibrate}):  # it holds in each
+        chosen = [sequence for sequence in parts.calibrate if sequence.group == group]
+        distance = measure(engine, chosen, recipe.data.stride).distance[weights.name]
+        radii.append(conformal_radius(distance, plan.coverage + plan.margin))
+    radius = np.nanmax(radii, axis=0)
     weights = dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
     if not recipe.model.gate:
         return weights
