@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 from pathlib import Path
@@ -33,8 +34,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
                 entry.filename.removesuffix(".npy"): _array(path, archive, file, entry)
                 for entry in archive.infolist()
             }
-    except (ValueError, OSError, EOFError, struct.error, zipfile.BadZipFile) as error:
-        raise InputError(f"'{path}' is no npz file of arrays: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # zlib, tokenize, zipfile: a damaged file may raise anything
+        raise InputError(
+            f"'{path}' is no readable npz file of arrays: {str(error).partition(chr(10))[0][:150]}"
+        ) from error
 
 
 def _array(path: Path, archive: zipfile.ZipFile, file: Any, entry: zipfile.ZipInfo) -> NDArray[Any]:
@@ -42,17 +47,36 @@ def _array(path: Path, archive: zipfile.ZipFile, file: Any, entry: zipfile.ZipIn
         file.seek(entry.header_offset)
         name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
         file.seek(name + extra, 1)
-        version = np.lib.format.read_magic(file)
-        read_header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, columns_first, dtype = read_header(file)
+        shape, columns_first, dtype = _header(file)
         if not dtype.hasobject and 0 not in shape and shape:
             order = "F" if columns_first else "C"
             mapped = np.memmap(path, dtype, "r", file.tell(), shape, order)  # type: ignore[call-overload]
             return np.asarray(mapped)
     with archive.open(entry) as content:
-        array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
-        return array
+        return read_array(content, entry.file_size)
+
+
+def _header(content: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type."""
+    if np.lib.format.read_magic(content) == (1, 0):
+        return np.lib.format.read_array_header_1_0(content)
+    return np.lib.format.read_array_header_2_0(content)
+
+
+def read_array(content: Any, size: int) -> NDArray[Any]:
+    """Array of an open npy file of `size` bytes.
+
+    Raises
+    ------
+    ValueError
+        If its header promises more than the file holds, or it is damaged.
+    """
+    shape, columns_first, dtype = _header(content)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    count = math.prod(shape)
+    if count * dtype.itemsize > size:
+        raise ValueError(f"its header promises {count} numbers of shape {shape}; it is shorter")
+    numbers = np.frombuffer(content.read(count * dtype.itemsize), dtype)
+    array: NDArray[Any] = numbers.reshape(shape, order="F" if columns_first else "C")
+    return array

@@ -39,11 +39,15 @@ def convert(
         raise ConfigError(f"no take of '{source}' is named like '{only}'")
     console = terminal.err()
     if out.suffix == ".mcap":
-        with_bar = track(takes, "writing", console=console, transient=True)
+        with_bar = track(
+            takes, "writing", console=console, transient=True, disable=not console.is_terminal
+        )
         length = write_takes(kind, with_bar, out, overwrite=overwrite)
         console.print(f"wrote {len(takes)} takes, {length / 60:.1f} min, to {out}")
         return
-    with_bar = track(takes, "writing", console=console, transient=True)
+    with_bar = track(
+        takes, "writing", console=console, transient=True, disable=not console.is_terminal
+    )
     count = convert_each(kind, with_bar, out, overwrite=overwrite)
     kept = f"; {len(takes) - count} were there already" if count < len(takes) else ""
     console.print(f"wrote {count} bags to {out}{kept}")

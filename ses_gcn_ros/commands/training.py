@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -20,7 +20,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 def progress_bar(shown: bool = True) -> Progress:
     """Bar with the steps done and the time that the others will take."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
+    console = terminal.err()
+    shown = shown and console.is_terminal
     return Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown)
 
 

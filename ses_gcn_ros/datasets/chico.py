@@ -6,7 +6,9 @@ millimetres, 25 frames a second. The robot is a KUKA iiwa: nine points, links in
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -57,8 +59,9 @@ def read_collaboration(path: Path) -> Collaboration:
         number of joints or a position that is not finite.
     """
     try:
-        with open(path, "rb") as file:
-            frames = _ArraysOnly(file).load()
+        content = path.read_bytes()
+        _check_memo(content)
+        frames = _ArraysOnly(io.BytesIO(content)).load()
     except FileNotFoundError:
         raise InputError(f"there is no recording at '{path}'") from None
     except _Refused as error:
@@ -66,7 +69,8 @@ def read_collaboration(path: Path) -> Collaboration:
     except OSError:
         raise
     except Exception as error:  # a damaged pickle may raise anything
-        raise InputError(f"'{path}' is no pickle of lists and arrays: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"'{path}' is no pickle of lists and arrays: {reason}") from error
     if not isinstance(frames, list) or not frames:
         raise InputError(f"'{path}' holds no list of frames; CHICO's files do")
     return Collaboration(person=_part(path, frames, 0), robot=_part(path, frames, 1))
@@ -79,9 +83,10 @@ def _part(path: Path, frames: list[Any], which: int) -> NDArray[np.float32]:
     for number, frame in enumerate(frames):
         try:
             points.append(np.asarray(frame[which], dtype=np.float64))
-        except (TypeError, ValueError, IndexError, KeyError) as error:
+        except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
+            reason = str(error).partition("\n")[0]
             raise InputError(
-                f"frame {number} of '{path}' has no {name} of numbers: {error}"
+                f"frame {number} of '{path}' has no {name} of numbers: {reason}"
             ) from error
         if points[-1].shape != shape:
             raise InputError(
@@ -143,6 +148,13 @@ def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise _Refused(f"asks for the encoding '{encoding}', which arrays don't need")
     return text.encode(encoding)
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse a memo index beyond the file's length: Python takes 16 bytes of memory per index."""
+    for code, argument, _ in pickletools.genops(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise _Refused(f"numbers an object {argument} in {len(content)} bytes; it is damaged")
 
 
 class _ArraysOnly(pickle.Unpickler):

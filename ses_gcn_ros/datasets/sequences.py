@@ -28,6 +28,7 @@ from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.skeleton import get_layout
 
 _LAYOUT = "chico15"
+_RATES = 0.1, 10_000.0  # Hz
 _FARTHEST = np.iinfo(np.int16).max / 1000  # m
 
 
@@ -131,10 +132,10 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
     layout = str(arrays.get("layout", _LAYOUT))
     joints = len(get_layout(layout).joints)
     lengths, fps = arrays["lengths"].astype(int), arrays["fps"]
-    if fps.ndim or not 0 < float(fps) < np.inf:
+    if fps.ndim or not _RATES[0] <= float(fps) <= _RATES[1]:
         raise InputError(
-            f"fps of '{path}' is {fps.tolist()}; a recording has one rate above 0, so resample its "
-            "sequences to one"
+            f"fps of '{path}' is {fps.tolist()}; a recording has one rate between {_RATES[0]:g} and "
+            f"{_RATES[1]:g} Hz, so resample its sequences to one"
         )
     for name, motion in motions.items():
         if motion.shape != (lengths.sum(), joints, 3):

@@ -18,6 +18,7 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import Weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.npz import read_array
 
 FPS = 25.0
 _LAYOUTS = {15: "chico15", 22: "h36m22"}
@@ -117,8 +118,19 @@ def _read_state_dict(path: Path) -> dict[str, NDArray[np.generic]]:
             f"'{path}' holds a {type(content).__name__}, not a state dict of tensors; save "
             "model.state_dict() and import that"
         )
+    for name, value in content.items():
+        if value.layout != torch.strided or value.is_meta or value.is_complex():
+            raise ModelError(
+                f"tensor '{name}' of '{path}' is {value.dtype}, {value.layout} on {value.device}; "
+                "save the weights as dense floats: model.float().state_dict()"
+            )
     # Checkpoints of torch.nn.DataParallel put "module." before every name.
-    return {str(k).removeprefix("module."): v.numpy() for k, v in content.items()}
+    return {
+        str(name).removeprefix("module."): (v.float() if v.is_floating_point() else v)
+        .detach()
+        .numpy()
+        for name, v in content.items()
+    }
 
 
 def _configuration(source: dict[str, NDArray[np.generic]], where: str) -> ModelConfig:
@@ -174,15 +186,15 @@ def _renamed(source: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.gen
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     try:
-        mask = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            mask = read_array(file, path.stat().st_size)
     except FileNotFoundError:
         raise ModelError(f"there is no mask at '{path}'") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise ModelError(f"'{path}' is no numpy array: {error}") from error
-    if not isinstance(mask, np.ndarray) or mask.shape != shape:
-        raise ModelError(
-            f"mask '{path}' has shape {getattr(mask, 'shape', None)}; these weights take {shape}"
-        )
+    except Exception as error:  # the header of a damaged file may raise anything
+        reason = str(error).partition("\n")[0][:150]
+        raise ModelError(f"'{path}' is no numpy array: {reason}") from error
+    if mask.shape != shape:
+        raise ModelError(f"mask '{path}' has shape {mask.shape}; these weights take {shape}")
     if not np.isin(mask, (0, 1)).all():
         raise ModelError(f"mask '{path}' holds other values than 0 and 1")
     return mask.astype(np.float32)

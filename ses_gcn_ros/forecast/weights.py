@@ -79,6 +79,10 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
+    except (TypeError, AttributeError) as error:  # a type that numpy hasn't, such as bfloat16
+        raise ModelError(
+            f"'{path}' holds numbers of a type that can't be read ({error}); convert it to float32"
+        ) from error
     if _KEY not in metadata:
         raise ModelError(
             f"'{path}' does not say what network it holds; make it with 'ses-gcn train', or turn "

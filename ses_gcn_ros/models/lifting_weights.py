@@ -119,7 +119,7 @@ def read_lifting_weights(path: str | os.PathLike[str]) -> LiftingWeights:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
     if _KEY not in metadata:
         raise ModelError(f"'{path}' holds no lifting network; make one with 'ses-gcn train-lifter'")

@@ -235,8 +235,8 @@ def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[
     few = (rank > count) & (count > 0)
     if few.any() or not count.any():
         raise InputError(
-            f"{int(count[few].min(initial=len(distance)))} windows are too few to calibrate a coverage of {coverage}; it "
-            f"takes {int(np.ceil(coverage / (1 - coverage)))}"
+            f"{int(count[few].min(initial=len(distance)))} windows are too few to calibrate a "
+            f"coverage of {coverage}; it takes {int(np.ceil(coverage / (1 - coverage)))}"
         )
     ordered = np.sort(distance, axis=0)  # NaN come last
     radius = np.take_along_axis(ordered, np.minimum(rank, len(distance))[None] - 1, axis=0)[0]

@@ -123,12 +123,25 @@ def test_every_variant_differs_from_the_recipe_in_its_network_alone(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "no mapping"), ("modle: {}", "no mapping"), ("model: {widht: 3}", "widht")],
+    [
+        ("[]", "no mapping"),
+        ("modle: {}", "unknown section 'modle'"),
+        ("model: {widht: 3}", "widht"),
+    ],
 )
 def test_a_recipe_with_a_slip_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(content)
     with pytest.raises(ConfigError, match=message):
+        load_lifting_recipe(str(path))
+
+
+@pytest.mark.parametrize("option", ["after: x", "epochs: 3", "milestones: [1]", "dropout: 0.1"])
+def test_an_option_that_lifting_has_no_use_for_is_an_error(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(f"training: {{{option}}}")
+    name = option.partition(":")[0]
+    with pytest.raises(ConfigError, match=f"gives training.{name}, which has no use here"):
         load_lifting_recipe(str(path))
 
 
