@@ -134,8 +134,8 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
     lengths, fps = arrays["lengths"].astype(int), arrays["fps"]
     if fps.ndim or not _RATES[0] <= float(fps) <= _RATES[1]:
         raise InputError(
-            f"fps of '{path}' is {fps.tolist()}; a recording has one rate between {_RATES[0]:g} and "
-            f"{_RATES[1]:g} Hz, so resample its sequences to one"
+            f"fps of '{path}' is {fps.tolist()}; a recording has one rate between "
+            f"{_RATES[0]:g} and {_RATES[1]:g} Hz, so resample its sequences to one"
         )
     for name, motion in motions.items():
         if motion.shape != (lengths.sum(), joints, 3):
