@@ -153,7 +153,7 @@ def _encode(text: str, encoding: str) -> bytes:
 def _check_memo(content: bytes) -> None:
     """Refuse a memo index beyond the file's length: Python takes 16 bytes of memory per index."""
     for code, argument, _ in pickletools.genops(content):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise _Refused(f"numbers an object {argument} in {len(content)} bytes; it is damaged")
 
 
