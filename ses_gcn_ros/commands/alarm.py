@@ -15,7 +15,10 @@ def alarm(
     data: Annotated[Path, typer.Argument(help="Recording of two who meet, to judge on (.npz).")],
     fit: Annotated[
         Path | None,
-        typer.Option(help="Recording of people to fit on, put near one another (.npz)."),
+        typer.Option(
+            help="Fit first: on people of this recording (.npz), put near one another, or, where "
+            "it is the one to judge on, on the rest of that."
+        ),
     ] = None,
     subjects: Annotated[
         str, typer.Option(help="Of that recording, only these subjects: comma-separated.")
@@ -44,8 +47,13 @@ def alarm(
     engine = load(weights)
     if engine.radius is None:
         raise InputError(f"'{engine.name}' carries no calibrated radius to measure distances in")
+    recorded = read_recording(data).sequences
     judged = SHIPPED
-    if fit is not None:
+    if fit == data:  # on the recordings that it is not judged on
+        others = [s for s in recorded if s.index % every != every - 1]
+        met = pair_up(others, "receiver", "giver", engine.fps)
+        judged = fit_alarm(*measure(engine, *met, stride))
+    elif fit is not None:
         people = read_recording(fit).sequences
         wanted = {subject.strip() for subject in subjects.split(",") if subject.strip()}
         people = [s for s in people if not wanted or s.subject in wanted]
@@ -53,7 +61,7 @@ def alarm(
             raise InputError(f"'{fit}' holds nobody of {subjects}")
         length = engine.observed + engine.horizon
         judged = fit_alarm(*measure(engine, *placed(people, engine.fps, length, count), 1))
-    sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]
+    sequences = [s for s in recorded if s.index % every == every - 1]
     if not sequences:
         raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
     met = pair_up(sequences, "receiver", "giver", engine.fps)
