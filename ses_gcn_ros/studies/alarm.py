@@ -133,6 +133,11 @@ def summarise(
             "calibration_error": round(error, 4),
             "brier": round(brier, 4),
             "brier_of_the_rate": round(rate * (1 - rate), 4),
+            "average_precision": {
+                "together": round(average_precision(said[:, k], contact[:, k]), 3),
+                "network": round(average_precision(-network[:, k], contact[:, k]), 3),
+                "constant_velocity": round(average_precision(-velocity[:, k], contact[:, k]), 3),
+            },
             "bins": [[b.windows, round(b.said, 3), round(b.happened, 3)] for b in bins],
         }
     return {"windows": len(contact), "coefficients": alarm.coefficients.round(4).tolist()} | {
@@ -140,17 +145,28 @@ def summarise(
     }
 
 
+def average_precision(urgent: Floats, contact: NDArray[np.bool_]) -> float:
+    """Mean precision at each contact, windows in order of urgency; NaN without a contact."""
+    came = contact[np.argsort(-urgent, kind="stable")]
+    precision = came.cumsum() / np.arange(1, len(came) + 1)
+    return float(precision[came].mean()) if came.any() else float("nan")
+
+
 def as_text(summary: dict[str, Any]) -> str:
     """Table of a summary."""
     lines = [
         f"{summary['windows']} windows without contact yet",
         f"{'by':>6}{'contacts':>10}{'said':>8}{'calibration error':>19}{'Brier':>9}"
-        f"{'of the rate':>13}",
+        f"{'of the rate':>13}{'AP together':>13}{'network':>9}{'velocity':>10}",
     ]
     for horizon, at in summary["horizons"].items():
         lines.append(
             f"{horizon + ' s':>6}{at['contacts_percent']:>9.1f}%{at['said_percent']:>7.1f}%"
             f"{at['calibration_error']:>19.3f}{at['brier']:>9.3f}{at['brier_of_the_rate']:>13.3f}"
+            + "".join(
+                f"{value:>{width}.3f}"
+                for value, width in zip(at["average_precision"].values(), (13, 9, 10), strict=True)
+            )
         )
         bins = ", ".join(f"{said:.2f} → {came:.2f} ({n})" for n, said, came in at["bins"])
         lines.append(f"{'':6}  said → came (windows): {bins}")

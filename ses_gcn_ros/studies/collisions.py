@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,11 +121,9 @@ def measure(
     joints = len(get_layout(engine.layout).joints)
     limbs = np.asarray(get_layout(engine.layout).limbs)
     length = engine.observed + engine.horizon
-    methods: dict[str, Callable[[Floats, int], Floats]] = dict(BASELINES)
-    methods[engine.name] = lambda history, _: engine.predict(history)
     happened: list[Floats] = []
     last: list[Floats] = []
-    predicted: dict[str, list[Floats]] = {name: [] for name in methods}
+    predicted: dict[str, list[Floats]] = {name: [] for name in (*BASELINES, engine.name)}
     alarms: dict[str, list[Floats]] = {}
     whose: list[NDArray[np.int64]] = []
     count = 0
@@ -148,14 +146,17 @@ def measure(
             whose.append(np.full(len(rows), count - 1))
             history = np.ascontiguousarray(person[:, : engine.observed])
             ahead = start[:, engine.observed :], end[:, engine.observed :]
-            for name, method in methods.items():
-                forecast = method(history, engine.horizon)
+            path, radii, _ = engine.predict_with_radius(history)
+            for name in (*BASELINES, engine.name):
+                own = name == engine.name
+                forecast = path if own else BASELINES[name](history, engine.horizon)
                 distances = _distances(forecast, limbs, *ahead)
                 predicted[name].append(_least(distances))
                 if name not in (engine.name, "constant_velocity") or engine.radius is None:
                     continue
-                radius = engine.radius[:, limbs].max(axis=-1)[:, :, None]
-                if name == engine.name:
+                assert radii is not None
+                radius = radii[:, :, limbs].max(axis=-1)[..., None]
+                if own:
                     grown = _least(distances - radius)
                     predicted.setdefault(name + WITH_RADIUS, []).append(grown)
                 z = _least((distances - THRESHOLD) / radius)

@@ -51,6 +51,8 @@ class Errors:
         How far bones are from their length in the history at the last step, in parts of it.
     foot_slide : NDArray, shape (W,)
         Mean speed of feet that stand, in history and record, in the forecast [m/s]; NaN without.
+    radius : NDArray, shape (W, H, J), float32, or None
+        Given out with each forecast of the model [m], where its weights carry one.
     """
 
     distance: dict[str, NDArray[np.float32]]
@@ -59,6 +61,7 @@ class Errors:
     weight: NDArray[np.float64]
     bone_error: NDArray[np.float64]
     foot_slide: NDArray[np.float64]
+    radius: NDArray[np.float32] | None = None
 
     def per_step(
         self, method: str, chosen: NDArray[np.bool_] | slice = slice(None)
@@ -126,6 +129,7 @@ def measure_windows(
     groups: list[str] = []
     bones: list[NDArray[np.float64]] = []
     slides: list[NDArray[np.float64]] = []
+    radii: list[NDArray[np.float32]] = []
     for sequence, views in parts:
         group = " ".join([*filter(None, [sequence.group]), *sorted(sequence.tags)])
         for start in range(0, len(views), _BATCH):
@@ -135,7 +139,10 @@ def measure_windows(
             if not len(part):
                 continue
             history, future = part[:, : engine.observed], part[:, engine.observed :]
-            answers = {engine.name: engine.predict(history)}
+            path, radius, _ = engine.predict_with_radius(history)
+            answers = {engine.name: path}
+            if radius is not None:
+                radii.append(radius)
             answers.update({n: f(history, engine.horizon) for n, f in BASELINES.items()})
             for name, answer in answers.items():
                 distance[name].append(np.linalg.norm(answer - future, axis=-1))
@@ -152,6 +159,7 @@ def measure_windows(
         weight=np.full(joints, 1 / joints) if weight is None else weight,
         bone_error=np.concatenate(bones),
         foot_slide=np.concatenate(slides),
+        radius=np.concatenate(radii) if radii else None,
     )
 
 
@@ -316,15 +324,15 @@ def summarise(errors: Errors, engine: Engine, frames: tuple[int, ...] = FRAMES) 
             for joint, steps in zip(joints, _per_joint(distance), strict=True)
         },
     }
-    if engine.radius is not None:
-        steps = 100 * coverage_by_step(distance, engine.radius)
+    if errors.radius is not None:
+        steps = 100 * coverage_by_step(distance, errors.radius)
         summary["radius"] = {
             "coverage_asked_percent": _rounded([100 * engine.coverage])[0],
             "coverage_percent": _rounded(steps[picked]),
             "coverage_least_percent": _rounded([steps.min()])[0],
             "coverage_most_percent": _rounded([steps.max()])[0],
-            "mean": _rounded(1000 * engine.radius.mean(axis=1)[picked]),
-            "mean_of_all": _millimetres(engine.radius.mean()),
+            "mean": _rounded(1000 * errors.radius.mean(axis=(0, 2), dtype=np.float64)[picked]),
+            "mean_of_all": _millimetres(errors.radius.mean(dtype=np.float64)),
         }
     return summary
 
@@ -374,9 +382,11 @@ def _group(errors: Errors, engine: Engine, name: str, picked: NDArray[np.int64])
         **_ratios(per_step, errors.model),
         **_body(errors, chosen),
     }
-    if engine.radius is not None:
-        within = coverage_by_step(errors.distance[errors.model][chosen], engine.radius)
+    if errors.radius is not None:
+        within = coverage_by_step(errors.distance[errors.model][chosen], errors.radius[chosen])
         table["coverage_percent"] = _rounded([100 * within.mean()])[0]
+        last = errors.radius[chosen, -1].mean(dtype=np.float64)
+        table["radius_last"] = _millimetres(last)
     return table
 
 

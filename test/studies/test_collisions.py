@@ -61,11 +61,12 @@ def test_distances_are_those_of_the_axes(engine):
 
 def test_the_radius_of_the_forecast_brings_the_limbs_nearer(engine):
     length = engine.observed + engine.horizon
-    gaps = measure(engine, [Encounter("walk", walk(0.5, length), pole(length))], chain(3))
+    person = walk(0.5, length)
+    gaps = measure(engine, [Encounter("walk", person, pole(length))], chain(3))
     plain, grown = gaps.predicted[engine.name], gaps.predicted[engine.name + WITH_RADIUS]
-    least, most = engine.radius.min(axis=1), engine.radius.max(axis=1)
-    assert ((plain - grown) >= least - 1e-4).all()
-    assert ((plain - grown) <= most + 1e-4).all()
+    _, radii, _ = engine.predict_with_radius(person[None, : engine.observed])
+    assert ((plain - grown) >= radii.min(axis=2) - 1e-4).all()
+    assert ((plain - grown) <= radii.max(axis=2) + 1e-4).all()
 
 
 def test_a_contact_that_comes_is_a_hit_of_who_goes_on_and_a_miss_of_who_stands(engine):
@@ -126,11 +127,14 @@ def test_average_precision_and_alarms_by_hand():
 
 def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     length = engine.observed + engine.horizon
-    gaps = measure(engine, [Encounter("walk", walk(1.0, length), pole(length))], chain(3))
+    person = walk(1.0, length)
+    gaps = measure(engine, [Encounter("walk", person, pole(length))], chain(3))
     z = gaps.alarms["constant_velocity" + BY_Z]
     distance = gaps.predicted["constant_velocity"]
-    assert (z >= (distance - 0.13) / engine.radius.max(axis=1) - 1e-4).all()
-    assert (z <= (distance - 0.13) / engine.radius.min(axis=1) + 1e-4).all()
+    _, radii, _ = engine.predict_with_radius(person[None, : engine.observed])
+    bounds = [(distance - 0.13) / edge for edge in (radii.min(axis=2), radii.max(axis=2))]
+    assert (z >= np.minimum(*bounds) - 1e-4).all()
+    assert (z <= np.maximum(*bounds) + 1e-4).all()
     both = gaps.alarms[engine.name + BY_Z], z
     np.testing.assert_array_equal(gaps.alarms[TOGETHER], np.minimum(*both))
 
