@@ -271,14 +271,13 @@ class Forecaster:
         engine, history = self._engine, snapshot.present[name].history
         assert history is not None
         path, said = answer.path, ""
-        if self.score is not None:
+        if self.score is not None and self.score.behind(answer.kind):
             baselines = [
                 damped_velocity(history, engine.horizon, damping) for damping in (0.0, DAMPING)
             ]
             path, said = self.score.choose(answer.kind, path, baselines)
-            if said:
-                path = engine.hold_bones(path[None], history[None])[0]
-                self.counts.fallbacks[f"network behind ({said})"] += 1
+            path = engine.hold_bones(path[None], history[None])[0]
+            self.counts.fallbacks[f"network behind ({said})"] += 1
         radius, factor = answer.radius, _ONCE
         if self._adaptive is not None:
             factor = self._adaptive.factor

@@ -78,10 +78,14 @@ class OnlineScore:
             limit = BEHIND if self.used[kind, group] == 1 else LEVEL
             self.used[kind, group] = 2 + best if network > limit * baselines[best] else 1
 
+    def behind(self, kind: int) -> bool:
+        """Whether anything speaks in the network's place for people who move so."""
+        return bool((self.used[kind] > 1).any())
+
     def choose(
         self, kind: int, network: NDArray[np.float32], baselines: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float32], str]:
-        """Path to give out, (H, J, 3), and why it is not the network's; '' where it is.
+        """Path to give out, (H, J, 3), and what speaks in the network's place; '' where nothing.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ def with_forecasts(
         seen = [each for each in block if isinstance(each, PeopleSeen) and each.frame_id]
         if seen and seen[0].frame_id != frame_id:
             # Histories in another frame would look like a jump of everybody.
-            forecaster = Forecaster(engine, config, adaptive)
+            forecaster = Forecaster(engine, config, adaptive, forecaster.score)
             frame_id = seen[0].frame_id
         answers = iter(forecaster.replay((each.stamp, each.people) for each in seen))
         for event in block:

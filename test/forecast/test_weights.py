@@ -82,6 +82,6 @@ def test_the_weights_that_ship_are_small_free_and_acknowledge_their_data():
     assert (weights.config.observed, weights.config.horizon) == (10, 25)
     assert weights.config.layout == "chico15"
     assert weights.radius is not None
-    assert "mocap.cs.cmu.edu" in weights.about["acknowledgement"]
-    assert "free for use" in weights.about["licence"]
+    assert "mocap.cs.cmu.edu" in weights.about["cmu: acknowledgement"]
+    assert "free for use" in weights.about["cmu: licence"]
     assert weights.about["data"].startswith("cmu.npz")
