@@ -335,8 +335,9 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     The list is YAML: ``layout`` and ``joints``, those to keep; ``classes``, the sources' labels by
     class; ``sources``, each with a ``file``, ``subject`` (the array that says who moves, or
     ``id:N`` for the N-th word of the identifier) and perhaps ``frame_labels``; ``held_out``,
-    patterns of SOURCE/SUBJECT; ``open``, labels of no class that should not be taken for any. Files
-    lie below `root`, the list's folder without it. Other labels are left out.
+    patterns of SOURCE/SUBJECT; ``background``, classes not to answer with; ``open``, labels of no
+    class that should not be taken for any. Files lie below `root`, the list's folder without it.
+    Other labels are left out.
 
     Raises
     ------
@@ -348,6 +349,7 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
         classes = {str(s): str(name) for name, all_ in content["classes"].items() for s in all_}
         order, kept = tuple(content["classes"]), [str(name) for name in content["joints"]]
         layout, sources = str(content["layout"]), list(content["sources"])
+        background = tuple(str(name) for name in content.get("background", []))
         strange = {str(label) for label in content.get("open", [])}
         held_out = tuple(str(pattern) for pattern in content.get("held_out", []))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
@@ -362,7 +364,13 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
             elif found.label in strange:
                 others.append(found)
     data = ActionSet(
-        tuple(recordings), order, joints, layout, held_out=held_out, strange=tuple(others)
+        tuple(recordings),
+        order,
+        joints,
+        layout,
+        held_out=held_out,
+        background=background,
+        strange=tuple(others),
     )
     return checked(data, str(path))
 

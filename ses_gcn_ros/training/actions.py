@@ -365,17 +365,30 @@ def train_and_calibrate(
     if not out:
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
     seen = tuple(r for r in data.recordings if not held_out(r))
-    weights, network = train_actions(recipe, replace(data, recordings=seen), seed, progress)
-    return calibrated(weights, network, replace(data, recordings=tuple(out)), recipe, risk)
+    weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress)
+    return calibrated(weights, replace(data, recordings=tuple(out)), recipe, risk)
 
 
 def calibrated(
-    weights: ActionWeights, network: nn.Module, data: ActionSet, recipe: ActionRecipe, risk: float
+    weights: ActionWeights, data: ActionSet, recipe: ActionRecipe, risk: float
 ) -> tuple[ActionWeights, Abstaining]:
     """Weights with temperature and threshold from every other recording, and how the rest fare.
 
-    All classes count the same for the risk, however long each was recorded.
+    All classes count the same for the risk, however long each was recorded. Those of the
+    background are cut, and belong to what is strange from then on.
     """
+    kept = [i for i, label in enumerate(weights.labels) if label not in data.background]
+    labels = tuple(weights.labels[index] for index in kept)
+    ends = {name: weights.tensors[name][kept] for name in ("classifier.weight", "classifier.bias")}
+    weights = replace(weights, labels=labels, tensors=weights.tensors | ends)
+    network = build_network(weights)
+    behind = tuple(r for r in data.recordings if r.label in data.background)
+    data = replace(
+        data,
+        recordings=tuple(r for r in data.recordings if r.label not in data.background),
+        labels=labels,
+        strange=data.strange + behind,
+    )
     halves: list[list[LabelledMotion]] = [[], []]
     for label in data.labels:
         for number, recording in enumerate(r for r in data.recordings if r.label == label):
