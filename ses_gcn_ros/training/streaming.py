@@ -51,7 +51,8 @@ class _Measured(AdaptiveRadius):
             raise InputError(f"{engine.name} carries no calibrated radius that could be followed")
         super().__init__(engine.radius, engine.coverage, config)
         self.counting = False
-        self.sums = np.zeros((4, engine.horizon))  # joints, within, within calibrated, factors
+        # Joints, within, within the calibrated radius, sums of both radii [m].
+        self.sums = np.zeros((5, engine.horizon))
 
     def observe(
         self,
@@ -62,12 +63,12 @@ class _Measured(AdaptiveRadius):
     ) -> None:
         scores = errors / self._base if scores is None else scores
         if self.counting:
-            known = np.isfinite(errors)
-            factors = np.where(known, issued[..., None], 0)
-            self.sums += [
-                part.sum(axis=(0, 2))
-                for part in (known, known & (scores <= factors), known & (scores <= 1), factors)
-            ]
+            known, factors = np.isfinite(errors), issued[..., None]
+            held, enough = known & (scores <= factors), known & (scores <= 1)
+            # Of round radii a score is the error in units of the one before it was multiplied.
+            radius = np.where(known & (scores > 0), errors / np.where(scores > 0, scores, 1), 0)
+            parts = known, held, enough, radius * factors, radius
+            self.sums += [part.sum(axis=(0, 2), dtype=np.float64) for part in parts]
         super().observe(errors, issued, elapsed, scores)
 
 
@@ -131,10 +132,8 @@ def measure_stream(
             clock = end
         sums.append(radius.sums)
         progress(stream + 1)
-    assert engine.radius is not None  # else measuring would have been refused
     each = np.array([within[1] / within[0] for within in sums])
-    joints, within, calibrated, factors = np.sum(sums, axis=0)
-    base = 1000 * engine.radius.mean(axis=1)
+    joints, within, calibrated, given, before = np.sum(sums, axis=0)
     return {
         "model": engine.name,
         "streams": streams,
@@ -143,8 +142,8 @@ def measure_stream(
         "asked_percent": round(100 * engine.coverage, 2),
         "coverage_percent": _rounded(100 * within / joints),
         "calibrated_percent": _rounded(100 * calibrated / joints),
-        "radius_mm": _rounded(base * factors / joints),
-        "calibrated_radius_mm": _rounded(base),
+        "radius_mm": _rounded(1000 * given / joints),
+        "calibrated_radius_mm": _rounded(1000 * before / joints),
         "lowest_percent": _rounded(100 * each.min(axis=1)),
         "highest_percent": _rounded(100 * each.max(axis=1)),
     }
