@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.dctmlp import DCTMLP
+from ses_gcn_ros.models.jointformer import Jointformer
 from ses_gcn_ros.models.network import ForecastNetwork
 from ses_gcn_ros.models.sesgcn import SeSGCN
 from ses_gcn_ros.models.stsgcn import STSGCN
@@ -14,6 +15,7 @@ _NETWORKS: dict[str, Callable[[ModelConfig, float], ForecastNetwork]] = {
     "sesgcn": SeSGCN,
     "stsgcn": STSGCN,
     "dctmlp": DCTMLP,
+    "jointformer": Jointformer,
 }
 
 

@@ -8,7 +8,7 @@ from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ModelError
 
 UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
-NETWORKS = ("sesgcn", "stsgcn", "dctmlp")
+NETWORKS = ("sesgcn", "stsgcn", "dctmlp", "jointformer")
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,12 @@ class ModelConfig:
         """
         if not self.widths:
             raise ModelError("a network needs at least one layer; widths is empty")
-        if self.network == "dctmlp":
-            if len(set(self.widths)) > 1:
-                raise ModelError(f"the blocks of a DCT-MLP are of one width, not {self.widths}")
+        if self.network in ("dctmlp", "jointformer"):
+            if len(set(self.widths)) > 1 or (self.network == "jointformer" and self.widths[0] % 4):
+                raise ModelError(
+                    f"the blocks of a {self.network} are of one width, a multiple of 4 in a "
+                    f"jointformer, not {self.widths}"
+                )
         elif self.head == "temporal" and self.widths[-1] != 3:
             raise ModelError(
                 f"the temporal decoder takes 3 features per joint, not {self.widths[-1]}; "

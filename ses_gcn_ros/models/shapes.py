@@ -28,6 +28,8 @@ def tensor_shapes(config: ModelConfig) -> Shapes:
         shapes.add_map("base.outputs", config.gate, ANSWERS)
     if config.network == "dctmlp":
         return _Shapes(shapes | _mlp_shapes(config))
+    if config.network == "jointformer":
+        return _Shapes(shapes | _jointformer_shapes(config))
     joints, frames = config.joints, config.observed
     masked = config.network == "sesgcn"
     widths = (config.features, *config.widths)
@@ -71,6 +73,24 @@ def _mlp_shapes(config: ModelConfig) -> Shapes:
         shapes.add_map(f"blocks.{index}.linear", length, length)
         shapes[f"blocks.{index}.norm.weight"] = shapes[f"blocks.{index}.norm.bias"] = (width,)
     shapes.add_map("outputs", width, config.joints * 3)
+    return shapes
+
+
+def _jointformer_shapes(config: ModelConfig) -> Shapes:
+    shapes, width = _Shapes(), config.widths[0]
+    shapes.add_map("inputs", config.observed * config.features, width)
+    shapes["joints"] = (config.joints, width)
+    for index in range(len(config.widths)):
+        block = f"blocks.{index}"
+        for norm in ("before", "between"):
+            shapes[f"{block}.{norm}.weight"] = shapes[f"{block}.{norm}.bias"] = (width,)
+        shapes.add_map(f"{block}.attend", width, 3 * width)
+        shapes.add_map(f"{block}.mix", width, width)
+        shapes.add_map(f"{block}.widen", width, 2 * width)
+        shapes.add_map(f"{block}.narrow", 2 * width, width)
+    shapes["norm.weight"] = shapes["norm.bias"] = (width,)
+    shapes.add_map("outputs", width, config.horizon * 3)
+    shapes.add_map("body", width, config.horizon * 3)
     return shapes
 
 

@@ -1,0 +1,130 @@
+"""Weights that learn a cell: what is refused, what is kept, what is gained."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ses_gcn_ros.datasets.sequences import Sequence, read_recording, write_recording
+from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.training import adapt as adapting
+from ses_gcn_ros.training.adapt import REHEARSAL, TRAINING, adapt, usable_motion
+
+STEPS = dataclasses.replace(TRAINING, steps=40, batch=32, checkpoint_every=20, warm_up=5)
+
+
+@pytest.fixture(scope="module")
+def start() -> Weights:
+    return read_weights(DEFAULT_WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def handovers(shared_data: Path) -> list[Sequence]:
+    return read_recording(shared_data / "motion" / "handover_dev.npz").sequences
+
+
+def written(path: Path, sequences: list[Sequence]) -> Path:
+    write_recording(path, sequences, {})
+    return path
+
+
+def test_a_minute_of_the_cell_makes_forecasts_there_better(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:32])
+    found = adapt([cell], start, training=STEPS, checkpoint=tmp_path / "c.checkpoint")
+    before = found.before.per_step(found.before.model).mean()
+    assert found.after.per_step(found.after.model).mean() < 0.95 * before
+    known = found.known_before.per_step(found.known_before.model).mean()
+    assert found.known_after.per_step(found.known_after.model).mean() < 1.05 * known
+    assert found.weights.radius is not None
+    assert found.weights.config == start.config
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:32])
+
+    class Killed(BaseException): ...
+
+    def kill(step: int, steps: int, loss: float) -> None:
+        if step == 20:
+            raise Killed
+
+    whole = adapt([cell], start, training=STEPS, checkpoint=tmp_path / "whole.checkpoint")
+    with pytest.raises(Killed):
+        adapt([cell], start, training=STEPS, checkpoint=tmp_path / "k.checkpoint", progress=kill)
+    resumed = adapt([cell], start, training=STEPS, checkpoint=tmp_path / "k.checkpoint")
+    for name, tensor in whole.weights.tensors.items():
+        np.testing.assert_array_equal(resumed.weights.tensors[name], tensor)
+
+
+def test_what_is_no_better_is_refused(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:32])
+    spoilt = dataclasses.replace(STEPS, learning_rate=0.3, clip=0.0)
+    with pytest.raises(ModelError, match=r"not written|the loss is"):
+        adapt([cell], start, training=spoilt, checkpoint=tmp_path / "c.checkpoint")
+
+
+def test_too_little_motion_says_how_much_more(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:4])
+    with pytest.raises(
+        InputError, match=r"there are \d+ s of people in motion .* record \d+ s more"
+    ):
+        usable_motion([cell], start)
+
+
+def test_people_who_lie_along_another_axis_are_named(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    lying = [
+        dataclasses.replace(s, source=np.ascontiguousarray(s.stored[..., [0, 2, 1]]))
+        for s in handovers[:32]
+    ]
+    cell = written(tmp_path / "cell.npz", lying)
+    with pytest.raises(InputError, match="stands along y, not z"):
+        usable_motion([cell], start)
+
+
+def test_jumps_and_short_stretches_are_left_out_and_named(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    jumping = handovers[0].positions.copy()
+    jumping[20:] += 2.0
+    first = dataclasses.replace(handovers[0], source=jumping)
+    rest = [dataclasses.replace(s, source=s.positions) for s in handovers[1:40]]
+    cell = written(tmp_path / "cell.npz", [first, *rest])
+    pieces, unusable = usable_motion([cell], start)
+    assert len(unusable) == 1
+    assert "shorter than 1.4 s" in unusable[0]
+    fastest = max(np.nanmax(np.abs(np.diff(p.positions, axis=0))) for p in pieces)
+    assert fastest * 25 < 12
+
+
+def test_nobody_both_trains_and_tests(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:32])
+    pieces, _ = usable_motion([cell], start)
+    parts = adapting._divided(pieces)
+    recordings = [{s.index for s in part} for part in (parts.train, parts.calibrate, parts.test)]
+    assert all(recordings)
+    assert not recordings[0] & recordings[1]
+    assert not recordings[0] & recordings[2]
+
+
+def test_what_is_rehearsed_is_free_and_small() -> None:
+    recording = read_recording(REHEARSAL)
+    assert "MIT" in recording.about["licence"]
+    assert REHEARSAL.stat().st_size < 1_000_000
+    assert {"cmu", "idle_dev", "hra_dev"} <= {tag for s in recording.sequences for tag in s.tags}
