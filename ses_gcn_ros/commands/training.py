@@ -59,7 +59,7 @@ def train(
 
     With several GPUs: torchrun --nproc-per-node 4 -m ses_gcn_ros.cli train --device cuda …
 
-    Example: ses-gcn train --recipe sesgcn_workcell --data cmu.npz -o my.safetensors
+    Example: ses-gcn train --recipe sesgcn_cmu --data cmu.npz -o my.safetensors
     """
     import torch
 
