@@ -38,7 +38,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # zlib, tokenize, zipfile: a damaged file may raise anything
         raise InputError(
-            f"'{path}' is no readable npz file of arrays: {str(error).partition(chr(10))[0][:150]}"
+            f"'{path}' is no npz file of arrays: {str(error).partition(chr(10))[0][:150]}"
         ) from error
 
 

@@ -74,6 +74,11 @@ class Sequence:
         """Positions as stored, shape (T, J, 3): int16 [mm] or float32 [m]."""
         stored = self.source() if callable(self.source) else self.source
         if stored.dtype.kind == "f":
+            if not np.isfinite(stored).any():
+                raise InputError(
+                    f"sequence '{self.name}' is not finite at frame 0 nor at any other; nobody is "
+                    "seen in it"
+                )
             wrong = np.isinf(stored) | (np.isnan(stored) & ~np.isnan(stored).all(-1, keepdims=True))
             if wrong.any():
                 frame, joint = np.argwhere(wrong)[0, :2]

@@ -51,7 +51,7 @@ def test_unknown_recipes_are_answered_with_the_known_ones(tmp_path):
 
 def test_nobody_is_in_two_parts(shared_data):
     sequences = read_recording(shared_data / "motion" / "cmu.npz").sequences
-    recipe = load_recipe("sesgcn_workcell").data
+    recipe = load_recipe("sesgcn_cmu").data
     parts = split(sequences, recipe)
     names = [{s.name for s in part} for part in (parts.train, parts.calibrate, parts.test)]
     assert not names[0] & names[1]

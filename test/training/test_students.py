@@ -111,7 +111,7 @@ def test_training_goes_on_from_the_teacher_and_within_the_masks(teacher, shared_
         "student",
         {
             "model": {**dataclasses.asdict(teacher.config)},
-            "data": {"held_out_every": 3, "stride": 16},
+            "data": {"held_out_every": 3, "stride": 2},
             "training": {"steps": 2, "batch": 4, "learning_rate": 1e-4},
         },
     )
@@ -134,7 +134,7 @@ def test_with_the_masks_alone_training_starts_anew(teacher, shared_data, tmp_pat
         "student",
         {
             "model": {**dataclasses.asdict(teacher.config)},
-            "data": {"held_out_every": 3, "stride": 16},
+            "data": {"held_out_every": 3, "stride": 2},
             "training": {"steps": 1, "batch": 4, "learning_rate": 1e-4},
         },
     )

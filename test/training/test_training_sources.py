@@ -31,7 +31,8 @@ def grid(batch: int = 4, seed: int = 0) -> GridSource:
 
 def firsts(source: GridSource, steps: range) -> list[list[int]]:
     rng = np.random.default_rng(0)
-    return [np.round(source.draw(s, rng)[:, 0, 0, 0] * 1000).astype(int).tolist() for s in steps]
+    drawn = [source.draw(step, rng)[0] for step in steps]
+    return [np.round(windows[:, 0, 0, 0] * 1000).astype(int).tolist() for windows in drawn]
 
 
 def test_every_window_is_seen_once_per_epoch_and_the_order_changes():
@@ -51,7 +52,7 @@ def test_a_step_is_the_same_whenever_it_is_taken():
 
 
 def test_a_window_is_its_frames():
-    window = grid(batch=1).draw(0, np.random.default_rng(0))[0]
+    window = grid(batch=1).draw(0, np.random.default_rng(0))[0][0]
     np.testing.assert_allclose(np.diff(window, axis=0), 0.001, atol=1e-6)
 
 
