@@ -26,10 +26,8 @@ def tensor_shapes(config: ModelConfig) -> Shapes:
         shapes.add_map("base.inputs", 3 * MEASURES, config.gate)
         shapes.add_map("base.hidden", config.gate, config.gate)
         shapes.add_map("base.outputs", config.gate, ANSWERS)
-    if config.network == "dctmlp":
-        return _Shapes(shapes | _mlp_shapes(config))
-    if config.network == "jointformer":
-        return _Shapes(shapes | _jointformer_shapes(config))
+    if config.network in _OTHERS:
+        return _Shapes(shapes | _OTHERS[config.network](config))
     joints, frames = config.joints, config.observed
     masked = config.network == "sesgcn"
     widths = (config.features, *config.widths)
@@ -92,6 +90,9 @@ def _jointformer_shapes(config: ModelConfig) -> Shapes:
     shapes.add_map("outputs", width, config.horizon * 3)
     shapes.add_map("body", width, config.horizon * 3)
     return shapes
+
+
+_OTHERS = {"dctmlp": _mlp_shapes, "jointformer": _jointformer_shapes}
 
 
 class _Shapes(Shapes):

@@ -16,8 +16,9 @@ from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.models.shapes import parameter_count, tensor_shapes
 from ses_gcn_ros.skeleton import get_layout
+from ses_gcn_ros.training.recipe import load_recipe
 
 CONFIG = ModelConfig(
     widths=(8, 4), head="body", origin=True, heading=True, offset=True, gate=8, visibility=True
@@ -82,11 +83,11 @@ def test_arms_alone_are_forecast(shared_data) -> None:
 
 
 def test_bones_keep_their_length_and_feet_that_stand_their_place(shared_data) -> None:
-    sequence = read_recording(shared_data / "motion" / "cmu.npz").sequences[5]
+    sequence = read_recording(shared_data / "motion" / "idle_dev.npz").sequences[0]
     window = sequence.positions[None, :35]
     history, path = window[:, :10], window[:, 10:].copy()
     rng = np.random.default_rng(0)
-    path += rng.normal(0, 0.03, path.shape).astype(np.float32)
+    path += rng.normal(0, 0.01, path.shape).astype(np.float32)
     standing = get_layout("chico15").joints.index("r_foot")
     history = history.copy()
     history[:, :, standing] = history[:, -1:, standing]
@@ -129,6 +130,17 @@ def test_the_weights_that_ship_tie_or_beat_every_baseline_on_people_they_never_s
             ):
                 into.append(np.nanmean(np.linalg.norm(path - future, axis=-1)))
         assert np.mean(errors) <= 1.03 * min(np.mean(last), np.mean(damped)), name
+
+
+@pytest.mark.parametrize("name", ["sesgcn_workcell", "jointformer_workcell", "dctmlp_workcell"])
+def test_every_network_has_the_base_and_the_tensors_that_are_said_of_it(name: str) -> None:
+    config = load_recipe(name).model
+    network = build_network(config)
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    known = {key: shape for key, shape in shapes.items() if not key.endswith("batches_tracked")}
+    assert known == tensor_shapes(config)
+    assert network(torch.ones(2, 10, 15, config.features)).shape == (2, 25, 15, 4)
+    assert 30_000 < parameter_count(config) <= 100_000
 
 
 def test_a_base_needs_an_offset_and_ten_frames() -> None:
