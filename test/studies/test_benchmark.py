@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -9,21 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.commands.bench import SECTIONS
 from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.forecast.cuda import FoldedModule
-from ses_gcn_ros.forecast.folding import fold
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 from ses_gcn_ros.studies.benchmarks import (
-    document,
     engines,
     geometry,
     gpu,
+    harness,
     replay,
     training,
 )
@@ -99,15 +97,16 @@ def test_every_engine_of_a_gpu_meets_the_reference_there():
             assert row["median"] > row["at_peak"] > 0
 
 
-@pytest.mark.parametrize("config", [None, engines.LARGER])
-def test_operations_are_those_that_torch_counts(config):
-    weights = read_weights(DEFAULT_WEIGHTS) if config is None else engines.untrained(config)
-    config = weights.config
-    features = torch.zeros(1, config.observed, config.joints, config.features)
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        FoldedModule(weights, "cpu")(features)
-    assert gpu.operations(fold(weights), config) == counter.get_total_flops()
+def test_operations_are_those_of_the_products():
+    config = engines.LARGER
+    rows = config.joints * config.observed
+    widths = [config.features, *config.widths]
+    products = sum(rows * rows * inputs for inputs in widths[:-1])  # frames and joints in one
+    products += sum(rows * a * b for a, b in itertools.pairwise(widths))
+    products += sum(rows * a * b for a, b in itertools.pairwise(widths) if a != b)  # residuals
+    steps = [config.observed, *[config.horizon] * 4]
+    products += sum(config.joints * 3 * 3 * a * 3 * b for a, b in itertools.pairwise(steps))
+    assert gpu.operations(torch, engines.untrained(config)) == 2 * products
 
 
 def test_distances_are_those_of_coal_compiled_and_not():
@@ -148,7 +147,7 @@ def test_a_file_without_measurements_is_refused(tmp_path, content):
     path = tmp_path / "bench.json"
     path.write_text(content)
     with pytest.raises(InputError, match="holds no measurements"):
-        document.read(path)
+        harness.read(path)
 
 
 def test_an_unknown_section_is_named():
@@ -174,6 +173,6 @@ def test_training_and_evaluation_are_timed():
 
 def test_the_page_is_what_the_saved_measurements_say():
     docs = Path(__file__).resolve().parents[2] / "docs"
-    content = document.read(docs / "benchmarks.json")
-    assert (docs / "benchmarks.md").read_text() == document.markdown(content)
+    content = harness.read(docs / "benchmarks.json")
+    assert (docs / "benchmarks.md").read_text() == harness.markdown(content)
     assert {section["name"] for section in content["sections"]} == set(SECTIONS)

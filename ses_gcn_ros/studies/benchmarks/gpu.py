@@ -122,7 +122,7 @@ def _measure(
     torch: Any, weights: Weights, card: Card, seconds: float, progress: Progress
 ) -> tuple[list[dict[str, Cell]], dict[str, str]]:
     network, config = fold(weights), weights.config
-    launches = _launches(torch, weights)
+    launches, done_once = _launches(torch, weights), operations(torch, weights)
     rows, missing = measure(
         weights,
         BATCHES,
@@ -134,7 +134,7 @@ def _measure(
     for row in rows:
         if row["by"] == "cuda":
             people = int(row["people"] or 0)
-            done, moved = people * operations(network, config), moved_bytes(network, config, people)
+            done, moved = people * done_once, moved_bytes(network, config, people)
             row |= {"launches": launches, "operations": done, "bytes": moved}
             row["at_peak"] = max(done / card.operations, moved / card.bytes)
     return rows, missing
@@ -169,19 +169,16 @@ def _empty(torch: Any, config: ModelConfig, launches: int) -> Recordings:
     return Recordings((config.observed, config.joints, 3), launch)
 
 
-def operations(network: FoldedNetwork, config: ModelConfig) -> int:
-    """Floating-point operations of one person's forecast, frames and joints mixed by one matrix."""
-    rows, horizon = config.joints * config.observed, config.horizon
-    products = 0
-    for layer in network.layers:
-        inputs, outputs = layer.weight.shape
-        maps = 1 if layer.residual is None else 2
-        products += rows * rows * inputs + maps * rows * inputs * outputs
-    for convolution in network.convolutions:
-        products += config.joints * convolution.weight.size
-    if network.linear is not None:
-        products += rows * config.widths[-1] * horizon * 3
-    return 2 * products
+def operations(torch: Any, weights: Weights) -> int:
+    """Floating-point operations of one person's forecast by engine cuda, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config, counter = weights.config, FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        features = torch.zeros(1, config.observed, config.joints, config.features)
+        FoldedModule(weights, "cpu")(features)
+    total: int = counter.get_total_flops()
+    return total
 
 
 def moved_bytes(network: FoldedNetwork, config: ModelConfig, people: int) -> int:

@@ -48,7 +48,7 @@ def run(quick: bool, progress: Progress) -> Section:
             network.train()
 
             def step() -> None:
-                loss = torch.linalg.vector_norm(network(features) - target, dim=-1).mean()
+                loss = torch.linalg.vector_norm(network(features)[..., :3] - target, dim=-1).mean()
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
