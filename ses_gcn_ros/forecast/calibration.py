@@ -23,6 +23,7 @@ Array = NDArray[np.float32]
 
 SPEEDS = (0.05, 0.25, 0.7)  # m/s between people who stand, work, step and walk
 KINDS = ("standing", "working", "stepping", "walking")
+_LEAST = 100  # windows in all
 _FEWEST = 300  # windows of a kind below which it takes the quantiles of all
 _FLATNESS = (1.0, 0.75, 0.5, 0.35)  # of ellipsoids that are tried
 _GROWTH = 1.03  # of the mean horizontal radius that a flatter one may cost
@@ -85,9 +86,9 @@ def calibrate(
     ModelError
         If there are too few windows.
     """
-    if len(difference) < _FEWEST:
+    if len(difference) < _LEAST:
         raise ModelError(
-            f"{len(difference)} windows are too few to calibrate a radius; it takes {_FEWEST}"
+            f"{len(difference)} windows are too few to calibrate a radius; it takes {_LEAST}"
         )
     best: Calibration | None = None
     round_radius = 0.0

@@ -162,7 +162,7 @@ def adapt(
     recipe = Recipe(
         f"{start.name.removesuffix('_cell')}_cell",
         dataclasses.replace(config),
-        DataRecipe(held_out_every=_PARTS, stride=_STRIDE),
+        DataRecipe(held_out_every=_PARTS, stride=1),
         training,
         AUGMENT,
         CalibrationRecipe(coverage=start.coverage or 0.95),
