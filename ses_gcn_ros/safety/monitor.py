@@ -386,14 +386,14 @@ class SeparationMonitor:
 
     def _clock(self, now: float) -> list[Limit]:
         """Start anew when the clock goes back: no stamp can be compared any more."""
-        back = self._now - now
-        self._now = now
+        before, self._now = self._now, now
+        back = before - now
         if back <= 0.0:
             return []
         self.robot.forget()
         if self.joints:
             self.joints.forget()
-        self.tracks.begin_anew(now)
+        self.tracks.begin_anew(before, now)
         self.actions.forget()
         self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
         return [Limit(0.0, f"clock went back {back:.2f} s")]

@@ -355,9 +355,9 @@ class Track:
         while self._past - self._first > 2 and stamp - self._stamps[self._first] > VELOCITY_WINDOW:
             self._first += 1
 
-    def begin_anew(self, now: float) -> None:
-        """Make stamps comparable again after the clock went back to `now` [s]."""
-        self.unseen = self.unseen_for(self.last_seen)
+    def begin_anew(self, before: float, now: float) -> None:
+        """Make stamps comparable again after the clock went back from `before` to `now` [s]."""
+        self.unseen = self.unseen_for(before)
         self.last_seen = self.last_news = now
         if self.seen:
             self._positions[0] = self.positions
@@ -496,12 +496,12 @@ class PeopleTracks:
         self.overflow = False
         self._people: People | None = None
 
-    def begin_anew(self, now: float) -> None:
-        """Take everybody as lost after the clock went back to `now` [s]."""
+    def begin_anew(self, before: float, now: float) -> None:
+        """Take everybody as lost after the clock went back from `before` to `now` [s]."""
         self._lose(self.present)
         self.present, self.stamp, self.faults, self._people = {}, None, (), None
         for track in self.lost.values():
-            track.begin_anew(now)
+            track.begin_anew(before, now)
         if self._config.replay:
             self.release()
 

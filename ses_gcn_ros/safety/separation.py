@@ -38,8 +38,8 @@ from ses_gcn_ros.safety.robot_motion import RobotMotion, RobotState
 Array = NDArray[np.float64]
 
 STILL = 0.1  # m/s; a robot slower than this may start in any direction
-CANDIDATES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)  # shares of the full speed tried in turn
-REACH_STEPS = 16  # instants until standstill at which reachable sets are held against each other
+REFINEMENTS = 5  # halvings in search of the highest speed under which reachable sets stay apart
+REACH_STEPS = 12  # instants until standstill at which reachable sets are held against each other
 SPEED_ERROR = 0.1  # m/s that a measured velocity may be off besides what acceleration explains
 
 
@@ -461,8 +461,8 @@ def assess_reachable(
     The robot goes on along each of its `paths` at a speed, brakes after T_r and stands after T_s;
     it is off the path by no more than what it is capable of accelerating. People move at no more
     than the floors, or at what they are measured at, and accelerate by no more than
-    `arm_acceleration` and `trunk_acceleration`. The highest of `CANDIDATES` under which the sets
-    stay apart is allowed; a present speed under which they don't is a stop.
+    `arm_acceleration` and `trunk_acceleration`. The highest speed under which the sets stay apart
+    is allowed; a present speed under which they don't is a stop.
 
     None where the model can't be applied: a standing robot has no path yet, and several robots
     brake in different times.
@@ -502,18 +502,25 @@ def assess_reachable(
             kernel("separation").stopping_time(at, speeds.speeds[0], speeds.times[0])
         )
         react = max(t_r - age, 0.0)
-        times = np.linspace(0.0, react + braking_time, REACH_STEPS)
+        times = np.linspace(0.0, react + braking_time, REACH_STEPS + 1)
         late = np.maximum(times - react, 0.0)
-        travelled = np.minimum(times, react) + late - 0.5 * late**2 / max(braking_time, 1e-9)
-        until = times[1] - times[0]  # the next instant: nothing is left out between the two
-        seen, travel = age + times + until, at * (travelled + until)
-        deviation = np.minimum(0.5 * speeds.agility[0] * (times + until) ** 2, 2.0 * travel)
+        slowed = 0.5 * late**2 / max(braking_time, 1e-9)
+        way = at * (np.minimum(times, react) + late - slowed)
+        # between two instants nothing is left out: people are where they get until the later one,
+        # links in the middle of their way, half of it to either side
+        until, middle = times[1:], 0.5 * (way[:-1] + way[1:])
+        deviation = np.minimum(0.5 * speeds.agility[0] * until**2, 2.0 * way[1:])
         steps = np.column_stack(
-            [seen, seen + 0.5 * VELOCITY_WINDOW, travel, deviation + at * until]
+            [
+                age + until,
+                age + until + 0.5 * VELOCITY_WINDOW,
+                way[1:],
+                deviation + 0.5 * np.diff(way),
+            ]
         )
         least = np.full(len(people.ids), np.inf)
         for path in paths:
-            start, end = path.carried(now - path.stamp + travelled * at / speed)
+            start, end = path.carried(now - path.stamp + np.append(0.0, middle) / speed)
             found = np.empty(len(least))
             links = start, end, model.radius
             kernel("separation").reach(bodies, people.person, links, steps, fixed, found)
@@ -521,16 +528,20 @@ def assess_reachable(
         return least
 
     present = margins(speed)
-    factors = np.where(present < 0.0, 0.0, -1.0)  # −1: not known yet
-    for share in CANDIDATES:
-        if (factors >= 0.0).all():
-            break
-        kept = margins(share * config.robot_speed_max) >= margin_kept
-        factors = np.where((factors < 0.0) & kept, share, factors)
-    return [
-        Limit(factor, f"person {name}: reachable sets {gap:.2f} m apart at {speed:.2f} m/s")
-        for name, factor, gap in zip(
-            people.ids, np.maximum(factors, 0.0).tolist(), present.tolist(), strict=True
-        )
-        if factor < 1.0
-    ]
+    who = int(present.argmin())
+    gap, factor = float(present[who]), 0.0
+    if gap >= 0.0:
+        kept = margins(config.robot_speed_max)
+        if (kept >= margin_kept).all():
+            return []
+        who, low, high = int(kept.argmin()), 0.0, 1.0
+        for _ in range(REFINEMENTS):
+            middle = 0.5 * (low + high)
+            kept = margins(middle * config.robot_speed_max)
+            if (kept >= margin_kept).all():
+                low = middle
+            else:
+                who, high = int(kept.argmin()), middle
+        factor = low
+    reason = f"reachable sets {gap:.2f} m apart at {speed:.2f} m/s"
+    return [Limit(factor, f"person {people.ids[who]}: {reason}")]

@@ -682,7 +682,7 @@ def reach(bodies: Any, person: Any, links: Any, steps: Any, fixed: Any, margin: 
         accelerations (N,) [m/s²].
     person : ndarray of int, shape (N,)
     links : tuple
-        Ends at H steps (H, M, 3), the first one now, and radii (M,).
+        Ends now and at H steps (1 + H, M, 3), and radii (M,).
     steps : ndarray, shape (H, 4)
         Time since people were seen and since their velocity was measured [s], how far a link gets
         from where it is and how far from its path [m].
@@ -700,7 +700,7 @@ def reach(bodies: Any, person: Any, links: Any, steps: Any, fixed: Any, margin: 
     margin[:] = math.inf
     for h in range(len(steps)):
         seen, measured, travel, deviation = steps[h, 0], steps[h, 1], steps[h, 2], steps[h, 3]
-        _lay_out(link_start[h], link_end[h], link_radius, there)
+        _lay_out(link_start[h + 1], link_end[h + 1], link_radius, there)
         for n in range(len(radius)):
             for k in range(3):
                 ahead_start[k] = start[n, k] + seen * start_velocity[n, k]

@@ -97,7 +97,7 @@ class Inputs:
 
 CLOCK_RATE = 0.05  # that the clock may be faster or slower than real time
 CLOCK_SLACK = 0.5  # s besides, for a clock that comes in steps or late
-CLOCK_WINDOW, CLOCK_MARKS = 10.0, 0.5  # s over which its rate is taken, and between its marks
+CLOCK_WINDOW, CLOCK_MARKS = 20.0, 0.5  # s over which its rate is taken, and between its marks
 CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
