@@ -1,4 +1,4 @@
-"""``ses-gcn bench-pose``: what the eyes cost, and whether they hold on to memory."""
+"""``ses-gcn bench-pose``: what pose estimation costs, and whether it holds on to memory."""
 
 from __future__ import annotations
 

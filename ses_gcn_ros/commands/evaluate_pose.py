@@ -1,4 +1,4 @@
-"""``ses-gcn evaluate-pose``: how far off the eyes are, by virtual cameras over recorded motion."""
+"""``ses-gcn evaluate-pose``: how far off people are placed, by virtual cameras."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from ses_gcn_ros.errors import ConfigError
 _COLUMNS = (
     "mode", "frames", "mean_mm", "median_mm", "p95_mm", "found_share", "all_joints_found_share",
 )  # fmt: skip
+_MONOCULAR_COLUMNS = (
+    "mode", "root_depth_mean_share", "root_depth_p95_share", "relative_mean_mm",
+    "covered_along_share", "covered_across_share",
+)  # fmt: skip
 
 
 def evaluate_pose(
     motion: Annotated[Path, typer.Argument(help="Recorded motion (.npz) to look at.")],
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="multiview, rgbd or crossings, repeatable; all of them if left out."),
+        typer.Option(help="multiview, rgbd, monocular, monocular_unposed, crossings; repeatable."),
     ] = None,
     scenes: Annotated[int, typer.Option(help="Scenes of three seconds.", min=1)] = 60,
     crossings: Annotated[int, typer.Option(help="Pairs who cross.", min=1)] = 100,
@@ -35,12 +39,15 @@ def evaluate_pose(
 
     1280×720 px, 60 to 70° wide, 2 to 4 m away; landmarks 3 px noisy, 5 % astray, 10 % missing;
     depth 1 % noisy. Multiview counts joints in two pictures or more, rgbd those that it sees.
+    Monocular is one camera 2 to 5 m away, 55 to 75° wide, with slow errors as MediaPipe's are; its
+    place is known, or unknown in monocular_unposed.
 
     Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
     """
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.studies.pose_accuracy import (
         measure_crossings,
+        measure_monocular,
         measure_multiview,
         measure_rgbd,
     )
@@ -48,6 +55,11 @@ def evaluate_pose(
     measures: dict[str, tuple[int, Callable[..., Any]]] = {
         "multiview": (scenes, lambda **k: measure_multiview(cameras=cameras, scenes=scenes, **k)),
         "rgbd": (scenes, lambda **k: measure_rgbd(scenes=scenes, **k)),
+        "monocular": (scenes, lambda **k: measure_monocular(scenes=scenes, **k)),
+        "monocular_unposed": (
+            scenes,
+            lambda **k: measure_monocular(scenes=scenes, posed=False, **k),
+        ),
         "crossings": (
             crossings,
             lambda **k: measure_crossings(cameras=cameras, crossings=crossings, **k),
@@ -71,14 +83,15 @@ def evaluate_pose(
         print(json.dumps({"motion": recording.name, "seed": seed, "results": results}, indent=2))
         return
     console = Console()
-    measured = [result for name, result in results.items() if name != "crossings"]
-    if measured:
-        table = Table(title=f"{recording.name} before virtual cameras, seed {seed}")
-        for column in _COLUMNS:
-            table.add_column(column.replace("_", " "), justify="right")
-        for result in measured:
-            table.add_row(*(str(result[column]) for column in _COLUMNS))
-        console.print(table)
+    for columns in (_COLUMNS, _MONOCULAR_COLUMNS):
+        measured = [result for result in results.values() if set(columns) <= result.keys()]
+        if measured:
+            table = Table(title=f"{recording.name} before virtual cameras, seed {seed}")
+            for column in columns:
+                table.add_column(column.replace("_", " "), justify="right")
+            for result in measured:
+                table.add_row(*(str(result[column]) for column in columns))
+            console.print(table)
     if "crossings" in results:
         result = results["crossings"]
         console.print(

@@ -29,6 +29,7 @@ from ses_gcn_ros.pose.multiview import MultiviewFusion, Synchroniser
 
 _TICK = 0.01  # s between looks at what is ready
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
+_APART = 0.025  # s between clocks that are named
 
 
 class FusionNode(ManagedNode):
@@ -126,12 +127,17 @@ class FusionNode(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, cameras that are heard, and how well they agree."""
-        names = self.config.cameras
+        names, apart = self.config.cameras, list[str]()
         alive = self.synchroniser.alive(time.monotonic())
         values: dict[str, object] = {"people": self.people, "cameras": len(alive)}
         for number, name in enumerate(names):
             state = "used" if number in self.used else "not in step"
             values[f"camera {name}"] = state if number in alive else "silent"
+            if number in self.fusion.clocks.seconds:
+                ahead = self.fusion.clocks.seconds[number]
+                values[f"clock_ms {name}"] = f"{1e3 * ahead:+.0f}"
+                if abs(ahead) > _APART:
+                    apart.append(f"{name}'s clock is {1e3 * ahead:+.0f} ms off {names[0]}'s")
             if number in self.fusion.reprojection:
                 values[f"reprojection_px {name}"] = f"{self.fusion.reprojection[number]:.1f}"
         lost = [name for number, name in enumerate(names) if number not in alive]
@@ -140,6 +146,9 @@ class FusionNode(ManagedNode):
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if lost:
             return DiagnosticStatus.WARN, f"no landmarks from {', '.join(lost)}", values
+        if apart:
+            text = f"{'; '.join(apart)}: synchronise the cameras' hosts (PTP, chrony)"
+            return DiagnosticStatus.WARN, text, values
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some landmarks could not be used", values
         return DiagnosticStatus.OK, "watching", values

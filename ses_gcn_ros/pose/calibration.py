@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.pose.camera import BODY_FROM_OPTICAL, Camera, camera_from_calibration
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.placement import stature
+from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, stature
 from ses_gcn_ros.pose.sources import VideoFile
 from ses_gcn_ros.pose.triangulation import triangulate
 from ses_gcn_ros.skeleton import get_layout
@@ -155,7 +155,6 @@ _MOMENTS = 60  # of the walk that enter the bundle adjustment
 _COMMON = 40  # joints that two cameras must have seen at the same moments
 _SIGMA = 4.0  # px of a landmark; beyond it errors count less and less
 _ROUNDS = 3  # of leaving out what does not fit
-_ANKLE_HEIGHT = 0.08  # m of the ankle's centre above the sole
 _SPREAD = 0.35  # m that a walk must spread in a direction for the floor to have a slope there
 _LEAN = np.radians(10.0)  # a floor is taken for one if it is no more inclined to the bodies
 
@@ -365,7 +364,7 @@ def _cell_from_walk(points: Array, layout: str) -> Array:
     level = ankles @ up
     lower = ankles[np.arange(len(ankles)), level.argmin(1)]
     up = _floor_normal(lower, up)
-    floor = float(np.percentile(lower @ up, 10.0)) - _ANKLE_HEIGHT
+    floor = float(np.percentile(lower @ up, 10.0)) - ANKLE_HEIGHT
     origin = lower[0] + up * (floor - lower[0] @ up)
     toward = -origin - up * (-origin @ up)  # to the first camera, level
     x = toward / np.linalg.norm(toward)

@@ -24,11 +24,11 @@ from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, mapping
 _RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
 _LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
-_PIXEL_SIGMA = 3.0  # px of a landmark, and
-_JOINT_SIGMA = 0.02  # m by which it is beside the joint's centre
+_PIXEL_SIGMA = 2.0  # px of a landmark, and
+_JOINT_SIGMA = 0.016  # m by which it is beside the joint's centre
 # Depth of a joint against the body's as the landmarks give it, standard deviation [m].
-_SHAPE_SIGMA = {"hip": 0.05, "pelvis": 0.05, "elbow": 0.08, "wrist": 0.10}
-_OTHER_SHAPE_SIGMA = 0.07
+_SHAPE_SIGMA = {"hip": 0.045, "pelvis": 0.045, "elbow": 0.07, "wrist": 0.085}
+_OTHER_SHAPE_SIGMA = 0.06
 _LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
 
 

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.camera import Detections
+from ses_gcn_ros.pose.camera import Detections, View
 from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
 from ses_gcn_ros.pose.tracking import Liveness
@@ -63,10 +64,7 @@ def epipolar_costs(a: Detections, b: Detections) -> Array:
 
     The distance is taken both ways and averaged; `BARRED` where too few joints are seen by both.
     """
-    b_from_a = b.view.camera_from_base @ a.view.base_from_camera
-    x, y, z = b_from_a[:3, 3]
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    essential = cross @ b_from_a[:3, :3]
+    essential = _essential(a.view, b.view)
     rays_a, rays_b = _rays(a), _rays(b)
     lines_b, lines_a = rays_a @ essential.T, rays_b @ essential
     off = np.abs(np.einsum("njk,mjk->nmj", lines_b, rays_b))
@@ -77,6 +75,58 @@ def epipolar_costs(a: Detections, b: Detections) -> Array:
             off * b.view.camera.fx / length_b[:, None] + off * a.view.camera.fx / length_a[None]
         )
     return _median(apart)
+
+
+def _essential(a: View, b: View) -> Array:
+    """Essential matrix E (3, 3) of two views: x_b · E x_a = 0 for rays to the same point."""
+    b_from_a = b.camera_from_base @ a.base_from_camera
+    x, y, z = b_from_a[:3, 3]
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.asarray(cross @ b_from_a[:3, :3])
+
+
+class ClockOffsets:
+    """How far the cameras' clocks are apart, from how people move.
+
+    A ray that was stamped too late lies off its epipolar line by the way that its joint went
+    meanwhile; over joints that move in many directions, the least squares of one over the other is
+    the offset. The last minute counts.
+
+    Attributes
+    ----------
+    seconds : dict of int to float
+        By camera, how far its clock is ahead of that of the first one [s]; only what is certain.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+        self._sums: dict[int, Array] = {}  # of e·rate, rate² and e²·rate² [1], by camera
+        self._stamp = -np.inf
+
+    def begin(self, stamp: float) -> None:
+        """A new instant [s]; what is old fades."""
+        fade = np.exp(-max(0.0, stamp - self._stamp) / _CLOCK_TIME)
+        self._stamp = stamp
+        self._sums = {number: sums * fade for number, sums in self._sums.items()}
+
+    def add(
+        self, number: int, a: View, b: View, rays: tuple[Array, Array], points: Array, speed: Array
+    ) -> None:
+        """A person in the first camera and another: rays (J, 2), joints and velocities (J, 3)."""
+        one = np.ones((len(points), 1))
+        line = np.concatenate((rays[0], one), -1) @ _essential(a, b).T
+        length = np.maximum(np.linalg.norm(line[:, :2], axis=-1), 1e-9)
+        off = np.einsum("ja,ja->j", line, np.concatenate((rays[1], one), -1)) / length
+        local, moving = b.to_camera(points), speed @ b.camera_from_base[:3, :3].T
+        depth = np.maximum(local[:, 2:], 0.1)
+        flow = (moving[:, :2] - local[:, :2] / depth * moving[:, 2:]) / depth
+        rate = np.einsum("ja,ja->j", line[:, :2], flow) / length
+        good = np.isfinite(off) & np.isfinite(rate) & (np.abs(off) < _CLOCK_GATE)
+        off, rate = off[good], rate[good]
+        terms = np.array([-(off @ rate), rate @ rate, (off**2) @ (rate**2)])
+        sums = self._sums[number] = self._sums.get(number, np.zeros(3)) + terms
+        if sums[1] > 0.0 and np.sqrt(_CLOCK_ALIKE * sums[2]) <= _CLOCK_SIGMA * sums[1]:
+            self.seconds[number] = float(sums[0] / sums[1])
 
 
 def group(detections: Sequence[Detections], gate: float) -> list[dict[int, int]]:
@@ -254,6 +304,11 @@ _HEIGHT = (0.4, 2.6)  # m, extent of what can be a person, crouching or reaching
 _AGREEING = 0.4  # share of a person's joints that a camera must support to be of that person
 _ALONE = 0.5  # confidence of a joint that one camera alone sees, over what that camera says
 _JOINT_SIGMA = 0.012  # m by which the cameras together see a joint beside its centre
+_CLOCK_TIME = 60.0  # s that count for the offset of clocks
+_CLOCK_SPAN = 7  # instants that a velocity is taken over
+_CLOCK_GATE = 0.05  # at unit depth, off the epipolar line, beyond which it is another fault
+_CLOCK_SIGMA = 0.02  # s that an offset must be certain to; errors of detectors last for
+_CLOCK_ALIKE = 10.0  # frames
 _UNSEEN = 0.25  # confidence of a joint that is where it is expected, seen by none
 
 
@@ -271,6 +326,7 @@ class _Person:
     bones: BoneLengthFilter
     liveness: Liveness
     found: dict[int, int] = field(default_factory=dict)  # picture → person in it, now
+    past: deque[Any] = field(default_factory=lambda: deque(maxlen=_CLOCK_SPAN))
 
     def expected(self, stamp: float) -> tuple[Array, Array]:
         """Joints (J, 3) and covariance (J, 3, 3) at a time."""
@@ -297,6 +353,8 @@ class MultiviewFusion:
         self._people: list[_Person] = []
         self._named = 0
         self._stamp = -np.inf
+        self._numbers: list[int] = []  # of the cameras at the last instant
+        self.clocks = ClockOffsets()
         self.reprojection: dict[int, float] = {}  # by camera, median over the last instant [px]
 
     def forget(self) -> None:
@@ -329,7 +387,7 @@ class MultiviewFusion:
         if not layouts:
             return []
         layout = layouts.pop()
-        numbers = list(detections)
+        numbers = self._numbers = list(detections)
         pictures = [self._trusted(picture) for picture in detections.values()]
         self._follow(stamp, pictures)
         self._welcome(stamp, layout, pictures)
@@ -341,6 +399,7 @@ class MultiviewFusion:
         self._note_errors(placed, numbers, pictures)
         joints = len(get_layout(layout).joints)
         skeletons = []
+        self.clocks.begin(stamp)
         for index, person in enumerate(visible):
             part = slice(index * joints, (index + 1) * joints)
             skeletons.append(self._update(stamp, layout, person, placed, part, pictures))
@@ -461,6 +520,7 @@ class MultiviewFusion:
         if agreeing >= 2:
             person.seen = stamp
         person.positions, person.covariance, person.stamp = positions, covariance, stamp
+        self._compare_clocks(person, pictures)
         if not agreeing or not certain.any():
             return None
         trust = np.array([pictures[number].confidence[n] for number, n in person.found.items()])
@@ -482,6 +542,27 @@ class MultiviewFusion:
             packed_covariance(uncertain, wanted, layout, config.layout),
             person.liveness.update(stamp, smooth),
         )
+
+    def _compare_clocks(self, person: _Person, pictures: Sequence[Detections]) -> None:
+        """Hold a picture of a moment ago against how the person moved about that moment.
+
+        The velocity is that between the moments before and after, since the noise of the picture
+        itself would be in any other.
+        """
+        rays = {self._numbers[n]: _rays(pictures[n])[k, :, :2] for n, k in person.found.items()}
+        views = {self._numbers[n]: pictures[n].view for n in person.found}
+        person.past.append((person.stamp, person.positions, rays, views))
+        if len(person.past) < _CLOCK_SPAN:
+            return
+        (before, start, *_), (_, middle, rays, views), (after, end, *_) = (
+            person.past[0],
+            person.past[_CLOCK_SPAN // 2],
+            person.past[-1],
+        )
+        velocity = (end - start) / (after - before)
+        for other in rays.keys() - {0} if 0 in rays else ():  # held against the first camera alone
+            pair = (rays[0], rays[other])
+            self.clocks.add(other, views[0], views[other], pair, middle, velocity)
 
     def _note_errors(
         self, placed: Triangulated, numbers: Sequence[int], pictures: Sequence[Detections]

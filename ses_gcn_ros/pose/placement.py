@@ -48,7 +48,7 @@ _HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
 _FIT_NOISE = 0.05  # share by which the size of the landmarks errs with posture, and
 _FIT_TIME = 0.5  # s that such an error lasts
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
-_ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.02  # m of the ankle's centre above the sole
+ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.025  # m of the ankle's centre above the sole
 _TILT_SIGMA = 0.005  # rad that the camera's pose may be off
 _LEAST_MOUNTING = 0.3  # m of the camera above the plane of the ankles, and
 _LEAST_SLOPE = 0.05  # of the ray to the floor, for the floor to be a cue
@@ -404,7 +404,7 @@ class DepthFilter:
     ) -> None:
         """Correct by the place where the ankles' rays meet the plane that ankles move in."""
         toward = np.column_stack((rays[ankles], np.ones(len(ankles)))) @ floor.normal
-        above = floor.offset - _ANKLE_HEIGHT
+        above = floor.offset - ANKLE_HEIGHT
         if above < _LEAST_MOUNTING or not (toward < -_LEAST_SLOPE).all():
             return  # the camera looks along the floor
         scales = np.log(above / -toward / (positions[ankles, 2] * known))

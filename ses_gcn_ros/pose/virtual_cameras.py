@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.pose.camera import View, camera_from_view
+from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.placement import facing
 from ses_gcn_ros.skeleton import get_layout
 
@@ -28,6 +29,9 @@ MISSING = 0.10  # share of joints not found
 _ROLL = math.radians(2.0)  # standard deviation of a camera that isn't quite level
 _SIZE = 0.055  # standard deviation of a body's estimated size, the spread of adult stature
 _SHAPE = (0.025, 0.025, 0.05)  # m, of landmarks about the hips: across, down and along the ray
+_PIXEL_WHITE, _PIXEL_SLOW = 0.001, 0.01  # errors of MediaPipe's landmarks over the body's height
+_POSTURE, _SLOW_SHAPE = 0.04, (0.02, 0.02, 0.05)  # of its metric ones: share of the size; m
+_SLOW_TIME = 0.5  # s that they last
 _CONFIDENCE = (0.5, 1.0)  # of a joint found, right or wrong: a detector that errs is as sure
 
 
@@ -60,6 +64,7 @@ def sample_view(
     *,
     heading: float | None = None,
     distance: tuple[float, float] = DISTANCE,
+    field_of_view: tuple[float, float] = FIELD_OF_VIEW,
 ) -> View:
     """A camera somewhere around a target, looking at it.
 
@@ -73,13 +78,15 @@ def sample_view(
         Direction from the target to the camera about the vertical [rad]; any by default.
     distance : (float, float)
         Least and greatest distance over the floor [m].
+    field_of_view : (float, float)
+        Least and greatest horizontal angle of view [deg].
     """
     aim = np.asarray(target, np.float64)
     angle = rng.uniform(-math.pi, math.pi) if heading is None else heading
     away = rng.uniform(*distance)
     place = np.array([aim[0] + away * math.cos(angle), aim[1] + away * math.sin(angle), 0.0])
     place[2] = rng.uniform(*MOUNTING)
-    camera = camera_from_view(WIDTH, HEIGHT, rng.uniform(*FIELD_OF_VIEW))
+    camera = camera_from_view(WIDTH, HEIGHT, rng.uniform(*field_of_view))
     return View(camera, look_at(place, aim, rng.normal(0.0, _ROLL)))
 
 
@@ -89,12 +96,16 @@ def sample_views(
     count: int,
     *,
     distance: tuple[float, float] = DISTANCE,
+    field_of_view: tuple[float, float] = FIELD_OF_VIEW,
 ) -> list[View]:
     """Cameras around a target, each in its own sector so that no two look from one side."""
     sector = 2.0 * math.pi / count
     first = rng.uniform(-math.pi, math.pi)
     headings = first + sector * (np.arange(count) + rng.uniform(-0.25, 0.25, count))
-    return [sample_view(rng, target, heading=h, distance=distance) for h in headings.tolist()]
+    return [
+        sample_view(rng, target, heading=h, distance=distance, field_of_view=field_of_view)
+        for h in headings.tolist()
+    ]
 
 
 def observe(
@@ -142,6 +153,60 @@ def observe(
     found = inside & (rng.random(exact.shape[:-1]) >= missing)
     confidence = np.where(found, rng.uniform(*_CONFIDENCE, found.shape), 0.0)
     return np.where(found[..., None], pixels, np.nan), confidence
+
+
+def landmarks_like_mediapipe(
+    view: View, people: ArrayLike, rng: np.random.Generator, fps: float
+) -> Landmarks:
+    """What MediaPipe would make of a person in successive pictures.
+
+    Its errors are slow: on the videos that the project is tested with, landmarks jitter by a
+    thousandth of the body's height and the body's size in the metric ones changes by 4 % with
+    posture, their depth by 5 cm, for about half a second each.
+
+    Parameters
+    ----------
+    view : View
+        The camera.
+    people : array-like, shape (T, J, 3)
+        One person's joints in the cell [m], layout chico15.
+    rng : Generator
+        Chance.
+    fps : float
+        Pictures per second.
+
+    Returns
+    -------
+    Landmarks
+        Of T pictures (in place of N people): joints beside the picture are guessed too, with
+        little visibility.
+    """
+    joints = np.asarray(people, np.float64)
+    count, number = joints.shape[:2]
+    exact = view.project(joints)
+    tall = np.nanmedian(np.nanmax(exact[..., 1], -1) - np.nanmin(exact[..., 1], -1))
+    slow = _PIXEL_SLOW * _slow_noise(rng, (count, number, 2), fps)
+    pixels = exact + tall * (slow + rng.normal(0.0, _PIXEL_WHITE, exact.shape))
+    local = view.to_camera(joints)
+    turn = facing(local[:, 0])
+    about = np.einsum("tba,tjb->tja", turn, local - local[:, :1])
+    size = (1.0 + rng.normal(0.0, _SIZE)) * (1.0 + _POSTURE * _slow_noise(rng, (count, 1, 1), fps))
+    world = about * size + np.array(_SLOW_SHAPE) * _slow_noise(rng, joints.shape, fps)
+    with np.errstate(invalid="ignore"):
+        inside = np.all((exact >= 0.0) & (exact < (view.camera.width, view.camera.height)), -1)
+    visibility = np.where(inside, rng.uniform(0.8, 1.0, inside.shape), 0.1)
+    return Landmarks(pixels, world, visibility, "chico15")
+
+
+def _slow_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], fps: float
+) -> NDArray[np.float64]:
+    """Noise of variance 1 that lasts for `_SLOW_TIME` along the first axis (Gauss-Markov)."""
+    kept = math.exp(-1.0 / (fps * _SLOW_TIME))
+    noise = rng.normal(size=shape)
+    for frame in range(1, shape[0]):
+        noise[frame] = kept * noise[frame - 1] + math.sqrt(1.0 - kept**2) * noise[frame]
+    return noise
 
 
 def estimate_shape(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,28 @@ from numpy.typing import NDArray
 from ses_gcn_ros.datasets.sequences import Recording, Sequence
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Detections, View
-from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
 from ses_gcn_ros.pose.depth import place_with_depth
+from ses_gcn_ros.pose.estimator import SkeletonEstimator
+from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.multiview import MultiviewFusion
+from ses_gcn_ros.pose.placement import ANKLE_HEIGHT
 from ses_gcn_ros.pose.virtual_cameras import (
+    DISTANCE,
+    FIELD_OF_VIEW,
     estimate_shape,
+    landmarks_like_mediapipe,
     measured_depth,
     observe,
     render_depth,
     sample_views,
 )
-from ses_gcn_ros.skeleton import get_layout
+from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 LAYOUT = "chico15"
 FPS = 25.0
 FRAMES = 75  # of a scene
+_ANKLES = [get_layout(LAYOUT).canonical.index(f"{side}_ankle") for side in "lr"]
 
 Array = NDArray[np.float64]
 
@@ -76,12 +83,20 @@ class Scene:
             yield detections
 
 
-def draw_scene(recording: Recording, rng: np.random.Generator, cameras: int) -> Scene:
+def draw_scene(
+    recording: Recording,
+    rng: np.random.Generator,
+    cameras: int,
+    distance: tuple[float, float] = DISTANCE,
+    field_of_view: tuple[float, float] = FIELD_OF_VIEW,
+) -> Scene:
     """Three seconds of one person's recorded motion before cameras that look at its middle."""
     sequence = recording.sequences[rng.integers(len(recording.sequences))]
     people = _clip(sequence, rng)[:, None]
     low, high = people.min((0, 1, 2)), people.max((0, 1, 2))
-    views = sample_views(rng, 0.5 * (low + high), cameras)
+    views = sample_views(
+        rng, 0.5 * (low + high), cameras, distance=distance, field_of_view=field_of_view
+    )
     return Scene(1.0 + np.arange(len(people)) / FPS, people, views)
 
 
@@ -207,6 +222,110 @@ def measure_multiview(
         identities.append(len(names))
         progress()
     return Accuracy("multiview", np.stack(errors), np.concatenate(counted), identities)
+
+
+@dataclass(frozen=True, eq=False)
+class MonocularAccuracy:
+    """Errors of one camera, over all scenes; F pictures.
+
+    Attributes
+    ----------
+    mode : str
+        How people were placed in space.
+    root : NDArray, shape (F,)
+        Error of the hips' distance from the camera over that distance.
+    relative : NDArray, shape (F, J)
+        Distance of each joint from where it was, both about the hips [m]; NaN where not given.
+    along, across : NDArray, shape (F, J)
+        Errors along and across the viewing ray over what the covariance states as the bound of
+        95 % of them (1.96 standard deviations; 2.45 of the circle's).
+    """
+
+    mode: str
+    root: Array
+    relative: Array
+    along: Array
+    across: Array
+
+    def as_dict(self) -> dict[str, Any]:
+        """Figures for people and scripts; millimetres and shares of one."""
+        given = np.isfinite(self.relative)
+        return {
+            "mode": self.mode,
+            "frames": len(self.root),
+            "root_depth_mean_share": round(float(np.nanmean(self.root)), 4),
+            "root_depth_p95_share": round(float(np.nanpercentile(self.root, 95)), 4),
+            "relative_mean_mm": _mean_mm(self.relative),
+            "covered_along_share": round(float((self.along <= 1.0)[given].mean()), 4),
+            "covered_across_share": round(float((self.across <= 1.0)[given].mean()), 4),
+            "found_share": round(float(given.mean()), 4),
+        }
+
+
+def measure_monocular(
+    recording: Recording,
+    *,
+    scenes: int = 60,
+    posed: bool = True,
+    seed: int = 0,
+    config: PoseConfig = PoseConfig(),  # noqa: B008 (it is frozen)
+    progress: Callable[[], None] = lambda: None,
+) -> MonocularAccuracy:
+    """Follow a person before one camera, whose place is known or (not `posed`) is not.
+
+    Pictures are counted from one second on, when the person's size is known a little.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[Array, Array, Array, Array]] = []
+    for _ in range(scenes):
+        scene = draw_scene(recording, rng, 1, (2.0, 5.0), (55.0, 75.0))
+        [view] = scene.views
+        seen = landmarks_like_mediapipe(view, scene.people[:, 0], rng, FPS)
+        # Some recordings have their floor elsewhere than at 0.
+        ankles = scene.people[:, 0, _ANKLES, 2].min(axis=1)
+        settings = replace(config, floor_height=float(np.median(ankles)) - ANKLE_HEIGHT)
+        estimator = SkeletonEstimator(settings, LAYOUT)
+        place = view.base_from_camera if posed else None
+        for frame, body in enumerate(scene.people[:, 0]):
+            one = Landmarks(
+                seen.pixels[frame, None], seen.world[frame, None], seen.visibility[frame, None],
+                seen.layout,
+            )  # fmt: skip
+            people = estimator.update(float(scene.stamps[frame]), one, view.camera, place)
+            if frame >= FPS:
+                truth = body if posed else view.to_camera(body)
+                eye = view.place if posed else np.zeros(3)
+                rows.append(_monocular_errors(people, truth, eye))
+        progress()
+    name = "monocular" if posed else "monocular_unposed"
+    return MonocularAccuracy(name, *(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def _monocular_errors(
+    people: list[Skeleton], truth: Array, eye: Array
+) -> tuple[Array, Array, Array, Array]:
+    """One row of `MonocularAccuracy`."""
+    nothing = np.full(len(truth), np.nan)
+    if len(people) != 1 or people[0].covariance is None:
+        return np.array(np.nan), nothing, nothing, nothing
+    [person] = people
+    positions = person.positions.astype(np.float64)
+    error = positions - truth
+    ray = truth - eye
+    distance = np.linalg.norm(ray, axis=-1)
+    ray = ray / distance[:, None]
+    xx, xy, xz, yy, yz, zz = np.asarray(person.covariance, np.float64).T
+    covariance = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]).transpose(2, 0, 1)
+    variance = np.einsum("ja,jab,jb->j", ray, covariance, ray)
+    toward = np.einsum("ja,ja->j", error, ray)
+    # The covariance across the ray has the ray as its null space.
+    beside = np.eye(3) - ray[:, :, None] * ray[:, None, :]
+    inverse = np.linalg.pinv(np.nan_to_num(beside @ covariance @ beside), rcond=1e-6)
+    across = np.sqrt(np.einsum("ja,jab,jb->j", error, inverse, error))
+    along = np.abs(toward) / np.sqrt(variance)
+    relative = np.linalg.norm(error - error[:1], axis=-1)
+    relative[0] = np.nan  # the hips are their own origin
+    return np.abs(toward[0]) / distance[0], relative, along / 1.96, across / 2.4477
 
 
 def measure_rgbd(

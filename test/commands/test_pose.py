@@ -15,7 +15,7 @@ pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 from ses_gcn_ros.bags.messages import Observation, observation_from_message
 from ses_gcn_ros.bags.reading import read_messages
-from ses_gcn_ros.bags.video_journal import Renaming
+from ses_gcn_ros.bags.video_journal import Renaming, VideoJournal
 from ses_gcn_ros.commands.pose import pose
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
 from ses_gcn_ros.pose.estimator import PoseEstimator
@@ -102,6 +102,49 @@ def test_an_interrupted_run_continues_with_the_same_identities(clip, model, tmp_
         assert a.stamp == b.stamp
         assert [p.person_id for p in a.people] == [p.person_id for p in b.people] == ["p1"]
         np.testing.assert_allclose(a.people[0].positions, b.people[0].positions, atol=0.02)
+
+
+@pytest.mark.parametrize("damage", ["zeros", "length", "flipped bit"])
+def test_a_damaged_journal_is_good_up_to_the_damage(tmp_path, damage):
+    skeleton = Skeleton("p1", "chico15", np.ones((15, 3), np.float32), np.ones(15, np.float32))
+    path = tmp_path / "journal"
+    with VideoJournal(path, {"video": "a"}) as journal:
+        for frame in range(9):
+            journal.append(Observation(float(frame), "world", [skeleton]))
+    content = bytearray(path.read_bytes())
+    start = len(content) // 2
+    if damage == "zeros":
+        content[start : start + 300] = bytes(300)
+    elif damage == "length":
+        record = (len(content) - content.index(b"\n") - 1) // 9
+        at = content.index(b"\n") + 1 + 4 * record
+        content[at : at + 4] = b"\xff" * 4
+    else:
+        content[start] ^= 1
+    path.write_bytes(content)
+    with VideoJournal(path, {"video": "a"}) as journal:
+        assert [frame.stamp for frame in journal.frames] == [0.0, 1.0, 2.0, 3.0]
+        journal.append(Observation(4.0, "world", [skeleton]))
+    with VideoJournal(path, {"video": "a"}) as journal:
+        assert len(journal.frames) == 5
+
+
+def test_a_photograph_becomes_a_bag_of_one_frame(clip, model, tmp_path):
+    photo = tmp_path / "photo.jpg"
+    cv2.imwrite(str(photo), cv2.VideoCapture(str(clip)).read()[1])
+    result = run(photo, "-o", tmp_path / "bag", "--model", model, "--json")
+    assert json.loads(result.stdout)["frames_by_person"] == {"p1": 1}
+
+
+def test_the_overlay_replaces_neither_the_video_nor_anything_unasked(clip, model, tmp_path):
+    video, other = tmp_path / "walk.avi", tmp_path / "other.mp4"
+    video.write_bytes(clip.read_bytes())
+    other.write_bytes(b"mine")
+    for overlay, options in ((video, ["--overwrite"]), (other, [])):
+        with pytest.raises(ConfigError, match="choose another name"):
+            run(video, "-o", tmp_path / "bag", "--model", model, "--overlay", overlay, *options)
+    assert video.read_bytes() == clip.read_bytes()
+    assert other.read_bytes() == b"mine"
 
 
 def test_a_journal_of_other_settings_is_not_continued(clip, model, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.landmarker import distinct
+from ses_gcn_ros.pose.landmarker import distinct, native_log
 from ses_gcn_ros.pose.overlay import draw_skeletons
 from ses_gcn_ros.pose.placement import stature
 from ses_gcn_ros.pose.sources import Frame, VideoFile
@@ -230,6 +231,42 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
     visibility = np.array([[0.7], [0.9], [0.8]]) * np.ones(33)
     assert distinct(pixels, visibility).tolist() == [1, 2]
     assert distinct(pixels[:0], visibility[:0]).tolist() == []
+    exchanged = body[[get_layout("mediapipe33").mirror]]  # left for right, and astray limbs
+    exchanged[0, 25:] += 40.0
+    both = np.concatenate((pixels[1:2], exchanged))
+    assert distinct(both, visibility[[1, 0]]).tolist() == [0]
+
+
+def test_feet_on_one_spot_stay_there_while_a_person_squats(shared_data, model):
+    video = VideoFile(str(shared_data / "media" / "one_person.mp4"))
+    people = watch(list(video), model=model, max_people=1, layout="mediapipe33")
+    assert {person.person_id for [person] in people} == {"p1"}
+    joints = get_layout("mediapipe33").joints
+    ankles, hips = (
+        np.stack([p.positions[[joints.index(f"{s}_{part}") for s in "lr"]] for [p] in people])
+        for part in ("ankle", "hip")
+    )
+    assert np.ptp(hips[:, :, 1].mean(1)) > 0.35  # it is a squat
+    assert np.ptp(ankles[:, :, 2].mean(1)) < 0.10
+    assert np.ptp(ankles[:, :, 2], axis=0).max() < 0.12
+
+
+def test_skeletons_state_how_sure_they_are_and_that_the_person_lives(seen):
+    for [person] in seen[10:]:
+        known = np.isfinite(person.positions).all(-1)
+        variance = person.covariance[:, [0, 3, 5]]
+        assert (np.isfinite(variance).all(-1) == known).all()
+        assert (variance[known] > 0.0).all()
+        # without the camera's place, one camera knows the distance least
+        assert (variance[known, 2] > variance[known, 0]).all()
+        assert 0.5 < person.liveness <= 1.0
+
+
+def test_what_native_libraries_say_goes_to_the_debug_log(capfd, caplog):
+    with caplog.at_level("DEBUG", "mediapipe"), native_log():
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nours\n")
+    assert caplog.messages == ["INFO: Created TensorFlow Lite XNNPACK delegate for CPU."]
+    assert capfd.readouterr().err == "ours\n"
 
 
 def test_the_overlay_draws_on_the_person(frames, seen):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.tracking import Tracker
+from ses_gcn_ros.pose.tracking import Liveness, Tracker
 
 EYE = np.array([0.0, -3.0, 1.5])
 ASIDE = np.array([1.0, 0.0, 0.0])
@@ -117,3 +117,37 @@ def test_unseen_joints_are_no_reason_to_lose_a_person(walker):
     rng = np.random.default_rng(4)
     frames = np.where(rng.random((75, 1, 15, 1)) < 0.4, np.nan, walker[:, None])
     assert {name for row in follow(Tracker(PoseConfig(), dict), frames) for name in row} == {"p1"}
+
+
+def test_appearance_tells_people_apart_where_place_does_not(walker):
+    red, blue = np.eye(2)
+    body = walker[0]
+    tracker = Tracker(PoseConfig(), dict)
+    sigma = np.array([0.05, 0.05])
+    both = np.stack((body, body + 0.4 * ASIDE))
+    first = [t.person_id for t in tracker.assign(0.0, both, EYE, sigma, np.stack((red, blue)))]
+    merged = body + 0.2 * ASIDE + 0.01 * np.array([[[1.0]], [[-1.0]]]) * ASIDE
+    for frame in range(1, 10):
+        looks = np.stack((blue, red))  # they stand behind one another, in the other order
+        names = [t.person_id for t in tracker.assign(0.04 * frame, merged, EYE, sigma, looks)]
+    assert names == first[::-1]
+
+
+def alive(motion):
+    """Liveness after twenty seconds of a body (J, 3) that moves by `motion(t)`, (J, 3) [m]."""
+    rng = np.random.default_rng(0)
+    body = rng.uniform((-0.5, -0.5, 2.5), (0.5, 0.5, 3.5), (15, 3))
+    liveness = Liveness()
+    for frame in range(500):
+        noise = rng.normal(0.0, 0.002, body.shape)  # of landmarks
+        probability = liveness.update(0.04 * frame, body + motion(0.04 * frame) + noise)
+    return probability
+
+
+def test_a_poster_is_not_alive_even_where_the_camera_shakes_and_who_sways_is():
+    sway = np.random.default_rng(1).normal(0.0, 0.02, (15, 3))
+    shake = np.array((0.02, 0.0, 0.0))
+    assert alive(lambda t: 0.0) < 0.3
+    assert alive(lambda t: shake * np.sin(20.0 * t)) < 0.3
+    assert alive(lambda t: sway * np.sin(1.5 * t)) > 0.7
+    assert alive(lambda t: sway * 5.0 * (t < 5.0) * np.sin(1.5 * t)) > 0.7  # and then stood still
