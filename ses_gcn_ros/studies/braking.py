@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,15 @@ def _place(sequence: Motion, rng: np.random.Generator, number: int) -> Approach 
     return Approach(sequence.name, turned, sequence.layout, sequence.fps, phase, number)
 
 
-POLICIES = ("forecast", "reactive", "fence")
+# Whether forecasts are used, and what else is asked of the monitor.
+MONITORED: dict[str, tuple[bool, dict[str, Any]]] = {
+    "forecast": (True, {}),
+    "reactive": (False, {}),
+    "reachable_forecast": (True, {"model": "reachable"}),
+    "reachable": (False, {"model": "reachable"}),
+    "probability": (True, {"prediction": "probability"}),
+}
+POLICIES = (*MONITORED, "fence")
 
 
 class Policy(Protocol):
@@ -331,7 +339,8 @@ class Simulator:
     def _policy(self, name: str) -> Policy:
         if name == "fence":
             return Fence(self._config, self._model, self._sweep)
-        return Monitored(self._config, self._model, forecasts=name == "forecast")
+        forecasts, changes = MONITORED[name]
+        return Monitored(replace(self._config, **changes), self._model, forecasts=forecasts)
 
     def _play(
         self,

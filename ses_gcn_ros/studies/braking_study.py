@@ -87,8 +87,19 @@ AT_REST = 1e-3  # m/s
 _LABELS = {
     "forecast": "monitoring with forecasts",
     "reactive": "monitoring alone",
+    "reachable_forecast": "reachable sets with forecasts",
+    "reachable": "reachable sets alone",
+    "probability": "with probabilities of contact",
     "fence": "fixed fence",
 }
+_PAIRS = (
+    ("forecast", "reactive"),
+    ("probability", "reactive"),
+    ("reachable_forecast", "reachable"),
+    ("reachable", "reactive"),
+    ("reactive", "fence"),
+    ("reachable", "fence"),
+)
 _ROWS = (
     ("contacts", "runs in which they touched", "{:d}"),
     ("covered", "of these, covered by the standard's model", "{:d}"),
@@ -104,7 +115,8 @@ _ROWS = (
 def summarise(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
     """Figures per policy, ready for JSON, and forecasts against none run by run."""
     policies = {}
-    for name in POLICIES:
+    present = [name for name in POLICIES if any(run.policy == name for run in outcomes)]
+    for name in present:
         runs = [outcome for outcome in outcomes if outcome.policy == name]
         touched = [run for run in runs if run.touched]
         policies[name] = {
@@ -134,16 +146,19 @@ def summarise(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
     ]
     return {
         "seed": seed,
-        "runs": policies["forecast"]["runs"],
+        "runs": max((found["runs"] for found in policies.values()), default=0),
         "policies": policies,
         "moving_contacts": moving,
-        "paired": {
-            other: {
-                "time_lost_s": _difference(outcomes, other, "time_lost"),
-                "hard_stops": _difference(outcomes, other, "hard_stops"),
+        "paired": [
+            {
+                "policy": one,
+                "against": other,
+                "time_lost_s": _difference(outcomes, one, other, "time_lost"),
+                "hard_stops": _difference(outcomes, one, other, "hard_stops"),
             }
-            for other in ("reactive", "fence")
-        },
+            for one, other in _PAIRS
+            if {one, other} <= set(present)
+        ],
     }
 
 
@@ -151,28 +166,31 @@ def _rests(run: Outcome) -> bool:
     return run.contact_speed <= AT_REST
 
 
-def _difference(outcomes: Sequence[Outcome], other: str, key: str) -> dict[str, float]:
-    """Mean of monitoring with forecasts minus another policy, and its standard error."""
+def _difference(outcomes: Sequence[Outcome], one: str, other: str, key: str) -> dict[str, float]:
+    """Mean of one policy minus another, run by run, and its standard error."""
     value = {(run.index, run.policy): getattr(run, key) for run in outcomes}
     indices = sorted({run.index for run in outcomes})
-    differences = np.array([value[i, "forecast"] - value[i, other] for i in indices], float)
+    differences = np.array([value[i, one] - value[i, other] for i in indices], float)
     error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
     return {"mean": float(differences.mean()), "standard_error": float(error)}
 
 
 def verdict(summary: dict[str, Any]) -> str:
-    """Say plainly what forecasts gained or cost against monitoring alone."""
-    paired = summary["paired"]["reactive"]
-    parts = []
-    for key, what, unit in (
-        ("hard_stops", "hard stops per run", ""),
-        ("time_lost_s", "the robot's time lost", " s per run"),
-    ):
-        mean, error = paired[key]["mean"], paired[key]["standard_error"]
-        changed = "lower" if mean < 0 else "raise"
-        did = "do not change" if abs(mean) <= 2 * error else changed
-        parts.append(f"{did} {what} ({mean:+.2f}{unit}, standard error {error:.2f})")
-    return "Against monitoring alone, forecasts " + " and ".join(parts) + "."
+    """Say plainly what one policy gains or costs against another, run by run."""
+    sentences = []
+    for pair in summary["paired"]:
+        parts = []
+        for key, what, unit in (
+            ("hard_stops", "hard stops per run", ""),
+            ("time_lost_s", "the robot's time lost", " s per run"),
+        ):
+            mean, error = pair[key]["mean"], pair[key]["standard_error"]
+            changed = "lower" if mean < 0 else "raise"
+            did = "do not change" if abs(mean) <= 2 * error else changed
+            parts.append(f"{did} {what} ({mean:+.2f}{unit}, standard error {error:.2f})")
+        names = _LABELS[pair["policy"]], _LABELS[pair["against"]]
+        sentences.append(f"- {names[0]} against {names[1]}: {' and '.join(parts)}.")
+    return "\n".join(sentences)
 
 
 def as_markdown(summary: dict[str, Any]) -> str:
@@ -180,11 +198,13 @@ def as_markdown(summary: dict[str, Any]) -> str:
     lines = [
         f"{summary['runs']} approaches, seed {summary['seed']}",
         "",
-        "| | " + " | ".join(_LABELS[name] for name in POLICIES) + " |",
-        "| --- |" + " ---: |" * len(POLICIES),
+        "| | " + " | ".join(_LABELS[name] for name in summary["policies"]) + " |",
+        "| --- |" + " ---: |" * len(summary["policies"]),
     ]
     for key, label, shown in _ROWS:
-        cells = " | ".join(shown.format(summary["policies"][name][key]) for name in POLICIES)
+        cells = " | ".join(
+            shown.format(summary["policies"][name][key]) for name in summary["policies"]
+        )
         lines.append(f"| {label} | {cells} |")
     lines += ["", verdict(summary)]
     for run in summary["moving_contacts"]:
@@ -198,17 +218,25 @@ def as_markdown(summary: dict[str, Any]) -> str:
 
 def lost_figure(outcomes: Sequence[Outcome], theme: Theme) -> Figure:
     """Draw how much time the robot lost in each run, sorted, under every policy."""
-    colours = {"forecast": theme.forecast, "reactive": theme.person, "fence": theme.baseline_2}
+    colours = {
+        "forecast": theme.forecast,
+        "reactive": theme.person,
+        "reachable_forecast": theme.forecast,
+        "reachable": theme.person,
+        "probability": theme.baseline_1,
+        "fence": theme.baseline_2,
+    }
     with styled(theme):
         figure = Figure(figsize=(8, 3.6))
         axes = figure.add_subplot(
-            figure.add_gridspec(1, 1, left=0.08, right=0.75, bottom=0.13, top=0.78)[0]
+            figure.add_gridspec(1, 1, left=0.08, right=0.68, bottom=0.13, top=0.78)[0]
         )
         for name in POLICIES:
             runs = [outcome for outcome in outcomes if outcome.policy == name]
             lost = np.sort([100 * run.time_lost / run.duration for run in runs])
             share = 100 * (np.arange(len(lost)) + 0.5) / len(lost)
-            axes.plot(share, lost, color=colours[name], lw=1.8, label=_LABELS[name])
+            dashes = "--" if name.startswith("reachable") else "-"
+            axes.plot(share, lost, dashes, color=colours[name], lw=1.6, label=_LABELS[name])
         axes.set(xlim=(0, 100), ylim=(0, 105), xlabel="runs, sorted [%]", ylabel="time lost [%]")
         axes.grid(axis="y", color=theme.grid, lw=0.6)
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
