@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from ses_gcn_ros.commands import terminal
 
 
 def attack(
     runs: Annotated[int, typer.Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     scenario: Annotated[
-        str, typer.Option(help="reach, cross, return, occlusion, stranger, flicker, … or all.")
+        str,
+        typer.Option(help="motions, faults, all, or one by name, such as occlusion."),
     ] = "all",
     variant: Annotated[
         str, typer.Option(help="forecasts, alone, reachable, probability or all.")
@@ -59,7 +61,7 @@ def attack(
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=terminal.err()) as bar:
         task = bar.add_task("runs", total=runs)
         batches = run_attack(
             out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,

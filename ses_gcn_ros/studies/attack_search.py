@@ -17,7 +17,9 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.studies.attack import (
+    BEYOND,
     FAULTS,
+    MOTIONS,
     MOVING,
     NUMBERS,
     SCENARIOS,
@@ -80,7 +82,10 @@ def run_attack(
     InputError
         If there is no such scenario or variant, or the log is of another attack.
     """
-    scenarios = _chosen("scenario", scenario, SCENARIOS)
+    groups = {"motions": MOTIONS, "faults": FAULTS}
+    scenarios = groups.get(scenario) or (
+        BEYOND if scenario in BEYOND else _chosen("scenario", scenario, SCENARIOS)
+    )
     chosen = _chosen("variant", variant, variants())
     about = {
         "seed": seed, "scenario": scenario, "variant": variant,
@@ -119,7 +124,7 @@ def read_case(path: Path) -> Case:
         case = Case(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"'{path}' holds no case of an attack: {error}") from error
-    if len(case.numbers) != NUMBERS or case.scenario not in SCENARIOS:
+    if len(case.numbers) != NUMBERS or case.scenario not in (*SCENARIOS, *BEYOND):
         raise InputError(f"'{path}' holds a case of another version of the attack")
     return case
 
@@ -135,13 +140,8 @@ def summarise(batches: Mapping[int, Any]) -> dict[str, Any]:
         | {"all": _figures([row for found in scenarios.values() for row in found])}
         for variant, scenarios in groups.items()
     }
-    faults = {
-        name: _figures(found)
-        for name in FAULTS
-        if (found := [row for row in rows if row["fault"] == name])
-    }
     total = _figures(rows)
-    return {"total": total, "variants": figures, "faults": faults}
+    return {"total": total, "variants": figures}
 
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -165,7 +165,6 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
     ]
     for variant, scenarios in summary["variants"].items():
         lines += [_line(variant, name, figures) for name, figures in scenarios.items()]
-    lines += [_line("any", f"fault: {name}", found) for name, found in summary["faults"].items()]
     lines.append(_line("all", "all", summary["total"]))
     return "\n".join(lines)
 
@@ -238,10 +237,9 @@ def case_figure(case: Case, engine: Engine, theme: Theme) -> tuple[Figure, Outco
             if outcome.violation
             else f"a moving link came to {outcome.miss:.2f} m"
         )
-        what = ", ".join(part for part in (case.scenario, outcome.fault) if part)
         headline(
             figure, theme, f"{outcome.robot}: {said}",
-            f"{what}; {case.variant}; seed {case.seed}; the states said: "
+            f"{case.scenario}; {case.variant}; seed {case.seed}; the states said: "
             + (trace.reasons[moment] or "clear")[:90],
         )  # fmt: skip
     return figure, outcome

@@ -71,7 +71,7 @@ def pose(state: Any, size: float, points: Any) -> None:
         px, py, pz = -0.4 * c - s * across * 2.0, -0.4 * s + c * across * 2.0, -1.0
         dot = px * x + py * y + pz * z
         px, py, pz = px - dot * x, py - dot * y, pz - dot * z
-        norm = math.sqrt(px * px + py * py + pz * pz) + 0.05
+        norm = max(math.sqrt(px * px + py * py + pz * pz), 1e-6)
         for k, unit, pole in ((0, x, px / norm), (1, y, py / norm), (2, z, pz / norm)):
             points[elbow, k] = points[shoulder, k] + along * unit + out * pole
             points[wrist, k] = points[shoulder, k] + d * unit
@@ -353,6 +353,10 @@ class Robot:
         self.ends = np.stack(self.path.model.place(self.poses))
         self.velocities = (self.ends - before) / TICK
         self.joint_rates = (self.joints - joints) / TICK
+
+    def joint_state(self) -> tuple[tuple[str, ...], list[float], list[float]]:
+        """Names, positions and velocities of the joints."""
+        return self.path.joints, self.joints.tolist(), self.joint_rates.tolist()
 
     def _deceleration(self) -> float:
         """What the parameters say of a stop from the speed that it began at [m/s²]."""
