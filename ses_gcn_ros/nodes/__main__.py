@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from ses_gcn_ros.nodes.managed_node import ManagedNode
 
 
-def make_node(executable: str) -> ManagedNode:
-    """Node of an executable's name: ``safety_node`` makes a ``SafetyNode``."""
+def node_type(executable: str) -> type[ManagedNode]:
+    """Class of an executable's name: ``safety_node`` is a ``SafetyNode``."""
     module = importlib.import_module(f"ses_gcn_ros.nodes.{executable}")
-    class_name = "".join(word.capitalize() for word in executable.split("_"))
-    node: ManagedNode = getattr(module, class_name)()
-    return node
+    found: type[ManagedNode] = getattr(module, executable.title().replace("_", ""))
+    return found
 
 
 if __name__ == "__main__":
-    executables = list(takewhile(lambda word: not word.startswith("--"), sys.argv[1:]))
+    executables = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
     process.prepare(executables)
     from ses_gcn_ros.nodes.managed_node import run
 
-    run(lambda: [make_node(executable) for executable in executables])
+    run(*map(node_type, executables))

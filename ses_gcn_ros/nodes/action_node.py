@@ -23,10 +23,11 @@ from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
 class ActionNode(ManagedNode):
     """Recognise what everybody in `skeletons` does and publish `actions`."""
 
+    config_type = ActionConfig
     config: ActionConfig
 
     def __init__(self) -> None:
-        super().__init__("action_node", ActionConfig)
+        super().__init__()
         self.recogniser: Recogniser | None = None
         self.actions: list[Action] = []
 
@@ -79,7 +80,7 @@ class ActionNode(ManagedNode):
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, what they do, and why it is not known."""
         if self.recogniser is None:
-            return DiagnosticStatus.WARN, "not configured", {}
+            return DiagnosticStatus.WARN, "no weights", {}
         values: dict[str, object] = {
             "people": len(self.actions),
             "model": self.recogniser.weights.name,
@@ -117,4 +118,4 @@ def actions_message(header: Header, actions: list[Action], recogniser: Recognise
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros action_node``."""
-    run(lambda: [ActionNode()], args)
+    run(ActionNode, args=args)

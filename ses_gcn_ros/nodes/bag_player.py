@@ -14,7 +14,7 @@ from ses_gcn_ros.bags.types import RawMessage
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.replay.playback import Playback, PlayerConfig
 from ses_gcn_ros.resources import share_path
 
@@ -26,10 +26,8 @@ ROBOT = {*TRANSFORMS, "joint_states"}  # not waited for: who listens to it depen
 class BagPlayer(ManagedNode):
     """Play a recording once its listeners are there, and end with it."""
 
+    config_type = PlayerConfig
     config: PlayerConfig
-
-    def __init__(self) -> None:
-        super().__init__("bag_player", PlayerConfig)
 
     def configure(self) -> None:
         """Open the bag."""
@@ -55,7 +53,7 @@ class BagPlayer(ManagedNode):
         }
         self.started: float | None = None
         period = 1.0 / self.config.clock_frequency
-        self.while_active(self.create_timer(period, self.tick, clock=STEADY))
+        self.every(period, self.tick)
 
     def tick(self) -> None:
         """Move the clock on and publish what is due."""
@@ -83,4 +81,4 @@ class BagPlayer(ManagedNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_player``."""
-    run(lambda: [BagPlayer()], args)
+    run(BagPlayer, args=args)

@@ -10,7 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.replay.playback import RecorderConfig
 
 _DISCOVERY_PERIOD = 0.1  # s between looks at the graph for topics not yet subscribed to
@@ -20,10 +20,8 @@ _QUEUE = 100  # messages a topic may be ahead of the disk
 class BagRecorder(ManagedNode):
     """Record each topic from the moment somebody publishes it."""
 
+    config_type = RecorderConfig
     config: RecorderConfig
-
-    def __init__(self) -> None:
-        super().__init__("bag_recorder", RecorderConfig)
 
     def configure(self) -> None:
         """Open the bag."""
@@ -35,7 +33,7 @@ class BagRecorder(ManagedNode):
     def activate(self) -> None:
         """Look for the topics."""
         self.missing = {self.resolve_topic_name(topic) for topic in self.config.topics}
-        self.while_active(self.create_timer(_DISCOVERY_PERIOD, self.discover, clock=STEADY))
+        self.every(_DISCOVERY_PERIOD, self.discover)
         self.discover()
 
     def release(self) -> None:
@@ -81,4 +79,4 @@ class BagRecorder(ManagedNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros bag_recorder``."""
-    run(lambda: [BagRecorder()], args)
+    run(BagRecorder, args=args)

@@ -14,7 +14,7 @@ from tf2_msgs.msg import TFMessage
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.nodes.frames import TransformSender
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 
@@ -24,10 +24,8 @@ LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
 class DemoRobot(ManagedNode):
     """Publish joint states and transforms of a robot that obeys."""
 
+    config_type = DemoRobotConfig
     config: DemoRobotConfig
-
-    def __init__(self) -> None:
-        super().__init__("demo_robot", DemoRobotConfig)
 
     def configure(self) -> None:
         """Read the description and lay out the motion."""
@@ -62,7 +60,7 @@ class DemoRobot(ManagedNode):
                 Float64, "speed_scaling", self.guarded(self.on_factor), qos.LATCHED
             )
         )
-        self.while_active(self.create_timer(1.0 / self.config.rate, self.tick, clock=STEADY))
+        self.every(1.0 / self.config.rate, self.tick)
 
     def on_factor(self, message: Float64) -> None:
         """Take the speed factor."""
@@ -104,4 +102,4 @@ class DemoRobot(ManagedNode):
 
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros demo_robot``."""
-    return run(lambda: [DemoRobot()], args)
+    return run(DemoRobot, args=args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -20,14 +21,17 @@ from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
 from ses_gcn_ros.resources import state_folder
 
+_SILENCE = 1.0  # s without skeletons after which it is diagnosed
+
 
 class ForecasterNode(ManagedNode):
     """Forecast everybody in `skeletons` and publish `forecasts`."""
 
+    config_type = ForecastConfig
     config: ForecastConfig
 
     def __init__(self) -> None:
-        super().__init__("forecaster_node", ForecastConfig)
+        super().__init__()
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
         self.adaptive: AdaptiveRadius | None = None
@@ -77,6 +81,7 @@ class ForecasterNode(ManagedNode):
     def activate(self) -> None:
         """Listen and publish."""
         profile = qos.stream(self.config.reliability)
+        self.heard = time.monotonic()
         self.boards = MarkerBoard(), MarkerBoard()
         self.forecasts = self.while_active(
             self.create_publisher(ForecastArray, "forecasts", qos.STREAM)
@@ -100,6 +105,7 @@ class ForecasterNode(ManagedNode):
 
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
+        self.heard = time.monotonic()
         people, stamp = skeletons_from_msg(message), message.header.stamp
         frame_id = message.header.frame_id
         if not frame_id:
@@ -128,7 +134,7 @@ class ForecasterNode(ManagedNode):
         """People, forecasts, fallbacks, and how well the radius has held lately."""
         assert self.engine is not None
         if self.forecaster is None:
-            return DiagnosticStatus.OK, "no skeletons yet", {"engine": self.engine.name}
+            return DiagnosticStatus.WARN, "no skeletons yet", {"engine": self.engine.name}
         counts, score = self.forecaster.counts, self.forecaster.score
         values = {
             "people": counts.people,
@@ -138,6 +144,9 @@ class ForecasterNode(ManagedNode):
             **(self.adaptive.report() if self.adaptive is not None else {}),
             **(score.report() if score is not None else {}),
         }
+        silent = time.monotonic() - self.heard
+        if silent > _SILENCE:
+            return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         concern = score.warning() if score is not None else ""
@@ -150,4 +159,4 @@ class ForecasterNode(ManagedNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros forecaster_node``."""
-    run(lambda: [ForecasterNode()], args)
+    run(ForecasterNode, args=args)

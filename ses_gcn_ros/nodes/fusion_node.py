@@ -21,7 +21,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.pose_messages import camera_from_msg, detections_from_msg
 from ses_gcn_ros.pose.calibration import read_calibration
 from ses_gcn_ros.pose.config import FusionConfig
@@ -35,10 +35,8 @@ _APART = 0.025  # s between clocks that are named
 class FusionNode(ManagedNode):
     """Hear the `landmarks` of every camera and publish `skeletons`."""
 
+    config_type = FusionConfig
     config: FusionConfig
-
-    def __init__(self) -> None:
-        super().__init__("fusion_node", FusionConfig)
 
     def configure(self) -> None:
         """Check the cameras."""
@@ -77,7 +75,7 @@ class FusionNode(ManagedNode):
             )
         fuse = self.guarded(self.fuse)
         tick = partial(self.on_tick, fuse)
-        self.while_active(self.create_timer(_TICK, tick, clock=STEADY))
+        self.every(_TICK, tick)
 
     def on_landmarks(self, number: int, message: msg.LandmarksArray) -> None:
         """Take in the picture of one camera."""
@@ -156,4 +154,4 @@ class FusionNode(ManagedNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros fusion_node``."""
-    run(lambda: [FusionNode()], args)
+    run(FusionNode, args=args)

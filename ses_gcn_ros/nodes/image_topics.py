@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes.conversions import to_seconds
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.pose.camera import Camera, camera_from_info
 from ses_gcn_ros.pose.sources import NewestFrame, Pairer
 
@@ -69,7 +69,7 @@ class ImageTopics(NewestFrame[Arrival]):
         self.camera: Camera | None = None
         self.refused = ""  # why the last camera_info can't be used
         if reliability == "auto":
-            node.while_active(node.create_timer(_LOOK_OUT, self._look_out, clock=STEADY))
+            node.every(_LOOK_OUT, self._look_out)
         else:
             self._subscribe(ReliabilityPolicy[reliability.upper()])
 

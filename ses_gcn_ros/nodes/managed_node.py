@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -20,7 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
-from ses_gcn_ros.nodes.parameters import declare, read
+from ses_gcn_ros.nodes.parameters import declare, help_on, read
 
 HIGHEST_DOMAIN = 232  # DDS-RTPS 9.6.1: beyond it the port numbers run out
 _SIGNAL_CHECK = 0.1  # s between looks whether a signal came, where nothing else happens
@@ -30,33 +32,40 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 class ManagedNode(LifecycleNode):
     """A lifecycle node whose parameters are the fields of a configuration dataclass.
 
-    A node overrides `configure` and `activate`, and `deactivate` and `release` where it has
-    something to close. What it opens through `while_active` is closed on deactivation.
+    A node names its `config_type`, overrides `configure` and `activate`, and `deactivate` and
+    `release` where it has something to close. What it opens through `while_active` is closed on
+    deactivation.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        Node name.
     config_type : type
         Frozen dataclass of options; one of them is ``autostart``.
+    config : config_type
+        What is in force.
     """
 
-    def __init__(self, name: str, config_type: type[Any]) -> None:
-        super().__init__(name)
-        self._config_type = config_type
+    config_type: type[Any]
+
+    def __init__(self) -> None:
+        super().__init__(self.executable())
         self._open: list[Callable[[], Any]] = []
-        self._active = self._bringing_up = self._finalized = False
+        self._active = self._loaded = self._bringing_up = self._finalized = False
         self._failure: SesGcnError | None = None
         self.exit_code: int | None = None
         self.monitor = StreamMonitor()
         try:
-            declare(self, config_type)
-            self.config = read(self, config_type)
+            declare(self, self.config_type, lambda: self.config if self._active else None)
+            self.config: Any = read(self, self.config_type)
         except SesGcnError:
             self.destroy_node()
             raise
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
+
+    @classmethod
+    def executable(cls) -> str:
+        """Name of the node and of its program: ``safety_node`` for a ``SafetyNode``."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
     # What a node fills in -------------------------------------------------------------------
 
@@ -91,6 +100,22 @@ class ManagedNode(LifecycleNode):
                 return entity
         raise TypeError(f"don't know how to close a {kind}")
 
+    def every(self, period: float, callback: Callable[[], None]) -> Any:
+        """Timer of a period [s] of real time, while the node is active.
+
+        One that fell behind catches up by one call: EventsExecutor asks for all that were due, and
+        a node on a machine with too much to do would never be done with them.
+        """
+        ended = float("-inf")
+
+        def call() -> None:
+            nonlocal ended
+            if time.monotonic() - ended > 0.5 * period:
+                callback()
+                ended = time.monotonic()
+
+        return self.while_active(self.create_timer(period, call, clock=STEADY))
+
     def when_inactive(self, close: Callable[[], Any]) -> None:
         """Call `close` when the node is deactivated, or does not become active after all."""
         self._open.append(close)
@@ -111,6 +136,8 @@ class ManagedNode(LifecycleNode):
         arrived : float, optional
             When it came [s, monotonic]; now by default. The latency counts from then.
         """
+        if not self._active:  # what was queued when it was deactivated
+            return
         arrived = time.monotonic() if arrived is None else arrived
         try:
             handler(message)
@@ -130,22 +157,22 @@ class ManagedNode(LifecycleNode):
 
     # Lifecycle ------------------------------------------------------------------------------
     #
+    # Parameters hold from when the node is configured or activated next.
     # A transition that fails says one sentence and leaves the node in the state it was in. One that
     # closes something closes all of it, whatever goes wrong on the way.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters anew and load."""
         try:
-            self.config = read(self, self._config_type)
-            self.configure()
+            self._configure_anew()
         except Exception as error:
-            self._close("release", self.release)
             return self._fail("configure", error)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the streams."""
+        """Open the streams; load anew first where parameters have changed since."""
         try:
+            self._configure_anew()
             self.activate()
         except Exception as error:
             self._close_streams()
@@ -162,7 +189,7 @@ class ManagedNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release what was loaded."""
-        self._close("release", self.release)
+        self._unload()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -185,6 +212,21 @@ class ManagedNode(LifecycleNode):
         if not self._finalized:
             self.trigger_shutdown()
         self.destroy_node()
+
+    def _configure_anew(self) -> None:
+        """Configure by the present parameters, unless that is done."""
+        config = read(self, self.config_type)
+        if self._loaded and config == self.config:
+            return
+        self._unload()
+        self.config = config
+        self.configure()
+        self._loaded = True
+
+    def _unload(self) -> None:
+        if self._loaded:
+            self._loaded = False
+            self._close("release", self.release)
 
     def _fail(self, transition: str, error: Exception) -> TransitionCallbackReturn:
         if not isinstance(error, SesGcnError):
@@ -236,27 +278,30 @@ class ManagedNode(LifecycleNode):
             return DiagnosticStatus.ERROR, f"internal error: {error!r}", {}
 
 
-def run(make_nodes: Callable[[], list[ManagedNode]], args: list[str] | None = None) -> NoReturn:
+def run(*node_types: type[ManagedNode], args: list[str] | None = None) -> NoReturn:
     """Run nodes in this process until a signal comes or one finishes, and end the process.
 
     The exit code is 0, or 1 with a sentence on the standard error output where a node can't start.
 
     Parameters
     ----------
-    make_nodes : callable
-        Makes the nodes, once the middleware is up.
+    *node_types : type
+        Classes of the nodes.
     args : list of str, optional
         Command line with ``--ros-args``; that of the process by default.
     """
+    if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+        print("\n\n".join(_help(node_type) for node_type in node_types))
+        process.leave(0)
     signalled = process.prepare()
     code = 0
     nodes: list[ManagedNode] = []
     try:
         executor = _start_middleware(args)
         process.orderly_from_now_on()
-        nodes = make_nodes()
-        for node in nodes:
-            executor.add_node(node)
+        for node_type in node_types:
+            nodes.append(node_type())
+            executor.add_node(nodes[-1])
         for node in nodes:
             if node.config.autostart and not signalled.is_set():
                 node.bring_up()
@@ -265,7 +310,7 @@ def run(make_nodes: Callable[[], list[ManagedNode]], args: list[str] | None = No
         gc.collect()
         gc.freeze()
         while not signalled.is_set() and all(node.exit_code is None for node in nodes):
-            executor.spin_once(timeout_sec=_SIGNAL_CHECK)
+            _spin_once(executor, nodes)
         code = max((node.exit_code or 0 for node in nodes), default=0)
     except ExternalShutdownException:  # somebody else shut the context down
         pass
@@ -276,6 +321,28 @@ def run(make_nodes: Callable[[], list[ManagedNode]], args: list[str] | None = No
         node.close()
     rclpy.try_shutdown()
     process.leave(code)
+
+
+def _spin_once(executor: Executor, nodes: list[ManagedNode]) -> None:
+    """Do one thing; what goes wrong in it is counted and said, and ends no node."""
+    try:
+        executor.spin_once(timeout_sec=_SIGNAL_CHECK)
+    except ExternalShutdownException:
+        raise
+    except InvalidHandle:
+        pass  # EventsExecutor had something ready for an entity that was closed meanwhile
+    except Exception as error:  # of a callback, or of rclpy over bytes that are no message
+        for node in nodes:
+            node.monitor.fail(f"internal {type(error).__name__}")
+        nodes[0].get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
+
+
+def _help(node_type: type[ManagedNode]) -> str:
+    name = node_type.executable()
+    return (
+        f"usage: ros2 run ses_gcn_ros {name} [--ros-args -p NAME:=VALUE … --params-file FILE]\n\n"
+        f"{node_type.__doc__}\n\nParameters and their defaults:\n{help_on(node_type.config_type)}"
+    )
 
 
 def make_executor() -> Executor:

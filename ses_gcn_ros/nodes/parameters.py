@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-    ParameterUninitializedException,
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
 )
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -33,8 +34,18 @@ _ARRAY_TYPES = {
 }
 
 
-def declare(node: Node, config_type: type[Any]) -> None:
+def declare(node: Node, config_type: type[T], fixed: Callable[[], T | None]) -> None:
     """Declare a parameter for every field of a configuration dataclass.
+
+    Typing is dynamic, since rclpy's own takes neither 50 for 50.0 nor a list without items; each
+    value is checked against the dataclass instead.
+
+    Parameters
+    ----------
+    node : Node
+    config_type : type
+    fixed : callable
+        Gives the configuration that is in force and can't change now, None while it can.
 
     Raises
     ------
@@ -42,56 +53,86 @@ def declare(node: Node, config_type: type[Any]) -> None:
         If the parameter file or command line gives a wrong type, a value out of range or a name
         that the node does not know.
     """
-    fields = dataclasses.fields(config_type)
-    for field in fields:
-        default = field.default
-        kind = _ARRAY_TYPES[tuple_item_type(field)] if isinstance(default, tuple) else None
-        kind = kind or _SCALAR_TYPES[type(default)]
-        override = node._parameter_overrides.get(field.name)
-        if override is not None and override.type_ is Parameter.Type.NOT_SET and default == ():
-            node._parameter_overrides.pop(field.name)  # YAML has no type for an empty list
-        value = list(default) if isinstance(default, tuple) else default
-        try:
-            # An empty list tells rclpy no type; such a parameter starts out unset.
-            node.declare_parameter(field.name, value if value != [] else kind, _descriptor(field))
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(
-                f"{node.get_name()}: parameter '{field.name}' is {override.value!r}; it takes a "
-                f"{kind.name.lower().replace('_', ' ')}{_limits(field)}: "
-                f"{field.metadata['description']}"
-            ) from error
+    fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
+    for field in fields.values():
+        default = list(field.default) or None if type(field.default) is tuple else field.default
+        descriptor = ParameterDescriptor(dynamic_typing=True)
+        node.declare_parameter(field.name, default, descriptor)
     # rclpy drops what nobody declares without a word, and a misspelt limit would go unnoticed.
-    unknown = sorted(set(node._parameter_overrides) - set(node._parameters))
-    unknown = [name for name in unknown if not name.startswith("qos_overrides.")]
+    # Which names it was given it tells by no public way.
+    given = getattr(node, "_parameter_overrides", {})
+    unknown = [
+        name
+        for name in sorted(given)
+        if not (node.has_parameter(name) or name.startswith("qos_overrides."))
+    ]
     if unknown:
         raise ConfigError(
-            f"{node.get_name()} has no parameter '{unknown[0]}'; "
-            f"it has {', '.join(sorted(field.name for field in fields))}"
+            f"{node.get_name()} has no parameter '{unknown[0]}'; `ses-gcn params` lists what it has"
         )
+    try:
+        config = read(node, config_type)
+    except ConfigError as error:
+        raise ConfigError(f"{node.get_name()}: {error}") from None
+    for name, field in fields.items():
+        value = getattr(config, name)
+        value = list(value) if isinstance(value, tuple) else value
+        node.set_parameters([Parameter(name, _type_of(field), value)])
+        node.set_descriptor(name, _descriptor(field))
+
+    def check(parameters: list[Parameter[Any]]) -> SetParametersResult:
+        now = fixed()
+        for parameter in parameters:
+            name = parameter.name
+            if name not in fields:
+                continue
+            try:
+                wanted = getattr(build(config_type, {name: _value(parameter, fields[name])}), name)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            if now is not None and wanted != getattr(now, name):
+                reason = f"'{name}' doesn't change while the node is active; deactivate first"
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
 
 
 def read(node: Node, config_type: type[T]) -> T:
-    """Current parameter values as a checked configuration."""
-    values = {
-        field.name: _value(node, field)
-        for field in dataclasses.fields(config_type)  # type: ignore[arg-type]
-    }
-    return build(config_type, values)
+    """Current parameter values as a checked configuration; raises a ConfigError."""
+    fields = dataclasses.fields(config_type)  # type: ignore[arg-type]
+    return build(config_type, {f.name: _value(node.get_parameter(f.name), f) for f in fields})
 
 
-def _value(node: Node, field: dataclasses.Field[Any]) -> Any:
-    try:
-        value = node.get_parameter(field.name).value
-    except ParameterUninitializedException:
-        return field.default
+def help_on(config_type: type[Any]) -> str:
+    """A line for each parameter: name, default, meaning and limits."""
+    lines = []
+    for field in dataclasses.fields(config_type):
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        choices = field.metadata["choices"]
+        limits = f" (one of {', '.join(choices)})" if choices else _limits(field)
+        lines.append(f"  {field.name}: {default!r}\n      {field.metadata['description']}{limits}")
+    return "\n".join(lines)
+
+
+def _value(parameter: Parameter[Any], field: dataclasses.Field[Any]) -> Any:
+    value = parameter.value
+    if value is None and isinstance(field.default, tuple):
+        return ()  # YAML has no type for an empty list
     # Arrays of numbers come back as array.array.
     return list(value) if hasattr(value, "tolist") else value
+
+
+def _type_of(field: dataclasses.Field[Any]) -> Parameter.Type:
+    if isinstance(field.default, tuple):
+        return _ARRAY_TYPES[tuple_item_type(field)]
+    return _SCALAR_TYPES[type(field.default)]
 
 
 def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     choices = field.metadata["choices"]
-    descriptor = ParameterDescriptor(description=field.metadata["description"])
+    descriptor = ParameterDescriptor(description=field.metadata["description"], dynamic_typing=True)
     if choices:
         descriptor.additional_constraints = f"one of {', '.join(choices)}"
     if (minimum is None and maximum is None) or isinstance(field.default, tuple):

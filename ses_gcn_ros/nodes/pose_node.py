@@ -20,7 +20,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.frames import matrix
 from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.pose_messages import (
     BodyFramesPublisher,
     Ros4HriPublisher,
@@ -56,10 +56,11 @@ class Answer(NamedTuple):
 class PoseNode(ManagedNode):
     """Find everybody in the images and publish `skeletons`."""
 
+    config_type = PoseConfig
     config: PoseConfig
 
     def __init__(self) -> None:
-        super().__init__("pose_node", PoseConfig)
+        super().__init__()
         self.estimator: PoseEstimator | None = None
         self.worker: Worker[Any, Answer] | None = None
 
@@ -90,7 +91,7 @@ class PoseNode(ManagedNode):
         self.tf_buffer = tf2_ros.Buffer(node=self)
         self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
         self.worker = Worker(source, self._estimate, self._wake)
-        self.begin = self.while_active(self.create_timer(0.02, self.on_begin, clock=STEADY))
+        self.begin = self.every(0.02, self.on_begin)
 
     def deactivate(self) -> None:
         """End the worker and its source."""
@@ -277,4 +278,4 @@ class PoseNode(ManagedNode):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Entry point of ``ros2 run ses_gcn_ros pose_node``."""
-    run(lambda: [PoseNode()], args)
+    run(PoseNode, args=args)

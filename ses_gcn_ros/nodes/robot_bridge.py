@@ -16,7 +16,7 @@ from ses_gcn_ros.drivers import Bridge, BridgeConfig, Call
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 
 # latched for a controller that comes up later, as ros2_control asks for
 OUTPUT = QoSProfile(
@@ -29,10 +29,8 @@ OUTPUT = QoSProfile(
 class RobotBridge(ManagedNode):
     """Speak one robot's driver; run one bridge for each robot, under names of their own."""
 
+    config_type = BridgeConfig
     config: BridgeConfig
-
-    def __init__(self) -> None:
-        super().__init__("robot_bridge", BridgeConfig)
 
     def configure(self) -> None:
         """Find the driver's messages and services; raises InputError where a package is missing."""
@@ -69,7 +67,7 @@ class RobotBridge(ManagedNode):
             )
         for kind, topic, handler, profile in subscriptions:
             self.while_active(self.create_subscription(kind, topic, self.guarded(handler), profile))
-        self.while_active(self.create_timer(1.0 / self.config.rate, self.tick, clock=STEADY))
+        self.every(1.0 / self.config.rate, self.tick)
 
     def resolved(self, name: str) -> str:
         """Name in the driver's namespace."""
@@ -159,4 +157,4 @@ def accepted(answer: Any) -> bool:
 
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros robot_bridge``."""
-    return run(lambda: [RobotBridge()], args)
+    return run(RobotBridge, args=args)

@@ -14,7 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type, state_to_msg, to_time
-from ses_gcn_ros.nodes.managed_node import STEADY, ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import SafetyDrawing
 from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
 from ses_gcn_ros.safety import (
@@ -38,10 +38,8 @@ CONTROL = "control_msgs/msg/SpeedScalingFactor"
 class SafetyNode(ManagedNode):
     """Tell the robot how fast it may move, fifty times a second, with the reason."""
 
+    config_type = SafetyConfig
     config: SafetyConfig
-
-    def __init__(self) -> None:
-        super().__init__("safety_node", SafetyConfig)
 
     def configure(self) -> None:
         """Read robots, zones and what else can be wrong before anything moves."""
@@ -87,7 +85,7 @@ class SafetyNode(ManagedNode):
         self.inputs = SafetyInputs(self, self.watch, self.on_news)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
-        self.timer = self.while_active(self.create_timer(period, self.tick, clock=STEADY))
+        self.timer = self.every(period, self.tick)
 
     def deactivate(self) -> None:
         """Leave the robot stopped."""
@@ -207,4 +205,4 @@ class SafetyNode(ManagedNode):
 
 def main(args: list[str] | None = None) -> int:
     """Entry point of ``ros2 run ses_gcn_ros safety_node``."""
-    return run(lambda: [SafetyNode()], args)
+    return run(SafetyNode, args=args)

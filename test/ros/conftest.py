@@ -53,7 +53,7 @@ class Cell:
         self.node.create_subscription(kind, topic, heard.append, qos)
         return heard
 
-    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 120.0) -> Any:
         """Spin until `condition` is true and return what it gave; fail after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not (result := condition()):
