@@ -44,7 +44,7 @@ EXTRAS = {
     "rosbags": "replay",
     "mcap": "replay",
     "lz4": "replay",
-    "backports": "replay",
+    "zstandard": "replay",
     "jinja2": "replay",
     "joblib": "replay",
     "matplotlib": "replay",

@@ -159,6 +159,7 @@ class Joint:
     lower: float  # rad or m; -inf and inf where unlimited
     upper: float
     velocity: float  # rad/s or m/s
+    mimic: tuple[str, float, float] | None = None  # joint that it follows, multiplier, offset
 
     def transform(self, value: float) -> Array:
         """Return parent_from_child (4, 4) at a joint angle [rad] or displacement [m]."""
@@ -215,6 +216,7 @@ class Urdf:
         joints = [_joint(element, self.links) for element in robot.findall("joint")]
         self.root, self.joints = _sort(self.links, joints)
         self.movable = tuple(joint for joint in self.joints if joint.kind != "fixed")
+        self._followers = _followers(self.joints)
         self.capsules = {
             _name(link): _link_capsules(link, folder) for link in robot.findall("link")
         }
@@ -264,10 +266,24 @@ class Urdf:
 
     def place(self, positions: Mapping[str, float]) -> Array:
         """Poses (J + 1, 4, 4) of all links, as `forward`, in the order of their `numbers`."""
-        values = np.array([positions.get(joint.name, 0.0) for joint in self.joints], np.float64)
+        known = self.with_followers(positions)
+        values = np.array([known.get(joint.name, 0.0) for joint in self.joints], np.float64)
         links = np.empty((len(self.joints) + 1, 4, 4))
         kernel("motion").forward(values, self.chain, links)
         return links
+
+    def with_followers(
+        self, values: Mapping[str, float], *, rates: bool = False
+    ) -> Mapping[str, float]:
+        """Values by joint name, and those of joints that mimic one of them and are not named.
+
+        Of `rates` the offsets are left out.
+        """
+        found = dict(values)
+        for joint, (leader, multiplier, offset) in self._followers:
+            if joint not in values and leader in found:
+                found[joint] = multiplier * found[leader] + (0.0 if rates else offset)
+        return found
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -315,12 +331,35 @@ def _origin(element: Element) -> Array:
     return pose_from_xyz_rpy(_numbers(origin, "xyz", "0 0 0"), _numbers(origin, "rpy", "0 0 0"))
 
 
+def _mimic(name: str, element: Element | None) -> tuple[str, float, float] | None:
+    if element is None:
+        return None
+    leader = element.get("joint")
+    if not leader:
+        raise RobotError(f"joint '{name}' mimics a joint without a name")
+    multiplier, offset = _numbers(element, "multiplier", "1"), _numbers(element, "offset", "0")
+    return leader, float(multiplier[0]), float(offset[0])
+
+
+def _followers(joints: tuple[Joint, ...]) -> list[tuple[str, tuple[str, float, float]]]:
+    """Joints that mimic others, each behind the one that it follows."""
+    left = {joint.name: joint.mimic for joint in joints if joint.mimic}
+    led = {joint.name for joint in joints if not joint.mimic}
+    ordered = []
+    while left:
+        ready = [name for name, (leader, _, _) in left.items() if leader in led]
+        if not ready:
+            name, (leader, _, _) = next(iter(left.items()))
+            raise RobotError(f"joint '{name}' mimics '{leader}', which is no joint, or in a circle")
+        ordered += [(name, left.pop(name)) for name in ready]
+        led |= set(ready)
+    return ordered
+
+
 def _joint(element: Element, links: tuple[str, ...]) -> Joint:
     name, kind = _name(element), element.get("type", "")
     if kind not in KINDS:
         raise RobotError(f"joint '{name}' is of type '{kind}'; known are {', '.join(KINDS)}")
-    if element.find("mimic") is not None:
-        raise RobotError(f"joint '{name}' mimics another; list its links in robot_frames instead")
     ends = []
     for tag in ("parent", "child"):
         end = element.find(tag)
@@ -344,6 +383,7 @@ def _joint(element: Element, links: tuple[str, ...]) -> Joint:
         lower=-math.inf if unlimited else float(_numbers(limit, "lower", "0")[0]),
         upper=math.inf if unlimited else float(_numbers(limit, "upper", "0")[0]),
         velocity=math.inf if limit is None else float(_numbers(limit, "velocity", "0")[0]),
+        mimic=_mimic(name, element.find("mimic")),
     )
 
 

@@ -328,6 +328,8 @@ class JointMotion:
                 positions[name] = position + lag * (rate or 0.0)
                 if rate is not None:
                     rates[name] = rate
+        positions = dict(self._urdf.with_followers(positions))
+        rates = dict(self._urdf.with_followers(rates, rates=True))
         return JointStates(newest, positions, rates)
 
     def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:

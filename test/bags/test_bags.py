@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -20,7 +21,7 @@ from ses_gcn_ros.bags.messages import (
     skeletons_message,
     write_skeletons,
 )
-from ses_gcn_ros.bags.reading import read_messages, read_raw, topics_of
+from ses_gcn_ros.bags.reading import open_bag, read_current, read_messages, read_raw, topics_of
 from ses_gcn_ros.bags.types import message, typestore
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, InputError
@@ -270,3 +271,60 @@ def test_bytes_are_those_of_rclpy():
     assert [s.person_id for s in theirs.skeletons] == ["0", "1"]
     again = typestore().deserialize_cdr(serialization.serialize_message(theirs), kind)
     assert_same([observation_from_message(again)], [observation])
+
+
+def test_a_newer_metadata_version_is_said_and_the_files_are_read(tmp_path):
+    write_bag(tmp_path / "bag", a=2)
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("version: 9", "version: 12"))
+    with open_bag(tmp_path / "bag") as bag:
+        assert len(list(bag.raw({"/a": "/a"}))) == 2
+        (note,) = bag.notes
+    assert "version 12, newer than the 9" in note
+
+
+def test_a_part_that_is_missing_is_named_behind_what_is_there(tmp_path):
+    write_bag(tmp_path / "bag", a=2)
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    listed = "  - bag.mcap\n"
+    assert listed in metadata.read_text()
+    metadata.write_text(metadata.read_text().replace(listed, f"{listed}  - bag_1.mcap\n"))
+    found = []
+    with pytest.raises(BagError, match=r"lacks bag_1\.mcap"):
+        found.extend(read_raw(tmp_path / "bag"))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("place", ["alone", "in a folder"])
+def test_a_file_that_was_compressed_as_a_whole_is_read(tmp_path, place):
+    write_bag(tmp_path / "bag", a=3)
+    data = (tmp_path / "bag" / "bag.mcap").read_bytes()
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    (folder / "bag.mcap.zstd").write_bytes(zstandard.compress(data))
+    path = folder / "bag.mcap.zstd" if place == "alone" else folder
+    assert len(list(read_raw(path))) == 3
+    assert [file.name for file in folder.iterdir()] == ["bag.mcap.zstd"]
+
+
+def test_messages_that_were_compressed_one_by_one_are_read_without_metadata(tmp_path):
+    content = typestore().serialize_cdr(message(FLOAT, data=2.5), FLOAT)
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write("/a", FLOAT, 0, zstandard.compress(bytes(content)))
+    (found,) = read_messages(tmp_path / "bag" / "bag.mcap")
+    assert found.content.data == 2.5
+
+
+def test_of_what_is_refused_nothing_is_left(tmp_path):
+    with pytest.raises(InputError), BagWriter(tmp_path / "bag"):
+        raise InputError("the third take is damaged")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_older_skeletons_are_given_in_the_definition_of_today(sample):
+    """The sample that ships was recorded before skeletons had a covariance and a liveness."""
+    kind = "ses_gcn_ros/msg/SkeletonArray"
+    raw = next(entry for entry in read_current(sample) if entry.type == kind)
+    (person,) = typestore().deserialize_cdr(raw.data, kind).skeletons
+    assert len(person.positions) == 45
+    assert (len(person.covariance), person.liveness) == (0, -1.0)

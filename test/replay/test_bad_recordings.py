@@ -14,10 +14,10 @@ from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeleto
 from ses_gcn_ros.bags.reading import Bag, open_bag
 from ses_gcn_ros.bags.types import message, typestore
 from ses_gcn_ros.bags.writing import BagWriter
-from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.errors import BagError, ConfigError
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.recording import GrowingArray
+from ses_gcn_ros.replay.recording import GrowingArray, open_replay
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton, convert
 
@@ -190,3 +190,20 @@ def test_a_full_disk_leaves_the_numbers(visit, bag_of, tmp_path, monkeypatch):
     assert summary["forecasts"] == expected["forecasts"]
     assert (tmp_path / "out" / "summary.json").exists()
     assert not Path(tmp_path / "out" / "replay" / "replay.json").exists()
+
+
+def test_people_in_a_frame_that_nothing_joins_to_the_world_are_shown_in_it(visit, bag_of, tmp_path):
+    seen = [each._replace(frame_id="camera_optical_frame") for each in visit]
+    summary = evaluate(bag_of("bag", seen), tmp_path / "out")
+    the_problem(summary, "nothing says where 'camera_optical_frame' is in 'world'")
+    replay = open_replay(tmp_path / "out" / "replay")
+    assert replay.about.frame_id == "camera_optical_frame"
+    assert len(replay.person) == len(visit)
+
+
+def test_results_never_go_into_a_bag(visit, bag_of):
+    path = bag_of("bag", visit[:5])
+    before = sorted(path.iterdir())
+    with pytest.raises(ConfigError, match="holds a bag; give another folder"):
+        evaluate(path, path)
+    assert sorted(path.iterdir()) == before

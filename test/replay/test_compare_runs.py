@@ -13,7 +13,7 @@ from ses_gcn_ros import cli
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.summary import compare, read_summary
+from ses_gcn_ros.replay.summary import compare, limb_words, read_summary
 from ses_gcn_ros.safety import SafetyConfig
 
 
@@ -100,3 +100,28 @@ def test_what_is_no_summary_is_refused(tmp_path):
     path.write_text("[]")
     with pytest.raises(InputError, match="holds no object"):
         read_summary(path)
+
+
+def test_a_change_is_what_was_added_and_the_verdict_says_which_way(summary):
+    other = copy.deepcopy(summary)
+    other["safety"]["mean_factor"] = 1.5 * summary["safety"]["mean_factor"]
+    (change,) = [c for c in compare(summary, other) if c.name == "mean speed factor"]
+    assert (change.change, change.verdict) == (pytest.approx(0.5), "better")
+    (change,) = [c for c in compare(other, summary) if c.name == "mean speed factor"]
+    assert (change.change, change.verdict) == (pytest.approx(-1 / 3), "worse")
+
+
+@pytest.mark.parametrize(
+    ("limb", "words"),
+    [
+        ("r_elbow-r_wrist", "right forearm"),
+        ("l_shoulder-l_elbow", "left upper arm"),
+        ("r_knee-r_foot", "right lower leg"),
+        ("l_ankle-l_foot", "left foot"),
+        ("l_hip-r_hip", "hip"),
+        ("hip-c_shoulder", "trunk"),
+        ("", ""),
+    ],
+)
+def test_limbs_are_named_as_people_do(limb, words):
+    assert limb_words(limb) == words
