@@ -59,7 +59,7 @@ def run_all(
             print(json.dumps(about), file=file, flush=True)
         running = {pool.submit(run, *tasks[number]): number for number in left}
         for future in as_completed(running):
-            number, answer = running[future], future.result()
+            number, answer = running[future], json.loads(json.dumps(future.result()))
             print(json.dumps([number, answer]), file=file, flush=True)
             done[number] = answer
             progress(len(done))

@@ -100,7 +100,7 @@ def test_a_case_is_reproduced_to_the_bit_and_drawn(engine, tmp_path):
     path.write_text(json.dumps(asdict(case)))
     assert read_case(path) == case
     said = CliRunner().invoke(app, ["attack", "--case", str(path), "-o", str(tmp_path)])
-    assert json.loads(said.stdout)["miss"] == first.miss
+    assert json.loads(said.stdout)["contact_speed"] == first.contact_speed
     assert (tmp_path / "case.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "none.json").write_text("[1, 2]")
     with pytest.raises(InputError, match="holds no case"):
