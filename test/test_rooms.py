@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ses_gcn_ros"
 
-# Each may import those before it; "" is what lies beside the rooms: skeletons, configuration, errors.
+# Each may import those before it; "" is what lies beside the rooms: skeletons, errors and the like.
 ORDER = (
     "",
     "transforms",
@@ -24,6 +24,7 @@ ORDER = (
     "datasets",
     "training",
     "replay",
+    "evaluation",  # a name of before, which leads to replay
     "nodes",
     "studies",
     "commands",

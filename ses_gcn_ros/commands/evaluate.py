@@ -211,14 +211,14 @@ def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]
 def _many(
     bags: list[Path], out: Path, options: Any, jobs: int, cluster: str, console: Console
 ) -> dict[str, Any]:
-    from ses_gcn_ros.replay.batch import Outcome, evaluate_all, merge
+    from ses_gcn_ros.replay.batch import BatchOutcome, evaluate_all, merge
     from ses_gcn_ros.replay.evaluate import write_numbers
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task("bags", total=len(bags))
 
-        def done(outcome: Outcome) -> None:
+        def done(outcome: BatchOutcome) -> None:
             progress.advance(bar)
             if outcome.error:
                 console.print(f"failed: {outcome.error}", style="red")

@@ -38,7 +38,7 @@ def evaluate_stream(
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.training.recipe import load_recipe
     from ses_gcn_ros.training.sources import split
-    from ses_gcn_ros.training.streaming import Schedule, measure_stream
+    from ses_gcn_ros.training.streaming import StreamSchedule, measure_stream
 
     torch.set_num_threads(1)
     beginning = read_dataset(before).sequences
@@ -52,7 +52,7 @@ def evaluate_stream(
             read_dataset(after).sequences,
             streams=streams,
             seed=seed,
-            schedule=Schedule(first, settle, measured),
+            schedule=StreamSchedule(first, settle, measured),
             progress=lambda done: status.update(f"{done} of {streams} streams"),
         )
     print(json.dumps(result) if as_json else _text(result))

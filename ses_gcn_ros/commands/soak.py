@@ -56,17 +56,12 @@ def soak(
                 plan.parameters, params_file="", namespace="", log_level="error"
             )
             group.start([plan], arguments, environment)
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
+        from ses_gcn_ros.studies.nodes.soak_tester import soak_tester
 
-        from ses_gcn_ros.studies.nodes.soak_tester import SoakTester
-
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # signals are the group's
-        tester = SoakTester(Crowd(people), rate)
-        try:
+        with soak_tester(Crowd(people), rate) as tester:
             begin = time.monotonic()
             while not tester.started:
-                rclpy.spin_once(tester, timeout_sec=0.1)
+                tester.spin()
                 if time.monotonic() - begin > _START or len(group.pids) < len(plans):
                     raise SesGcnError(f"the nodes did not start within {_START:g} s")
             tester.forget()
@@ -75,7 +70,7 @@ def soak(
             with Progress(*columns, console=console) as bar:
                 task = bar.add_task("soak", total=60.0 * minutes)
                 while (passed := time.monotonic() - begin) < 60.0 * minutes:
-                    rclpy.spin_once(tester, timeout_sec=0.1)
+                    tester.spin()
                     if group.interrupted:
                         break
                     if time.monotonic() - sampled < _SAMPLING:
@@ -87,9 +82,6 @@ def soak(
                             raise SesGcnError(f"{name} died after {passed:.0f} s")
                         used[name].append((passed, *memory(pids[name])))
                     bar.update(task, completed=passed)
-        finally:
-            tester.destroy_node()
-            rclpy.try_shutdown()
     period = 1.0 / SafetyConfig().rate
     summary = {"people": people, "camera_hz": rate} | summarise(
         tester.stamps, tester.arrivals, period, used, min(warm_up, 30.0 * minutes)

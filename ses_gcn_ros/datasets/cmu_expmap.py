@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.cmu_body import RECORDED_FPS, UNIT, chico15
-from ses_gcn_ros.datasets.expmap import Body, forward, read_expmaps, rotations
+from ses_gcn_ros.datasets.expmap import ExpmapBody, forward, read_expmaps, rotations
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.errors import InputError
 
@@ -70,12 +70,12 @@ USED = (*USED, 34, 35, 37)
 COPIES = {16: 15, 20: 15, 29: 15, 24: 23, 27: 23, 33: 32, 36: 32}
 
 
-def _body(unit: float, missing: Mapping[int, tuple[float, ...]]) -> Body:
+def _body(unit: float, missing: Mapping[int, tuple[float, ...]]) -> ExpmapBody:
     rows = _OFFSETS.replace("\n", ";").strip("; ").split(";")
     offsets = np.array([[float(number) for number in row.split()] for row in rows if row.strip()])
     for joint, bone in missing.items():
         offsets[joint] = bone
-    return Body(_PARENTS, unit * offsets)
+    return ExpmapBody(_PARENTS, unit * offsets)
 
 
 BENCHMARK_BODY = _body(_BENCHMARK_UNIT, {})

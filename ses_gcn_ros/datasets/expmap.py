@@ -18,7 +18,7 @@ from ses_gcn_ros.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class ExpmapBody:
     """Bones of one body.
 
     Attributes
@@ -73,13 +73,13 @@ def rotations(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def forward(
-    body: Body, local: NDArray[np.float64]
+    body: ExpmapBody, local: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Joint positions relative to the root, and where each joint's axes point.
 
     Parameters
     ----------
-    body : Body
+    body : ExpmapBody
         Bones.
     local : NDArray, shape (T, J, 3, 3)
         Rotation of each joint relative to its parent; the root's turns the whole body.

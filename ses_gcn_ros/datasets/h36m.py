@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.expmap import Body, forward, read_expmaps, rotations
+from ses_gcn_ros.datasets.expmap import ExpmapBody, forward, read_expmaps, rotations
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.errors import InputError
 
@@ -43,11 +43,11 @@ _BONES = (
 )
 
 
-def _body() -> Body:
+def _body() -> ExpmapBody:
     offsets = np.zeros((len(_PARENTS), 3))
     for joint, bone in enumerate(_BONES.split()):
         offsets[joint, "xyz".index(bone[-1])] = float(bone[:-1]) / 1000
-    return Body(_PARENTS, offsets)
+    return ExpmapBody(_PARENTS, offsets)
 
 
 BODY = _body()

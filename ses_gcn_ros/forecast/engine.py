@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
-from ses_gcn_ros.forecast.learnt_base import LearntBase
+from ses_gcn_ros.forecast.learnt_base import CompiledBase
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE
@@ -150,7 +150,7 @@ class Engine:
         self.kind, self.device = runner.kind, runner.device
         self.each_alone = runner.kind == "compiled"
         learnt = config.gate and runner.folded and not runner.whole
-        self._base = LearntBase(config, weights.tensors) if learnt else None
+        self._base = CompiledBase(config, weights.tensors) if learnt else None
 
     def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """Forecast a batch of histories: the first of what `predict_with_scale` gives."""

@@ -20,7 +20,7 @@ _RECENT = 10  # frames that the base looks at
 _SPANS, _BODY_SPANS = np.array(SPANS), np.array(BODY_SPANS)
 
 
-class LearntBase:
+class CompiledBase:
     """`models.learnt_base.LearntBase` without torch.
 
     Parameters

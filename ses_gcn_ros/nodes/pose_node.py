@@ -37,14 +37,14 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.images import decode_image_message
-from ses_gcn_ros.pose.sources import Frame, Outcome, Source, VideoFile, Webcam, Worker
+from ses_gcn_ros.pose.sources import Frame, Source, VideoFile, VideoOutcome, Webcam, Worker
 from ses_gcn_ros.skeleton import Skeleton
 
 _SILENCE, _LOUD_SILENCE = 1.0, 1.9  # s without an image after which it is diagnosed, and logged
 _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
 
 
-class Answer(NamedTuple):
+class PoseAnswer(NamedTuple):
     """What is said to one image."""
 
     skeletons: msg.SkeletonArray
@@ -62,7 +62,7 @@ class PoseNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__()
         self.estimator: PoseEstimator | None = None
-        self.worker: Worker[Any, Answer] | None = None
+        self.worker: Worker[Any, PoseAnswer] | None = None
 
     def configure(self) -> None:
         """Load the landmark model."""
@@ -140,7 +140,7 @@ class PoseNode(ManagedNode):
                 self.skeletons.wait_for_all_acked(_FAREWELL)
                 self.finish()
 
-    def on_outcome(self, outcome: Outcome[Any, Answer]) -> None:
+    def on_outcome(self, outcome: VideoOutcome[Any, PoseAnswer]) -> None:
         """Publish a result; raise the error that took its place."""
         self.heard = time.monotonic()
         assert self.worker is not None
@@ -166,7 +166,7 @@ class PoseNode(ManagedNode):
         if executor is not None:
             executor.create_task(self.on_wake)
 
-    def _estimate(self, frame: Frame | Arrival) -> Answer:
+    def _estimate(self, frame: Frame | Arrival) -> PoseAnswer:
         assert self.estimator is not None
         depth = None
         if isinstance(frame, Frame):
@@ -182,7 +182,7 @@ class PoseNode(ManagedNode):
         assert self.estimator.detections is not None
         if self.config.target_frame:
             self.motion.update(to_seconds(stamp), rgb, self.estimator.detections.pixels)
-        return Answer(
+        return PoseAnswer(
             skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
             landmarks_to_msg(stamp, frame_id, self.estimator.detections),
             people,

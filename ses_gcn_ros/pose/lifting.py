@@ -17,7 +17,7 @@ _FARTHEST = 6.0  # clip for joints far from the body, in units of the body's mea
 
 
 @dataclass(frozen=True, eq=False)
-class Framed:
+class FramedImages:
     """People's joints as a network takes them: about the person, as seen looking straight at it.
 
     Attributes
@@ -33,7 +33,7 @@ class Framed:
     camera_from_facing: NDArray[np.float64]
 
 
-def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> Framed:
+def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> FramedImages:
     """Frame joints for a network.
 
     Parameters
@@ -59,7 +59,9 @@ def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> Framed:
     people, _, joints = seen.shape
     features = np.moveaxis(per_image, 1, 2).reshape(people, joints, -1)
     size = np.broadcast_to(np.log(extent[:, 0]) + 2.0, (people, joints, 1))  # about zero at 3 m
-    return Framed(np.concatenate([features, size], axis=-1, dtype=np.float32), camera_from_facing)
+    return FramedImages(
+        np.concatenate([features, size], axis=-1, dtype=np.float32), camera_from_facing
+    )
 
 
 class Lifter:

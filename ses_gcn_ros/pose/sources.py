@@ -324,7 +324,7 @@ class Source(Protocol[F_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome(Generic[F, R]):
+class VideoOutcome(Generic[F, R]):
     """What came of a frame: a result, or the error that kept it from one."""
 
     frame: F
@@ -351,7 +351,7 @@ class Worker(Generic[F, R]):
         self.source = source
         self._work = work
         self._notify = notify
-        self._outcomes: deque[Outcome[F, R]] = deque()
+        self._outcomes: deque[VideoOutcome[F, R]] = deque()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self.ended = False  # the source has no more frames; outcomes may still be there to take
 
@@ -359,7 +359,7 @@ class Worker(Generic[F, R]):
         """Begin; the source is not touched before."""
         self._thread.start()
 
-    def take(self) -> Iterator[Outcome[F, R]]:
+    def take(self) -> Iterator[VideoOutcome[F, R]]:
         """Outcomes so far, in order, each given once."""
         while self._outcomes:
             yield self._outcomes.popleft()
@@ -373,9 +373,9 @@ class Worker(Generic[F, R]):
     def _run(self) -> None:
         for frame in self.source:
             try:
-                outcome = Outcome(frame, result=self._work(frame))
+                outcome = VideoOutcome(frame, result=self._work(frame))
             except Exception as error:  # handed on: the owner reports it, the stream goes on
-                outcome = Outcome(frame, error=error)
+                outcome = VideoOutcome(frame, error=error)
             self._outcomes.append(outcome)
             self._notify()
         self.ended = True

@@ -35,7 +35,7 @@ M = TypeVar("M")
 
 
 @dataclass(eq=False)
-class Track(Generic[M]):
+class ImageTrack(Generic[M]):
     """One identity.
 
     Attributes
@@ -75,7 +75,7 @@ class Tracker(Generic[M]):
     def __init__(self, config: PoseConfig, make_memory: Callable[[], M]) -> None:
         self._config = config
         self._make_memory = make_memory
-        self._tracks: list[Track[M]] = []
+        self._tracks: list[ImageTrack[M]] = []
         self._named = 0
 
     def forget(self) -> None:
@@ -89,7 +89,7 @@ class Tracker(Generic[M]):
         camera: NDArray[np.float64],
         ray_sigma: NDArray[np.float64],
         looks: NDArray[np.float64] | None = None,
-    ) -> list[Track[M]]:
+    ) -> list[ImageTrack[M]]:
         """Tracks of the people seen, in their order.
 
         Parameters
@@ -108,7 +108,7 @@ class Tracker(Generic[M]):
         memory = max(self._config.track_memory, _RECALL if looks is not None else 0.0)
         self._tracks = [track for track in self._tracks if stamp - track.stamp <= memory]
         seen = np.zeros((len(people), 0)) if looks is None else looks
-        assigned: list[Track[M] | None] = [None] * len(people)
+        assigned: list[ImageTrack[M] | None] = [None] * len(people)
         # Who is known for a while chooses first, so that a phantom can't take over an identity.
         near = [t for t in self._tracks if stamp - t.stamp <= self._config.track_memory]
         settled = [track for track in near if track.frames >= _SETTLED]
@@ -140,7 +140,7 @@ class Tracker(Generic[M]):
     def _costs(
         self,
         stamp: float,
-        tracks: list[Track[M]],
+        tracks: list[ImageTrack[M]],
         people: NDArray[np.float64],
         camera: NDArray[np.float64],
         ray_sigma: NDArray[np.float64],
@@ -166,14 +166,14 @@ class Tracker(Generic[M]):
         near = (cost <= gate[:, None]) & common.any(-1)
         return np.where(near, cost + _LOOKS * (1.0 - _likeness(tracks, looks)), _BARRED)
 
-    def _begin(self, stamp: float, positions: NDArray[np.float64]) -> Track[M]:
+    def _begin(self, stamp: float, positions: NDArray[np.float64]) -> ImageTrack[M]:
         self._named += 1
-        track = Track(f"p{self._named}", self._make_memory(), positions, np.zeros(3), stamp)
+        track = ImageTrack(f"p{self._named}", self._make_memory(), positions, np.zeros(3), stamp)
         self._tracks.append(track)
         return track
 
 
-def _follow(track: Track[M], stamp: float, positions: NDArray[np.float64]) -> None:
+def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) -> None:
     elapsed = stamp - track.stamp
     moved = positions - track.positions
     seen = np.isfinite(moved).all(axis=-1)
@@ -184,7 +184,7 @@ def _follow(track: Track[M], stamp: float, positions: NDArray[np.float64]) -> No
     track.frames += 1
 
 
-def _likeness(tracks: Sequence[Track[Any]], looks: NDArray[np.float64]) -> NDArray[np.float64]:
+def _likeness(tracks: Sequence[ImageTrack[Any]], looks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bhattacharyya coefficients (tracks, people) of appearances; 1 where one is not known."""
     known = [np.zeros(looks.shape[1]) if t.looks is None else t.looks for t in tracks]
     before = np.stack(known)

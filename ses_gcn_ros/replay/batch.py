@@ -31,7 +31,7 @@ _ATTEMPTS = 3  # at a bag whose worker process dies
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchOutcome:
     """What became of a bag.
 
     Attributes
@@ -123,8 +123,8 @@ def evaluate_all(
     *,
     jobs: int = 1,
     cluster: str = "",
-    done: Callable[[Outcome], None] = lambda outcome: None,
-) -> list[Outcome]:
+    done: Callable[[BatchOutcome], None] = lambda outcome: None,
+) -> list[BatchOutcome]:
     """Replay bags in parallel; what fails is told of and stops nothing.
 
     Parameters
@@ -142,7 +142,7 @@ def evaluate_all(
 
     Returns
     -------
-    list of Outcome
+    list of BatchOutcome
         In the order of the bags.
 
     Raises
@@ -152,7 +152,7 @@ def evaluate_all(
     """
     out.mkdir(parents=True, exist_ok=True)
     tasks = [
-        Task(bag, out, name, options) for bag, name in zip(bags, folders_of(bags), strict=True)
+        BatchTask(bag, out, name, options) for bag, name in zip(bags, folders_of(bags), strict=True)
     ]
     waiting = []
     for task in tasks:
@@ -169,7 +169,7 @@ def evaluate_all(
 
 
 @dataclass(frozen=True)
-class Task:
+class BatchTask:
     """One bag of a batch; goes to the process that does it."""
 
     bag: Path
@@ -181,7 +181,7 @@ class Task:
     def _file(self) -> Path:
         return self.out / self.name / OUTCOME
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> BatchOutcome | None:
         """Outcome of this or an earlier run; None if there is none of this bag and options."""
         try:
             content = json.loads(self._file.read_text())
@@ -190,23 +190,23 @@ class Task:
             summary = None
             if not content["error"]:
                 summary = json.loads((self._file.with_name("summary.json")).read_text())
-            return Outcome(str(self.bag), self.name, content["error"], summary)
+            return BatchOutcome(str(self.bag), self.name, content["error"], summary)
         except (OSError, ValueError, KeyError):
             return None
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> BatchOutcome:
         """Replay the bag and leave its outcome."""
         error, summary = "", None
         try:
             summary = evaluate(self.bag, self._file.parent, self.options)
         except UnwrittenError as reason:  # a full disk may be mended, so it is not kept
-            return Outcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
+            return BatchOutcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
         except SesGcnError as reason:
             error = str(reason)
         except OSError as reason:  # disk full, no permission: may be mended, so it is not kept
-            return Outcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
+            return BatchOutcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
         self.leave(error)
-        return Outcome(str(self.bag), self.name, error, summary)
+        return BatchOutcome(str(self.bag), self.name, error, summary)
 
     def leave(self, error: str) -> None:
         """Write the outcome."""
@@ -214,13 +214,13 @@ class Task:
         write_json(self._file, {"key": key_of(self.bag, self.options), "error": error})
 
 
-Runner = Callable[[Sequence[Task]], Iterator[Outcome]]
+Runner = Callable[[Sequence[BatchTask]], Iterator[BatchOutcome]]
 
 
 def _here(jobs: int) -> Runner:
     """Run in processes on this machine; one that dies takes no more than its bag with it."""
 
-    def run(tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(tasks: Sequence[BatchTask]) -> Iterator[BatchOutcome]:
         if jobs == 1:
             yield from (task() for task in tasks)
             return
@@ -247,7 +247,7 @@ def _here(jobs: int) -> Runner:
 def _on_cluster(address: str) -> Runner:
     """Run on the workers of a Dask cluster."""
 
-    def run(tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(tasks: Sequence[BatchTask]) -> Iterator[BatchOutcome]:
         try:
             from distributed import Client, as_completed
         except ImportError as error:
@@ -275,17 +275,17 @@ def _on_cluster(address: str) -> Runner:
     return run
 
 
-def _do(task: Task) -> Outcome:
+def _do(task: BatchTask) -> BatchOutcome:
     return task()
 
 
-def _died(task: Task) -> Outcome:
+def _died(task: BatchTask) -> BatchOutcome:
     """Outcome of a bag that kills its process; not kept, for more memory may help."""
     reason = "the process that replayed it was killed, perhaps for want of memory"
-    return Outcome(str(task.bag), task.name, f"bag '{task.bag}': {reason}", None)
+    return BatchOutcome(str(task.bag), task.name, f"bag '{task.bag}': {reason}", None)
 
 
-def summaries(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def summaries(outcomes: Iterable[BatchOutcome]) -> list[dict[str, Any]]:
     """Summaries of the bags that have one."""
     return [outcome.summary for outcome in outcomes if outcome.summary is not None]
 
@@ -293,7 +293,7 @@ def summaries(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
 Summary = dict[str, Any]
 
 
-def merge(outcomes: Sequence[Outcome]) -> Summary:
+def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
     """Sum up the outcomes of many bags.
 
     Sums are summed, means weighted with what they are means of. Distributions stay with their bags:
@@ -319,7 +319,7 @@ def merge(outcomes: Sequence[Outcome]) -> Summary:
     return merged
 
 
-def _row(outcome: Outcome) -> Summary:
+def _row(outcome: BatchOutcome) -> Summary:
     row: Summary = {"bag": outcome.bag, "folder": outcome.folder, "error": outcome.error}
     summary = outcome.summary
     if summary is not None:

@@ -57,7 +57,7 @@ class UnwrittenError(SesGcnError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What is known of a bag before it is replayed.
 
     Attributes
@@ -87,7 +87,7 @@ class Plan:
     from_images: bool
 
 
-def make_plan(bag: Bag, options: Options) -> Plan:
+def make_plan(bag: Bag, options: Options) -> ReplayPlan:
     """Look into an open bag: what it holds and which robot it shows."""
     topics = find_topics(bag.topics, options.topics())
     source, kind = source_of(topics)
@@ -118,7 +118,9 @@ def make_plan(bag: Bag, options: Options) -> Plan:
             )
         safety = dataclasses.replace(safety, world_frame=frame)
     length = (end - begin) * 1e-9
-    return Plan(first.stamp, bag.counts[source], length, safety, robots, problems, kind == "image")
+    return ReplayPlan(
+        first.stamp, bag.counts[source], length, safety, robots, problems, kind == "image"
+    )
 
 
 def _first_seen(bag: Bag, topics: dict[str, str], options: Options) -> PeopleSeen:
@@ -182,7 +184,7 @@ def evaluate(
     with open_bag(path) as opened, _seldom_collected():
         plan = make_plan(opened, options)
         compile_all()  # now, rather than amid the replay
-        run = Run(opened, plan, options, folder)
+        run = ReplayRun(opened, plan, options, folder)
         summary = run.through(progress)
     if folder is not None:
         if run.recorder is not None:
@@ -239,7 +241,7 @@ def _seldom_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
-class Run:
+class ReplayRun:
     """One replay of an open bag: takes its events through the core, and collects the scores.
 
     Attributes
@@ -248,7 +250,7 @@ class Run:
         None where nothing is to be drawn from, or no more could be written.
     """
 
-    def __init__(self, bag: Bag, plan: Plan, options: Options, folder: Path | None) -> None:
+    def __init__(self, bag: Bag, plan: ReplayPlan, options: Options, folder: Path | None) -> None:
         self._bag, self._plan, self._options = bag, plan, options
         self._problems = list(plan.problems)
         self._notes: list[str] = []

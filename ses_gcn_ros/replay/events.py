@@ -73,7 +73,7 @@ class Transforms(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class JointStates(Event):
+class JointStatesEvent(Event):
     """Positions and velocities of joints at `stamp` [s]."""
 
     stamp: float
@@ -281,7 +281,7 @@ class EventReader:
 
     def _joint_states(self, entry: RawMessage, time: float) -> Event:
         content = self._bag.decode(entry)
-        return JointStates(time, to_seconds(content.header.stamp), content)
+        return JointStatesEvent(time, to_seconds(content.header.stamp), content)
 
     def _state(self, entry: RawMessage, time: float) -> Event:
         content = self._bag.decode(entry)

@@ -22,7 +22,7 @@ LONGEST_GAP = 0.2  # s between two observations that may be interpolated
 
 
 @dataclass
-class Track:
+class JudgedTrack:
     """One person over time: N stamps [s] and positions (N, J, 3) [m]."""
 
     layout: str
@@ -66,7 +66,7 @@ _PARTS = {
 class _Person:
     """What was seen of somebody lately, and forecasts whose future is still to come."""
 
-    track: Track
+    track: JudgedTrack
     frame_id: str
     pending: list[Forecast] = field(default_factory=list)
 
@@ -102,7 +102,7 @@ class ForecastScores:
             ):
                 if person is not None:
                     self._judge(person, person.pending)
-                person = _Person(Track(seen.layout), event.frame_id)
+                person = _Person(JudgedTrack(seen.layout), event.frame_id)
                 self._people[seen.person_id] = person
             person.track.stamps.append(event.stamp)
             person.track.positions.append(seen.positions)

@@ -14,7 +14,7 @@ from ses_gcn_ros.bags.messages import to_seconds
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.replay.events import (
     Event,
-    JointStates,
+    JointStatesEvent,
     PeopleForecast,
     PeopleSeen,
     RecordedState,
@@ -118,7 +118,7 @@ class ReplayMonitor:
                 return Refused(event.time, source, sentence)
             case Silence(length=length):
                 return Refused(event.time, "clock", f"nothing was recorded for {length:.0f} s")
-            case JointStates():
+            case JointStatesEvent():
                 self._observe_joints(event)
             case Trajectory():
                 self._observe_plan(event.message)
@@ -128,7 +128,7 @@ class ReplayMonitor:
                 return state
         return None
 
-    def _observe_joints(self, event: JointStates) -> None:
+    def _observe_joints(self, event: JointStatesEvent) -> None:
         joints, told = self.monitor.joints if self.monitor else None, event.message
         if joints is not None:
             with contextlib.suppress(InputError):  # the node leaves them out as well

@@ -186,7 +186,7 @@ _MARGIN = 0.3  # m around what is drawn
 
 
 @dataclass(frozen=True)
-class View:
+class SceneView:
     """A direction to look from: rows of `axes` are right, up and towards the eye."""
 
     name: str
@@ -202,7 +202,7 @@ class View:
 class Stage:
     """Two views and what each of them shows, in the same scale and of the same height."""
 
-    views: tuple[View, View]
+    views: tuple[SceneView, SceneView]
     boxes: tuple[Box, Box]
 
 
@@ -220,8 +220,8 @@ def stage_for(moments: Sequence[Moment], reach: float = np.inf) -> Stage:
     nearest = min(moments, key=lambda moment: moment.distance)
     x, y = _line_of_sight(nearest)
     views = (
-        View("from above", np.eye(3), from_above=True),
-        View("from the side", np.array([[x, y, 0], [0, 0, 1], [y, -x, 0]]), from_above=False),
+        SceneView("from above", np.eye(3), from_above=True),
+        SceneView("from the side", np.array([[x, y, 0], [0, 0, 1], [y, -x, 0]]), from_above=False),
     )
     points = np.concatenate([_points(moment, reach) for moment in moments])
     above, side = (_extent(points, view) for view in views)
@@ -272,7 +272,7 @@ def _points(moment: Moment, reach: float) -> Array:
     return points[np.isfinite(points).all(axis=1)]
 
 
-def _extent(points: Array, view: View) -> Box:
+def _extent(points: Array, view: SceneView) -> Box:
     seen = view.project(points)
     low, high = seen.min(axis=0) - _MARGIN, seen.max(axis=0) + _MARGIN
     bottom = float(low[1]) if view.from_above else -BELOW
@@ -328,7 +328,7 @@ def scene_figure(moment: Moment, theme: Theme, title: str, stage: Stage | None =
     return figure
 
 
-def _draw(axes: Axes, moment: Moment, view: View, box: Box, theme: Theme) -> None:
+def _draw(axes: Axes, moment: Moment, view: SceneView, box: Box, theme: Theme) -> None:
     axes.set(xlim=box[:2], ylim=box[2:], xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -354,7 +354,7 @@ def _draw(axes: Axes, moment: Moment, view: View, box: Box, theme: Theme) -> Non
     )  # fmt: skip
 
 
-def _ground(axes: Axes, box: Box, theme: Theme, view: View) -> None:
+def _ground(axes: Axes, box: Box, theme: Theme, view: SceneView) -> None:
     """Half-metre grid or floor, and a scale of one metre."""
     left, right, bottom, top = box
     if view.from_above:
@@ -367,14 +367,14 @@ def _ground(axes: Axes, box: Box, theme: Theme, view: View) -> None:
     axes.text(right - 1.06, y, "1 m", ha="right", va="center", size=8.5)
 
 
-def _stand(axes: Axes, robot: Capsules, view: View, theme: Theme) -> None:
+def _stand(axes: Axes, robot: Capsules, view: SceneView, theme: Theme) -> None:
     """A post under the robot's base, whatever it really stands on."""
     base, radius = view.project(robot[0][0]), float(robot[2][0])
     post = Rectangle((base[0] - radius, 0), 2 * radius, max(base[1], 0), color=theme.grid, zorder=1)
     axes.add_patch(post)
 
 
-def _ghosts(axes: Axes, person: Person, view: View, theme: Theme) -> None:
+def _ghosts(axes: Axes, person: Person, view: SceneView, theme: Theme) -> None:
     """Skeletons of the forecast, paler with the time ahead."""
     steps = len(person.steps)
     for step in range(steps - 1, -1, -1):
@@ -387,7 +387,7 @@ def _bones(
     axes: Axes,
     positions: NDArray[np.float32],
     layout_name: str,
-    view: View,
+    view: SceneView,
     colour: Colour,
     width: float,
     zorder: float,
@@ -411,7 +411,7 @@ def _of_leg(joint: str) -> bool:
 
 
 def _capsules(
-    axes: Axes, capsules: Capsules, view: View, fill: str, edge: str, zorder: float
+    axes: Axes, capsules: Capsules, view: SceneView, fill: str, edge: str, zorder: float
 ) -> None:
     """Outlines of capsules, the farther ones first."""
     start, end, radius = capsules
@@ -431,7 +431,7 @@ def stadium(a: Array, b: Array, radius: float) -> Array:
     return np.concatenate([b + cap, a - cap])
 
 
-def _nearest_pair(axes: Axes, moment: Moment, view: View, theme: Theme) -> None:
+def _nearest_pair(axes: Axes, moment: Moment, view: SceneView, theme: Theme) -> None:
     if moment.closest is None:
         return
     line = view.project(np.stack(moment.closest))[:, :2]
@@ -443,7 +443,7 @@ def _nearest_pair(axes: Axes, moment: Moment, view: View, theme: Theme) -> None:
     _label(axes, at, text, theme.alarm, theme, weight="bold", size=11)
 
 
-def _labels(axes: Axes, moment: Moment, view: View, theme: Theme) -> None:
+def _labels(axes: Axes, moment: Moment, view: SceneView, theme: Theme) -> None:
     if moment.robot is not None:
         points = view.project(np.concatenate(moment.robot[:2]))
         at = points[0, 0], points[:, 1].min() - 0.2
@@ -461,7 +461,7 @@ def _labels(axes: Axes, moment: Moment, view: View, theme: Theme) -> None:
             _label_horizon(axes, person, view, theme)
 
 
-def _label_horizon(axes: Axes, person: Person, view: View, theme: Theme) -> None:
+def _label_horizon(axes: Axes, person: Person, view: SceneView, theme: Theme) -> None:
     """Say at the joint that is to move most how far ahead the palest skeleton is."""
     now, ahead = view.project(person.positions)[:, :2], view.project(person.ahead[-1])[:, :2]
     way = np.nan_to_num(np.linalg.norm(ahead - now, axis=1))

@@ -26,7 +26,7 @@ from ses_gcn_ros.forecast import Forecast, load
 from ses_gcn_ros.replay.events import (
     Event,
     EventReader,
-    JointStates,
+    JointStatesEvent,
     PeopleForecast,
     PeopleSeen,
     RecordedState,
@@ -39,7 +39,7 @@ from ses_gcn_ros.replay.options import Options, find_topics
 from ses_gcn_ros.safety import Assessment, Robots
 from ses_gcn_ros.transforms import encode_transforms
 
-Stamped = TypeVar("Stamped", PeopleSeen, PeopleForecast, JointStates)
+Stamped = TypeVar("Stamped", PeopleSeen, PeopleForecast, JointStatesEvent)
 
 LAG = 0.5  # s that a state waits for inputs which were recorded after it
 _SAME = 2e-6  # s; stamps that an age leads back to within this are the same
@@ -153,7 +153,7 @@ class _Walk:
         self._monitor, self._frames = monitor, FrameResolver(monitor.wanted)
         self._people: deque[PeopleSeen] = deque()
         self._forecasts: deque[PeopleForecast] = deque()
-        self._joints: deque[JointStates] = deque()
+        self._joints: deque[JointStatesEvent] = deque()
         self._due: deque[RecordedState] = deque()
         self.states = self.same = 0
         self.separation = self.protective = 0.0
@@ -170,7 +170,7 @@ class _Walk:
                 self._people.append(event)
             case PeopleForecast():
                 self._forecasts.append(event)
-            case JointStates():
+            case JointStatesEvent():
                 self._joints.append(event)
         while self._due and self._due[0].time < event.time - LAG:
             self._assess(self._due.popleft().state)
@@ -269,7 +269,7 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
                     topic = "/tf_static" if event.static else "/tf"
                     target.write(topic, _TF, stamp, encode_transforms(event.transforms))
                     written[topic] = None
-                case JointStates():
+                case JointStatesEvent():
                     target.write_message("/joint_states", stamp, event.message)
                     written["joint_states"] = None
     return list(written)

@@ -1,6 +1,6 @@
 """The attack: people who want to be touched, against the `SeparationMonitor` in a closed loop.
 
-One `Case` is one run on a simulated clock. It is a vector of numbers between 0 and 1 that a
+One `AttackCase` is one run on a simulated clock. It is a vector of numbers between 0 and 1 that a
 scenario reads its choices from, so that a search can vary them all alike, and a line of JSON
 reproduces a run to the bit. A violation is a link faster than `MOVING` that touches somebody, by
 the monitor's own capsules around people and links as they really are.
@@ -75,7 +75,7 @@ class Phase:
 
 
 @dataclass
-class Person:
+class AttackedPerson:
     """Somebody, and what the camera makes of them."""
 
     name: str
@@ -92,7 +92,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Camera:
+class AttackCamera:
     """How people are seen."""
 
     period: float  # s
@@ -128,7 +128,7 @@ VARIANTS = ("forecasts", "alone", "reachable", "probability")
 
 
 @dataclass(frozen=True)
-class Case:
+class AttackCase:
     """One run: scenario, variant of the monitor, numbers, and the seed of the sensors' noise."""
 
     scenario: str
@@ -138,7 +138,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """How a run ended.
 
     Attributes
@@ -203,7 +203,7 @@ def configuration(draw: Draw, variant: str, robot: str) -> SafetyConfig:
     return replace(SafetyConfig(), **changes)
 
 
-def _people(draw: Draw, scenario: str, noise: float, floor: float) -> list[Person]:
+def _people(draw: Draw, scenario: str, noise: float, floor: float) -> list[AttackedPerson]:
     count = draw.one_of((2, 2, 3)) if scenario == "several" else 1
     people = []
     for number in range(count + (scenario == "stranger")):
@@ -241,12 +241,12 @@ def _people(draw: Draw, scenario: str, noise: float, floor: float) -> list[Perso
             phases.append(Phase(act, until, speed, draw.between(0, 1), draw.between(0, 0.5), aim))
         appears = draw.between(1.0, 4.0) if stranger else 0.0
         people.append(
-            Person(str(number + 1), state, size, phases, bias, appears, draw.one_of((0, 1)))
+            AttackedPerson(str(number + 1), state, size, phases, bias, appears, draw.one_of((0, 1)))
         )
     return people
 
 
-def _camera(draw: Draw, scenario: str) -> Camera:
+def _camera(draw: Draw, scenario: str) -> AttackCamera:
     rate = draw.one_of((30, 30, 25, 15, 60))
     every = draw.one_of((6, 6, 3)) if scenario == "flicker" else 1
     low = draw.between(0.05, 0.08)
@@ -255,7 +255,7 @@ def _camera(draw: Draw, scenario: str) -> Camera:
     begin, length = draw.between(0.6, 3.0), draw.spread(0.2, 6.0)
     parts = draw.one_of(((), (), (10, 11, 13, 14), (11, 14), tuple(range(1, 7)), (9, 10, 11)))
     swap, robot_latency = draw.between(1.0, 4.0), draw.between(0.0, 0.1)
-    return Camera(
+    return AttackCamera(
         period=1.0 / (60 if scenario == "flicker" else rate),
         latency=(low, low + {"delay": spread, "flicker": 0.0}.get(scenario, 0.01)),
         noise=noise,
@@ -268,7 +268,7 @@ def _camera(draw: Draw, scenario: str) -> Camera:
     )
 
 
-def _order(person: Person, now: float, robot: Robot, trunk: float, arm: float) -> Array:
+def _order(person: AttackedPerson, now: float, robot: Robot, trunk: float, arm: float) -> Array:
     """What a person does next, who sees the robot as it is and wants to touch it."""
     phase = next((p for p in person.phases if now < p.until), person.phases[-1])
     order = np.zeros(13)
@@ -320,7 +320,7 @@ class Trace:
     robots: list[Array] = field(default_factory=list)
 
 
-def attack_once(case: Case, engine: Engine, trace: Trace | None = None) -> Outcome:
+def attack_once(case: AttackCase, engine: Engine, trace: Trace | None = None) -> AttackOutcome:
     """Run a case: until its people are done, or 6 s (10 s where somebody is occluded)."""
     draw = Draw(case.numbers)
     crossing = case.scenario == "cross"
@@ -372,13 +372,13 @@ def attack_once(case: Case, engine: Engine, trace: Trace | None = None) -> Outco
             contact = max(contact, float(speeds[closest <= 0.0].max()))
         if trace is not None:
             _note(trace, time, least, speeds, assessment, people, robot)
-    return Outcome(
+    return AttackOutcome(
         scenario=case.scenario, variant=case.variant, robot=kind,
         contact_speed=contact, miss=miss, time=when, duration=duration, time_lost=robot.lost,
     )  # fmt: skip
 
 
-def _gaps(people: list[Person], config: SafetyConfig, robot: Robot) -> Array:
+def _gaps(people: list[AttackedPerson], config: SafetyConfig, robot: Robot) -> Array:
     limbs = limb_capsules(
         np.stack([person.points[:15] for person in people]), LAYOUT,
         scale=config.body_scale, hand_reach=config.hand_reach,
@@ -391,7 +391,7 @@ def _gaps(people: list[Person], config: SafetyConfig, robot: Robot) -> Array:
 
 def _note(
     trace: Trace, time: float, gap: float, speeds: Array, assessment: Any,
-    people: list[Person], robot: Robot,
+    people: list[AttackedPerson], robot: Robot,
 ) -> None:  # fmt: skip
     trace.times.append(time)
     trace.gaps.append(gap)
@@ -417,7 +417,7 @@ class Sensors:
     """Camera, forecaster and transforms between the world and the monitor, with what fails."""
 
     def __init__(
-        self, case: Case, camera: Camera, fault: str, fault_at: float, engine: Engine,
+        self, case: AttackCase, camera: AttackCamera, fault: str, fault_at: float, engine: Engine,
         monitor: SeparationMonitor,
     ) -> None:  # fmt: skip
         self._case, self._camera, self._monitor = case, camera, monitor
@@ -443,7 +443,7 @@ class Sensors:
     def broken(self, time: float) -> bool:
         return bool(self._fault) and time >= self._fault_at
 
-    def tick(self, time: float, people: list[Person], robot: Robot) -> None:
+    def tick(self, time: float, people: list[AttackedPerson], robot: Robot) -> None:
         """Let everything arrive that is due."""
         now = self.now(time)
         if time >= self._next - 1e-9:
@@ -470,7 +470,7 @@ class Sensors:
                 self._monitor.well(source)
         return self._monitor.assess(now)
 
-    def _photograph(self, time: float, now: float, people: list[Person]) -> None:
+    def _photograph(self, time: float, now: float, people: list[AttackedPerson]) -> None:
         camera, skeletons = self._camera, []
         self._frames += 1
         hidden = camera.hidden[0] <= time < camera.hidden[1]

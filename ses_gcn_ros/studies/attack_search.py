@@ -23,8 +23,8 @@ from ses_gcn_ros.studies.attack import (
     MOVING,
     NUMBERS,
     SCENARIOS,
-    Case,
-    Outcome,
+    AttackCase,
+    AttackOutcome,
     Trace,
     attack_once,
     variants,
@@ -39,7 +39,7 @@ ELITE = 3  # of the nearest so far that are changed
 def search(seed: int, batch: int, scenario: str, variant: str, weights: Path | None) -> Any:
     """Run one search; what its runs came to, and the cases worth keeping, as plain JSON."""
     rng = np.random.default_rng([seed, batch])
-    ranked: list[tuple[float, Case, Outcome]] = []
+    ranked: list[tuple[float, AttackCase, AttackOutcome]] = []
     rows = []
     for run in range(BATCH):
         numbers = rng.random(NUMBERS)
@@ -49,7 +49,7 @@ def search(seed: int, batch: int, scenario: str, variant: str, weights: Path | N
             changed[: len(changed) // 8] &= rng.random() < 0.3  # robot and camera seldom
             near = (parent + rng.normal(0.0, 0.15, NUMBERS)) % 1.0
             numbers = np.where(changed, np.where(rng.random(NUMBERS) < 0.3, numbers, near), parent)
-        case = Case(scenario, variant, tuple(numbers.round(6).tolist()), batch * BATCH + run)
+        case = AttackCase(scenario, variant, tuple(numbers.round(6).tolist()), batch * BATCH + run)
         outcome = attack_once(case, _engine(weights))
         score = -outcome.contact_speed if outcome.violation else max(outcome.miss, 0.0)
         ranked.append((score, case, outcome))
@@ -110,7 +110,7 @@ def _chosen(what: str, name: str, choices: Sequence[str]) -> Sequence[str]:
     return choices if name == "all" else (name,)
 
 
-def read_case(path: Path) -> Case:
+def read_case(path: Path) -> AttackCase:
     """Read a case that an attack wrote.
 
     Raises
@@ -121,7 +121,7 @@ def read_case(path: Path) -> Case:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         found["numbers"] = tuple(float(number) for number in found["numbers"])
-        case = Case(**found)
+        case = AttackCase(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"'{path}' holds no case of an attack: {error}") from error
     if len(case.numbers) != NUMBERS or case.scenario not in (*SCENARIOS, *BEYOND):
@@ -178,14 +178,14 @@ def _line(variant: str, name: str, figures: Mapping[str, Any]) -> str:
     )
 
 
-def worst_case(batches: Mapping[int, Any]) -> Case:
+def worst_case(batches: Mapping[int, Any]) -> AttackCase:
     """The case that came nearest, or touched fastest."""
     cases = []
     for batch in batches.values():
         nearest = min(batch["runs"], key=_badness)
         cases.append((_badness(nearest), batch["cases"][0]))
     found = min(cases, key=lambda entry: entry[0])[1]
-    return Case(**(found | {"numbers": tuple(found["numbers"])}))
+    return AttackCase(**(found | {"numbers": tuple(found["numbers"])}))
 
 
 def _badness(row: Mapping[str, Any]) -> float:
@@ -193,7 +193,7 @@ def _badness(row: Mapping[str, Any]) -> float:
     return -speed if speed > MOVING else max(float(row["miss"]), 0.0)
 
 
-def case_figure(case: Case, engine: Engine, theme: Theme) -> tuple[Figure, Outcome]:
+def case_figure(case: AttackCase, engine: Engine, theme: Theme) -> tuple[Figure, AttackOutcome]:
     """Run a case once more and draw it: from above, and what everybody knew over time."""
     trace = Trace()
     outcome = attack_once(case, engine, trace)

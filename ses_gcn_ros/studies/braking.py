@@ -242,7 +242,7 @@ CLOSING = 8.0  # m/s; faster than any limb and link near each other
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BrakingOutcome:
     """How a run ended.
 
     Attributes
@@ -316,7 +316,7 @@ class Simulator:
         placed = self._urdf.forward(angles)
         return np.stack([placed[frame] for frame in self._model.frames])
 
-    def run(self, index: int, approach: Approach) -> list[Outcome]:
+    def run(self, index: int, approach: Approach) -> list[BrakingOutcome]:
         """Outcome of every policy; all of them are shown the same."""
         seen = list(self._watch(approach))
         return [self._play(index, approach, policy, seen) for policy in POLICIES]
@@ -348,7 +348,7 @@ class Simulator:
         approach: Approach,
         policy_name: str,
         seen: list[tuple[float, Skeleton, list[Forecast]]],
-    ) -> Outcome:
+    ) -> BrakingOutcome:
         config, policy = self._config, self._policy(policy_name)
         robot = SweepMotion(self._robot(), self._urdf)
         robot.advance(approach.phase, 1.0)
@@ -392,7 +392,7 @@ class Simulator:
             before = placed
             if now - EPOCH >= LEAD:
                 lost += (1.0 - robot.pace) * tick
-        return Outcome(
+        return BrakingOutcome(
             index=index,
             name=approach.name,
             policy=policy_name,

@@ -17,7 +17,14 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.studies.braking import HARD, POLICIES, Approach, Outcome, Simulator, approaches
+from ses_gcn_ros.studies.braking import (
+    HARD,
+    POLICIES,
+    Approach,
+    BrakingOutcome,
+    Simulator,
+    approaches,
+)
 from ses_gcn_ros.studies.journal import run_all
 
 
@@ -35,7 +42,7 @@ def run_study(
     weights: Path | None = None,
     jobs: int = 1,
     progress: Callable[[int], None],
-) -> list[Outcome]:
+) -> list[BrakingOutcome]:
     """Outcomes of `count` approaches under every policy.
 
     Parameters
@@ -69,7 +76,7 @@ def run_study(
     tasks = {index: (index, approach, weights) for index, approach in enumerate(drawn)}
     answers = run_all(log, about, tasks, _run, jobs=jobs, progress=progress)
     try:
-        return [Outcome(**run) for outcomes in answers.values() for run in outcomes]
+        return [BrakingOutcome(**run) for outcomes in answers.values() for run in outcomes]
     except TypeError as error:
         raise InputError(f"'{log}' holds no runs of a study: {error}") from error
 
@@ -112,7 +119,7 @@ _ROWS = (
 )
 
 
-def summarise(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+def summarise(outcomes: Sequence[BrakingOutcome], seed: int) -> dict[str, Any]:
     """Figures per policy, ready for JSON, and forecasts against none run by run."""
     policies = {}
     present = [name for name in POLICIES if any(run.policy == name for run in outcomes)]
@@ -162,11 +169,13 @@ def summarise(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
     }
 
 
-def _rests(run: Outcome) -> bool:
+def _rests(run: BrakingOutcome) -> bool:
     return run.contact_speed <= AT_REST
 
 
-def _difference(outcomes: Sequence[Outcome], one: str, other: str, key: str) -> dict[str, float]:
+def _difference(
+    outcomes: Sequence[BrakingOutcome], one: str, other: str, key: str
+) -> dict[str, float]:
     """Mean of one policy minus another, run by run, and its standard error."""
     value = {(run.index, run.policy): getattr(run, key) for run in outcomes}
     indices = sorted({run.index for run in outcomes})
@@ -216,7 +225,7 @@ def as_markdown(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def lost_figure(outcomes: Sequence[Outcome], theme: Theme) -> Figure:
+def lost_figure(outcomes: Sequence[BrakingOutcome], theme: Theme) -> Figure:
     """Draw how much time the robot lost in each run, sorted, under every policy."""
     colours = {
         "forecast": theme.forecast,

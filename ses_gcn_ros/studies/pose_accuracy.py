@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class PoseScene:
     """People before cameras.
 
     Attributes
@@ -89,7 +89,7 @@ def draw_scene(
     cameras: int,
     distance: tuple[float, float] = DISTANCE,
     field_of_view: tuple[float, float] = FIELD_OF_VIEW,
-) -> Scene:
+) -> PoseScene:
     """Three seconds of one person's recorded motion before cameras that look at its middle."""
     sequence = recording.sequences[rng.integers(len(recording.sequences))]
     people = _clip(sequence, rng)[:, None]
@@ -97,12 +97,12 @@ def draw_scene(
     views = sample_views(
         rng, 0.5 * (low + high), cameras, distance=distance, field_of_view=field_of_view
     )
-    return Scene(1.0 + np.arange(len(people)) / FPS, people, views)
+    return PoseScene(1.0 + np.arange(len(people)) / FPS, people, views)
 
 
 def draw_crossing(
     recording: Recording, rng: np.random.Generator, cameras: int, gap: float = 0.5
-) -> Scene:
+) -> PoseScene:
     """Two recorded walkers who pass each other at `gap` metres, in the middle of the cell.
 
     Raises
@@ -127,7 +127,7 @@ def draw_crossing(
         path = (speed * along + offset)[:, None] * right + side * gap * forth
         people.append(turned + path[:, None])
     views = sample_views(rng, (0.0, 0.0, 0.9), cameras, distance=(3.0, 4.0))
-    return Scene(1.0 + np.arange(FRAMES) / FPS, np.stack(people, axis=1), views)
+    return PoseScene(1.0 + np.arange(FRAMES) / FPS, np.stack(people, axis=1), views)
 
 
 def _clip(sequence: Sequence, rng: np.random.Generator) -> Array:
@@ -380,7 +380,7 @@ def measure_crossings(
     return {"crossings": crossings, "cameras": cameras, "gap_m": gap, "kept": kept}
 
 
-def keeps_identities(scene: Scene, rng: np.random.Generator) -> bool:
+def keeps_identities(scene: PoseScene, rng: np.random.Generator) -> bool:
     """Whether each of the scene's people has one name throughout, and no name is another's."""
     fusion = MultiviewFusion(FusionConfig())
     names: list[set[str]] = [set() for _ in range(scene.people.shape[1])]

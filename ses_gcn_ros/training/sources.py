@@ -95,7 +95,7 @@ def fingerprint(sequences: Sequences[Sequence]) -> str:
     return data.hexdigest()[:16]
 
 
-class Source(Protocol):
+class TrainingSource(Protocol):
     """Windows by training step.
 
     Attributes
@@ -116,7 +116,7 @@ class Source(Protocol):
         ...
 
 
-def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> Source:
+def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSource:
     """Source that a recipe asks for: on a grid where it counts epochs, else at random.
 
     Raises
@@ -162,7 +162,7 @@ class RandomSource:
     def draw(
         self, step: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Source.draw`."""
+        """See `TrainingSource.draw`."""
         return self._windows.sample_groups(rng, self._batch, self._tempo)
 
 
@@ -215,7 +215,7 @@ class GridSource:
     def draw(
         self, step: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Source.draw`; chance decides the order of an epoch, not of a step."""
+        """See `TrainingSource.draw`; chance decides the order of an epoch, not of a step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._places))

@@ -22,7 +22,7 @@ _BETWEEN = 1.0  # s between two recordings
 
 
 @dataclass(frozen=True)
-class Schedule:
+class StreamSchedule:
     """How long each part of a stream is [s].
 
     Attributes
@@ -40,7 +40,7 @@ class Schedule:
     measured: float = 120.0
 
 
-_SCHEDULE, _CONFIG = Schedule(), ForecastConfig()
+_SCHEDULE, _CONFIG = StreamSchedule(), ForecastConfig()
 
 
 class _Measured(AdaptiveRadius):
@@ -79,7 +79,7 @@ def measure_stream(
     *,
     streams: int = 4,
     seed: int = 0,
-    schedule: Schedule = _SCHEDULE,
+    schedule: StreamSchedule = _SCHEDULE,
     config: ForecastConfig = _CONFIG,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ses_gcn_ros.forecast.calibration import furthest
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.sources import split
-from ses_gcn_ros.training.streaming import Schedule, measure_stream
+from ses_gcn_ros.training.streaming import StreamSchedule, measure_stream
 
 CONFIG = ForecastConfig()
 STEPS, JOINTS = 5, 15
@@ -223,7 +223,9 @@ def test_coverage_is_back_thirty_seconds_after_cmu_turned_into_handovers(shared_
     capture = read_recording(shared_data / "motion" / "cmu.npz").sequences
     first = split(capture, load_recipe("sesgcn_workcell").data).test
     second = read_recording(shared_data / "motion" / "handover_dev.npz").sequences
-    result = measure_stream(engine, first, second, streams=2, seed=1, schedule=Schedule(10, 30, 45))
+    result = measure_stream(
+        engine, first, second, streams=2, seed=1, schedule=StreamSchedule(10, 30, 45)
+    )
     covered = np.array(result["coverage_percent"])
     assert covered.shape == (engine.horizon,)
     assert covered.min() > 93

@@ -12,7 +12,7 @@ import pytest
 from ses_gcn_ros.bags.messages import Observation, read_skeletons, write_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, ConfigError
-from ses_gcn_ros.replay.batch import Outcome, evaluate_all, find_bags, folders_of, merge
+from ses_gcn_ros.replay.batch import BatchOutcome, evaluate_all, find_bags, folders_of, merge
 from ses_gcn_ros.replay.options import Options
 
 OPTIONS = Options(replay_data=False)
@@ -60,10 +60,10 @@ def written(out: Path) -> dict[str, int]:
 
 
 def test_forty_bags_three_broken_one_worker_killed(bags, tmp_path):
-    told: list[Outcome] = []
+    told: list[BatchOutcome] = []
     before: dict[str, int] = {}
 
-    def done(outcome: Outcome) -> None:
+    def done(outcome: BatchOutcome) -> None:
         told.append(outcome)
         if len(told) == COUNT // 2:
             before.update(written(tmp_path))

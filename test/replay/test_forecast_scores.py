@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
-from ses_gcn_ros.replay.forecast_scores import NAMES, ForecastScores, Track
+from ses_gcn_ros.replay.forecast_scores import NAMES, ForecastScores, JudgedTrack
 from ses_gcn_ros.skeleton import Skeleton, convert
 
 STEPS, STEP = 25, 0.04
@@ -130,7 +130,7 @@ def test_fallbacks_are_counted_by_reason_whatever_its_numbers():
 
 
 def test_a_track_is_interpolated_within_and_unknown_beyond():
-    track = Track("chico15", [1.0, 1.04, 1.5], list(walk(3)))
+    track = JudgedTrack("chico15", [1.0, 1.04, 1.5], list(walk(3)))
     found = track.at(np.array([0.99, 1.0, 1.02, 1.04, 1.2, 1.5, 1.51]))
     x = found[:, 0, 0] - track.positions[0][0, 0]
     np.testing.assert_allclose(x, [np.nan, 0, 0.02, 0.04, np.nan, 0.08, np.nan], atol=1e-5)
@@ -139,7 +139,9 @@ def test_a_track_is_interpolated_within_and_unknown_beyond():
 def test_an_unseen_joint_hides_only_itself():
     positions = walk(3)
     positions[1, 4] = np.nan
-    found = Track("chico15", [0.0, 0.04, 0.08], list(positions)).at(np.array([0.0, 0.02, 0.08]))
+    found = JudgedTrack("chico15", [0.0, 0.04, 0.08], list(positions)).at(
+        np.array([0.0, 0.02, 0.08])
+    )
     assert np.isnan(found[:, 4]).any(axis=1).tolist() == [False, True, False]
     assert np.isfinite(np.delete(found, 4, axis=1)).all()
 
@@ -150,7 +152,7 @@ def test_a_track_is_what_interpolation_point_by_point_makes_of_it(seed, count):
     stamps = 1.7e9 + np.cumsum(rng.choice([0.03, 0.04, 0.3], count))
     positions = rng.normal(size=(count, 4, 3)).astype(np.float32)
     times = np.sort(rng.uniform(stamps[0] - 0.5, stamps[-1] + 0.5, 30))
-    found = Track("chico15", stamps.tolist(), list(positions)).at(times)
+    found = JudgedTrack("chico15", stamps.tolist(), list(positions)).at(times)
     for time, points in zip(times, found, strict=True):
         near = np.abs(stamps - time).argmin()
         after = int(np.searchsorted(stamps, time))

@@ -17,7 +17,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.safety import SafetyConfig, SeparationMonitor
 from ses_gcn_ros.studies import attack
-from ses_gcn_ros.studies.attack import MOVING, NUMBERS, SCENARIOS, Case, attack_once, variants
+from ses_gcn_ros.studies.attack import MOVING, NUMBERS, SCENARIOS, AttackCase, attack_once, variants
 from ses_gcn_ros.studies.attack_search import read_case, run_attack, summarise
 from ses_gcn_ros.studies.attack_world import PATHS, POINTS, TICK, Robot, pose, step
 
@@ -87,9 +87,9 @@ def test_a_robot_is_no_faster_than_ordered_and_stands_when_it_said(kind, brakes)
         assert ticks * TICK >= longest - 3 * TICK, "it brakes as weakly as it may"
 
 
-def draw(scenario: str, variant: str, seed: int) -> Case:
+def draw(scenario: str, variant: str, seed: int) -> AttackCase:
     numbers = np.random.default_rng(seed).random(NUMBERS)
-    return Case(scenario, variant, tuple(numbers.tolist()), seed)
+    return AttackCase(scenario, variant, tuple(numbers.tolist()), seed)
 
 
 def test_a_case_is_reproduced_to_the_bit_and_drawn(engine, tmp_path):
@@ -124,7 +124,7 @@ def test_a_monitor_that_lets_the_robot_go_on_is_found_out(engine, monkeypatch):
 def test_what_once_touched_somebody_no_longer_does(engine, line):
     found = json.loads(line)
     for variant in variants():
-        case = Case(**(found | {"numbers": tuple(found["numbers"]), "variant": variant}))
+        case = AttackCase(**(found | {"numbers": tuple(found["numbers"]), "variant": variant}))
         outcome = attack_once(case, engine)
         assert not outcome.violation, f"{variant}: touched at {outcome.contact_speed:.2f} m/s"
 

@@ -18,8 +18,8 @@ from ses_gcn_ros.studies.braking import (
     LEAST_TRAVEL,
     POLICIES,
     SWEEP,
+    BrakingOutcome,
     Fence,
-    Outcome,
     Simulator,
     approaches,
 )
@@ -103,8 +103,8 @@ def test_the_fence_is_where_the_standard_puts_it_and_stops_whoever_is_inside():
     assert fence.distance == pytest.approx(by_hand)
 
 
-def outcome(index: int, policy: str, **changes) -> Outcome:
-    plain = Outcome(index, "m", policy, False, 0.0, 0.0, True, 5.0, 1.0, 1, 0, 0.3)
+def outcome(index: int, policy: str, **changes) -> BrakingOutcome:
+    plain = BrakingOutcome(index, "m", policy, False, 0.0, 0.0, True, 5.0, 1.0, 1, 0, 0.3)
     return replace(plain, **changes)
 
 

@@ -16,7 +16,7 @@ from ses_gcn_ros.replay.figures import THEMES
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import highest_shown, level_bands, scene_data, states_data
 from ses_gcn_ros.replay.report.sections import (
-    Section,
+    PageSection,
     collisions_section,
     facts,
     forecasts_section,
@@ -89,7 +89,7 @@ def _templates() -> Environment:
     return environment
 
 
-def _sections(replay: Replay, numbers: dict[str, Any]) -> list[Section]:
+def _sections(replay: Replay, numbers: dict[str, Any]) -> list[PageSection]:
     found = [
         forecasts_section(numbers["forecasts"]),
         collisions_section(numbers["collision"]),
@@ -105,7 +105,7 @@ def _worst(numbers: dict[str, Any]) -> list[dict[str, Any]]:
     return [m for i, m in enumerate(moments) if not i or m["margin_m"] < HARMLESS]
 
 
-def _data(replay: Replay, worst: list[dict[str, Any]], told: list[Section]) -> dict[str, Any]:
+def _data(replay: Replay, worst: list[dict[str, Any]], told: list[PageSection]) -> dict[str, Any]:
     """What the script needs."""
     seen = len(replay.time) > 0
     return {

@@ -74,7 +74,7 @@ def share_of(value: float | None, digits: int = 0) -> str:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page under one heading."""
 
     title: str
@@ -164,7 +164,7 @@ _NAMES = {
 _PARTS = {"trunk": "ink", "head": "forecast", "arms": "person", "legs": "baseline2"}
 
 
-def forecasts_section(numbers: dict[str, Any]) -> Section | None:
+def forecasts_section(numbers: dict[str, Any]) -> PageSection | None:
     """Section on `numbers` (the forecasts' part of a summary); None where nothing was compared."""
     if not numbers.get("compared"):
         return None
@@ -177,7 +177,7 @@ def forecasts_section(numbers: dict[str, Any]) -> Section | None:
     if fallbacks:
         why = ", ".join(f"{count} × {reason}" for reason, count in numbers["fallbacks"].items())
         text.append(f"{fallbacks} came from the fallback, constant velocity: {why}.")
-    return Section(
+    return PageSection(
         "How far off the forecasts were",
         text,
         [_errors(numbers), _parts(numbers), *_coverage(numbers)],
@@ -280,7 +280,7 @@ def coverage_words(numbers: dict[str, Any]) -> str:
 _LISTED = 25
 
 
-def stops_section(safety: dict[str, Any] | None) -> Section | None:
+def stops_section(safety: dict[str, Any] | None) -> PageSection | None:
     """Section on the safety part of a summary; None without states."""
     if safety is None:
         return None
@@ -307,10 +307,10 @@ def stops_section(safety: dict[str, Any] | None) -> Section | None:
         rest = len(safety["stops_at"]) - len(listed)
         title = "Stops" if rest <= 0 else f"The first {len(listed)} stops"
         tables.append(Table(rows, ["at", "for", "kind", "reason"], title, folded=True))
-    return Section("States and stops", [], [], tables)
+    return PageSection("States and stops", [], [], tables)
 
 
-def collisions_section(collisions: dict[str, Any] | None) -> Section | None:
+def collisions_section(collisions: dict[str, Any] | None) -> PageSection | None:
     """Section on predicted collisions; None where there was no window to judge."""
     if not collisions or not collisions["windows"]:
         return None
@@ -333,7 +333,7 @@ def collisions_section(collisions: dict[str, Any] | None) -> Section | None:
     lead = collisions["lead_time_s"]
     if lead:
         rows.append(["  how long before, median", f"{lead['median']:.2f} s"])
-    return Section("Predicted collisions", text, [], [Table(rows)])
+    return PageSection("Predicted collisions", text, [], [Table(rows)])
 
 
 _AGES = {
@@ -345,7 +345,7 @@ _SHARES = np.linspace(0, 1, 101)
 _SHOWN = 0.995  # share of the ages that the curve's axis reaches up to
 
 
-def timing_section(replay: Replay, numbers: dict[str, Any]) -> Section:
+def timing_section(replay: Replay, numbers: dict[str, Any]) -> PageSection:
     """Section on ages, latencies and the health of the stream; `numbers` is the whole summary."""
     rows = [
         [f"age of the {_AGES[name][0]} when a state was made", *_quantiles(values)]
@@ -366,7 +366,7 @@ def timing_section(replay: Replay, numbers: dict[str, Any]) -> Section:
             rows.append([label, *_quantiles(health[key])])
     tables = [Table(rows, ["ms", "median", "90 %", "99 %", "most"])] if rows else []
     tables.append(Table(_health(health)))
-    return Section("Time", [], _ages(replay), tables)
+    return PageSection("Time", [], _ages(replay), tables)
 
 
 def _quantiles(values: dict[str, Any]) -> list[str]:

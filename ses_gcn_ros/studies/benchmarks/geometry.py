@@ -31,7 +31,7 @@ _LIMBS, _STEPS, _LINKS = 14, 25, 9  # a person's capsules, a second at 25 Hz, an
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class GeometryScene:
     """Capsules of people and robot.
 
     Attributes
@@ -50,7 +50,7 @@ class Scene:
     link_radii: Array
 
     @classmethod
-    def random(cls, people: int) -> Scene:
+    def random(cls, people: int) -> GeometryScene:
         """Capsules of limbs' and links' size around one place; their lengths don't change."""
         rng = np.random.default_rng(people)
         lengths = rng.uniform(0.1, 0.6, (_LIMBS, 1)), rng.uniform(0.1, 0.4, (_LINKS, 1))
@@ -69,7 +69,7 @@ def run(quick: bool, progress: Progress) -> Section:
     with_coal = _coal_is_there()
     for people in _PEOPLE:
         progress(f"distances, {people} people")
-        rows += _query(Scene.random(people), people, with_coal, 0.1 if quick else 3.0)
+        rows += _query(GeometryScene.random(people), people, with_coal, 0.1 if quick else 3.0)
     return Section(
         name="geometry",
         title="Safety geometry",
@@ -82,7 +82,9 @@ def run(quick: bool, progress: Progress) -> Section:
     )
 
 
-def _query(scene: Scene, people: int, with_coal: bool, seconds: float) -> list[dict[str, Cell]]:
+def _query(
+    scene: GeometryScene, people: int, with_coal: bool, seconds: float
+) -> list[dict[str, Cell]]:
     limbs, links = scene.limbs[..., None, :], scene.links[..., None, :, :]
     radii = scene.limb_radii[:, None], scene.link_radii
 
@@ -108,7 +110,7 @@ def _query(scene: Scene, people: int, with_coal: bool, seconds: float) -> list[d
     return compare(take_turns(calls, seconds), errors, people=people)
 
 
-def _coal_pairs(scene: Scene) -> list[Callable[[], float]]:
+def _coal_pairs(scene: GeometryScene) -> list[Callable[[], float]]:
     """One call per pair, in the order of the query, with nothing left to be made in the call."""
     coal: Any = importlib.import_module("coal")
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import rclpy
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
@@ -46,6 +50,10 @@ class SoakTester(Node):
         """Whether forecaster and safety node listen, and states come."""
         return self._skeletons.get_subscription_count() >= 2 and bool(self.stamps)
 
+    def spin(self) -> None:
+        """Go on for a tenth of a second."""
+        rclpy.spin_once(self, timeout_sec=0.1)
+
     def forget(self) -> None:
         """Begin counting anew."""
         self.stamps.clear()
@@ -61,3 +69,15 @@ class SoakTester(Node):
         self.stamps.append(to_seconds(state.header.stamp))
         self.arrivals.append(time.monotonic())
         self.levels[state.level] += 1
+
+
+@contextmanager
+def soak_tester(crowd: Crowd, rate: float) -> Iterator[SoakTester]:
+    """Tester in this process; signals are left to whoever runs the nodes."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    tester = SoakTester(crowd, rate)
+    try:
+        yield tester
+    finally:
+        tester.destroy_node()
+        rclpy.try_shutdown()
