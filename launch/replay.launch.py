@@ -76,4 +76,5 @@ def generate_launch_description() -> LaunchDescription:
         for name, (default, description) in ARGUMENTS.items()
     ]
     rviz = rviz_node(IfCondition(LaunchConfiguration("rviz")))
-    return LaunchDescription([*arguments, OpaqueFunction(function=_replay), rviz])
+    # RViz first: where it is missing, the launch ends before anything is started.
+    return LaunchDescription([*arguments, rviz, OpaqueFunction(function=_replay)])

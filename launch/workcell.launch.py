@@ -51,4 +51,5 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=_nodes), rviz])
+    # RViz first: where it is missing, the launch ends before anything is started.
+    return LaunchDescription([*arguments, rviz, OpaqueFunction(function=_nodes)])

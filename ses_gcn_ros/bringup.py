@@ -116,7 +116,9 @@ def plan_workcell(
         plans.append(NodePlan("demo_robot"))
     # What a recording teaches about the radius is nothing for the cell's next start.
     recorded: Mapping[str, Value] = {"adaptive_state": "none"} if bag or video else {}
-    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", robot)]
+    # A recording may be played at any pace.
+    watched: Mapping[str, Value] = {**robot, "replay": True} if bag else robot
+    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", watched)]
     if driver:
         plans.append(NodePlan("robot_bridge", {"driver": driver}))
     if actions:

@@ -57,6 +57,12 @@ class BagPlayer(ManagedNode):
 
     def tick(self) -> None:
         """Move the clock on and publish what is due."""
+        if self.count_publishers("/clock") > 1:
+            self.get_logger().error(
+                "somebody else publishes /clock; give each replay a ROS_DOMAIN_ID of its own"
+            )
+            self.finish(1)
+            return
         now = time.monotonic()
         if self.started is None and self._heard():
             self.started = now

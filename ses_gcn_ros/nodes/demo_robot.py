@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,7 @@ from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 
+TOGETHER = 0.2  # s in which each of several publishers of the speed factor is heard
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
 
 
@@ -40,6 +42,7 @@ class DemoRobot(ManagedNode):
 
     def activate(self) -> None:
         """Publish what doesn't change, then move."""
+        self.factors: deque[tuple[float, float]] = deque()
         self.factor, self.heard = 0.0, float("-inf")
         self.state = JointState(name=list(self.motion.joints))
         self.last = self.now()
@@ -55,7 +58,7 @@ class DemoRobot(ManagedNode):
         self.states = self.while_active(
             self.create_publisher(JointState, "joint_states", qos.STREAM)
         )
-        self.while_active(
+        self.orders = self.while_active(
             self.create_subscription(
                 Float64, "speed_scaling", self.guarded(self.on_factor), qos.LATCHED
             )
@@ -63,8 +66,13 @@ class DemoRobot(ManagedNode):
         self.every(1.0 / self.config.rate, self.tick)
 
     def on_factor(self, message: Float64) -> None:
-        """Take the speed factor."""
-        self.factor, self.heard = message.data, time.monotonic()
+        """Take the speed factor; the lowest of the last ones where several publish it."""
+        self.heard = time.monotonic()
+        self.factors.append((self.heard, message.data))
+        alone = self.orders.get_publisher_count() < 2
+        while (alone and len(self.factors) > 1) or self.factors[0][0] < self.heard - TOGETHER:
+            self.factors.popleft()
+        self.factor = min(factor for _, factor in self.factors)
 
     def allowed(self) -> float:
         """Speed factor in force: none that is heard of is none that is given."""

@@ -87,7 +87,7 @@ class ForecasterNode(ManagedNode):
             self.create_publisher(ForecastArray, "forecasts", qos.STREAM)
         )
         self.markers = tuple(
-            self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.STREAM))
+            self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.MARKERS))
             for topic in ("skeletons", "forecasts")
         )
         self.while_active(self.create_service(Trigger, "~/reload", self.on_reload))

@@ -25,6 +25,7 @@ SKELETON_COLOUR = (0.10, 0.45, 0.80)
 FORECAST_COLOUR = (0.90, 0.45, 0.05)
 LEVEL_COLOURS = ((0.10, 0.62, 0.47), (0.90, 0.62, 0.00), (0.84, 0.15, 0.16))  # CLEAR REDUCED STOP
 ZONE_COLOUR = (0.55, 0.55, 0.60)
+_WIDEST = 0.25  # m of a tube that is drawn; a wider one would hide the cell
 _DRAWN_STEPS = 6  # of a forecast; more is a fog
 
 
@@ -84,7 +85,8 @@ def forecast_markers(forecasts: Sequence[Forecast]) -> list[Marker]:
                 _marker(ns, number, Marker.LINE_LIST, 0.02, colour, points=_points(lines))
             )
         ends = _ends_of_limbs(forecast.layout)
-        way, radius = forecast.positions[steps][:, ends], forecast.radius[steps[1:]][:, ends]
+        way = forecast.positions[steps][:, ends]
+        radius = np.minimum(forecast.radius[steps[1:]][:, ends], _WIDEST)
         markers += capsule_markers(
             f"{ns}/tube",
             way[:-1].reshape(-1, 3),
@@ -228,7 +230,8 @@ class SafetyDrawing:
             "people", people.start, people.end, people.radius, SKELETON_COLOUR
         )
         if robot is not None:
-            radius, colour = self._watch.model.radius, LEVEL_COLOURS[level]
+            # a little wider than the robot's own surfaces, which would flicker through
+            radius, colour = self._watch.model.radius + 0.005, LEVEL_COLOURS[level]
             markers += capsule_markers("robot", robot.start, robot.end, radius, colour)
             top = robot.start.max(axis=0) + np.array([0.0, 0.0, 0.5])
             text = f"{assessment.level.name} {assessment.speed_factor:.2f}"
@@ -248,7 +251,7 @@ class SafetyDrawing:
             )
         if assessment.predicted is not None:
             text = f"in {assessment.time_to_breach:.2f} s"
-            place = assessment.predicted.place
+            place = assessment.predicted.place + np.array([0.0, 0.0, 0.3])  # clear of the distance
             markers.append(text_marker("predicted", place, text, level))
         return self._board.show(header, markers)
 

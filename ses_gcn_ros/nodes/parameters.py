@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import difflib
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -61,10 +67,13 @@ def declare(node: Node, config_type: type[T], fixed: Callable[[], T | None]) -> 
     # rclpy drops what nobody declares without a word, and a misspelt limit would go unnoticed.
     # Which names it was given it tells by no public way.
     given = getattr(node, "_parameter_overrides", {})
+    shared, strange = _read_files(node.get_fully_qualified_name())
+    for sentence in strange:
+        node.get_logger().warning(sentence)
     unknown = [
         name
         for name in sorted(given)
-        if not (node.has_parameter(name) or name.startswith("qos_overrides."))
+        if not (node.has_parameter(name) or name in shared or name.startswith("qos_overrides."))
     ]
     if unknown:
         raise ConfigError(
@@ -113,6 +122,45 @@ def help_on(config_type: type[Any]) -> str:
         limits = f" (one of {', '.join(choices)})" if choices else _limits(field)
         lines.append(f"  {field.name}: {default!r}\n      {field.metadata['description']}{limits}")
     return "\n".join(lines)
+
+
+def _read_files(node: str) -> tuple[set[str], list[str]]:
+    """Look through the process's parameter files, which rclpy has read before.
+
+    Parameters
+    ----------
+    node : str
+        Fully qualified name.
+
+    Returns
+    -------
+    set of str
+        Parameters of sections for all nodes (``/**``): a node takes of them what it has.
+    list of str
+        Sentences on sections that are named like this node, but not as it is.
+    """
+    shared, strange = set[str](), []
+    for option, path in itertools.pairwise(sys.argv):
+        if option != "--params-file":
+            continue
+        for section, parameters in _sections(yaml.safe_load(Path(path).read_text("utf-8"))):
+            form = re.escape(section).replace(r"\*\*", ".*").replace(r"\*", "[^/]+")
+            if re.fullmatch(f"/?{form}", node):
+                shared |= set(parameters) if section in ("/**", "**", "/*", "*") else set()
+                continue
+            name, given = (each.rsplit("/", 1)[-1] for each in (node, section))
+            if difflib.get_close_matches(given, [name], cutoff=0.8):
+                strange.append(f"section '{section}' of {path} is not for '{node}' and not taken")
+    return shared, strange
+
+
+def _sections(content: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names of nodes in a parameter file and what is under each ``ros__parameters``."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if key == "ros__parameters" and isinstance(value, dict):
+            yield name, value
+        else:
+            yield from _sections(value, f"{name.rstrip('/')}/{key}" if name else str(key))
 
 
 def _value(parameter: Parameter[Any], field: dataclasses.Field[Any]) -> Any:

@@ -19,6 +19,13 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
     history=HistoryPolicy.KEEP_LAST,
 )
+# Fifty messages a second to whoever may be slow to confirm them; who comes late gets the last ones.
+SPEED_FACTOR = QoSProfile(
+    depth=10,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+MARKERS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 # As tf2's broadcasters offer them; every static transform is kept for whoever comes late.
 TRANSFORMS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)

@@ -78,6 +78,23 @@ class SafetyInputs:
         """How many publishers each stream of people has."""
         return {source: count() for source, count in self._publishers.items()}
 
+    def look_for_others(self, outputs: Sequence[str]) -> None:
+        """Stop where more than one speaks: of people or forecasts, or on this node's own topics.
+
+        A second publisher of people, empty and fresher, would silence the first; a second safety
+        node would tell the robot to go on.
+        """
+        counts = self.publishers()
+        counts |= {topic: self._node.count_publishers(topic) for topic in outputs}
+        for topic, count in counts.items():
+            if count < 2:
+                self._watch.well(f"publishers of {topic}")
+                continue
+            infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+            names = ", ".join(sorted(info.node_name for info in infos))
+            reason = f"{count} publishers of {topic}, where one is to speak: {names}"
+            self._watch.fault(f"publishers of {topic}", reason)
+
     def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
         def handle(message: Any) -> None:
             handler(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Mapping
 
@@ -30,7 +31,9 @@ from ses_gcn_ros.safety import (
 from ses_gcn_ros.safety.assessment import UNKNOWN
 from ses_gcn_ros.transforms import TransformBuffer
 
-MARKER_PERIOD = 0.2  # s; a drawing takes longer than a decision
+MARKER_PERIOD = 0.03  # s; of skeletons that come faster not every one is drawn
+LOG_PERIOD = 5.0  # s between two lines that differ in their numbers alone
+LOOK_PERIOD = 0.1  # s between looks at who else publishes
 DEADLINE = 3.0  # periods between two states that are offered as the deadline
 CONTROL = "control_msgs/msg/SpeedScalingFactor"
 
@@ -61,7 +64,8 @@ class SafetyNode(ManagedNode):
         self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf, time.monotonic)
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
-        self.clocks = ClockMonitor(config, self.now(), time.monotonic())
+        self.clocks: ClockMonitor | None = None
+        self.logged: dict[str, float] = {}
         period = 1.0 / config.rate
         self.states = self.while_active(
             self.create_publisher(
@@ -69,22 +73,23 @@ class SafetyNode(ManagedNode):
             )
         )
         self.factors = self.while_active(
-            self.create_publisher(Float64, "speed_scaling", qos.LATCHED)
+            self.create_publisher(Float64, "speed_scaling", qos.SPEED_FACTOR)
         )
         self.controller = None
         if config.speed_scaling_input:
             self.controller_message = message_type(CONTROL)()
             self.controller = self.while_active(
                 self.create_publisher(
-                    type(self.controller_message), config.speed_scaling_input, qos.LATCHED
+                    type(self.controller_message), config.speed_scaling_input, qos.SPEED_FACTOR
                 )
             )
         self.drawings = self.while_active(
-            self.create_publisher(MarkerArray, "markers/safety", qos.STREAM)
+            self.create_publisher(MarkerArray, "markers/safety", qos.MARKERS)
         )
         self.inputs = SafetyInputs(self, self.watch, self.on_news)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
+        self.next_look, self.outputs = 0.0, ["safety_state", "speed_scaling"]
         self.timer = self.every(period, self.tick)
 
     def deactivate(self) -> None:
@@ -113,6 +118,7 @@ class SafetyNode(ManagedNode):
         try:
             now = self.now()
             self.watch_clocks(now)
+            self.look_for_others()
             self.inputs.look_up_robot(now)
             self.assessment = self.watch.assess(now)
             self.publish(self.assessment)
@@ -125,6 +131,11 @@ class SafetyNode(ManagedNode):
 
     def watch_clocks(self, now: float) -> None:
         """Stop for a clock that leaps or stands, and for a loop that was held up."""
+        if self.clocks is None:  # begins with the first state: what starting took is no fault
+            if now <= 0.0:
+                self.watch.fault("clock", "no time on /clock yet")
+                return
+            self.clocks = ClockMonitor(self.config, now, time.monotonic())
         faults = self.clocks.check(now, time.monotonic())
         for source in ("clock", "loop"):
             if source in faults:
@@ -133,6 +144,13 @@ class SafetyNode(ManagedNode):
                 self.watch.well(source)
         if "loop" in faults:
             self.monitor.fail("late state")
+
+    def look_for_others(self) -> None:
+        """Stop where somebody else speaks in the place of an input, or of this node."""
+        now = time.monotonic()
+        if now >= self.next_look:
+            self.next_look = now + LOOK_PERIOD
+            self.inputs.look_for_others(self.outputs)
 
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
@@ -164,9 +182,15 @@ class SafetyNode(ManagedNode):
     def log_change(self, assessment: Assessment) -> None:
         """One line when the answer changes, with the numbers behind it."""
         line = self.log.observe(assessment)
-        if line and (assessment.level == Level.STOP or not assessment.enabled):
+        if not line:
+            return
+        cause, now = re.sub(r"[-\d.]+", "", line), time.monotonic()
+        if now - self.logged.get(cause, float("-inf")) < LOG_PERIOD:
+            return
+        self.logged[cause] = now
+        if assessment.level == Level.STOP or not assessment.enabled:
             self.get_logger().warning(line)
-        elif line:
+        else:
             self.get_logger().info(line)
 
     def draw(self, assessment: Assessment) -> None:

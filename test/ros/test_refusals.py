@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 
+from ses_gcn_ros.msg import SafetyState
+from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.resources import share_path
 
 URDF = str(share_path("config", "demo", "cell.urdf"))
@@ -69,3 +73,20 @@ def test_a_parameter_file_with_a_mistake_is_refused(cell, tmp_path, yaml, senten
     assert process.returncode == 1
     assert sentence in stderr.decode()
     assert "Traceback" not in stderr.decode()
+
+
+def test_sections_for_all_nodes_are_taken_and_ones_that_miss_their_node_are_named(cell, tmp_path):
+    path = tmp_path / "cell.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters:\n    horizon: 3\n    rate: 50\n"
+        "safty_node:\n  ros__parameters:\n    rate: 20.0\n"
+        "/left/safety_node:\n  ros__parameters:\n    rate: 20.0\n"
+    )
+    process = cell.start("safety_node", params_file=path)
+    states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+    cell.wait_for(lambda: states, "a state")
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=120)[1].decode()
+    for section in ("safty_node", "/left/safety_node"):
+        assert f"section '{section}' of {path} is not for '/safety_node'" in text
+    assert "/**" not in text

@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.qos import LivelinessPolicy, QoSProfile
+from std_msgs.msg import Float64
 from std_srvs.srv import SetBool
 from stream import PersonStream
 from tf2_msgs.msg import TFMessage
@@ -162,3 +163,17 @@ def test_every_change_is_in_the_event_log(watch):
     assert levels[0] == "STOP"
     assert "REDUCED" in levels
     assert {"stopping_term", "people", "zone", "speed_factor"} <= set(events[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "topic"),
+    [(SkeletonArray, "skeletons"), (Float64, "speed_scaling"), (SafetyState, "safety_state")],
+)
+def test_a_second_voice_stops_the_robot_by_name(watch, kind, topic):
+    watch.wait_for(lambda state: not any("publishers" in r for r in state.reasons), "one voice")
+    other = watch.cell.node.create_publisher(kind, topic, qos.STREAM)
+    state = watch.wait_for_reason(f"2 publishers of {topic}, where one is to speak")
+    assert (state.level, state.speed_factor) == (SafetyState.STOP, 0.0)
+    assert "tester" in " ".join(state.reasons)
+    watch.cell.node.destroy_publisher(other)
+    watch.wait_for(lambda state: not any("publishers" in r for r in state.reasons), "one voice")
