@@ -36,7 +36,7 @@ from ses_gcn_ros.pose.camera_motion import CameraMotionDetector
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.images import decode_image_message
+from ses_gcn_ros.pose.images import FrozenCamera, decode_image_message
 from ses_gcn_ros.pose.sources import Frame, Source, VideoFile, VideoOutcome, Webcam, Worker
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -75,6 +75,7 @@ class PoseNode(ManagedNode):
         assert self.estimator is not None
         self.estimator.restart()
         self.motion = CameraMotionDetector()
+        self.frozen = FrozenCamera(self.config.identical_pictures)
         source = self._open_source()  # first: what is missing is told before anything is open
         self.heard = time.monotonic()
         self.skeletons = self.while_active(
@@ -173,6 +174,7 @@ class PoseNode(ManagedNode):
             stamp, frame_id, rgb = to_time(frame.stamp), "", frame.rgb
         else:
             stamp, frame_id = frame.message.header.stamp, frame.message.header.frame_id
+            self.frozen.check(frame.message.data)
             rgb = decode_image_message(frame.message)
             depth = None if frame.depth is None else decode_depth_message(frame.depth)
         frame_id = frame_id or self.config.camera_frame

@@ -51,6 +51,13 @@ class PoseConfig:
     )
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
+    identical_pictures: int = option(
+        3,
+        "identical pictures in a row before a camera counts as frozen and nothing is published; "
+        "0: never",
+        minimum=0,
+        maximum=1000,
+    )
     search_period: float = option(
         0.1,
         "time between searches for people not yet followed [s]; 0: in every image",

@@ -182,3 +182,39 @@ def decode_image_message(message: Any) -> NDArray[np.uint8]:
         message.step,
         bool(message.is_bigendian),
     )
+
+
+class FrozenCamera:
+    """Refuse a picture that a camera sends over and over.
+
+    A filter behind it would go on moving people for a second, and the safety node would take that
+    for news. No sensor has the same noise twice; a node that repeats images to keep up a rate has
+    one or two of each.
+
+    Parameters
+    ----------
+    longest : int
+        Identical pictures in a row that are taken; 0: any number.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._last: bytes | None = None
+        self._times = 0
+
+    def check(self, data: Any) -> None:
+        """Look at the bytes of the next picture.
+
+        Raises
+        ------
+        InputError
+            If it is the same as too many before it.
+        """
+        content = bytes(data)
+        self._times = self._times + 1 if content == self._last else 1
+        self._last = content
+        if self._longest and self._times > self._longest:
+            raise InputError(
+                f"the camera has sent the same picture {self._times} times: it is frozen; nothing "
+                "is published until it sends another ('identical_pictures')"
+            )

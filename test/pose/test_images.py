@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.images import decode_compressed, decode_image
+from ses_gcn_ros.pose.images import FrozenCamera, decode_compressed, decode_image
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (10, 14, 3), dtype=np.uint8)
@@ -168,3 +168,22 @@ def test_zeros_behind_a_jpeg_are_no_fault_and_hide_none(padding):
     )
     with pytest.raises(InputError, match="truncated"):
         decode_compressed(data[: len(data) // 2] + b"\0" * padding)
+
+
+def test_a_frozen_camera_is_told_from_one_that_repeats_itself():
+    camera = FrozenCamera(longest=3)
+    first, second = RGB.tobytes(), GREY.tobytes()
+    for picture in (first, first, second, second, second, first):  # to keep up a rate
+        camera.check(picture)
+    camera.check(first)
+    camera.check(first)
+    for times in (4, 5):
+        with pytest.raises(InputError, match=f"same picture {times} times: it is frozen"):
+            camera.check(first)
+    camera.check(second)  # it goes on
+
+
+def test_any_number_of_identical_pictures_is_taken_where_that_is_asked_for():
+    camera = FrozenCamera(longest=0)
+    for _ in range(100):
+        camera.check(b"same")

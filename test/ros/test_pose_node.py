@@ -119,7 +119,7 @@ def test_bad_images_are_counted_and_survived(cell, model, pictures):
     for number, bad in enumerate((odd, short, image_of(pictures[1], 99.9)), start=1):
         camera.images.publish(bad)
         camera.reported("problem InputError", str(number))
-    answer = camera.show(image_of(pictures[1], 100.3))
+    answer = camera.show(image_of(pictures[2], 100.3))
 
     assert to_seconds(answer.header.stamp) == pytest.approx(100.3)
     assert len(camera.skeletons) == 2  # nothing was said about the bad ones
@@ -136,6 +136,19 @@ def test_without_calibration_or_transform_nothing_is_published(cell, model, pict
     camera.images.publish(image_of(pictures[0], 100.1, "eye"))
     camera.reported("problem InputError", "2")  # no transform
     assert camera.skeletons == []
+
+
+def test_a_frozen_camera_falls_silent_and_is_named(cell, model, pictures):
+    camera = Camera(cell)
+    camera.start(model=model)
+    for index in range(3):
+        camera.show(image_of(pictures[0], 100.0 + 0.1 * index))
+    heard = len(camera.skeletons)
+    for index in range(3, 6):
+        camera.images.publish(image_of(pictures[0], 100.0 + 0.1 * index))
+        camera.reported("problem InputError", str(index - 2))
+    assert len(camera.skeletons) == heard
+    camera.show(image_of(pictures[1], 101.0))
 
 
 def test_compressed_images_work_and_truncated_ones_are_counted(cell, model, pictures):
