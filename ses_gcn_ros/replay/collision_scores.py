@@ -1,8 +1,8 @@
 """Predicted collisions against those that came: precision, recall, F1, lead time.
 
-The task of CHICO (Sampieri et al., ECCV 2022): limbs and links as capsules, a window counts as a
-collision if they come nearer than a threshold within the horizon. The robot is where it was, so
-that only the forecast of the person is judged.
+The task of CHICO (Sampieri et al., ECCV 2022): a window counts as a collision if the axes of a limb
+and a link come nearer than a threshold within the horizon, as in `studies/collisions.py`. The robot
+is where it was, so that only the forecast of the person is judged.
 """
 
 from __future__ import annotations
@@ -55,20 +55,20 @@ class CollisionScores:
     ----------
     config : SafetyConfig
         Scale of the bodies and reach of the hands.
-    radius : NDArray, shape (M,)
-        Radii of the robot's capsules [m].
+    links : int
+        Number M of the robot's capsules.
     threshold : float
-        Distance of surfaces under which it is a collision [m].
+        Distance of the axes of limb and link under which it is a collision [m].
     """
 
     def __init__(
         self,
         config: SafetyConfig,
-        radius: NDArray[np.float64],
+        links: int,
         threshold: float = COLLISION_DISTANCE,
     ) -> None:
-        self._config, self._radius, self.threshold = config, radius, threshold
-        self._robot = RobotTrail(len(radius), _PATIENCE)
+        self._config, self._axes, self.threshold = config, np.zeros(links), threshold
+        self._robot = RobotTrail(links, _PATIENCE)
         self._people: dict[str, _Person] = {}
         self._seen: deque[PeopleSeen] = deque()
         self._waiting: deque[PeopleForecast] = deque()
@@ -184,7 +184,7 @@ class CollisionScores:
                 self._lead.add([min(onset - person.warned_since, self._horizon)])
 
     def _nearest(self, positions: NDArray[Any], layout: str, start: Array, end: Array) -> Array:
-        """Least distance of each person to the robot at each time, (P, T); inf where unknown.
+        """Least distance of axes of each person and the robot at each time, (P, T).
 
         From joints (P, T, J, 3) and the ends of the robot's capsules (T, M, 3) each [m].
         """
@@ -198,9 +198,9 @@ class CollisionScores:
         unused = np.zeros(limbs.radius.shape[1:]), np.zeros(limbs.radius.shape[2])
         pairs, rest = np.empty((len(start), 3), np.int64), np.empty(len(start))
         for person, found in enumerate(nearest):
-            own = limbs.start[person], limbs.end[person], limbs.radius[person]
+            own = limbs.start[person], limbs.end[person], np.zeros_like(limbs.radius[person])
             kernel("separation").min_distances(
-                own, (start, end, self._radius), *unused, found, pairs, rest
+                own, (start, end, self._axes), *unused, found, pairs, rest
             )
         return nearest
 

@@ -268,8 +268,8 @@ class ReplayRun:
         self._model = plan.robots.model if plan.robots else None
         self._collisions: CollisionScores | None = None
         if self._model is not None:
-            radius = self._model.radius
-            self._collisions = CollisionScores(plan.safety, radius, options.threshold)
+            links = len(self._model.radius)
+            self._collisions = CollisionScores(plan.safety, links, options.threshold)
         self._safety = SafetyScores(plan.safety, options.threshold)
         self._disk_full = False
         self.recorder: ReplayRecorder | None = None

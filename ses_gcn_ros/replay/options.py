@@ -29,7 +29,7 @@ OPTIONAL = (
     "/tf_static",
     "/diagnostics",
 )
-COLLISION_DISTANCE = 0.13  # m between the surfaces
+COLLISION_DISTANCE = 0.13  # m between the axes of limb and link, CHICO's
 
 _AMBIGUOUS = ("visualization_msgs/msg/MarkerArray", "geometry_msgs/msg/PoseArray")
 _IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")

@@ -315,7 +315,7 @@ def collisions_section(collisions: dict[str, Any] | None) -> PageSection | None:
     if not collisions or not collisions["windows"]:
         return None
     text = [
-        f"A window is a forecast of {collisions['horizon_s']:.2f} s; it collides if the surfaces "
+        f"A window is a forecast of {collisions['horizon_s']:.2f} s; it collides if the axes "
         f"of a limb and a link come under {1e3 * collisions['threshold_m']:.0f} mm. The robot is "
         "where it was, so that only the forecast of the person is judged."
     ]
