@@ -60,10 +60,13 @@ class ModelConfig:
         if not self.widths:
             raise ModelError("a network needs at least one layer; widths is empty")
         if self.network in ("dctmlp", "jointformer"):
-            if len(set(self.widths)) > 1 or (self.network == "jointformer" and self.widths[0] % 4):
+            if len(set(self.widths)) > 1:
                 raise ModelError(
-                    f"the blocks of a {self.network} are of one width, a multiple of 4 in a "
-                    f"jointformer, not {self.widths}"
+                    f"the blocks of a {self.network} are of one width, not {self.widths}"
+                )
+            if self.network == "jointformer" and self.widths[0] % 4:
+                raise ModelError(
+                    f"the width of a jointformer is a multiple of 4, not {self.widths[0]}"
                 )
         elif self.head == "temporal" and self.widths[-1] != 3:
             raise ModelError(

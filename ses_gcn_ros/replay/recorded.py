@@ -77,7 +77,9 @@ def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]
 def state_message(assessment: Assessment, frame_id: str) -> Any:
     """SafetyState of an assessment that was made in `frame_id`."""
     header = header_message(assessment.stamp, frame_id)
-    return message("ses_gcn_ros/msg/SafetyState", header=header, **assessment.fields())
+    fields = assessment.fields()
+    fields["contact_probability"] = np.asarray(fields["contact_probability"], np.float32)
+    return message("ses_gcn_ros/msg/SafetyState", header=header, **fields)
 
 
 def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:

@@ -116,7 +116,7 @@ def test_a_pattern_that_finds_nothing_is_refused_and_names_are_kept_apart(tmp_pa
         (tmp_path / name).mkdir(parents=True)
     found = find_bags([str(tmp_path / "*/run"), str(tmp_path / "a/run")])
     assert found == [tmp_path / "a/run", tmp_path / "b/run"]
-    assert folders_of(found) == ["run", "run-2"]
+    assert folders_of(found) == ["a-run", "b-run"]
     with pytest.raises(BagError, match=r"bag '.*nothing\*' does not exist"):
         find_bags([str(tmp_path / "nothing*")])
 

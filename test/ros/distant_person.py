@@ -44,7 +44,7 @@ class DistantPerson:
         self._pose = first - np.array([*first[0, :2], 0.0], np.float32)
         self._rng = np.random.default_rng(3)
         self._last = self._pose
-        self.publisher = node.create_publisher(SkeletonArray, "skeletons", qos.STREAM)
+        self._publisher: Any = None
         self._timer: Any = None
         self.well()
 
@@ -55,13 +55,15 @@ class DistantPerson:
     def start(self) -> None:
         """Begin, or go on."""
         self.stop()
+        self._publisher = self._node.create_publisher(SkeletonArray, "skeletons", qos.STREAM)
         self._timer = self._node.create_timer(1.0 / RATE, self._shoot)
 
     def stop(self) -> None:
-        """Fall silent."""
+        """Leave the topic to others."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
-            self._timer = None
+            self._node.destroy_publisher(self._publisher)
+            self._timer = self._publisher = None
 
     def _shoot(self) -> None:
         now = self._node.get_clock().now().nanoseconds * 1e-9 - self.delay
@@ -79,7 +81,7 @@ class DistantPerson:
             joints[3, 1] = np.inf
         person = Skeleton("1", "chico15", joints, np.ones(len(joints), np.float32))
         people = [] if self.broken == "nobody" else [person]
-        self.publisher.publish(skeletons_to_msg(to_time(stamp), "world", people))
+        self._publisher.publish(skeletons_to_msg(to_time(stamp), "world", people))
 
 
 def main() -> int:

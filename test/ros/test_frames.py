@@ -85,8 +85,10 @@ def test_it_answers_as_tf2_does(heard, world, at):
 class Listener(ManagedNode):
     """A node that listens to transforms and no more."""
 
+    config_type = SafetyConfig
+
     def __init__(self) -> None:
-        super().__init__("listener", SafetyConfig)
+        super().__init__()
         self.frames = Frames(self, "map")
 
     def hears(self, names: list[str]) -> tuple[float, np.ndarray]:
