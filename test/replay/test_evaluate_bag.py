@@ -104,8 +104,8 @@ def test_the_replay_shows_what_was_there(shift_bag, out, summary):
     assert replay.time[-1] == pytest.approx(summary["duration_s"])
     assert len(replay.states.time) == summary["safety"]["states"]
     worst = summary["safety"]["worst"]
-    nearest = int(np.nanargmin(np.where(np.isinf(replay.states.separation), np.nan,
-                                        replay.states.separation)))  # fmt: skip
+    # Somebody lost from sight has a bound that falls with time, and no separation.
+    nearest = int(np.abs(replay.states.time - worst["at_s"]).argmin())
     assert replay.states.separation[nearest] == pytest.approx(worst["separation_m"], abs=1e-5)
     assert replay.about.limbs[replay.states.limb[nearest]] == worst["limb"]
     frame = replay.frame_at(worst["at_s"])
@@ -127,7 +127,7 @@ def test_the_obedient_robot_is_stopped_before_anybody_is_near(sample):
     assert safety["worst"]["level"] == "STOP"
     assert safety["worst"]["stopped_for_s"] > 0.3
     assert safety["missed_stops"] == 0
-    assert safety["seconds"]["CLEAR"] > 0
+    assert safety["seconds"]["REDUCED"] > 3  # it moved until then, and does again
 
 
 def test_people_in_a_camera_frame_are_taken_to_the_world(shift_bag, tmp_path):

@@ -53,13 +53,16 @@ class Cell:
         self.node.create_subscription(kind, topic, heard.append, qos)
         return heard
 
-    def wait_for(self, condition: Callable[[], Any], what: str, timeout: float = 120.0) -> Any:
+    def wait_for(
+        self, condition: Callable[[], Any], what: str | Callable[[], str], timeout: float = 120.0
+    ) -> Any:
         """Spin until `condition` is true and return what it gave; fail after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not (result := condition()):
             if time.monotonic() > deadline:
                 ended = {n: p.returncode for n, p in self.processes.items() if p.poll() is not None}
-                pytest.fail(f"waited {timeout} s for {what}; processes that ended: {ended}")
+                missing = what if isinstance(what, str) else what()
+                pytest.fail(f"waited {timeout} s for {missing}; processes that ended: {ended}")
             self.executor.spin_once(timeout_sec=0.02)
         return result
 

@@ -15,7 +15,11 @@ FRAME_TIME = 0.04  # s
 
 
 class PersonStream:
-    """Publish the sample recording's skeletons at 25 Hz with fresh stamps, over and over."""
+    """Publish the sample recording's skeletons at 25 Hz with fresh stamps, to and fro.
+
+    A person who jumps from the end to the beginning would be two: one who is there, and one who was
+    not seen to leave.
+    """
 
     def __init__(self, node: Any) -> None:
         self._node = node
@@ -36,7 +40,8 @@ class PersonStream:
         self._node.destroy_timer(self._timer)
 
     def _publish(self) -> None:
-        message = self.messages[self._next % len(self.messages)]
+        last = len(self.messages) - 1
+        message = self.messages[last - abs(last - self._next % (2 * last))]
         message.header.stamp = self._node.get_clock().now().to_msg()
         self.publisher.publish(message)
         self._next += 1

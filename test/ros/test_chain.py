@@ -42,7 +42,9 @@ class Chain:
 
     def run(self) -> None:
         """Wait until the robot is allowed to move."""
-        self.cell.wait_for(lambda: self.moving, f"a robot allowed to move; {self.last}", timeout=60)
+        self.cell.wait_for(
+            lambda: self.moving, lambda: f"a robot allowed to move; {self.last}", timeout=60
+        )
 
     @property
     def last(self) -> SafetyState | None:

@@ -113,7 +113,7 @@ def test_bad_images_are_counted_and_survived(cell, model, pictures):
 
     camera.show(image_of(pictures[0], 100.0))
     odd = image_of(pictures[1], 100.1)
-    odd.encoding = "bayer_rggb8"
+    odd.encoding = "thermal7"
     short = image_of(pictures[1], 100.2)
     short.data = short.data[:1000]
     for number, bad in enumerate((odd, short, image_of(pictures[1], 99.9)), start=1):

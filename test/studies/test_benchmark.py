@@ -168,7 +168,7 @@ def test_training_and_evaluation_are_timed():
     assert shift["recorded"] == pytest.approx(30.0, abs=0.1)
     for row in (sample, many, shift):
         assert row["speed"] == row["recorded"] / row["took"]
-        assert 50e6 < row["memory"] < 600e6
+        assert 50e6 < row["memory"] < 900e6  # three processes at most, each with its figures
 
 
 def test_the_page_is_what_the_saved_measurements_say():
