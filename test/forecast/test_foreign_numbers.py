@@ -20,7 +20,7 @@ def test_safetensors_of_types_that_numpy_lacks_are_named(tmp_path: Path, kind: s
     header = json.dumps({"x": {"dtype": kind, "shape": [2], "data_offsets": [0, 2 * size]}})
     path = tmp_path / "w.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(2 * size))
-    with pytest.raises(ModelError, match="of a type that can't be read|does not say what network"):
+    with pytest.raises(ModelError, match=r"of a type that can't be read|does not say what network"):
         read_weights(path)
 
 
