@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,15 +213,25 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
     found: dict[str, Any] = {}
     if path:
         try:
-            content = yaml.safe_load(Path(path).read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
+            content = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+        except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"params_file '{path}' can't be read: {reason}") from error
         if not isinstance(content, Mapping):
             raise ConfigError(f"params_file '{path}' holds no parameters")
-        for name, section in content.items():
-            if name.rsplit("/", 1)[-1] in (node, "**"):
-                found |= (section or {}).get("ros__parameters") or {}
+        declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        for key, section in content.items():
+            name = str(key).rsplit("/", 1)[-1]
+            if name not in (node, "**") or section is None:
+                continue
+            given = section.get("ros__parameters") if isinstance(section, Mapping) else None
+            if not isinstance(given, Mapping):
+                raise ConfigError(
+                    f"section '{key}' of params_file '{path}' has no 'ros__parameters'; put its "
+                    "parameters below that key, as ROS wants them"
+                )
+            # of what is said to all nodes, each takes what it knows
+            found |= {k: v for k, v in given.items() if name == node or k in declared}
     found.pop("use_sim_time", None)  # every node knows it
     return build(kind, {**found, **more})
 

@@ -207,6 +207,11 @@ class Urdf:
     def __init__(self, text: str, folder: Path | None = None) -> None:
         try:
             robot = ElementTree.fromstring(text)
+            if any("xacro" in element.tag for element in robot.iter()):
+                raise RobotError(
+                    "the robot description is xacro, which nobody has expanded; run "
+                    "xacro on it and give what it writes"
+                )
         except ElementTree.ParseError as error:
             raise RobotError(f"the robot description is no XML: {error}") from error
         if robot.tag != "robot":

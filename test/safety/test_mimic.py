@@ -38,3 +38,12 @@ def test_multiplier_and_offset_may_be_left_out_and_a_state_of_its_own_goes_first
 def test_a_joint_that_follows_none_is_refused_by_name(mimic):
     with pytest.raises(RobotError, match=r"joint 'right_finger' mimics"):
         Urdf(gripper(f"<mimic {mimic}/>"))
+
+
+def test_xacro_that_nobody_expanded_is_called_so():
+    text = (
+        '<robot name="r" xmlns:xacro="http://www.ros.org/wiki/xacro">'
+        '<xacro:property name="length" value="0.4"/><link name="base"/></robot>'
+    )
+    with pytest.raises(RobotError, match="is xacro, which nobody has expanded"):
+        Urdf(text)

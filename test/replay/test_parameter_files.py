@@ -1,0 +1,45 @@
+"""Parameter files as people write them: of all of them a replay takes what its nodes know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.replay.options import node_parameters
+from ses_gcn_ros.safety import SafetyConfig
+
+
+def read(path: Path, content: str | bytes) -> SafetyConfig:
+    data = content.encode() if isinstance(content, str) else content
+    path.write_bytes(data)
+    return node_parameters(path, "safety_node", SafetyConfig)
+
+
+def test_of_what_is_said_to_all_nodes_each_takes_what_it_knows(tmp_path: Path):
+    text = "/**:\n  ros__parameters: {use_sim_time: true, world_frame: cell, engine: onnx}\n"
+    assert read(tmp_path / "p.yaml", text).world_frame == "cell"
+
+
+def test_a_misspelt_parameter_of_the_node_itself_is_refused(tmp_path: Path):
+    text = "/**/safety_node:\n  ros__parameters: {world_frme: cell}\n"
+    with pytest.raises(ConfigError, match="unknown parameter 'world_frme'"):
+        read(tmp_path / "p.yaml", text)
+
+
+def test_a_section_without_ros_parameters_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="has no 'ros__parameters'"):
+        read(tmp_path / "p.yaml", "/**/safety_node:\n  world_frame: cell\n")
+
+
+@pytest.mark.parametrize(
+    "content", ["ä: 1".encode("latin-1"), "ä: 1".encode("utf-16"), b"[" * 50_000, b"\0", b"a: [1"]
+)
+def test_what_is_no_yaml_is_one_sentence(tmp_path: Path, content: bytes):
+    with pytest.raises(ConfigError, match="can't be read"):
+        read(tmp_path / "p.yaml", content)
+
+
+def test_a_number_as_key_is_nobodys_section(tmp_path: Path):
+    assert read(tmp_path / "p.yaml", "1: 2\n") == SafetyConfig()
