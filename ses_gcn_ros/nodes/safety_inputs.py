@@ -84,15 +84,17 @@ class SafetyInputs:
         A second publisher of people, empty and fresher, would silence the first; a second safety
         node would tell the robot to go on.
         """
-        counts = self.publishers()
-        counts |= {topic: self._node.count_publishers(topic) for topic in outputs}
+        # also those that DDS does not match with this node: others may hear them
+        node = self._node
+        names = {t: node.resolve_topic_name(t) for t in (*self._publishers, *outputs)}
+        counts = {topic: node.count_publishers(name) for topic, name in names.items()}
         for topic, count in counts.items():
             if count < 2:
                 self._watch.well(f"publishers of {topic}")
                 continue
-            infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
-            names = ", ".join(sorted(info.node_name for info in infos))
-            reason = f"{count} publishers of {topic}, where one is to speak: {names}"
+            infos = node.get_publishers_info_by_topic(names[topic])
+            speakers = ", ".join(sorted(info.node_name for info in infos))
+            reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
             self._watch.fault(f"publishers of {topic}", reason)
 
     def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
