@@ -82,7 +82,7 @@ def test_sections_for_all_nodes_are_taken_and_ones_that_miss_their_node_are_name
         "safty_node:\n  ros__parameters:\n    rate: 20.0\n"
         "/left/safety_node:\n  ros__parameters:\n    rate: 20.0\n"
     )
-    process = cell.start("safety_node", params_file=path)
+    process = cell.start("safety_node", params_file=path, robot_description="demo")
     states = cell.listen(SafetyState, "safety_state", qos.STREAM)
     cell.wait_for(lambda: states, "a state")
     process.send_signal(signal.SIGINT)
