@@ -114,7 +114,8 @@ def test_the_newest_image_wins_and_the_others_are_counted(cell, model, pictures)
     camera.start(model=model)
     camera.show(image_of(pictures[0], 100.0))
     for number in range(1, 40):  # far faster than they are worked on
-        camera.images.publish(image_of(pictures[0], 100.0 + number / 25))
+        # none like the one before: a camera that sends one picture over and over is refused
+        camera.images.publish(image_of(pictures[number % 6], 100.0 + number / 25))
 
     def stamps() -> list[float]:
         return [to_seconds(answer.header.stamp) for answer in camera.skeletons]
