@@ -88,7 +88,8 @@ def _nodes(
         NodePlan("bag_recorder", {"bag": str(record), **clock}),
         *simulated,
         NodePlan("forecaster_node", {"adaptive_state": "none", **clock}),
-        NodePlan("safety_node", {**robot, **clock}),
+        # by the recording's clock alone, as the core that its answers are held against
+        NodePlan("safety_node", {**robot, **clock, "replay": True}),
         NodePlan("bag_player", player, ends_run=True),
     ]
 
