@@ -60,7 +60,7 @@ def build_network(weights: ActionWeights) -> nn.Module:
                 f"weights '{weights.name}' don't fit their network: {reason}"
             ) from None
         if isinstance(network, (SparseStgcn, Assembly)):
-            network.begin_epoch(1.0)  # a sparse network is cut as at the end of its training
+            network.set_progress(1.0)  # a sparse network is cut as at the end of its training
     return network.eval()
 
 

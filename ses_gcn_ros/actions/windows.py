@@ -26,6 +26,7 @@ NTU_PARENTS = (
     *(22, 7, 24, 11),
 )
 _ROOTS = ("pelvis", "hip", "hip_center", "mid_hip", "spine_base", "base_spine", "spine", "torso")
+DRAWN = ("segments", "uniform")  # kinds of sampling that draw frames at random
 _SIDES = (("l_", "r_"), ("left", "right"), ("L", "R"))
 
 
@@ -46,6 +47,9 @@ class WindowConfig:
         "around where a recording is short (PYSKL); even: evenly spaced; pad: zeros behind "
         "(ST-GCN); loop: repeated from the start (KTH)",
         choices=("segments", "uniform", "even", "pad", "loop"),
+    )
+    crops: int = option(
+        1, "samples of a window whose answers are averaged in a test", minimum=1, maximum=50
     )
     centring: str = option(
         "first",

@@ -165,16 +165,18 @@ def train(
     torch.set_num_threads(threads)
     chosen, recordings = load_action_recipe(recipe), _read(data, "", root)
 
-    def show(epoch: int, epochs: int, loss: float) -> None:
-        if not as_json and (epoch % 5 == 0 or epoch == epochs):
-            print(f"epoch {epoch} of {epochs}: loss {loss:.3f}", flush=True)
+    def show(step: int, steps: int, loss: float) -> None:
+        if not as_json:
+            print(f"step {step} of {steps}: loss {loss:.3f}", flush=True)
+
+    checkpoint = out.with_suffix(".checkpoint")
 
     summary: dict[str, Any] = {"out": str(out)}
     if recordings.held_out:
-        weights, found = train_and_calibrate(chosen, recordings, seed, risk, show)
+        weights, found = train_and_calibrate(chosen, recordings, seed, risk, show, checkpoint)
         summary |= dataclasses.asdict(found)
     else:
-        weights, _ = train_actions(chosen, recordings, seed, show)
+        weights, _ = train_actions(chosen, recordings, seed, show, checkpoint)
     about = {"data": data.name, "recipe": chosen.name, "seed": str(seed)}
     write_action_weights(out, dataclasses.replace(weights, about=about), half=True)
     summary |= {"labels": weights.labels, "bytes": out.stat().st_size}

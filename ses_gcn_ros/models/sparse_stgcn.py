@@ -153,7 +153,7 @@ class SparseStgcn(Stgcn):
             else:
                 layer.threshold.copy_(kth_score(layer.score.flatten(), sparsity))
 
-    def begin_epoch(self, done: float) -> None:
+    def set_progress(self, done: float) -> None:
         """Cut what is due after a share of the training; 1 is its end."""
         plan = self.sparse
         self._weight = plan.penalty * min(done / max(plan.warm_up, 1e-9), 1.0)
@@ -205,10 +205,10 @@ class Assembly(nn.Module):
         self.networks = nn.ModuleList(networks)
         self.classifier = nn.Linear(networks[0].classifier.in_features, classes)
 
-    def begin_epoch(self, done: float) -> None:
+    def set_progress(self, done: float) -> None:
         """Cut what is due in every network."""
         for network in self.levels:
-            network.begin_epoch(done)
+            network.set_progress(done)
 
     def current_penalty(self) -> Tensor:
         """Term of the loss, of all networks."""

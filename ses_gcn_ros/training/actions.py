@@ -1,11 +1,12 @@
-"""Training of networks for actions: seeded, last epoch, no look at the people it is tested on."""
+"""Training of networks for actions, and what they are worth on people never trained on."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Sequences
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -21,69 +21,69 @@ from ses_gcn_ros.actions.abstaining import best_temperature, probabilities, risk
 from ses_gcn_ros.actions.torch_network import build_network
 from ses_gcn_ros.actions.weights import ActionWeights
 from ses_gcn_ros.actions.windows import (
+    DRAWN,
     AugmentConfig,
+    Joints,
     WindowConfig,
     augmented,
     sample,
     with_features,
 )
-from ses_gcn_ros.config import build, option
+from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
-from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseStgcn
+from ses_gcn_ros.training.parallel import Processes
+from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
+from ses_gcn_ros.training.trainer import Progress, Trainer
 
 
 @dataclass(frozen=True)
-class ActionTraining:
-    """How a network for actions is trained."""
+class ObjectiveRecipe:
+    """What is minimised, and over which windows."""
 
-    epochs: int = option(60, "passes over the windows", minimum=1, maximum=1000)
-    per_epoch: int = option(0, "windows of an epoch; 0: all", minimum=0, maximum=10**7)
-    batch: int = option(32, "windows per step", minimum=2, maximum=4096)
-    optimiser: str = option("adam", "who steps", choices=("adam", "adamw", "sgd"))
-    learning_rate: float = option(1e-3, "highest rate", minimum=1e-7, maximum=10)
-    schedule: str = option(
-        "cosine", "cosine to zero, or steps by 0.1 at the milestones", choices=("cosine", "steps")
-    )
-    milestones: tuple[float, ...] = option(
-        (0.5, 0.75, 0.92), "where the rate steps, as shares of all epochs", minimum=0, maximum=1
-    )
-    weight_decay: float = option(1e-4, "decay of weights", minimum=0, maximum=1)
     smoothing: float = option(0.1, "of labels", minimum=0, maximum=0.5)
-    balanced: bool = option(False, "draw every class as often as the others")
+    balanced: bool = option(False, "draw every class as often as the others; with training.steps")
     regulariser: str = option(
         "none", "term in the loss", choices=("none", "l2", "l1", "attention_entropy")
     )
     regularisation: float = option(1e-4, "weight of that term", minimum=0, maximum=1)
-    crops: int = option(5, "samples of a window whose answers are averaged", minimum=1, maximum=50)
-    average: float = option(
-        0.0,
-        "decay of the averaged weights that are kept, per step; 0: the last",
-        minimum=0,
-        maximum=0.9999,
-    )
-    precision: str = option(
-        "bfloat16", "of the forward pass in training", choices=("float32", "bfloat16")
-    )
 
 
 @dataclass(frozen=True)
 class ActionRecipe:
-    """Everything about a training run for actions but its data's place."""
+    """Everything about a training run for actions but its data's place.
+
+    Attributes
+    ----------
+    name, network : str
+        Name of the recipe, and one of `actions.weights.NETWORKS`.
+    options : mapping
+        Options of the network.
+    window, augment, training, objective
+        See each.
+    """
 
     name: str
     network: str
     options: Mapping[str, Any]
     window: WindowConfig
     augment: AugmentConfig
-    training: ActionTraining
+    training: TrainingRecipe
+    objective: ObjectiveRecipe
 
 
 _SECTIONS: dict[str, type[Any]] = {
     "window": WindowConfig,
     "augment": AugmentConfig,
-    "training": ActionTraining,
+    "training": TrainingRecipe,
+    "objective": ObjectiveRecipe,
 }
+# The last epoch counts, seeds are given to the command, and dropout is the network's own.
+_UNUSED = (
+    *("training.seed", "training.after", "training.freeze", "training.patience"),
+    *("training.dropout", "training.horizon_weight", "training.relative", "training.caution"),
+)
 
 
 def load_action_recipe(name: str) -> ActionRecipe:
@@ -92,31 +92,34 @@ def load_action_recipe(name: str) -> ActionRecipe:
     Raises
     ------
     ConfigError
-        If there is no such recipe, or a section, name, type or value in it is wrong.
+        If there is no such recipe, a section, name, type or value in it is wrong, or an option has
+        no use.
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        folder = share_path("config", "actions")
-        path = folder / f"{name}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-            raise ConfigError(f"there is no recipe '{name}'; known are {known}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"recipe '{path}' can't be read: {error}") from error
+    name, content = find_recipe(name, "actions")
     if not isinstance(content, dict) or not isinstance(content.get("network"), str):
-        raise ConfigError(f"recipe '{path}' is no mapping with a 'network'")
-    unknown = sorted(set(content) - {"network", "options", *_SECTIONS})
-    if unknown:
-        raise ConfigError(f"recipe '{path}' has an unknown section '{unknown[0]}'")
-    parts = {}
-    for section, kind in _SECTIONS.items():
-        try:
-            parts[section] = build(kind, content.get(section) or {})
-        except ConfigError as error:
-            raise ConfigError(f"recipe '{path}', section '{section}': {error}") from error
-    return ActionRecipe(path.stem, content["network"], content.get("options") or {}, **parts)
+        raise ConfigError(f"recipe '{name}' is no mapping with a 'network'")
+    options = content.get("options") or {}
+    rest = {key: value for key, value in content.items() if key not in ("network", "options")}
+    given = {f"{section}.{key}" for section, part in rest.items() for key in part or ()}
+    parts = read_sections(name, rest, _SECTIONS, _UNUSED)
+    recipe = ActionRecipe(name, content["network"], options, **parts)
+    window, plan, objective = recipe.window, recipe.training, recipe.objective
+    idle = {
+        "window.stride": not window.duration and "window.duration takes whole recordings",
+        "window.crops": window.sampling not in DRAWN
+        and f"window.sampling {window.sampling} gives the same frames each time",
+        "training.milestones": not plan.epochs and "they count training.epochs",
+        "training.steps": plan.epochs and "training.epochs counts instead",
+        "objective.balanced": plan.epochs and "in an epoch every window is seen once",
+        "objective.regularisation": objective.regulariser == "none"
+        and "objective.regulariser is none",
+    }
+    for key in sorted(given & set(idle)):
+        if idle[key]:
+            raise ConfigError(
+                f"recipe '{name}' gives {key}, which has no use here: {idle[key]}; remove it"
+            )
+    return recipe
 
 
 def untrained(recipe: ActionRecipe, data: ActionSet) -> ActionWeights:
@@ -135,168 +138,176 @@ def untrained(recipe: ActionRecipe, data: ActionSet) -> ActionWeights:
     )
 
 
-Progress = Callable[[int, int, float], None]  # epoch, of how many, loss
+@dataclass(frozen=True, eq=False)
+class ActionBatch:
+    """Windows of a step.
+
+    Attributes
+    ----------
+    motion : Tensor, shape (N, 1, T, V, C), float32
+        What a network sees.
+    labels : Tensor, shape (N,)
+        Index of each one's class.
+    done : float
+        Share of the training that came before.
+    """
+
+    motion: Tensor
+    labels: Tensor
+    done: float
+
+
+class ActionTask:
+    """A network for actions to be trained; see `trainer.Task`.
+
+    Parameters
+    ----------
+    recipe : ActionRecipe
+        What to do.
+    data : ActionSet
+        What to do it with: all of it.
+    seed : int
+        Of everything drawn at random.
+    """
+
+    def __init__(self, recipe: ActionRecipe, data: ActionSet, seed: int) -> None:
+        self.recipe, self._data = recipe, data
+        self.plan = plan = replace(recipe.training, seed=seed)
+        self._windows = cut(data, recipe.window, data.labels)
+        # What is left over at the end of an epoch comes in the next one, in another order.
+        self.per_epoch = max(len(self._windows.labels) // plan.batch, 1) if plan.epochs else 0
+        self._steps = plan.epochs * self.per_epoch or plan.steps
+        self._chances: NDArray[np.float64] | None = None
+        if recipe.objective.balanced:
+            share = 1 / np.bincount(self._windows.labels)[self._windows.labels]
+            self._chances = share / share.sum()
+
+    def network(self) -> nn.Module:
+        """See `trainer.Task`."""
+        return build_network(untrained(self.recipe, self._data))
+
+    def identity(self) -> dict[str, str]:
+        """See `trainer.Task`."""
+        data = hashlib.sha256()
+        for recording in self._data.recordings:
+            data.update(f"{recording.name} {recording.label} {recording.fps}".encode())
+            data.update(np.ascontiguousarray(recording.positions).data)
+        values = {name: str(value) for name, value in flat(self.recipe).items()}
+        return {**values, "seed": str(self.plan.seed), "data": data.hexdigest()[:16]}
+
+    def batch(self, step: int, rng: np.random.Generator) -> ActionBatch:
+        """See `trainer.Task`."""
+        count, size = len(self._windows.labels), self.plan.batch
+        if self.per_epoch:
+            epoch, place = divmod(step, self.per_epoch)
+            order = np.random.default_rng([self.plan.seed, epoch]).permutation(count)
+            chosen = order[place * size : (place + 1) * size]
+        else:
+            chosen = rng.choice(count, size, p=self._chances)
+        motion = drawn(
+            self._windows, chosen, self.recipe.window, self._data.joints, rng, self.recipe.augment
+        )
+        return ActionBatch(
+            motion, torch.from_numpy(self._windows.labels[chosen]), step / self._steps
+        )
+
+    def loss(
+        self, network: nn.Module, batch: ActionBatch, processes: Processes
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, of every head of an assembly, and what the objective adds."""
+        objective = self.recipe.objective
+        if isinstance(network, (SparseStgcn, Assembly)):
+            network.set_progress(batch.done)
+        heads = network.heads if isinstance(network, Assembly) else lambda x: [network(x)]
+        entropies = [
+            F.cross_entropy(logits.float(), batch.labels, label_smoothing=objective.smoothing)
+            for logits in heads(batch.motion)
+        ]
+        loss = torch.stack(entropies).sum()
+        if isinstance(network, (SparseStgcn, Assembly)):
+            loss = loss + network.current_penalty()
+        if objective.regulariser in ("l1", "l2"):
+            power = 1 if objective.regulariser == "l1" else 2
+            terms = [p.abs().pow(power).sum() for p in network.parameters() if p.ndim > 1]
+            loss = loss + objective.regularisation / power * torch.stack(terms).sum()
+        elif objective.regulariser == "attention_entropy":
+            attention = getattr(network, "attention", None)
+            if attention is None:
+                raise ConfigError("regulariser 'attention_entropy' takes a network with attention")
+            entropy = -(attention * (attention + 1e-9).log()).sum(dim=-1).mean()
+            loss = loss + objective.regularisation * entropy
+        return loss, entropies[0]
+
+    def validate(self, network: nn.Module) -> float:
+        """Nothing is held out: the last step counts."""
+        raise NotImplementedError
 
 
 def train_actions(
     recipe: ActionRecipe,
     data: ActionSet,
     seed: int,
-    progress: Progress = lambda epoch, epochs, loss: None,
+    progress: Progress = lambda step, steps, loss: None,
+    checkpoint: Path | None = None,
 ) -> tuple[ActionWeights, nn.Module]:
-    """Train a recipe's network on a set, up to the last epoch.
+    """Train a recipe's network on a set, up to the last step.
+
+    With a `checkpoint` a run that was killed goes on where it was.
 
     Raises
     ------
     ModelError
         If the loss is no longer a number.
+    ConfigError
+        If the checkpoint is another run's, or several processes were started.
     """
-    plan = recipe.training
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    weights = untrained(recipe, data)
-    network = build_network(weights)
-    windows = cut(data, recipe.window, data.labels)
-    batches = max((plan.per_epoch or len(windows.motions)) // plan.batch, 1)
-    total = plan.epochs * batches
-    optimiser = _optimiser(plan, network)
-    average = (
-        torch.optim.swa_utils.AveragedModel(
-            network,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(plan.average or 0.5),
-            use_buffers=True,
-        )
-        if plan.average
-        else None
-    )
-    step = 0
-    for epoch in range(plan.epochs):
-        order = _order(windows.labels, plan, rng)
-        losses = 0.0
-        network.train()
-        prepare_epoch = getattr(network, "begin_epoch", None)
-        if prepare_epoch is not None:
-            prepare_epoch(epoch / plan.epochs)
-        for index in range(batches):
-            chosen = order[index * plan.batch : (index + 1) * plan.batch]
-            for group in optimiser.param_groups:
-                group["lr"] = plan.learning_rate * _share(plan, step / total)
-            x = _batch(windows, chosen, recipe, data, rng)
-            target = torch.from_numpy(windows.labels[chosen])
-            with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                loss = _loss(network, x, target, plan)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            if average is not None:
-                average.update_parameters(network)
-            losses += float(loss.detach())
-            step += 1
-        if not np.isfinite(losses):
-            raise ModelError(
-                f"the loss is {losses} in epoch {epoch + 1}; lower training.learning_rate "
-                f"({plan.learning_rate:g})"
-            )
-        progress(epoch + 1, plan.epochs, losses / batches)
-    kept: nn.Module = network if average is None else average.module
-    if prepare_epoch is not None:
-        kept.begin_epoch(1.0)  # type: ignore[operator]
-    kept.eval()
-    weights.tensors.update({n: t.detach().numpy() for n, t in kept.state_dict().items()})
-    return weights, kept
+    processes = Processes()
+    if processes.count > 1:
+        raise ConfigError("a network for actions trains in one process; start it without torchrun")
+    task = ActionTask(recipe, data, seed)
+    trainer = Trainer(task, checkpoint, processes)
+    trainer.run(progress)
+    network = trainer.average
+    if isinstance(network, (SparseStgcn, Assembly)):
+        network.set_progress(1.0)
+    weights = replace(untrained(recipe, data), tensors=trainer.tensors())
+    trainer.forget()
+    return weights, network
 
 
-def _order(
-    labels: NDArray[np.int64], plan: ActionTraining, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Windows of an epoch: each once, or drawn so that every class comes as often as others."""
-    count = plan.per_epoch or len(labels)
-    if plan.balanced:
-        share = 1 / np.bincount(labels)[labels]
-        return rng.choice(len(labels), count, p=share / share.sum())
-    return np.concatenate([rng.permutation(len(labels)) for _ in range(-(-count // len(labels)))])
-
-
-def _optimiser(plan: ActionTraining, network: nn.Module) -> torch.optim.Optimizer:
-    parameters, rate, decay = list(network.parameters()), plan.learning_rate, plan.weight_decay
-    if plan.optimiser == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay)
-    kind = torch.optim.Adam if plan.optimiser == "adam" else torch.optim.AdamW
-    return kind(parameters, rate, weight_decay=decay)
-
-
-def _share(plan: ActionTraining, done: float) -> float:
-    """Share of the highest learning rate, after a share of the training."""
-    if plan.schedule == "steps":
-        return float(0.1 ** sum(done >= stone for stone in plan.milestones))
-    return 0.5 * (1 + float(np.cos(np.pi * done)))
-
-
-def _batch(
+def drawn(
     windows: Windows,
     chosen: NDArray[np.int64],
-    recipe: ActionRecipe,
-    data: ActionSet,
+    config: WindowConfig,
+    joints: Joints,
     rng: np.random.Generator | None,
-    augment: bool = True,
+    augment: AugmentConfig | None = None,
 ) -> Tensor:
-    x = np.stack([sample(windows.motions[i], recipe.window, rng) for i in chosen])
-    if augment and rng is not None:
-        x = augmented(x, data.joints, windows.up, recipe.augment, rng)
-    x = with_features(x, data.joints.parents, recipe.window.features)
+    """Some windows as a network sees them, (N, 1, T, V, C): augmented in training."""
+    x = np.stack([sample(windows.motions[i], config, rng) for i in chosen])
+    if augment is not None and rng is not None:
+        x = augmented(x, joints, windows.up, augment, rng)
+    x = with_features(x, joints.parents, config.features)
     return torch.from_numpy(np.ascontiguousarray(x, np.float32))[:, None]
-
-
-def _loss(network: nn.Module, x: Tensor, target: Tensor, plan: ActionTraining) -> Tensor:
-    heads = getattr(network, "heads", None)
-    answers = heads(x) if heads is not None else [network(x)]
-    loss = torch.stack(
-        [F.cross_entropy(a.float(), target, label_smoothing=plan.smoothing) for a in answers]
-    ).sum()
-    penalty = getattr(network, "current_penalty", None)
-    if penalty is not None:
-        loss = loss + penalty()
-    if plan.regulariser in ("l1", "l2"):
-        power = 1 if plan.regulariser == "l1" else 2
-        terms = [p.abs().pow(power).sum() for p in network.parameters() if p.ndim > 1]
-        loss = loss + plan.regularisation / power * torch.stack(terms).sum()
-    elif plan.regulariser == "attention_entropy":
-        attention = getattr(network, "attention", None)
-        if attention is None:
-            raise ConfigError("regulariser 'attention_entropy' takes a network with attention")
-        entropy = -(attention * (attention + 1e-9).log()).sum(dim=-1).mean()
-        loss = loss + plan.regularisation * entropy
-    return loss
 
 
 @torch.no_grad()
 def answers(
-    network: nn.Module, windows: Windows, recipe: ActionRecipe, data: ActionSet, seed: int = 0
+    network: nn.Module, windows: Windows, config: WindowConfig, joints: Joints, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Logits (N, classes) of windows: means over the recipe's crops, which a seed draws."""
-    network.eval()
-    rng = np.random.default_rng(seed)
-    crops = recipe.training.crops if recipe.window.sampling in ("segments", "uniform") else 1
-    sums: NDArray[np.float32] = np.zeros(0, np.float32)
-    for crop in range(crops):
-        parts = []
-        for start in range(0, len(windows.motions), 64):
-            chosen = np.arange(start, min(start + 64, len(windows.motions)))
-            drawn = rng if crops > 1 else None
-            x = _batch(windows, chosen, recipe, data, drawn, augment=False)
-            with torch.autocast(
-                "cpu", torch.bfloat16, enabled=recipe.training.precision != "float32"
-            ):
-                parts.append(network(x).float().numpy())
-        logits = np.concatenate(parts)
-        sums = logits if crop == 0 else sums + logits
-    return sums / np.float32(crops)
-
-
-def describe(recipe: ActionRecipe) -> dict[str, Any]:
-    """Every value of a recipe."""
-    parts = {name: asdict(getattr(recipe, name)) for name in _SECTIONS}
-    return {"network": recipe.network, "options": dict(recipe.options), **parts}
+    """Logits (N, classes) of windows: means over their crops, which a seed draws."""
+    rng = np.random.default_rng(seed) if config.sampling in DRAWN and config.crops > 1 else None
+    count = len(windows.motions)
+    crops = [
+        np.concatenate(
+            [
+                network(drawn(windows, some, config, joints, rng)).numpy()
+                for some in np.array_split(np.arange(count), -(-count // 64))
+            ]
+        )
+        for _ in range(config.crops if rng is not None else 1)
+    ]
+    return np.asarray(np.mean(crops, axis=0), np.float32)
 
 
 def evaluate_split(
@@ -308,7 +319,7 @@ def evaluate_split(
     test = data.without_subjects(train_subjects)
     weights, network = train_actions(recipe, train, seed)
     windows = cut(test, recipe.window, data.labels)
-    logits = answers(network, windows, recipe, test)
+    logits = answers(network, windows, recipe.window, data.joints)
     right = logits.argmax(axis=1) == windows.labels
     recordings, first = np.unique(windows.source, return_index=True)
     summed = np.stack([logits[windows.source == number].sum(axis=0) for number in recordings])
@@ -348,7 +359,8 @@ def train_and_calibrate(
     data: ActionSet,
     seed: int,
     risk: float = 0.05,
-    progress: Progress = lambda epoch, epochs, loss: None,
+    progress: Progress = lambda step, steps, loss: None,
+    checkpoint: Path | None = None,
 ) -> tuple[ActionWeights, Abstaining]:
     """Train on all people but those held out; calibrate on half of their recordings, test on half.
 
@@ -365,7 +377,7 @@ def train_and_calibrate(
     if not out:
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
     seen = tuple(r for r in data.recordings if not held_out(r))
-    weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress)
+    weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress, checkpoint)
     return calibrated(weights, replace(data, recordings=tuple(out)), recipe, risk)
 
 
@@ -441,7 +453,7 @@ def _answered(
     network: nn.Module, data: ActionSet, recipe: ActionRecipe
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     windows = cut(data, recipe.window, data.labels)
-    return answers(network, windows, recipe, data), windows.labels
+    return answers(network, windows, recipe.window, data.joints), windows.labels
 
 
 def macro_f1(

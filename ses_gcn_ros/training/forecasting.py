@@ -324,7 +324,7 @@ def train(
     weights = dataclasses.replace(weights, about=about)
     if processes.leads:
         write_weights(out, weights)
-        trainer.checkpoint.unlink()
+        trainer.forget()
     processes.wait()
     return weights
 

@@ -310,7 +310,7 @@ def train_lifter(
     }
     weights = dataclasses.replace(task.weights(trainer.tensors()), about=about)
     write_atomically(out, serialise(weights))
-    trainer.checkpoint.unlink()
+    trainer.forget()
     return weights
 
 

@@ -7,7 +7,7 @@ and which options have a use; `read_sections` refuses any other.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,9 @@ class TrainingRecipe:
     )
     batch: int = option(64, "windows per step", minimum=2)
     optimiser: str = option(
-        "adamw", "adamw spares biases and scales the decay", choices=("adamw", "adam")
+        "adamw",
+        "adamw spares biases and scales the decay; sgd with Nesterov's momentum of 0.9",
+        choices=("adamw", "adam", "sgd"),
     )
     learning_rate: float = option(3e-3, "highest rate", minimum=0)
     warm_up: int = option(200, "steps until it is reached", minimum=1)
@@ -317,10 +319,11 @@ def _check(recipe: Recipe) -> None:
 
 def flat(recipe: Any) -> dict[str, Any]:
     """Every value of a recipe of any kind by 'section.name', to tell two recipes apart."""
-    sections = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-    return {
-        f"{section}.{option.name}": getattr(values, option.name)
-        for section, values in sections.items()
-        if section != "name"
-        for option in fields(values)
-    }
+    values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    told: dict[str, Any] = {}
+    for section, value in values.items():
+        if is_dataclass(value):
+            told |= {f"{section}.{part.name}": getattr(value, part.name) for part in fields(value)}
+        elif section != "name":
+            told[section] = value
+    return told

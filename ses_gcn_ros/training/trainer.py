@@ -59,13 +59,23 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> float:
-        """How far off the averaged network is on held-out data; less is better."""
+        """How far off the averaged network is on held-out data; less is better.
+
+        Not asked for without ``patience``."""
         ...
 
 
 def make_optimiser(plan: TrainingRecipe, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW whose decay spares biases and scales, or Adam as the papers use it."""
+    """AdamW whose decay spares biases and scales, or Adam or SGD as the papers use them."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=plan.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=plan.weight_decay,
+        )
     if plan.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay)
     groups: list[dict[str, Any]] = [
@@ -117,8 +127,8 @@ class Trainer:
     ----------
     task : Task
         What to train.
-    checkpoint : Path
-        File that the state is kept in; a log in CSV is kept beside it.
+    checkpoint : Path or None
+        File that the state is kept in; a log in CSV is kept beside it. Nothing is kept with None.
     processes : Processes, optional
         Those that train together, and where; this one alone on the CPU if left out.
 
@@ -129,7 +139,9 @@ class Trainer:
         start.
     """
 
-    def __init__(self, task: Task, checkpoint: Path, processes: Processes | None = None) -> None:
+    def __init__(
+        self, task: Task, checkpoint: Path | None, processes: Processes | None = None
+    ) -> None:
         self.task, self.checkpoint = task, checkpoint
         self._processes = processes = processes or Processes()
         processes.check(task.plan.batch)
@@ -142,8 +154,8 @@ class Trainer:
         self.step = 0
         self.log: list[tuple[int, float, float | None, float]] = []
         self._best: tuple[int, dict[str, Tensor]] | None = None  # step, state of the average
-        if checkpoint.is_file():
-            self._restore()
+        if checkpoint is not None and checkpoint.is_file():
+            self._restore(checkpoint)
 
     def run(self, progress: Progress = lambda step, steps, loss: None) -> None:
         """Train up to the recipe's last step, or until validation no longer gets better.
@@ -168,8 +180,12 @@ class Trainer:
                 if not math.isfinite(loss):
                     raise ModelError(
                         f"the loss is {loss} between steps {since} and {self.step}; lower "
-                        f"training.learning_rate ({plan.learning_rate:g}). The state at step "
-                        f"{since} is kept in '{self.checkpoint}'"
+                        f"training.learning_rate ({plan.learning_rate:g}). "
+                        + (
+                            f"The state at step {since} is kept in '{self.checkpoint}'"
+                            if self.checkpoint is not None
+                            else "Nothing was kept"
+                        )
                     )
                 validation = self._validate() if plan.patience else None
                 rate = self._schedule.learning_rate(self.step - 1)
@@ -225,7 +241,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write checkpoint and log, each in one piece: an interrupted write leaves the old one."""
-        if not self._processes.leads:
+        if self.checkpoint is None or not self._processes.leads:
             return
         buffer = io.BytesIO()
         state = {
@@ -241,14 +257,19 @@ class Trainer:
         write_atomically(self.checkpoint, buffer.getvalue())
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(("step", "loss_mm", "validation_mm", "learning_rate"))
+        writer.writerow(("step", "loss", "validation", "learning_rate"))
         for step, loss, validation, rate in self.log:
-            validated = "" if validation is None else f"{1000 * validation:.3f}"
-            writer.writerow((step, f"{1000 * loss:.3f}", validated, f"{rate:.3g}"))
+            validated = "" if validation is None else f"{validation:.6g}"
+            writer.writerow((step, f"{loss:.6g}", validated, f"{rate:.3g}"))
         write_atomically(self.checkpoint.with_suffix(".csv"), table.getvalue().encode())
 
-    def _restore(self) -> None:
-        path, identity = self.checkpoint, self.task.identity()
+    def forget(self) -> None:
+        """Remove the checkpoint, once what was trained is written; the log stays."""
+        if self.checkpoint is not None:
+            self.checkpoint.unlink()
+
+    def _restore(self, path: Path) -> None:
+        identity = self.task.identity()
         try:
             device = self._processes.device
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)

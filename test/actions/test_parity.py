@@ -155,7 +155,7 @@ def test_the_mask_is_dense_then_ramps_as_published(golden: Path):
     cuts = []
     network.cut = cuts.append  # type: ignore[method-assign]
     for epoch in range(51):
-        network.begin_epoch(epoch / 100)
+        network.set_progress(epoch / 100)
     np.testing.assert_allclose(cuts, wanted, atol=1e-9)
 
 

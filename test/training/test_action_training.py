@@ -1,0 +1,135 @@
+"""Networks for actions train by the trainer of forecasts, by recipes that mean every option."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ses_gcn_ros.actions.torch_network import build_network
+from ses_gcn_ros.datasets.action_files import read_actions
+from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.training.actions import (
+    ActionRecipe,
+    ActionTask,
+    answers,
+    load_action_recipe,
+    train_actions,
+)
+
+SMALL = {
+    "network": "esgn",
+    "options": {"width": 8},
+    "window": {"frames": 8, "sampling": "even"},
+    "augment": {"rotation": 0.1},
+    "training": {"epochs": 3, "batch": 16, "warm_up": 1, "checkpoint_every": 2},
+}
+SPARSE = {
+    **SMALL,
+    "network": "sparse_stgcn",
+    "options": {"sparsities": [0.5, 0.9], "widths": [8, 8, 16], "edges": "free", "warm_up": 0.5},
+}
+
+
+def recipe(tmp_path: Path, **changes: object) -> ActionRecipe:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}))
+    return load_action_recipe(str(path))
+
+
+@pytest.fixture(scope="module")
+def florence(shared_data: Path) -> ActionSet:
+    data = read_actions(shared_data / "actions" / "florence3d.npz")
+    return of_classes(data, [data.labels[i] for i in (0, 3, 5)])  # wave, clap, sit down
+
+
+def test_the_recipes_that_ship_give_nothing_that_is_not_used():
+    names = [path.stem for path in share_path("config", "actions").glob("*_*.yaml")]
+    names.remove("workcell_data")
+    assert len(names) >= 12
+    for name in names:
+        assert load_action_recipe(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"training": {"patience": 3}}, "gives training.patience, which has no use"),
+        ({"training": {"steps": 3, "epochs": 2}}, "training.steps.*training.epochs counts"),
+        ({"training": {"milestones": [2]}}, "training.milestones.*count training.epochs"),
+        ({"window": {"stride": 0.5}}, "window.stride.*takes whole recordings"),
+        ({"window": {"sampling": "even", "crops": 3}}, "window.crops.*same frames"),
+        ({"objective": {"regularisation": 0.1}}, "objective.regularisation.*is none"),
+        ({"objective": {"balanced": True}}, "objective.balanced.*seen once"),
+        ({"loss": {}}, "unknown section 'loss'"),
+        ({"network": 3}, "no mapping with a 'network'"),
+    ],
+)
+def test_an_option_without_a_use_is_refused(tmp_path: Path, changes, sentence):
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        recipe(tmp_path, **changes)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("kind", [SMALL, SPARSE], ids=["esgn", "sparse assembly"])
+def test_a_run_that_was_killed_ends_where_it_would_have(tmp_path: Path, florence, kind):
+    small = recipe(tmp_path, **kind)
+    whole, _ = train_actions(small, florence, seed=1)
+
+    def kill(step: int, steps: int, loss: float) -> None:
+        if step >= 4:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "out.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train_actions(small, florence, 1, kill, checkpoint)
+    resumed, network = train_actions(small, florence, 1, checkpoint=checkpoint)
+    assert not checkpoint.exists()
+    for name, tensor in whole.tensors.items():
+        np.testing.assert_array_equal(tensor, resumed.tensors[name], err_msg=name)
+    windows = cut(florence, small.window, florence.labels)
+    np.testing.assert_array_equal(
+        answers(network, windows, small.window, florence.joints),
+        answers(build_network(resumed), windows, small.window, florence.joints),
+    )
+
+
+def test_another_seed_or_other_people_make_another_run(tmp_path: Path, florence):
+    small = recipe(tmp_path)
+    first = ActionTask(small, florence, seed=0).identity()
+    assert first == ActionTask(small, florence, seed=0).identity()
+    assert first != ActionTask(small, florence, seed=1).identity()
+    assert first != ActionTask(small, florence.of_subjects("123"), seed=0).identity()
+
+
+def test_an_epoch_shows_every_window_once_and_balanced_steps_every_class_alike(tmp_path, florence):
+    task = ActionTask(recipe(tmp_path, window={"frames": 8, "sampling": "even"}), florence, 0)
+    seen = [task.batch(step, np.random.default_rng(step)).labels for step in range(task.per_epoch)]
+    counts = np.bincount(np.concatenate(seen))
+    assert counts.sum() == 16 * (len(florence.recordings) // 16)
+    most = of_classes(florence, florence.labels[:2])
+    few = dataclasses.replace(
+        most,
+        recordings=tuple(
+            r for i, r in enumerate(most.recordings) if r.label != most.labels[0] or i < 9
+        ),
+    )
+    even = recipe(tmp_path, training={"steps": 5, "batch": 64}, objective={"balanced": True})
+    task = ActionTask(even, few, 0)
+    drawn = np.concatenate([task.batch(s, np.random.default_rng(s)).labels for s in range(5)])
+    assert 0.4 < drawn.mean() < 0.6
+
+
+def test_it_learns_what_unseen_people_do(tmp_path: Path, florence):
+    small = recipe(tmp_path, training={"epochs": 30, "batch": 16, "warm_up": 1, "average": 0.8})
+    weights, network = train_actions(small, florence.of_subjects("13579"), seed=0)
+    test = florence.without_subjects("13579")
+    windows = cut(test, small.window, test.labels)
+    found = answers(network, windows, small.window, test.joints).argmax(axis=1)
+    assert (found == windows.labels).mean() > 0.6  # a third by chance
+    assert weights.labels == florence.labels
