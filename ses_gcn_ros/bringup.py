@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.resources import check_folder, share_path
 
 Value = bool | int | float | str | list[str]
 
@@ -199,11 +199,21 @@ def plan_demo(
 
 
 def fresh_recording(out: Path) -> Path:
-    """Path for the demo's recording in the folder `out`; an earlier one is removed."""
-    out.mkdir(parents=True, exist_ok=True)
-    bag = out / "bag"
+    """Path for the demo's recording in the folder `out`; that of an earlier demo is removed.
+
+    Raises
+    ------
+    ConfigError
+        If a bag is there that no demo has recorded.
+    """
+    check_folder(out, "metrics.csv")
+    bag, mark = out / "bag", out / ".recorded_by_demo"
+    if bag.exists() and not mark.exists():
+        raise ConfigError(f"'{bag}' is not from an earlier demo; choose another folder with -o")
     if bag.exists():
         shutil.rmtree(bag)
+    out.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     return bag
 
 

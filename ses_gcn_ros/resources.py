@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ses_gcn_ros.errors import ConfigError
@@ -52,16 +53,71 @@ def state_folder() -> Path:
     return Path(home).expanduser() / "ses_gcn_ros"
 
 
-def check_writable(path: Path) -> None:
-    """Check that a file can be written before the work for it is done.
+def check_writable(
+    path: Path | None,
+    *,
+    overwrite: bool = False,
+    read: Iterable[Path | None] = (),
+    resumed: Path | None = None,
+) -> None:
+    """Check that a file can be written, and destroys nothing, before the work for it is done.
+
+    Parameters
+    ----------
+    path : Path or None
+        None, for a file that nobody asked for, is fine.
+    overwrite : bool
+        Whether it may replace what is there.
+    read : iterable of Path or None
+        What the work reads; that is never replaced.
+    resumed : Path, optional
+        A checkpoint whose presence means that the file is this work's own.
 
     Raises
     ------
     ConfigError
-        If its folder is not there or can't be written to.
+        If its folder is not there or can't be written to, or if a file is in its place.
     """
+    if path is None:
+        return
+    if any(given is not None and _same(path, given) for given in read):
+        raise ConfigError(f"'{path}' is to be read and written; choose another name to write")
+    check_fresh(path, overwrite or (resumed is not None and resumed.exists()))
     folder = path.parent
     if not folder.is_dir():
         raise ConfigError(f"'{path}' can't be written: there is no folder '{folder}'")
     if not os.access(folder, os.W_OK) or path.is_dir():
         raise ConfigError(f"'{path}' can't be written; choose another place")
+
+
+def check_fresh(path: Path, overwrite: bool) -> None:
+    """Check that nothing is at `path`, unless it may be replaced; raises a ConfigError."""
+    if path.exists() and not overwrite:
+        raise ConfigError(f"'{path}' exists; choose another name or add --overwrite")
+
+
+def check_folder(folder: Path, companion: str) -> None:
+    """Check that results can go to a folder, and replace none but those of the same command.
+
+    Parameters
+    ----------
+    folder : Path
+    companion : str
+        File that the command writes beside its ``summary.json``.
+
+    Raises
+    ------
+    ConfigError
+        If it is a file, or holds a bag or the results of something else.
+    """
+    if folder.is_file():
+        raise ConfigError(f"--out is '{folder}', a file; give a folder for the results")
+    bag = next((f for f in ("metadata.yaml", "*.mcap", "*.db3") if any(folder.glob(f))), None)
+    if bag is not None:
+        raise ConfigError(f"--out is '{folder}', which holds a bag; give another folder")
+    if (folder / "summary.json").exists() and not (folder / companion).exists():
+        raise ConfigError(f"--out is '{folder}', which holds other results; give another folder")
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)

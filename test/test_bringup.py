@@ -67,7 +67,7 @@ def test_the_demo_records_what_a_simulated_robot_and_the_nodes_publish(tmp_path)
 
 
 def test_an_earlier_recording_makes_room_for_the_new_one_and_other_files_stay(tmp_path):
-    (tmp_path / "bag").mkdir()
+    fresh_recording(tmp_path).mkdir()
     (tmp_path / "bag" / "old.mcap").touch()
     (tmp_path / "notes.txt").write_text("keep me")
     assert not fresh_recording(tmp_path).exists()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ses_gcn_ros.commands.training import AsJson, follow, progress_bar
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.commands.training import follow
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.studies.ablation import AblationRow
@@ -31,7 +33,8 @@ def ablate(
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Train a recipe without each of its pieces, and compare. Killed, the same command goes on.
 
@@ -45,11 +48,12 @@ def ablate(
 
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
+    check_writable(csv, overwrite=overwrite, read=[data, also])
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_dataset(data)
     other = read_dataset(also).sequences if also is not None else []
     out.mkdir(parents=True, exist_ok=True)
-    with progress_bar() as bar:
+    with terminal.progress() as bar:
         measured = run(
             chosen,
             recording,

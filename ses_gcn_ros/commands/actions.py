@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.datasets.actions import ActionSet
@@ -21,7 +23,6 @@ actions = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[Path, typer.Option(help="Labelled recordings: .npz, bag folder or data set.")]
 Root = Annotated[Path | None, typer.Option(help="Folder that a list's sources lie below.")]
 Recipe = Annotated[str, typer.Option(help="Recipe by name, or a .yaml file.")]
@@ -35,7 +36,7 @@ _LARGEST = 1e-4  # difference between networks that are the same
 @actions.command()
 def parity(
     files: Annotated[list[Path], typer.Argument(help="Golden files of the authors' networks.")],
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Import the authors' weights of a golden file and hold our answer against theirs.
 
@@ -70,7 +71,7 @@ def evaluate(
     seeds: Annotated[int, typer.Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
     first_seed: Annotated[int, typer.Option(help="Seed of the first run.", min=0)] = 0,
     threads: Threads = 1,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Train a recipe on some people and test it on the others, last epoch, all seeds.
 
@@ -143,7 +144,8 @@ def train(
     ] = 0.05,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.", min=0)] = 0,
     threads: Threads = 1,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Train a recipe, calibrate it on the people that the data holds out, and write the weights.
 
@@ -154,14 +156,13 @@ def train(
     import torch
 
     from ses_gcn_ros.actions.weights import write_action_weights
-    from ses_gcn_ros.resources import check_writable
     from ses_gcn_ros.training.actions import (
         load_action_recipe,
         train_actions,
         train_and_calibrate,
     )
 
-    check_writable(out)
+    check_writable(out, overwrite=overwrite, read=[data])
     torch.set_num_threads(threads)
     chosen, recordings = load_action_recipe(recipe), _read(data, "", root)
 
@@ -195,7 +196,8 @@ def label(
         Path | None, typer.Option("-o", "--out", help="Table to write; beside the bag.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights; ours that ship.")] = None,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Draw who does what when from a bag, as a table to correct; training reads it back.
 
@@ -207,8 +209,7 @@ def label(
     from ses_gcn_ros.bags.segments import segment_table, write_segments
 
     table = out or segment_table(bag)
-    if table.exists():
-        raise ConfigError(f"'{table}' is there already; give another place with --out")
+    check_writable(table, overwrite=overwrite, read=[bag])
     recogniser = Recogniser(read_action_weights(weights), ActionConfig())
     told: dict[str, list[tuple[float, str]]] = {}
     for observation in read_skeletons(bag):

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ses_gcn_ros.commands.training import AsJson, follow, progress_bar
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.commands.training import follow
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import check_writable
 
@@ -25,7 +26,8 @@ def adapt(
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 900,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Teach a forecaster the motion of your cell: minutes of bags, minutes of computing.
 
@@ -43,10 +45,11 @@ def adapt(
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors; '{out}' is named otherwise")
-    check_writable(out)
+    read = [*recordings, weights]
+    check_writable(out, overwrite=overwrite, read=read, resumed=out.with_suffix(".checkpoint"))
     start = read_weights(weights or DEFAULT_WEIGHTS)
     torch.set_num_threads(threads)
-    with progress_bar() as bar:
+    with terminal.progress() as bar:
         found = run(
             recordings,
             start,

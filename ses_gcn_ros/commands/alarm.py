@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError
 
 
@@ -31,7 +32,7 @@ def alarm(
     ] = 10,
     stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 5,
     count: Annotated[int, typer.Option(help="Pairs put together for fitting.", min=1000)] = 20000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """How often a contact came where it was said to come with some probability.
 

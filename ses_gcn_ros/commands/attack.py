@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.resources import check_folder
 
 
 def attack(
@@ -33,7 +33,7 @@ def attack(
     case: Annotated[
         Path | None, typer.Option(help="Run this case alone, such as worst.json, and draw it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Search for motions of people, robots and faults under which a moving link touches somebody.
 
@@ -54,14 +54,14 @@ def attack(
         worst_case,
     )
 
+    check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
     if case is not None:
         figure, outcome = case_figure(read_case(case), load(weights), LIGHT)
         write_atomically(out / f"{case.stem}.png", png(figure))
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal.err()) as bar:
+    with terminal.progress() as bar:
         task = bar.add_task("runs", total=runs)
         batches = run_attack(
             out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.resources import check_fresh
 
 
 def sample(
@@ -21,12 +22,13 @@ def sample(
         int, typer.Option(help="People of a synthetic recording at a time.", min=1)
     ] = 4,
     seed: Annotated[int, typer.Option(help="Of who comes when in it.")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing bag.")] = False,
+    overwrite: terminal.Overwrite = False,
 ) -> None:
     """Write the sample recording, or a synthetic one of any length, from the CMU motion data.
 
     Example: ses-gcn sample cmu.npz --minutes 60 --people 4 -o shift
     """
+    check_fresh(out, overwrite)
     if minutes:
         from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_recording
 

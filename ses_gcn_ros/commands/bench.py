@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.studies.benchmarks.harness import Section
@@ -37,7 +38,9 @@ def bench(
         typer.Option(help="lite, full, heavy or the path of a .task file; all three if left out."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A look: fewer calls.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
     save: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Page to write, like docs/ has.")] = None,
     saved: Annotated[
@@ -53,6 +56,8 @@ def bench(
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.studies.benchmarks import harness
 
+    for path in (save, markdown):
+        check_writable(path, overwrite=overwrite, read=[saved, video])
     console = terminal.err()
     eyes: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
     content = harness.read(saved) if saved else _measure(section, weights, eyes, quick, console)
@@ -64,7 +69,7 @@ def bench(
     if as_json:
         print(text, end="")
     else:
-        _show(content)
+        _show(content, as_csv)
 
 
 def _measure(
@@ -97,13 +102,15 @@ def _measure(
     return harness.as_json(sections, quick=quick)
 
 
-def _show(content: dict[str, Any]) -> None:
+def _show(content: dict[str, Any], as_csv: bool) -> None:
     from ses_gcn_ros.studies.benchmarks.harness import Section, describe
 
     for section in map(Section.from_json, content["sections"]):
         if section.rows:
             cells = [[column.show(row) for column in section.columns] for row in section.rows]
-            terminal.show([column.heading for column in section.columns], cells, section.title)
-        for note in section.notes:
+            headings = [column.heading for column in section.columns]
+            terminal.show(headings, cells, section.title, as_csv=as_csv)
+        for note in () if as_csv else section.notes:
             print(note)
-    print(describe(content))
+    if not as_csv:
+        print(describe(content))

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -24,7 +23,8 @@ def bench_pose(
     ] = None,
     frames: Annotated[int, typer.Option(help="Images to time.", min=10)] = 300,
     max_people: Annotated[int, typer.Option(help="People looked for at once.")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Time the way from an image to everybody's skeleton, and watch the process's memory.
 
@@ -36,7 +36,7 @@ def bench_pose(
 
     sizes = [_size(text) for text in size] if size else list(SIZES)
     rows = []
-    console = Console(stderr=True)
+    console = terminal.err()
     for name in model or ["lite"]:
         for wanted in sizes:
             with console.status(f"{name}, {wanted[0]}×{wanted[1]}"):
@@ -44,21 +44,20 @@ def bench_pose(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(title=f"{frames} images each, on the CPU")
-    for heading in ("model", "size", "images/s", "median ms", "p99 ms", "people", "memory +MiB"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
-    for row in rows:
-        growth = row["memory_growth"]
-        table.add_row(
-            str(row["model"]),
-            str(row["size"]),
+    headings = ("model", "size", "images/s", "median ms", "p99 ms", "people", "memory +MiB")
+    cells = [
+        (
+            row["model"],
+            row["size"],
             f"{row['rate']:.1f}",
             f"{1e3 * float(row['median'] or 0.0):.1f}",
             f"{1e3 * float(row['p99'] or 0.0):.1f}",
             f"{row['seen']:.2f}",
-            "" if growth is None else f"{int(growth) / 2**20:.1f}",
+            "" if row["memory_growth"] is None else f"{int(row['memory_growth']) / 2**20:.1f}",
         )
-    Console().print(table)
+        for row in rows
+    ]
+    terminal.show(headings, cells, f"{frames} images each, on the CPU", as_csv=as_csv)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.resources import check_folder
 
 
 def braking_study(
@@ -22,7 +23,7 @@ def braking_study(
         Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Let real people come up to the moving demo robot: with forecasts, without, with a fence.
 
@@ -34,9 +35,9 @@ def braking_study(
     from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies.braking_study import as_markdown, lost_figure, run_study, summarise
 
+    check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with terminal.progress() as bar:
         task = bar.add_task("approaches", total=runs)
         outcomes = run_study(
             data, runs, seed, out / "runs.jsonl", weights=weights, jobs=jobs,

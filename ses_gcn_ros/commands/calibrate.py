@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.pose.calibration import CameraPlace
@@ -45,7 +46,8 @@ def calibrate(
         Path | None, typer.Option(help="Launch file to write, with static transforms.")
     ] = None,
     model: Annotated[str, typer.Option(help="Pose landmarker, for a person.")] = "lite",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Find where the cameras are and write it as static transforms.
 
@@ -63,6 +65,8 @@ def calibrate(
 
     paths = _pairs(camera, "--camera")
     files = _pairs(intrinsics or [], "--intrinsics")
+    for path in (out, launch):
+        check_writable(path, overwrite=overwrite, read=[*paths.values(), *files.values()])
     for name in paths:
         if name not in files:
             raise ConfigError(
@@ -70,7 +74,7 @@ def calibrate(
                 "camera_calibration writes"
             )
     cameras = {name: read_intrinsics(files[name]) for name in paths}
-    with Progress(console=Console(stderr=True), disable=as_json) as progress:
+    with terminal.progress(not as_json) as progress:
         if height:
             places = _by_person(paths, cameras, height, model, progress)
         else:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import check_writable
 
 
 def collisions(
@@ -32,7 +34,8 @@ def collisions(
         Path | None, typer.Option(help="Draw precision over recall into this PNG.")
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Precision, recall, F1 and average precision of foreseen contacts: baselines and SeS-GCN.
 
@@ -54,6 +57,8 @@ def collisions(
         summarise,
     )
 
+    for path in (csv, plot, curves):
+        check_writable(path, overwrite=overwrite, read=[data, weights])
     torch.set_num_threads(threads)
     engine = load(weights)
     sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]

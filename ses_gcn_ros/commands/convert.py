@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_fresh
 
 
 def convert(
@@ -26,7 +26,7 @@ def convert(
         ),
     ],
     only: Annotated[str, typer.Option(help="Takes wanted, such as 'S0[02]/*_CRASH'.")] = "*",
-    overwrite: Annotated[bool, typer.Option(help="Replace bags that are there.")] = False,
+    overwrite: terminal.Overwrite = False,
 ) -> None:
     """Turn recorded motion into bags: people as skeletons, CHICO's robot as TF frames r0 … r8.
 
@@ -34,20 +34,18 @@ def convert(
     """
     from ses_gcn_ros.replay.convert import convert_each, read_takes, write_takes
 
+    if out.suffix == ".mcap":
+        check_fresh(out, overwrite)
     takes = [take for take in read_takes(kind, source) if fnmatch.fnmatch(take.name, only)]
     if not takes:
         raise ConfigError(f"no take of '{source}' is named like '{only}'")
-    console = terminal.err()
-    if out.suffix == ".mcap":
-        with_bar = track(
-            takes, "writing", console=console, transient=True, disable=not console.is_terminal
-        )
-        length = write_takes(kind, with_bar, out, overwrite=overwrite)
-        console.print(f"wrote {len(takes)} takes, {length / 60:.1f} min, to {out}")
-        return
-    with_bar = track(
-        takes, "writing", console=console, transient=True, disable=not console.is_terminal
-    )
-    count = convert_each(kind, with_bar, out, overwrite=overwrite)
-    kept = f"; {len(takes) - count} were there already" if count < len(takes) else ""
-    console.print(f"wrote {count} bags to {out}{kept}")
+    with terminal.progress() as bar:
+        with_bar = bar.track(takes, description="writing")
+        if out.suffix == ".mcap":
+            length = write_takes(kind, with_bar, out, overwrite=overwrite)
+            told = f"{len(takes)} takes, {length / 60:.1f} min, to {out}"
+        else:
+            count = convert_each(kind, with_bar, out, overwrite=overwrite)
+            kept = f"; {len(takes) - count} were there already" if count < len(takes) else ""
+            told = f"{count} bags to {out}{kept}"
+    terminal.err().print(f"wrote {told}")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.resources import check_writable
 
 
@@ -25,7 +24,8 @@ def dataset(
         ),
     ] = "auto",
     fps: Annotated[float, typer.Option(help="Frame rate to resample to [Hz].", min=1)] = 25.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Write a data set as one recording, which is mapped into memory when it is read.
 
@@ -38,13 +38,13 @@ def dataset(
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.datasets.windows import at_rate
 
-    check_writable(out)
+    check_writable(out, overwrite=overwrite, read=[data])
     recording = read_dataset(data, kind)
-    console = Console(stderr=True)
-    sequences = [
-        dataclasses.replace(sequence, fps=fps, source=at_rate(sequence, fps))
-        for sequence in track(recording.sequences, "reading", console=console, transient=True)
-    ]
+    with terminal.progress() as bar:
+        sequences = [
+            dataclasses.replace(sequence, fps=fps, source=at_rate(sequence, fps))
+            for sequence in bar.track(recording.sequences, description="reading")
+        ]
     whole = all(sequence.layout == "chico15" for sequence in sequences)
     write_recording(out, sequences, recording.about, millimetres=whole)
     minutes = sum(len(sequence) for sequence in sequences) / fps / 60

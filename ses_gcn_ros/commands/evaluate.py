@@ -10,15 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import BagError, ConfigError
@@ -124,7 +115,7 @@ def evaluate(
     if as_json:
         print(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False))
     elif as_csv:
-        terminal.show_csv(*metrics(summary))
+        terminal.show(*metrics(summary), as_csv=True)
     else:
         terminal.out().print(summary_table(summary))
         for problem in summary["problems"]:
@@ -142,8 +133,8 @@ def compare(
     tolerance: Annotated[
         float, typer.Option(help="Share by which a number may get worse.", min=0.0)
     ] = 0.05,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: terminal.AsJson = False,
+    as_csv: terminal.AsCsv = False,
 ) -> None:
     """Hold one run against another; exit code 3 if anything got worse beyond the tolerance.
 
@@ -169,8 +160,8 @@ def compare(
             )
             for each in changes
         ]
-        show = terminal.show_csv if as_csv else terminal.show
-        show(("number", "before", "after", "change", "verdict"), cells)
+        headings = ("number", "before", "after", "change", "verdict")
+        terminal.show(headings, cells, as_csv=as_csv)
     if any(change.regressed for change in changes):
         raise typer.Exit(WORSE)
 
@@ -188,8 +179,7 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
 def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]:
     from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+    with terminal.progress(counted=False) as progress:
         bar = progress.add_task(f"replaying {bag}", total=1.0)
         started, loaded = time.monotonic(), math.nan
 
@@ -214,8 +204,7 @@ def _many(
     from ses_gcn_ros.replay.batch import BatchOutcome, evaluate_all, merge
     from ses_gcn_ros.replay.evaluate import write_numbers
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    with terminal.progress() as progress:
         bar = progress.add_task("bags", total=len(bags))
 
         def done(outcome: BatchOutcome) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 
 _COLUMNS = (
@@ -33,7 +31,8 @@ def evaluate_pose(
     crossings: Annotated[int, typer.Option(help="Pairs who cross.", min=1)] = 100,
     cameras: Annotated[int, typer.Option(help="Cameras around the cell.", min=2)] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Measure how far off people are placed in space, before virtual cameras.
 
@@ -71,7 +70,7 @@ def evaluate_pose(
             raise ConfigError(f"--mode is '{name}'; it takes one of {', '.join(measures)}")
     recording = read_recording(motion)
     results: dict[str, Any] = {}
-    with Progress(console=Console(stderr=True), disable=as_json) as progress:
+    with terminal.progress(not as_json) as progress:
         for name in chosen:
             total, measure = measures[name]
             task = progress.add_task(name, total=total)
@@ -82,19 +81,16 @@ def evaluate_pose(
     if as_json:
         print(json.dumps({"motion": recording.name, "seed": seed, "results": results}, indent=2))
         return
-    console = Console()
     for columns in (_COLUMNS, _MONOCULAR_COLUMNS):
         measured = [result for result in results.values() if set(columns) <= result.keys()]
         if measured:
-            table = Table(title=f"{recording.name} before virtual cameras, seed {seed}")
-            for column in columns:
-                table.add_column(column.replace("_", " "), justify="right")
-            for result in measured:
-                table.add_row(*(str(result[column]) for column in columns))
-            console.print(table)
-    if "crossings" in results:
+            headings = [column.replace("_", " ") for column in columns]
+            cells = [[result[column] for column in columns] for result in measured]
+            title = f"{recording.name} before virtual cameras, seed {seed}"
+            terminal.show(headings, cells, title, as_csv=as_csv)
+    if "crossings" in results and not as_csv:
         result = results["crossings"]
-        console.print(
+        print(
             f"{result['kept']} of {result['crossings']} pairs who crossed at {result['gap_m']} m "
             f"before {result['cameras']} cameras kept their identities"
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+
+from ses_gcn_ros.commands import terminal
 
 
 def evaluate_stream(
@@ -26,7 +27,7 @@ def evaluate_stream(
     ] = 30.0,
     measured: Annotated[float, typer.Option(help="Time that is measured [s].", min=5)] = 120.0,
     seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Coverage of the adaptive radius after a stream changed from one data set to another.
 
@@ -44,8 +45,7 @@ def evaluate_stream(
     beginning = read_dataset(before).sequences
     if recipe != "none":
         beginning = split(beginning, load_recipe(recipe).data).test
-    console = Console(stderr=True)
-    with console.status(f"0 of {streams} streams") as status:
+    with terminal.err().status(f"0 of {streams} streams") as status:
         result = measure_stream(
             load(weights),
             beginning,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import check_writable
 
@@ -47,7 +48,8 @@ def evaluate_windows(
     ] = 2,
     csv: Annotated[Path | None, typer.Option(help="Write the tables to this CSV.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Errors of a forecaster and of the baselines on windows of recorded motion.
 
@@ -61,8 +63,7 @@ def evaluate_windows(
     from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.training.evaluation import as_csv, as_text
 
-    if csv is not None:
-        check_writable(csv)
+    check_writable(csv, overwrite=overwrite, read=[*data, weights])
     torch.set_num_threads(threads)
     if protocol != "none" and kind == "auto" and data[0].is_dir():
         kind = protocol

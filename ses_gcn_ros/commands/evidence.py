@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.resources import check_writable
+
 _Files = Annotated[list[Path] | None, typer.Option(help="JSON of it, repeatable.")]
 
 
@@ -24,6 +27,7 @@ def evidence(
     soak: _Files = None,
     collisions: _Files = None,
     mutants: _Files = None,
+    overwrite: terminal.Overwrite = False,
 ) -> None:
     """Write docs/evidence.md from what attack, braking-study, the fault table and others wrote.
 
@@ -35,6 +39,10 @@ def evidence(
     given = dict(
         zip(KINDS, (attack, attack_before, braking, faults, soak, collisions, mutants), strict=True)
     )
+    for path in (out, save):
+        check_writable(
+            path, overwrite=overwrite, read=[p for paths in given.values() for p in paths or []]
+        )
     content = read("from", [saved])[0] if saved else {}
     content |= {kind: read(kind, paths) for kind, paths in given.items() if paths}
     write_atomically(out, markdown(content).encode())

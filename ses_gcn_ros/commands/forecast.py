@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.resources import check_writable
 
 
 def import_official(
@@ -20,7 +21,8 @@ def import_official(
     mask_t: Annotated[
         Path | None, typer.Option(help="A student's frame masks (.npy); none for a teacher.")
     ] = None,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Turn the authors' SeS-GCN weights (CHICO, Human3.6M) into a weights file.
 
@@ -33,6 +35,7 @@ def import_official(
     from ses_gcn_ros.forecast.official import import_official as convert
     from ses_gcn_ros.models.shapes import parameter_count
 
+    check_writable(out, overwrite=overwrite, read=[state_dict, mask_a, mask_t])
     if (actions := import_actions(state_dict, out)) is not None:
         told = {"out": str(out), "name": actions.name, "classes": len(actions.labels)}
         print(json.dumps(told) if as_json else f"{out}: {actions.name}, {told['classes']} classes")

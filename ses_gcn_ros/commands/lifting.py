@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from ses_gcn_ros.commands.training import follow, progress_bar
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.commands.training import follow
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.training.lifting import LiftingScore
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[Path, typer.Option(help="Recorded motion (.npz).")]
 RecipeName = Annotated[str, typer.Option(help="Recipe in config/lifting, or a YAML file.")]
 
 _RECIPE = "semgcn_workcell"
+_TITLE = "Root-relative error on people not seen in training"
+_HEADINGS = ("network", "images", "parameters", "answers", "mm", "mm, joints seen")
 
 
 def train_lifter(
@@ -35,7 +36,8 @@ def train_lifter(
         ),
     ] = "",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Train a network that lifts joints of an image. Killed, the same command goes on.
 
@@ -48,12 +50,13 @@ def train_lifter(
     from ses_gcn_ros.training.lifting import train_lifter as run
     from ses_gcn_ros.training.lifting import variant as changed
 
+    check_writable(out, overwrite=overwrite, read=[data], resumed=out.with_suffix(".checkpoint"))
     torch.set_num_threads(threads)
     chosen = load_lifting_recipe(recipe)
     if variant:
         chosen = changed(chosen, variant)
     recording = read_recording(data)
-    with progress_bar() as bar:
+    with terminal.progress() as bar:
         weights = run(chosen, recording, out, follow(bar, chosen.name))
     if as_json:
         print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
@@ -71,7 +74,8 @@ def evaluate_lifters(
     everything: Annotated[
         bool, typer.Option("--everything", help="Score all sequences, not the recipe's held-out.")
     ] = False,
-    as_json: AsJson = False,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Measure lifting networks on people whom none of them was trained on.
 
@@ -97,21 +101,9 @@ def evaluate_lifters(
     if as_json:
         print(json.dumps([asdict(score) for score in scores], indent=2))
     else:
-        Console().print(_table(scores))
+        terminal.show(_HEADINGS, map(_row, scores), _TITLE, as_csv=as_csv)
 
 
-def _table(scores: list[LiftingScore]) -> Table:
-    table = Table(title="Root-relative error on people not seen in training")
-    table.add_column("network", no_wrap=True)
-    for name in ("images", "parameters", "answers", "mm", "mm, joints seen"):
-        table.add_column(name, justify="right")
-    for score in scores:
-        table.add_row(
-            score.name,
-            str(score.frames),
-            f"{score.parameters:,}",
-            str(score.windows),
-            f"{1000 * score.error:.1f}",
-            f"{1000 * score.error_seen:.1f}",
-        )
-    return table
+def _row(score: LiftingScore) -> tuple[object, ...]:
+    errors = (f"{1000 * error:.1f}" for error in (score.error, score.error_seen))
+    return (score.name, score.frames, score.parameters, score.windows, *errors)

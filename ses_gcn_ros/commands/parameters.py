@@ -41,7 +41,8 @@ def params(
         str, typer.Argument(help="Node, such as safety_node; all of them if left out.")
     ] = "",
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a parameter file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: terminal.AsJson = False,
+    as_csv: terminal.AsCsv = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print tables for a document.")
     ] = False,
@@ -66,7 +67,8 @@ def params(
                 (row["name"], json.dumps(row["default"]), _allowed(row), row["description"])
                 for row in _rows(kind)
             ]
-            terminal.show(("parameter", "default", "allowed", "what"), rows, name)
+            headings = ("parameter", "default", "allowed", "what")
+            terminal.show(headings, rows, name, as_csv=as_csv)
 
 
 def markdown(kind: type[Any]) -> str:

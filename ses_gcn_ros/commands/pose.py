@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_fresh, check_writable
 
 _BEGIN = 1.0  # s, stamp of the first frame: in ROS, 0 means that there is no time
 _PLACES = "X Y Z ROLL PITCH YAW"
@@ -42,10 +42,8 @@ def pose(
         str, typer.Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
     ] = "",
     layout: Annotated[str, typer.Option(help="chico15 or mediapipe33.")] = "chico15",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the bag and the overlay.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Turn a video into a bag of skeletons; a run that was interrupted continues.
 
@@ -61,6 +59,8 @@ def pose(
     from ses_gcn_ros.pose.overlay import OverlayVideo, draw_skeletons
     from ses_gcn_ros.pose.sources import open_pictures
 
+    check_fresh(out, overwrite)
+    check_writable(overlay, overwrite=overwrite, read=[video])
     settings = {
         "source": "video",
         "video": str(video),
@@ -79,13 +79,6 @@ def pose(
     frame_id = config.target_frame or config.camera_frame
     frames = open_pictures(str(video), clock=lambda: _BEGIN)
     camera = camera_from_view(frames.width, frames.height, config.field_of_view)
-    if out.exists() and not overwrite:
-        raise BagError(f"'{out}' exists; choose another name or add --overwrite")
-    if overlay and overlay.exists():
-        if overlay.samefile(video):
-            raise ConfigError(f"--overlay is '{overlay}', the video itself; choose another name")
-        if not overwrite:
-            raise ConfigError(f"'{overlay}' exists; choose another name or add --overwrite")
     run = settings | {"size": video.stat().st_size, "changed": video.stat().st_mtime}
     with ExitStack() as stack:
         estimator = PoseEstimator(config)
@@ -93,7 +86,7 @@ def pose(
         drawing = overlay and OverlayVideo(overlay, camera.width, camera.height, frames.fps)
         if drawing:
             stack.enter_context(drawing)
-        progress = stack.enter_context(_progress(quiet=as_json))
+        progress = stack.enter_context(terminal.progress(not as_json))
         journal = stack.enter_context(VideoJournal(out.with_name(f".{out.name}.journal"), run))
         resumed = len(journal.frames)
         names = Renaming(journal.frames)
@@ -137,14 +130,3 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError as error:
         raise ConfigError(f"--camera-pose is '{text}'; it takes six numbers, {_PLACES}") from error
-
-
-def _progress(quiet: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )

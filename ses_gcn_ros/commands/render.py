@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ses_gcn_ros.commands import terminal
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_writable
 
 
 def render(
@@ -35,7 +34,7 @@ def render(
     demo_robot: Annotated[
         bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: terminal.Overwrite = False,
 ) -> None:
     """Draw people, forecasts, robot and states of a run, as RViz would.
 
@@ -48,8 +47,7 @@ def render(
     from ses_gcn_ros.replay.render import render as render_replay
 
     check_format(out)
-    if out.exists() and not overwrite:
-        raise ConfigError(f"'{out}' exists; choose another name or add --overwrite")
+    check_writable(out, overwrite=overwrite, read=[bag])
     console = terminal.err()
     with tempfile.TemporaryDirectory() as scratch:
         folder = next((f for f in (bag, bag / "replay") if (f / DESCRIPTION).exists()), None)
@@ -67,8 +65,7 @@ def render(
             width=width,
             theme="dark" if dark else "light",
         )
-        columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
+        with terminal.progress() as bar:
             task = bar.add_task("drawing", total=None)
             count = render_replay(
                 replay, out, cut, lambda done, of: bar.update(task, completed=done, total=of)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.resources import check_writable
 
 _START = 60.0  # s that nodes may take to start
 _SAMPLING = 5.0  # s between looks at the memory
@@ -26,7 +26,8 @@ def soak(
         float, typer.Option(help="Seconds that memory may take to settle.", min=0.0)
     ] = 120.0,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write JSON here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Run forecaster, safety node and demo robot with a crowd; watch their states and memory.
 
@@ -41,9 +42,10 @@ def soak(
     from ses_gcn_ros.studies.soak import as_text, memory, summarise
     from ses_gcn_ros.studies.synthetic_recording import Crowd
 
+    check_writable(out, overwrite=overwrite)
     environment = demo_environment()
     os.environ.update(environment)
-    console = Console(stderr=True)
+    console = terminal.err()
     plans = [
         NodePlan("demo_robot"),
         NodePlan("forecaster_node"),
@@ -66,8 +68,7 @@ def soak(
                     raise SesGcnError(f"the nodes did not start within {_START:g} s")
             tester.forget()
             begin = sampled = time.monotonic()
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=console) as bar:
+            with terminal.progress(counted=False) as bar:
                 task = bar.add_task("soak", total=60.0 * minutes)
                 while (passed := time.monotonic() - begin) < 60.0 * minutes:
                     tester.spin()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ses_gcn_ros.commands.training import AsJson, follow, progress_bar
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.commands.training import follow
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import check_writable
 
 if TYPE_CHECKING:
     from ses_gcn_ros.training.students import CurvePoint
@@ -28,7 +30,8 @@ def prune(
     threshold: Annotated[
         float | None, typer.Option(help="Instead, the magnitude above which entries are kept.")
     ] = None,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
 
@@ -38,6 +41,7 @@ def prune(
     from ses_gcn_ros.training.students import density, emptied, share_kept
     from ses_gcn_ros.training.students import prune as mask
 
+    check_writable(out, overwrite=overwrite, read=[weights])
     student = mask(read_weights(weights), keep=keep, threshold=threshold)
     write_weights(out, student)
     kept, empty, total = density(student), emptied(student), share_kept(student)
@@ -69,7 +73,8 @@ def masks(
         Path | None, typer.Option(help="Write the curve here: .csv, or .png to draw it.")
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Errors on held-out motion over the share of adjacency entries that masks keep.
 
@@ -86,6 +91,7 @@ def masks(
 
     if curve is not None and curve.suffix not in (".csv", ".png"):
         raise ConfigError(f"a curve is written as .csv or .png, not as '{curve.name}'")
+    check_writable(curve, overwrite=overwrite, read=[weights, data])
     torch.set_num_threads(threads)
     chosen, teacher = load_recipe(recipe), read_weights(weights)
     parts = split(read_dataset(data).sequences, chosen.data)
@@ -94,7 +100,7 @@ def masks(
     chosen = dataclasses.replace(chosen, name=teacher.name, training=shorter)
 
     points: list[CurvePoint] = []
-    with tempfile.TemporaryDirectory() as scratch, progress_bar() as bar:
+    with tempfile.TemporaryDirectory() as scratch, terminal.progress() as bar:
         show = follow(bar, "student")
 
         def trained(student: Weights) -> Weights:

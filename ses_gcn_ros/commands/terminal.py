@@ -5,12 +5,27 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
+import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 LONGEST = 400  # characters of a sentence about a mistake
 _UNFOLDED = 100_000  # columns, for whatever reads a pipe
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 
 
 def out() -> Console:
@@ -29,7 +44,32 @@ def _console(stderr: bool) -> Console:
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
-def show(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+def progress(shown: bool = True, counted: bool = True) -> Progress:
+    """Bar with what is done and the time that the rest will take, where somebody looks at it.
+
+    Parameters
+    ----------
+    shown : bool
+        False for none at all, as beside JSON.
+    counted : bool
+        Whether things are counted, rather than their share given.
+    """
+    console = err()
+    done: ProgressColumn = MofNCompleteColumn() if counted else TaskProgressColumn()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), done)
+    shown = shown and console.is_terminal
+    return Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown
+    )
+
+
+def show(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str = "",
+    *,
+    as_csv: bool = False,
+) -> None:
     """Print a table; as a list, an entry per row, where the terminal is narrower than the table.
 
     Parameters
@@ -38,7 +78,14 @@ def show(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     rows : iterable of sequences
         As many cells each as there are headings. Cells that read as numbers stand to the right.
     title : str
+    as_csv : bool
+        Whether to print comma-separated values instead.
     """
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(headings)
+        writer.writerows(rows)
+        return
     cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title or None, title_justify="left")
     for number, heading in enumerate(headings):
@@ -58,13 +105,6 @@ def show(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str =
         for heading, cell in zip(headings, row, strict=True):
             console.print(f"{heading:<{widest}}  {cell}")
         console.print()
-
-
-def show_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as comma-separated values."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows(rows)
 
 
 def _is_number(cell: str) -> bool:

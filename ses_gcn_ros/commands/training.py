@@ -9,20 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-def progress_bar(shown: bool = True) -> Progress:
-    """Bar with the steps done and the time that the others will take."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = terminal.err()
-    shown = shown and console.is_terminal
-    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown)
+from ses_gcn_ros.resources import check_writable
 
 
 def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
@@ -53,7 +44,8 @@ def train(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
-    as_json: AsJson = False,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Train a forecaster. Killed, the same command goes on where it was.
 
@@ -76,11 +68,13 @@ def train(
         raise ConfigError(
             "--masks-only takes the masks of --start; give a pruned teacher's weights"
         )
+    read, checkpoint = [*data, start], out.with_suffix(".checkpoint")
+    check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_datasets(data)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
-    with progress_bar(leads) as bar:
+    with terminal.progress(leads) as bar:
         show = follow(bar, chosen.name)
         weights = run(
             chosen,

@@ -40,6 +40,7 @@ from ses_gcn_ros.replay.report.page import write_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores
 from ses_gcn_ros.replay.stream import StreamHealth, kind_of
 from ses_gcn_ros.replay.summary import plain, write_csv, write_json
+from ses_gcn_ros.resources import check_folder
 from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, compile_all, read_robots
 
 FORMAT = 1
@@ -180,7 +181,7 @@ def evaluate(
     path = Path(bag)
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_folder(folder)
+        check_folder(folder, "metrics.csv")
     with open_bag(path) as opened, _seldom_collected():
         plan = make_plan(opened, options)
         compile_all()  # now, rather than amid the replay
@@ -193,21 +194,6 @@ def evaluate(
             summary["partial"] |= run.recorder is None
         write_numbers(folder, summary)
     return summary
-
-
-def check_folder(folder: Path) -> None:
-    """Make sure that results can go to a folder.
-
-    Raises
-    ------
-    ConfigError
-        If it is a file or a bag.
-    """
-    if folder.is_file():
-        raise ConfigError(f"--out is '{folder}', a file; give a folder for the results")
-    bag = next((f for f in ("metadata.yaml", "*.mcap", "*.db3") if any(folder.glob(f))), None)
-    if bag is not None:
-        raise ConfigError(f"--out is '{folder}', which holds a bag; give another folder")
 
 
 def write_numbers(folder: Path, summary: dict[str, Any]) -> None:

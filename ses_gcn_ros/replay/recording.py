@@ -184,12 +184,19 @@ class Replay:
 def open_replay(folder: str | Path) -> Replay:
     """Read a replay; its arrays stay on disk until they are looked at.
 
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the replay, or that of the evaluation or report that it belongs to.
+
     Raises
     ------
     BagError
         If the folder holds no replay, or one of another format.
     """
     folder = Path(folder)
+    if not (folder / DESCRIPTION).exists() and (folder / "replay" / DESCRIPTION).exists():
+        folder = folder / "replay"
     try:
         text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         if text.pop("format") != FORMAT:

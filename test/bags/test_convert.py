@@ -13,7 +13,7 @@ from ses_gcn_ros.bags.messages import NANO, read_skeletons
 from ses_gcn_ros.bags.reading import read_messages, topics_of
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
+from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
 from ses_gcn_ros.replay.convert import PAUSE, START, read_takes, write_takes
 
 
@@ -124,7 +124,7 @@ def test_a_bag_is_whole_or_not_there(chico, tmp_path):
         run("chico", chico, "-o", tmp_path / "all.mcap")
     assert not (tmp_path / "all.mcap").exists()
     (tmp_path / "all.mcap").write_text("precious")
-    with pytest.raises(BagError, match="exists"):
+    with pytest.raises(ConfigError, match="exists"):
         run("chico", chico, "-o", tmp_path / "all.mcap")
     run("chico", chico, "-o", tmp_path / "all.mcap", "--overwrite", "--only", "S00/*")
     assert len(list(read_skeletons(tmp_path / "all.mcap"))) == 13

@@ -17,7 +17,7 @@ from ses_gcn_ros.bags.messages import Observation, observation_from_message
 from ses_gcn_ros.bags.reading import read_messages
 from ses_gcn_ros.bags.video_journal import Renaming, VideoJournal
 from ses_gcn_ros.commands.pose import pose
-from ses_gcn_ros.errors import BagError, ConfigError, InputError, SesGcnError
+from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
 from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.skeleton import Skeleton
 
@@ -172,8 +172,8 @@ def test_who_was_there_before_keeps_the_name_and_who_is_new_gets_an_unused_one()
         (["CLIP", "-o", "bag", "--layout", "coco17"], ConfigError, "takes one of chico15"),
         (["CLIP", "-o", "bag", "--camera-pose", "a b"], ConfigError, "it takes six numbers"),
         (["CLIP", "-o", "bag", "--target-frame", "world"], ConfigError, "say with --camera-pose"),
-        (["CLIP", "-o", "taken"], BagError, "'taken' exists"),
-        (["CLIP", "-o", "bag", "--overlay", "no/where.mp4"], InputError, "can't be written"),
+        (["CLIP", "-o", "taken"], ConfigError, "'taken' exists"),
+        (["CLIP", "-o", "bag", "--overlay", "no/where.mp4"], ConfigError, "can't be written"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_nothing(

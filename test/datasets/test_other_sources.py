@@ -125,12 +125,16 @@ def test_any_data_set_becomes_one_file(tmp_path):
     original = read_dataset(tmp_path / "h").sequences[0]
     np.testing.assert_array_equal(stored.positions, original.positions)
 
-    result = run(write_chico(tmp_path / "c", {"S02/lift": 40, "S03/lift": 40}), "-o", out)
+    chico = write_chico(tmp_path / "c", {"S02/lift": 40, "S03/lift": 40})
+    result = run(chico, "-o", out, "--overwrite")
     assert "2 sequences, 0.1 min at 25 Hz, layout chico15" in result.stdout
     assert read_recording(out).sequences[0].stored.dtype == np.int16
 
     write_asf_amc(tmp_path / "a", {"02_01": 240})
-    assert run(tmp_path / "a", "-o", out, "--kind", "asf_amc", "--fps", 12.5).exit_code == 0
+    assert (
+        run(tmp_path / "a", "-o", out, "--kind", "asf_amc", "--fps", 12.5, "--overwrite").exit_code
+        == 0
+    )
     recording = read_recording(out)
     assert recording.sequences[0].fps == 12.5
     assert "mocap.cs.cmu.edu" in recording.about["acknowledgement"]
@@ -142,7 +146,7 @@ def test_an_output_that_cannot_be_written_is_a_sentence_before_any_work(tmp_path
     assert "there is no folder" in str(result.exception)
     assert isinstance(result.exception, ConfigError)
     result = run(tmp_path / "c", "-o", tmp_path / "c")
-    assert "choose another place" in str(result.exception)
+    assert "choose another name" in str(result.exception)
     result = run(tmp_path / "c", "-o", tmp_path / "out.csv")
     assert "is written as .npz" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]

@@ -1,0 +1,106 @@
+"""No command replaces a file that is there, unless it is told to, or ever what it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ses_gcn_ros.bringup import fresh_recording
+from ses_gcn_ros.cli import app
+from ses_gcn_ros.errors import ConfigError, SesGcnError
+from ses_gcn_ros.resources import check_folder, check_writable
+
+FILES = ("out", "csv", "plot", "curves", "curve", "save", "markdown", "overlay", "launch")
+FOLDERS = {
+    (name, "out") for name in ("demo", "report", "evaluate", "ablate", "braking-study", "attack")
+}
+KIND = {"convert": ".mcap", "render": ".png", "adapt": ".safetensors"}
+GIVEN = {
+    "convert": ["npz", "INPUT"],
+    "calibrate": ["--camera", "a=INPUT", "--intrinsics", "a=INPUT"],
+    "render": ["INPUT"],
+}
+
+
+def commands() -> dict[str, Any]:
+    """Every command as the command line knows it, by name."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
+    return found
+
+
+def outputs() -> list[tuple[str, str]]:
+    """Every command with every option of a file that it writes."""
+    return [
+        (name, option.name)
+        for name, command in commands().items()
+        for option in command.params
+        if option.name in FILES and not option.is_flag and (name, option.name) not in FOLDERS
+    ]
+
+
+def line(name: str, option: str, path: Path, source: Path) -> list[str]:
+    """Command line that writes to `path` and reads `source` wherever something is to be read."""
+    words = [word.replace("INPUT", str(source)) for word in GIVEN.get(name, [])]
+    for parameter in commands()[name].params:
+        if parameter.name == option:
+            words += [parameter.opts[0], str(path)]
+        elif parameter.name == "out" and parameter.required:
+            words += [parameter.opts[0], str(source.parent / f"fresh{path.suffix}")]
+        elif parameter.required and name not in GIVEN:
+            flag = parameter.opts[:1] if parameter.param_type_name == "option" else []
+            words += [*flag, str(source)]
+    return [*name.split(), *words]
+
+
+@pytest.mark.parametrize(("name", "option"), outputs())
+def test_what_is_there_stays(name, option, tmp_path):
+    source, path = tmp_path / "source.npz", tmp_path / f"mine{KIND.get(name, '.csv')}"
+    source.write_text("source")
+    path.write_text("mine")
+    failed = CliRunner().invoke(app, line(name, option, path, source)).exception
+    assert isinstance(failed, SesGcnError), failed
+    assert f"'{path}' exists; choose another name" in str(failed)
+    assert path.read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == [path, source]
+
+
+def test_what_is_read_is_never_replaced(tmp_path):
+    path, link = tmp_path / "teacher.safetensors", tmp_path / "link"
+    path.write_text("weights")
+    link.symlink_to(path)
+    for overwrite in (True, False):
+        with pytest.raises(ConfigError, match="is to be read and written"):
+            check_writable(link, overwrite=overwrite, read=[None, path])
+
+
+def test_what_a_killed_run_left_is_its_own(tmp_path):
+    out, checkpoint = tmp_path / "out.safetensors", tmp_path / "out.checkpoint"
+    out.write_text("weights")
+    checkpoint.write_text("step 3")
+    check_writable(out, resumed=checkpoint)
+
+
+def test_results_go_to_no_folder_of_something_else(tmp_path):
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(ConfigError, match="which holds other results"):
+        check_folder(tmp_path, "metrics.csv")
+    (tmp_path / "metrics.csv").touch()
+    check_folder(tmp_path, "metrics.csv")
+    (tmp_path / "part_0.mcap").touch()
+    with pytest.raises(ConfigError, match="which holds a bag"):
+        check_folder(tmp_path, "metrics.csv")
+
+
+def test_a_demo_removes_no_recording_but_a_demos(tmp_path):
+    mine = tmp_path / "mine" / "bag"
+    mine.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="not from an earlier demo"):
+        fresh_recording(mine.parent)
+    assert mine.exists()
