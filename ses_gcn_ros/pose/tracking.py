@@ -17,6 +17,9 @@ _LATERAL_SIGMA = 0.05  # m, noise across the viewing ray that the noise along it
 _VELOCITY_TIME = 0.2  # s over which a person's velocity is averaged
 _GATE_GROWTH = 1.0  # m/s by which a person out of sight may stray from a straight path
 _SETTLED = 5  # frames after which a person is no newcomer
+_BLINK = 0.25  # s for which somebody out of sight is known by the place in the picture alone, and
+_SAME_PLACE = 0.2  # share of the body's extent there by which its joints may lie beside, where
+_UNMEASURED = 0.15  # m, or more, is the doubt about the distance: a depth camera is believed
 _BARRED = 1e6  # cost of an assignment beyond the gate
 _LOOKS = 0.3  # m that a wholly different appearance counts for
 _RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
@@ -59,10 +62,12 @@ class Tracker(Generic[M]):
     """Give identities to the people of each frame.
 
     People are assigned to where constant velocity expects them, all at once and at the least total
-    distance. Nobody is assigned beyond a gate, which grows while a person is out of sight. Someone
-    new is a person from the first frame on, because a monitor must not wait; someone out of sight
-    keeps the id for a while and gets it back on coming into view near the expected place, or later
-    where they can have gone to, if they look alike and nobody else who is missing does.
+    distance. Nobody is assigned beyond a gate, which grows while a person is out of sight. Whoever
+    is left and covers the very place in the picture of somebody just missed is that one, at a
+    distance told wrongly. Someone new is a person from the first frame on, because a monitor must
+    not wait; someone out of sight keeps the id for a while and gets it back on coming into view
+    near the expected place, or later where they can have gone to, if they look alike and nobody
+    else who is missing does.
 
     Parameters
     ----------
@@ -115,15 +120,27 @@ class Tracker(Generic[M]):
         newcomers = [track for track in near if track.frames < _SETTLED]
         gone = [t for t in self._tracks if t not in near and t.frames >= _SETTLED]
         glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
-        for tracks in (settled, newcomers, gone, glimpsed):
+        for kind, tracks in (
+            ("settled", settled),
+            ("newcomers", newcomers),
+            ("blinked", settled),
+            ("gone", gone),
+            ("glimpsed", glimpsed),
+        ):
             free = [index for index, track in enumerate(assigned) if track is None]
+            if kind == "blinked":
+                tracks = [t for t in settled if 0.0 < stamp - t.stamp <= _BLINK]
             if not tracks or not free:
                 continue
-            cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
-            if tracks in (gone, glimpsed):
-                alike = _ALIKE if tracks is gone else _ALIKE_GLIMPSED
+            if kind == "blinked":
+                cost = _beside(tracks, people[free], camera)
+                cost[:, ray_sigma[free] < _UNMEASURED] = _BARRED
+            else:
+                cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+            if kind in ("gone", "glimpsed"):
+                alike = _ALIKE if kind == "gone" else _ALIKE_GLIMPSED
                 cost[_likeness(tracks, seen[free]) < alike] = _BARRED
-            if tracks is gone:
+            if kind == "gone":
                 cost[:, (cost < _BARRED).sum(axis=0) > 1] = _BARRED  # it could be either
             for row, column in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[row, column] < _BARRED:
@@ -171,6 +188,24 @@ class Tracker(Generic[M]):
         track = ImageTrack(f"p{self._named}", self._make_memory(), positions, np.zeros(3), stamp)
         self._tracks.append(track)
         return track
+
+
+def _beside(
+    tracks: Sequence[ImageTrack[Any]], people: NDArray[np.float64], camera: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How far (tracks, people) half of the joints lie beside in the picture, in the body's extent.
+
+    `_BARRED` beyond `_SAME_PLACE`.
+    """
+    last = np.stack([track.positions for track in tracks]) - camera
+    before = last / np.linalg.norm(last, axis=-1, keepdims=True)
+    rays = (people - camera) / np.linalg.norm(people - camera, axis=-1, keepdims=True)
+    apart = np.linalg.norm(rays[None] - before[:, None], axis=-1)
+    common = np.isfinite(apart).any(-1)
+    extent = np.linalg.norm(np.nanmax(before, axis=1) - np.nanmin(before, axis=1), axis=-1)
+    median = np.ma.median(np.ma.masked_invalid(apart), axis=-1).filled(np.inf)
+    cost: NDArray[np.float64] = median / np.maximum(extent, 1e-6)[:, None]
+    return np.where(common & (cost <= _SAME_PLACE), cost, _BARRED)
 
 
 def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) -> None:

@@ -66,6 +66,19 @@ def test_people_who_cross_keep_their_names(walker):
     assert kept >= 95
 
 
+def test_a_body_told_at_a_wrong_distance_for_one_picture_keeps_its_name(walker):
+    people = walker[:, None] + ASIDE
+    frames = list(people)
+    wrong = EYE + 0.7 * (people[40, 0] - EYE)  # 30 % nearer, with its sides exchanged
+    frames[40] = wrong[[0, 4, 5, 6, 1, 2, 3, 7, 8, 12, 13, 14, 9, 10, 11]][None]
+    names = follow(Tracker(PoseConfig(), dict), frames, sigma=0.3)
+    assert {name for row in names for name in row} == {"p1"}
+
+    beside = EYE + 0.7 * (people[40] + (1.0, 0.0, 0.0) - EYE)  # that far beside, somebody else
+    frames[40] = beside
+    assert follow(Tracker(PoseConfig(), dict), frames, sigma=0.3)[40] == ["p2"]
+
+
 def test_who_is_hidden_for_a_moment_gets_the_name_back(walker):
     scene = crossing(walker, np.random.default_rng(1), gap=0.6)
     frames = [people[:1] if 30 <= number < 45 else people for number, people in enumerate(scene)]
