@@ -131,10 +131,8 @@ def test_any_data_set_becomes_one_file(tmp_path):
     assert read_recording(out).sequences[0].stored.dtype == np.int16
 
     write_asf_amc(tmp_path / "a", {"02_01": 240})
-    assert (
-        run(tmp_path / "a", "-o", out, "--kind", "asf_amc", "--fps", 12.5, "--overwrite").exit_code
-        == 0
-    )
+    options = ("--kind", "asf_amc", "--fps", 12.5, "--overwrite")
+    assert run(tmp_path / "a", "-o", out, *options).exit_code == 0
     recording = read_recording(out)
     assert recording.sequences[0].fps == 12.5
     assert "mocap.cs.cmu.edu" in recording.about["acknowledgement"]

@@ -292,7 +292,8 @@ _INTRODUCTION = """# Benchmarks
 
 This page is written by
 
-    ses-gcn bench --video PERSON.mp4 --save docs/benchmarks.json --markdown docs/benchmarks.md --overwrite
+    ses-gcn bench --video PERSON.mp4 --overwrite --save docs/benchmarks.json \\
+        --markdown docs/benchmarks.md
 
 and says what the package costs on one machine, beside what it is compared with in the same run.
 Contenders take turns, so that all of them see the same load; figures are medians unless they say
