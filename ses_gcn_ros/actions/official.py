@@ -300,6 +300,9 @@ def import_actions(checkpoint: Path, out: Path) -> ActionWeights | None:
         options |= {"hops": 1 if subsets < 4 else (subsets - 1) // 2}
         if isinstance(network, SparseStgcn):
             options |= asdict(network.sparse)
+            network.set_progress(1.0)
+            for convolution in network.convolutions().values():
+                convolution.settle()
         frames = 300 if kind == "yan" else 100
     sampling = {"sgn": "segments", "yan": "pad", "nagy": "loop"}.get(kind, "uniform")
     layout, known = _joints_of(kind, joints)

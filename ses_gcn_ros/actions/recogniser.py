@@ -233,10 +233,11 @@ class Recogniser:
         else:
             best = int(chances.argmax())
             probability = float(chances[best])
-            if probability >= self.weights.threshold:
-                label = self.weights.labels[best]
-            else:
-                reason = "not sure enough"
+            label = self.weights.labels[best]
+            if label == UNKNOWN:  # a class that some networks learn
+                reason = "none of the classes"
+            elif probability < self.weights.threshold:
+                label, reason = UNKNOWN, "not sure enough"
         before = person.action
         if before is not None and label != before.label:
             if label != person.wanted:

@@ -13,7 +13,7 @@ from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.models.esgn import Esgn, EsgnConfig
 from ses_gcn_ros.models.sgn import WIDTH, Sgn
-from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseStgcn
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseConv2d, SparseStgcn
 from ses_gcn_ros.models.stgcn import (
     Stgcn,
     StgcnConfig,
@@ -59,8 +59,9 @@ def build_network(weights: ActionWeights) -> nn.Module:
             raise ModelError(
                 f"weights '{weights.name}' don't fit their network: {reason}"
             ) from None
-        if isinstance(network, (SparseStgcn, Assembly)):
-            network.set_progress(1.0)  # a sparse network is cut as at the end of its training
+        for part in network.modules():
+            if isinstance(part, SparseConv2d):
+                part.threshold.zero_()  # a file's scores are above it where a weight is kept
     return network.eval()
 
 

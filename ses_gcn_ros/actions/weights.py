@@ -98,6 +98,8 @@ def read_action_weights(path: str | os.PathLike[str] | None = None) -> ActionWei
         header["joints"] = Joints(**{k: tuple(v) for k, v in header["joints"].items()})
         header["window"] = build(WindowConfig, header["window"])
         header["labels"] = tuple(header["labels"])
+        for name, shape in header.pop("cut", {}).items():
+            _unpack(tensors, name, shape)
         return ActionWeights(tensors=tensors, **header)
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
@@ -110,8 +112,34 @@ def write_action_weights(
     header = asdict(weights)
     header["format"] = FORMAT
     tensors = {
-        name: np.ascontiguousarray(t, np.float16 if half and t.dtype == np.float32 else t.dtype)
+        name: np.asarray(t, np.float16 if half and t.dtype == np.float32 else t.dtype)
         for name, t in header.pop("tensors").items()
     }
+    scores = [name for name in tensors if name.endswith(_SCORE)]
+    header["cut"] = {name: _pack(tensors, name) for name in scores}
     header["options"] = dict(weights.options)
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
+
+
+# A sparse convolution takes the room of what it keeps, and a bit for each weight it might have.
+_SCORE = ".score"
+
+
+def _pack(tensors: dict[str, NDArray[Any]], name: str) -> list[list[int]]:
+    """Replace a weight and its scores by what is kept; the shapes of both."""
+    score, place = tensors.pop(name), name.replace(_SCORE, ".weight")
+    weight = tensors[place]
+    tensors[name.replace(_SCORE, ".kept")] = np.packbits(score > 0)
+    tensors[place] = weight[np.broadcast_to(score > 0, weight.shape)]
+    return [list(score.shape), list(weight.shape)]
+
+
+def _unpack(tensors: dict[str, NDArray[Any]], name: str, shapes: list[list[int]]) -> None:
+    own, shape = shapes
+    place = name.replace(_SCORE, ".weight")
+    bits = np.unpackbits(tensors.pop(name.replace(_SCORE, ".kept")), count=int(np.prod(own)))
+    kept = bits.astype(bool).reshape(own)
+    weight = np.zeros(shape, tensors[place].dtype)
+    weight[np.broadcast_to(kept, shape)] = tensors[place]
+    tensors[place], tensors[name] = weight, np.where(kept, 1, -1).astype(weight.dtype)

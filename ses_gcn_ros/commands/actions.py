@@ -131,6 +131,8 @@ def evaluate(
         + f"% over {seeds} seeds, macro F1 {summary['macro_f1']:.3f}, "
         f"{summary['parameters']} parameters"
     )
+    for layer, share in runs[-1]["kept"].items():
+        print(f"kept of {layer}: {100 * share:.2f} %" + (" (collapsed)" if not share else ""))
 
 
 @actions.command()

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, Motion
 from ses_gcn_ros.bags.segments import SEGMENTS, read_segments, segment_table
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, checked, read_action_npz
@@ -329,15 +331,19 @@ def _segment(
 # Lists of sources -------------------------------------------------------------------------------
 
 
+_UNLABELLED = "unlabelled"
+
+
 def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     """Recordings of motion from several files, with one name for each class.
 
     The list is YAML: ``layout`` and ``joints``, those to keep; ``classes``, the sources' labels by
     class; ``sources``, each with a ``file``, ``subject`` (the array that says who moves, or
     ``id:N`` for the N-th word of the identifier) and perhaps ``frame_labels``; ``held_out``,
-    patterns of SOURCE/SUBJECT; ``background``, classes not to answer with; ``open``, labels of no
-    class that should not be taken for any. Files lie below `root`, the list's folder without it.
-    Other labels are left out.
+    patterns of SOURCE/SUBJECT; ``open``, labels of no class that are never trained on and should
+    not be taken for any, as recordings of held-out people in the class ``unknown`` should not.
+    Files lie below `root`, the list's folder without it. Other labels are left out. A sequence of
+    which no frame has a label is ``unlabelled``.
 
     Raises
     ------
@@ -349,7 +355,6 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
         classes = {str(s): str(name) for name, all_ in content["classes"].items() for s in all_}
         order, kept = tuple(content["classes"]), [str(name) for name in content["joints"]]
         layout, sources = str(content["layout"]), list(content["sources"])
-        background = tuple(str(name) for name in content.get("background", []))
         strange = {str(label) for label in content.get("open", [])}
         held_out = tuple(str(pattern) for pattern in content.get("held_out", []))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
@@ -359,17 +364,18 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     for source in sources:
         for found in _source(root or path.parent, source):
             found = replace(found, positions=found.positions[:, columns])
-            if found.label in classes:
-                recordings.append(replace(found, label=classes[found.label]))
-            elif found.label in strange:
+            label = classes.get(found.label)
+            unseen = any(fnmatch(found.subject, pattern) for pattern in held_out)
+            if found.label in strange or (label == UNKNOWN and unseen):
                 others.append(found)
+            elif label is not None:
+                recordings.append(replace(found, label=label))
     data = ActionSet(
         tuple(recordings),
         order,
         joints,
         layout,
         held_out=held_out,
-        background=background,
         strange=tuple(others),
     )
     return checked(data, str(path))
@@ -402,6 +408,9 @@ def _source(root: Path, source: dict[str, Any]) -> Iterator[LabelledMotion]:
             yield LabelledMotion(positions, str(arrays["label"][index]), subject, fps, identifier)
             continue
         labels = frame_labels[start:end]
+        if (labels < 0).all():
+            yield LabelledMotion(positions, _UNLABELLED, subject, fps, identifier)
+            continue
         edges = np.flatnonzero(np.diff(labels)) + 1
         for first, last in zip([0, *edges], [*edges, len(labels)], strict=True):
             if labels[first] >= 0:

@@ -57,10 +57,9 @@ class ActionSet:
         What could not be read, a sentence each.
     held_out : tuple of str
         Patterns of the subjects that the set's own protocol never trains on.
-    background : tuple of str
-        Classes to learn so that they are not taken for others, but not to answer with.
     strange : tuple of LabelledMotion
-        Recordings of none of the classes, which should not be taken for any.
+        Recordings of none of the classes, under their own labels, which should not be taken for
+        any.
     """
 
     recordings: tuple[LabelledMotion, ...]
@@ -69,7 +68,6 @@ class ActionSet:
     layout: str = ""
     skipped: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
-    background: tuple[str, ...] = ()
     strange: tuple[LabelledMotion, ...] = ()
 
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:

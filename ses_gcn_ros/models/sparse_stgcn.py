@@ -94,6 +94,14 @@ class SparseConv2d(nn.Conv2d):
         """Weights in use, zero elsewhere."""
         return _StraightThrough.apply(self.weight, self.score, self.threshold)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Cut for good: what is not kept becomes zero, and scores of ±1 only say what is."""
+        kept = self.score >= self.threshold
+        self.weight.mul_(kept)
+        self.score.copy_(torch.where(kept, 1.0, -1.0))
+        self.threshold.zero_()
+
     def forward(self, x: Tensor) -> Tensor:
         """Convolution with what is kept."""
         return self._conv_forward(x, self.masked(), self.bias)
@@ -169,10 +177,6 @@ class SparseStgcn(Stgcn):
         if not self._weight:
             return self.classifier.bias.new_zeros(())
         return self._weight * self.penalty(self.target)
-
-    def kept_shares(self) -> dict[str, float]:
-        """Share of weights in use by convolution; 0 says that a layer has collapsed."""
-        return {n: float(m.kept().float().mean()) for n, m in self.convolutions().items()}
 
     def penalty(self, sparsity: float) -> Tensor:
         """Σ over layers of the norm of the weights that a cut to `sparsity` would remove."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ses_gcn_ros.actions.abstaining import best_temperature, probabilities, risk_threshold
 from ses_gcn_ros.actions.torch_network import build_network
-from ses_gcn_ros.actions.weights import ActionWeights
+from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
 from ses_gcn_ros.actions.windows import (
     DRAWN,
     AugmentConfig,
@@ -32,10 +32,10 @@ from ses_gcn_ros.actions.windows import (
 from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseStgcn
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn
 from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
-from ses_gcn_ros.training.trainer import Progress, Trainer
+from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,10 @@ def train_actions(
     network = trainer.average
     if isinstance(network, (SparseStgcn, Assembly)):
         network.set_progress(1.0)
-    weights = replace(untrained(recipe, data), tensors=trainer.tensors())
+        for part in network.modules():
+            if isinstance(part, SparseConv2d):
+                part.settle()
+    weights = replace(untrained(recipe, data), tensors=tensors_of(network.state_dict()))
     trainer.forget()
     return weights, network
 
@@ -338,20 +341,45 @@ def evaluate_split(
             if (windows.labels == number).any()
         },
         "parameters": sum(p.numel() for p in network.parameters()),
+        "kept": _kept(network),
         "seconds": time.monotonic() - started,
     }
 
 
+def _kept(network: nn.Module) -> dict[str, float]:
+    """Share of weights in use, in all and of each sparse convolution; 0 says that one collapsed."""
+    masks = {n: m.kept() for n, m in network.named_modules() if isinstance(m, SparseConv2d)}
+    if not masks:
+        return {}
+    total = sum(int(mask.sum()) for mask in masks.values())
+    shares = {name: float(mask.float().mean()) for name, mask in masks.items()}
+    return {"all": total / sum(mask.numel() for mask in masks.values()), **shares}
+
+
 @dataclass(frozen=True)
 class Abstaining:
-    """What the answers of a network that may say ``unknown`` are worth."""
+    """What the answers of a network that may say ``unknown`` are worth to people it never saw.
 
-    macro_f1: float  # of all answers, before any is withheld
-    coverage: float  # share of windows that get an answer, all classes alike
-    risk: float  # share of wrong answers among these
-    unknown_of_strange: float  # share of what belongs to no class that is said to be unknown
-    per_class: dict[str, float]  # F1
-    idle_or_unknown: float  # of idle people; NaN without a class 'idle'
+    Attributes
+    ----------
+    macro_f1 : float
+        Of all answers, before any is withheld.
+    coverage, risk : float
+        Share of windows that get an answer, and of wrong answers among these; all classes alike.
+    unknown : dict of str to float
+        Share of windows said to be unknown by what they show, which is none of the classes.
+    per_class : dict of str to float
+        F1.
+    idle_or_unknown : float
+        Share of windows of idle people said to be either; NaN without a class ``idle``.
+    """
+
+    macro_f1: float
+    coverage: float
+    risk: float
+    unknown: dict[str, float]
+    per_class: dict[str, float]
+    idle_or_unknown: float
 
 
 def train_and_calibrate(
@@ -362,7 +390,7 @@ def train_and_calibrate(
     progress: Progress = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
 ) -> tuple[ActionWeights, Abstaining]:
-    """Train on all people but those held out; calibrate on half of their recordings, test on half.
+    """Train on all people but those held out; calibrate and test on these.
 
     Raises
     ------
@@ -384,62 +412,65 @@ def train_and_calibrate(
 def calibrated(
     weights: ActionWeights, data: ActionSet, recipe: ActionRecipe, risk: float
 ) -> tuple[ActionWeights, Abstaining]:
-    """Weights with temperature and threshold from every other recording, and how the rest fare.
+    """Weights with temperature and threshold from recordings of people never trained on.
 
-    All classes count the same for the risk, however long each was recorded. Those of the
-    background are cut, and belong to what is strange from then on.
+    What they are worth is told by halves: every other recording is judged with the temperature and
+    the threshold of the rest. What the weights get is from all of them. All classes count the same
+    for the risk, however long each was recorded; ``unknown`` is none of them.
     """
-    kept = [i for i, label in enumerate(weights.labels) if label not in data.background]
-    labels = tuple(weights.labels[index] for index in kept)
-    ends = {name: weights.tensors[name][kept] for name in ("classifier.weight", "classifier.bias")}
-    weights = replace(weights, labels=labels, tensors=weights.tensors | ends)
+    known = tuple(r for r in data.recordings if r.label != UNKNOWN)
+    data = replace(data, labels=weights.labels)
     network = build_network(weights)
-    behind = tuple(r for r in data.recordings if r.label in data.background)
-    data = replace(
-        data,
-        recordings=tuple(r for r in data.recordings if r.label not in data.background),
-        labels=labels,
-        strange=data.strange + behind,
+    overlap = recipe.window.stride / max(recipe.window.duration, 1e-9)
+
+    def answered(recordings: Sequences[LabelledMotion]) -> tuple[NDArray[Any], Windows]:
+        windows = cut(replace(data, recordings=tuple(recordings)), recipe.window, data.labels)
+        return answers(network, windows, recipe.window, data.joints), windows
+
+    def judged(logits: NDArray[Any], temperature: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        chances = probabilities(logits, temperature)
+        best = chances.argmax(axis=1)
+        claimed = np.array([label != UNKNOWN for label in data.labels])[best]
+        return best, np.where(claimed, chances.max(axis=1), 0.0)
+
+    def fit(logits: NDArray[Any], truth: NDArray[np.int64]) -> tuple[float, float]:
+        temperature = best_temperature(logits, truth)
+        best, sure = judged(logits, temperature)
+        weight = _evenly(truth) * overlap
+        return temperature, risk_threshold(sure, best == truth, risk, weight=weight)
+
+    order = {label: [r for r in known if r.label == label] for label in data.labels}
+    logits, windows = answered([r for same in order.values() for r in same])
+    truth = windows.labels
+    places = np.concatenate([np.arange(len(same)) for same in order.values()])
+    half = places[windows.source] % 2
+    others, shown = (
+        answered([replace(r, label=data.labels[0]) for r in data.strange])
+        if data.strange
+        else (np.zeros((0, len(data.labels))), None)
     )
-    halves: list[list[LabelledMotion]] = [[], []]
-    for label in data.labels:
-        for number, recording in enumerate(r for r in data.recordings if r.label == label):
-            halves[number % 2].append(recording)
-    logits, truth = zip(
-        *(_answered(network, replace(data, recordings=tuple(h)), recipe) for h in halves),
-        strict=True,
-    )
-    temperature = best_temperature(logits[0], truth[0])
-    chances = [probabilities(part, temperature) for part in logits]
-    best, sure = chances[1].argmax(axis=1), chances[1].max(axis=1)
-    threshold = risk_threshold(
-        chances[0].max(axis=1),
-        chances[0].argmax(axis=1) == truth[0],
-        risk,
-        weight=_evenly(truth[0]) * recipe.window.stride / max(recipe.window.duration, 1e-9),
-    )
-    weights = replace(weights, temperature=temperature, threshold=threshold)
-    answered, share = sure >= threshold, _evenly(truth[1])
-    strange = float("nan")
-    if data.strange:
-        named = tuple(replace(r, label=data.labels[0]) for r in data.strange)
-        others, _ = _answered(network, replace(data, recordings=named), recipe)
-        strange = float((probabilities(others, temperature).max(axis=1) < threshold).mean())
-    at_rest = truth[1] == (data.labels.index("idle") if "idle" in data.labels else -1)
-    idle = (best == truth[1]) | ~answered
-    return weights, Abstaining(
-        macro_f1=macro_f1(best, truth[1]),
-        coverage=float(np.average(answered, weights=share)),
-        risk=float(np.average((best != truth[1])[answered], weights=share[answered]))
-        if answered.any()
-        else 0.0,
-        unknown_of_strange=strange,
+    best, given = np.zeros(len(truth), np.int64), np.zeros(len(truth), bool)
+    withheld = np.zeros(len(others))
+    for part in (0, 1):
+        temperature, threshold = fit(logits[half != part], truth[half != part])
+        found, sure = judged(logits[half == part], temperature)
+        best[half == part], given[half == part] = found, sure >= threshold
+        withheld += (judged(others, temperature)[1] < threshold) / 2
+    temperature, threshold = fit(logits, truth)
+    share, wrong = _evenly(truth), best != truth
+    at_rest = truth == (data.labels.index("idle") if "idle" in data.labels else -1)
+    kinds = np.array([r.label for r in data.strange])[shown.source] if shown else np.zeros(0, str)
+    return replace(weights, temperature=temperature, threshold=threshold), Abstaining(
+        macro_f1=macro_f1(best, truth),
+        coverage=float(np.average(given, weights=share)),
+        risk=float(np.average(wrong[given], weights=share[given])) if given.any() else 0.0,
+        unknown={str(kind): float(withheld[kinds == kind].mean()) for kind in np.unique(kinds)},
         per_class={
-            label: macro_f1(best == number, truth[1] == number, (True,))
+            label: macro_f1(best == number, truth == number, (True,))
             for number, label in enumerate(data.labels)
-            if (truth[1] == number).any()
+            if (truth == number).any()
         },
-        idle_or_unknown=float(idle[at_rest].mean()) if at_rest.any() else float("nan"),
+        idle_or_unknown=float((~wrong | ~given)[at_rest].mean()) if at_rest.any() else float("nan"),
     )
 
 
@@ -447,13 +478,6 @@ def _evenly(labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weights under which all classes count the same, the rarest ones' windows 1."""
     counts = np.bincount(labels)
     return counts[counts > 0].min() / counts[labels]
-
-
-def _answered(
-    network: nn.Module, data: ActionSet, recipe: ActionRecipe
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    windows = cut(data, recipe.window, data.labels)
-    return answers(network, windows, recipe.window, data.joints), windows.labels
 
 
 def macro_f1(
