@@ -13,6 +13,7 @@ from ses_gcn_ros.commands import (
     adapt,
     alarm,
     attack,
+    audit,
     bags,
     bench,
     bench_pose,
@@ -101,6 +102,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(actions.actions)
+app.add_typer(audit.audit)
 
 
 def _print_version(wanted: bool) -> None:

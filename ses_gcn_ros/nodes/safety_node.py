@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.parameter import Parameter
 from std_msgs.msg import Float64, Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
 from ses_gcn_ros import msg
+from ses_gcn_ros.audit import AuditLog
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type, state_to_msg, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
@@ -44,6 +47,11 @@ class SafetyNode(ManagedNode):
     config_type = SafetyConfig
     config: SafetyConfig
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.audit = AuditLog("", self.config)
+        self.add_post_set_parameters_callback(self.on_parameters)
+
     def configure(self) -> None:
         """Read robots, zones and what else can be wrong before anything moves."""
         self.robots = read_robots(self.config)
@@ -53,6 +61,7 @@ class SafetyNode(ManagedNode):
             message_type(CONTROL)
         compile_all()
         TransformBuffer(self.config.world_frame)  # compiles
+        self.audit = AuditLog(self.config.audit_log, self.config, 1e6 * self.config.audit_log_size)
         self.get_logger().info(
             f"{len(model.names)} robot capsules in {', '.join(model.frames)}; "
             "not a certified safety function"
@@ -90,22 +99,38 @@ class SafetyNode(ManagedNode):
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.next_look, self.outputs = 0.0, ["safety_state", "speed_scaling"]
+        self.error = ""
         self.timer = self.every(period, self.tick)
+        self.audit.record("activated")
 
     def deactivate(self) -> None:
         """Leave the robot stopped."""
         self.publish_stop("safety node deactivated")
+        self.audit.record("deactivated")
+
+    def release(self) -> None:
+        """Close the audit log."""
+        self.audit.record("end")
+        self.audit.close()
+        self.audit = AuditLog("", self.config)
+
+    def on_parameters(self, parameters: Sequence[Parameter[Any]]) -> None:
+        """Write down what somebody set, which holds from the next activation on."""
+        self.audit.record("parameters", values={each.name: each.value for each in parameters})
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Release a latched stop."""
         response.success, response.message = self.watch.reset()
         self.get_logger().info(f"reset: {response.message}")
+        self.audit.record("reset", done=response.success, answer=response.message)
         return response
 
     def on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Switch monitoring on, or off for a while where a parameter allows that."""
         response.success, response.message = self.watch.enable(request.data, self.now())
         self.get_logger().warning(f"enable {request.data}: {response.message}")
+        answer = {"done": response.success, "answer": response.message}
+        self.audit.record("enable", on=request.data, **answer)
         return response
 
     def on_news(self) -> None:
@@ -119,6 +144,7 @@ class SafetyNode(ManagedNode):
             now = self.now()
             self.watch_clocks(now)
             self.look_for_others()
+            self.watch_audit()
             self.inputs.look_up_robot(now)
             self.assessment = self.watch.assess(now)
             self.publish(self.assessment)
@@ -128,6 +154,9 @@ class SafetyNode(ManagedNode):
             self.monitor.fail(f"internal {type(error).__name__}")
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
             self.publish_stop(f"internal error: {error!r}")
+            if repr(error) != self.error:
+                self.error = repr(error)
+                self.audit.record("internal error", error=self.error)
 
     def watch_clocks(self, now: float) -> None:
         """Stop for a clock that leaps or stands, and for a loop that was held up."""
@@ -151,6 +180,13 @@ class SafetyNode(ManagedNode):
         if now >= self.next_look:
             self.next_look = now + LOOK_PERIOD
             self.inputs.look_for_others(self.outputs)
+
+    def watch_audit(self) -> None:
+        """Say in the state that the audit log can't be written; nothing stops for it."""
+        if self.audit.problem:
+            self.watch.inputs.note("audit log", self.audit.problem)
+        else:
+            self.watch.well("audit log")
 
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
@@ -184,6 +220,7 @@ class SafetyNode(ManagedNode):
         line = self.log.observe(assessment)
         if not line:
             return
+        self.audit.record("state", **assessment.event())
         cause, now = re.sub(r"[-\d.]+", "", line), time.monotonic()
         if now - self.logged.get(cause, float("-inf")) < LOG_PERIOD:
             return
@@ -224,6 +261,11 @@ class SafetyNode(ManagedNode):
         level = DiagnosticStatus.WARN if last.level == Level.STOP else DiagnosticStatus.OK
         if self.log.problem:
             level, text = DiagnosticStatus.WARN, f"{self.log.problem}; {text}"
+        self.audit.retry()
+        if self.audit.problem:
+            level, text = DiagnosticStatus.ERROR, f"{self.audit.problem}; {text}"
+        elif self.config.audit_log:
+            values["audit_hash"] = self.audit.hash
         return level if last.enabled else DiagnosticStatus.ERROR, text, values
 
 

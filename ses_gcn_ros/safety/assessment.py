@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ses_gcn_ros.audit import plain, write_whole
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.decision import Level
 from ses_gcn_ros.safety.prediction import PredictedContact
@@ -77,6 +78,16 @@ class Assessment:
             **vars(self.breakdown or UNKNOWN),
         }
 
+    def event(self) -> dict[str, Any]:
+        """What a log says of a change to this answer."""
+        return {
+            "stamp": self.stamp,
+            **self.fields(),
+            "people": self.people,
+            "enabled": self.enabled,
+            "level": self.level.name,
+        }
+
 
 PASSING = ("speeding up", "stop held")  # reasons that come and go with every change
 
@@ -126,12 +137,11 @@ class EventLog:
     def _write(self, assessment: Assessment) -> None:
         if not self._path:
             return
-        event = {"stamp": assessment.stamp, **assessment.fields(), "people": assessment.people}
-        event |= {"enabled": assessment.enabled, "level": assessment.level.name}
+        event = assessment.event()
         if self.lost:
             event["lost_lines"] = self.lost
         try:
-            self._append(json.dumps(_plain(event)) + "\n")
+            self._append(json.dumps(plain(event)) + "\n")
         except OSError as error:
             self.lost += 1
             self.problem = f"event_log: {error.strerror or error}; {self.lost} lines lost"
@@ -143,11 +153,7 @@ class EventLog:
         # one write of the whole line: whoever reads along sees none that is half done
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            data = line.encode()
-            written = os.write(file, data)
-            if written < len(data):  # the disk is full: take the torn line back
-                os.ftruncate(file, os.fstat(file).st_size - written)
-                raise OSError("no space for the whole line")
+            write_whole(file, line.encode())
         finally:
             os.close(file)
 
@@ -157,11 +163,3 @@ def _cause(reason: str) -> str:
     if reason.startswith(PASSING):
         return ""
     return re.split(r"[:\d(]", reason)[0].strip() if not reason.startswith("person") else "person"
-
-
-def _plain(event: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN and no infinity: both become null."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in event.items()
-    }

@@ -225,6 +225,14 @@ class SafetyConfig:
     event_log: str = option(
         "", "file that every change of the answer is appended to as a line of JSON; empty: none"
     )
+    audit_log: str = option(
+        "",
+        "file of a chained log of changes, resets, parameters, starts and stops, which 'ses-gcn "
+        "audit verify' checks; empty: none",
+    )
+    audit_log_size: float = option(
+        16.0, "from which on a new file is begun [MB]; none is deleted", minimum=0.01, maximum=1e5
+    )
 
     # Watchdogs
     skeleton_age_max: float = option(

@@ -41,6 +41,10 @@ class Inputs:
         factor = self._config.forecast_lost_factor if about_forecasts else 0.0
         self._faults[source] = Limit(factor, reason)
 
+    def note(self, source: str, reason: str) -> None:
+        """Note what has to be said of a source, but stops nothing."""
+        self._faults[source] = Limit(NOTED, reason)
+
     def well(self, source: str) -> None:
         """Forget the fault of a source, if there is one."""
         self._faults.pop(source, None)

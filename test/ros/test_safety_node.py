@@ -15,6 +15,7 @@ from stream import PersonStream
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
+from ses_gcn_ros.audit import verify
 from ses_gcn_ros.msg import SafetyState, SkeletonArray
 from ses_gcn_ros.nodes import qos
 
@@ -30,6 +31,8 @@ class Watch:
         self.states = cell.listen(SafetyState, "safety_state", qos.STREAM)
         self.diagnostics = cell.listen(DiagnosticArray, "/diagnostics", qos.STREAM)
         self.markers = cell.listen(MarkerArray, "markers/safety", qos.STREAM)
+        self.audit = log.parent / "audit" / "audit.jsonl"
+        self.audit.parent.mkdir()
         frames = cell.publisher(TFMessage, "/tf_static", qos.LATCHED)
         frames.publish(TFMessage(transforms=[frame("low", 0.3), frame("high", 1.3), frame("cart")]))
         cell.start(
@@ -43,6 +46,7 @@ class Watch:
             disabled_factor=0.3,
             disable_timeout=600.0,
             event_log=str(log),
+            audit_log=str(self.audit),
         )
         self.person = PersonStream(cell.node)
         cell.node.destroy_publisher(self.person.publisher)  # it offers no deadline
@@ -163,6 +167,51 @@ def test_every_change_is_in_the_event_log(watch):
     assert levels[0] == "STOP"
     assert "REDUCED" in levels
     assert {"stopping_term", "people", "zone", "speed_factor"} <= set(events[0])
+
+
+def test_the_audit_log_holds_what_was_done_and_nobody_changed_it(watch):
+    report = verify(watch.audit)
+    assert report.ok, report
+    events = [json.loads(line) for line in watch.audit.read_text().splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[:2] == ["begin", "activated"]
+    assert {"state", "enable"} <= set(kinds)
+    said = [reason for event in events for reason in event.get("reasons", ())]
+    assert any("zone hall" in reason for reason in said)
+    status = watch.cell.wait_for(lambda: status_with(watch, "audit_hash"), "a hash")
+    assert verify(watch.audit, status["audit_hash"]).ok
+
+
+def test_an_audit_log_that_cannot_be_written_is_an_error_and_the_node_goes_on(watch):
+    away = watch.audit.parent.with_name("away")
+    watch.audit.parent.rename(away)
+    seen = len(watch.diagnostics)
+    watch.call("/safety_node/enable", SetBool.Request(data=True))
+    watch.wait_for_reason("audit_log: No such file or directory")
+
+    def error():
+        return any(
+            status.level == DiagnosticStatus.ERROR and "audit_log" in status.message
+            for array in watch.diagnostics[seen:]
+            for status in array.status
+        )
+
+    watch.cell.wait_for(error, "an error in /diagnostics")
+    away.rename(watch.audit.parent)
+    watch.wait_for(lambda state: not any("audit_log" in r for r in state.reasons), "a log again")
+    assert verify(watch.audit).ok
+    last = [json.loads(line) for line in watch.audit.read_text().splitlines()]
+    assert any(event.get("lost_events", 0) > 0 for event in last)
+
+
+def status_with(watch, key: str):
+    """Values of the latest status of the node that has a key."""
+    for array in reversed(watch.diagnostics):
+        for status in array.status:
+            values = {entry.key: entry.value for entry in status.values}
+            if key in values:
+                return values
+    return None
 
 
 @pytest.mark.parametrize(
