@@ -1,22 +1,37 @@
-"""What people did, as a recording tells it: stretches of time with a label."""
+"""What people did when, as a recording or its corrected table tells it."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
 from ses_gcn_ros.actions.recogniser import label_changes
 from ses_gcn_ros.bags.reading import PathLike, read_messages, topics_of
+from ses_gcn_ros.bags.segments import read_segments, segment_table
 from ses_gcn_ros.errors import BagError
 
 Segment = tuple[str, float, float, str]  # person, start and end [s], label
 
+_LASTS = 0.5  # s for which a label is taken to hold on after it was last told
+
 
 def recorded_actions(bag: PathLike) -> list[Segment]:
-    """Who did what when, from the topic ``actions`` of a bag; empty where nobody recorded it.
+    """Who did what when, from a table of segments beside a bag or from its topic ``actions``.
+
+    Empty where nothing tells.
 
     Raises
     ------
     BagError
         If the bag can't be read.
+    InputError
+        If the table is damaged.
     """
+    table = segment_table(Path(bag))
+    if table.is_file():
+        return read_segments(table)
     if not any(topic.rpartition("/")[2] == "actions" for topic in topics_of(bag)):
         return []
     told: dict[str, list[tuple[float, str]]] = {}
@@ -34,3 +49,34 @@ def recorded_actions(bag: PathLike) -> list[Segment]:
         for person, labels in told.items()
         for start, end, label in label_changes(labels)
     ]
+
+
+class ActionTimeline:
+    """What each person was doing at a time.
+
+    Parameters
+    ----------
+    segments : sequence of Segment
+        In any order.
+    """
+
+    def __init__(self, segments: Sequence[Segment] = ()) -> None:
+        self.segments = segments
+        self._of: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+        for person, start, end, label in sorted(segments):
+            self._of[person].append((start, end, label))
+
+    def at(self, person: str, stamp: float) -> str:
+        """Label of a person at a time [s]; empty where nothing tells."""
+        stretches = self._of.get(person, [])
+        index = bisect_right(stretches, stamp, key=lambda stretch: stretch[0]) - 1
+        if index < 0 or stamp > stretches[index][1] + _LASTS:
+            return ""
+        return stretches[index][2]
+
+    def seconds(self) -> dict[str, float]:
+        """Time spent on each action by all people together [s]."""
+        total: dict[str, float] = defaultdict(float)
+        for _, start, end, label in self.segments:
+            total[label] += end - start
+        return dict(total)

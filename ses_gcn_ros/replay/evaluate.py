@@ -17,9 +17,11 @@ import numpy as np
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bags.reading import Bag, PathLike, open_bag
+from ses_gcn_ros.bags.segments import SEGMENTS, write_segments
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
+from ses_gcn_ros.replay.actions import ActionTimeline, recorded_actions
 from ses_gcn_ros.replay.collision_scores import CollisionScores
 from ses_gcn_ros.replay.events import (
     Diagnostics,
@@ -156,7 +158,8 @@ def evaluate(
         Folder of a bag, or an mcap or db3 file.
     out : str or Path, optional
         Folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html`` that
-        is drawn from it; nothing is written without.
+        is drawn from it, and ``actions.csv`` where it is known what people did; nothing is written
+        without.
     options : Options, optional
     progress : callable
         Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
@@ -193,6 +196,8 @@ def evaluate(
                 write_page(open_replay(folder / "replay"), summary, folder / "report.html")
             summary["partial"] |= run.recorder is None
         write_numbers(folder, summary)
+        if run.actions.segments:
+            write_segments(folder / SEGMENTS, run.actions.segments)
     return summary
 
 
@@ -234,6 +239,8 @@ class ReplayRun:
     ----------
     recorder : ReplayRecorder or None
         None where nothing is to be drawn from, or no more could be written.
+    actions : ActionTimeline
+        What people did, where the bag or a table beside it tells.
     """
 
     def __init__(self, bag: Bag, plan: ReplayPlan, options: Options, folder: Path | None) -> None:
@@ -242,7 +249,8 @@ class ReplayRun:
         self._notes: list[str] = []
         self._refused = Counter[str]()
         self._broken = ""
-        self._health, self._forecasts = StreamHealth(), ForecastScores()
+        self.actions = ActionTimeline(recorded_actions(bag.path))
+        self._health, self._forecasts = StreamHealth(), ForecastScores(self.actions)
         weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS).config
         robot = None
         if options.demo_robot:
@@ -387,8 +395,17 @@ class ReplayRun:
                 "safety": self._safety.summary(plan.start),
                 "ages_ms": self._safety.ages(),
                 "latencies": health.latencies(),
+                **({"actions": self._by_action()} if self.actions.segments else {}),
             }
         )
+
+    def _by_action(self) -> dict[str, dict[str, Any]]:
+        """Time, forecasts and stops by what people did."""
+        forecasts, stops = self._forecasts.by_action(), self._safety.stops_by_action(self.actions)
+        return {
+            label: {"seconds": seconds, "stops": stops.get(label, 0), **forecasts.get(label, {})}
+            for label, seconds in self.actions.seconds().items()
+        }
 
     @property
     def _robot_lost(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.baselines import DAMPINGS
 from ses_gcn_ros.models.framing import reach
+from ses_gcn_ros.replay.actions import ActionTimeline
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.skeleton import convert, get_layout
 
@@ -77,9 +78,16 @@ class ForecastScores:
     What was seen is interpolated to the forecast's steps. Forecasts of people with less than
     `OBSERVED` frames of history are left out for all, so that all face the same moments. So are
     forecasts of another shape than the first one's.
+
+    Parameters
+    ----------
+    actions : ActionTimeline, optional
+        What people did, by which errors and coverage are told, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, actions: ActionTimeline | None = None) -> None:
+        self._actions = actions or ActionTimeline()
+        self._by_action: dict[str, NDArray[np.float64]] = {}  # errors, joints; in radius, with one
         self.count = self.compared = 0
         self.models, self.fallbacks = Counter[str](), Counter[str]()
         self._people: dict[str, _Person] = {}
@@ -191,16 +199,33 @@ class ForecastScores:
         errors[0] = _distances(np.array([made.positions for made in kept], np.float32), truth)
         for row, ways in zip(errors[1:], self._reach, strict=True):
             row[:] = _distances(last[:, None] + ways[:, None, None] * velocity[:, None], truth)
-        known = np.isfinite(errors).all(axis=0)
+        known = np.asarray(np.isfinite(errors).all(axis=0))
         self._sums += np.where(known, errors, 0.0).sum(axis=1, dtype=np.float64)
         self._counts += known.sum(axis=0)
         promised = np.array([made.coverage for made in kept])
         ringed = known & (promised > 0)[:, None, None]
         radius = np.array([made.radius for made in kept], np.float32)
+        inside = ringed & (errors[0] <= radius)
         self._rings[0] += ringed.sum(axis=(0, 2))
-        self._rings[1] += (ringed & (errors[0] <= radius)).sum(axis=(0, 2))
+        self._rings[1] += inside.sum(axis=(0, 2))
         self._radius += np.where(ringed, radius, 0.0).sum(axis=(0, 2), dtype=np.float64)
         self._promised += float((promised * ringed.sum(axis=(1, 2))).sum())
+        labels = [self._actions.at(made.person_id, made.stamp) for made in kept]
+        parts: list[NDArray[Any]] = [np.where(known, errors[0], 0.0), known, inside, ringed]
+        for label in set(labels) - {""}:
+            rows = [row for row, other in enumerate(labels) if other == label]
+            sums = np.stack([part[rows].sum(axis=(0, 2), dtype=np.float64) for part in parts])
+            self._by_action[label] = self._by_action.get(label, 0.0) + sums
+
+    def by_action(self) -> dict[str, dict[str, Any]]:
+        """Error at each step [mm] and coverage of the radius by what people did."""
+        return {
+            label: {
+                "mpjpe_mm": (1e3 * _share(errors, joints)).tolist(),
+                "coverage": float(inside.sum() / ringed.sum()) if ringed.any() else None,
+            }
+            for label, (errors, joints, inside, ringed) in sorted(self._by_action.items())
+        }
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json; errors in millimetres."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ses_gcn_ros.replay.actions import ActionTimeline
 from ses_gcn_ros.replay.recorded import LEVELS
 from ses_gcn_ros.replay.stream import Distribution, kind_of
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
@@ -27,6 +29,7 @@ class _Stop:
     at: float
     reason: str
     by_people: bool
+    person: str
     needed: bool = False
     until: float = math.nan
 
@@ -105,7 +108,7 @@ class SafetyScores:
         if began and self._moved:  # until data flows for the first time every state is a stop
             reason = state.reasons[0] if state.reasons else ""
             by_people = reason.startswith("forecast:") or " m from " in reason
-            self._stops.append(_Stop(state.stamp, reason, by_people))
+            self._stops.append(_Stop(state.stamp, reason, by_people, state.person_id))
         threat = state.margin < 0.0 or state.separation < self._threshold
         for stop in reversed(self._stops[-3:]):
             open_still = math.isnan(stop.until)
@@ -213,6 +216,11 @@ class SafetyScores:
             "reason": stop.reason,
             "kind": kind,
         }
+
+    def stops_by_action(self, actions: ActionTimeline) -> dict[str, int]:
+        """Number of stops that people caused, by what they did then as far as that is known."""
+        told = (actions.at(stop.person, stop.at) for stop in self._stops if stop.by_people)
+        return dict(Counter(label for label in told if label))
 
     def ages(self) -> dict[str, Any]:
         """Distributions of the inputs' ages when states were made [ms]."""

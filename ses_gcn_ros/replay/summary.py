@@ -130,6 +130,8 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         lines += _collision_lines(summary["collision"])
     if summary["safety"]:
         lines += _safety_lines(summary["safety"])
+    for label, told in summary.get("actions", {}).items():
+        lines.append((f"while '{label}'", action_words(told, summary["forecasts"])))
     agreement = summary.get("agreement")
     if agreement:
         lines.append(
@@ -141,6 +143,15 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return lines
+
+
+def action_words(told: dict[str, Any], forecasts: dict[str, Any]) -> str:
+    """Time, error at the end of the horizon, coverage and stops of one action, in words."""
+    words = [f"{told['seconds']:.1f} s", f"{told['stops']} stops"]
+    if "mpjpe_mm" in told:
+        words.append(f"{_whole(told['mpjpe_mm'][-1])} mm at {forecasts['horizons_s'][-1]:g} s")
+        words.append(f"{_share(told['coverage'])} within the radius")
+    return ", ".join(words)
 
 
 def _forecast_lines(forecasts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,7 +10,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ses_gcn_ros.bags.reading import PathLike
-from ses_gcn_ros.bags.segments import write_segments
 from ses_gcn_ros.replay.actions import Segment, recorded_actions
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
@@ -49,10 +48,7 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
     """
     options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
     summary = evaluate(bag, out, options)
-    actions = recorded_actions(bag)
-    write_pictures(Path(out), summary, actions)
-    if actions:
-        write_segments(Path(out) / "actions.csv", actions)
+    write_pictures(Path(out), summary, recorded_actions(bag))
     return summary
 
 

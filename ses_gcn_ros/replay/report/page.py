@@ -17,6 +17,7 @@ from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import highest_shown, level_bands, scene_data, states_data
 from ses_gcn_ros.replay.report.sections import (
     PageSection,
+    actions_section,
     collisions_section,
     facts,
     forecasts_section,
@@ -94,6 +95,7 @@ def _sections(replay: Replay, numbers: dict[str, Any]) -> list[PageSection]:
         forecasts_section(numbers["forecasts"]),
         collisions_section(numbers["collision"]),
         stops_section(numbers["safety"]),
+        actions_section(numbers),
         timing_section(replay, numbers),
     ]
     return [section for section in found if section is not None]

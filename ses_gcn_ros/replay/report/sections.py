@@ -310,6 +310,23 @@ def stops_section(safety: dict[str, Any] | None) -> PageSection | None:
     return PageSection("States and stops", [], [], tables)
 
 
+def actions_section(numbers: dict[str, Any]) -> PageSection | None:
+    """Section on what people did, of a whole summary; None where nothing tells."""
+    actions = numbers.get("actions")
+    if not actions:
+        return None
+    ahead = list(numbers["forecasts"].get("horizons_s", ()))
+    rows = []
+    for label, told in sorted(actions.items(), key=lambda item: -item[1]["seconds"]):
+        steps = [_step(ahead, horizon) if "mpjpe_mm" in told else None for horizon in (0.4, 1.0)]
+        errors = [None if step is None else told["mpjpe_mm"][step] for step in steps]
+        near, far = (text_of(error, digits=0) for error in errors)
+        coverage = share_of(told.get("coverage"), 1)
+        rows.append([label, f"{told['seconds']:.1f} s", near, far, coverage, str(told["stops"])])
+    head = ["action", "time", "MPJPE at 400 ms [mm]", "at 1000 ms", "within the radius", "stops"]
+    return PageSection("What people were doing", [], [], [Table(rows, head)])
+
+
 def collisions_section(collisions: dict[str, Any] | None) -> PageSection | None:
     """Section on predicted collisions; None where there was no window to judge."""
     if not collisions or not collisions["windows"]:
