@@ -36,6 +36,7 @@ from ses_gcn_ros.commands import (
     students,
     terminal,
     training,
+    watch,
     workcell,
 )
 from ses_gcn_ros.errors import SesGcnError
@@ -70,6 +71,7 @@ app = typer.Typer(
 for command in (
     workcell.up,
     workcell.demo,
+    watch.watch,
     parameters.params,
     pose.pose,
     calibrate.calibrate,

@@ -108,7 +108,8 @@ def demo(
             )
             group.start([plan], arguments, environment)
         with console.status(
-            f"{len(plans)} processes on ROS domain {environment['ROS_DOMAIN_ID']}; Ctrl-C ends them"
+            f"{len(plans)} processes; Ctrl-C ends them; see them in another terminal with "
+            f"ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']} ses-gcn watch"
         ):
             code = group.wait()
     if group.interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -18,6 +19,8 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import flat, skeletons_from_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
+
+_SILENCE = 1.0  # s without skeletons after which it is diagnosed
 
 
 class ActionNode(ManagedNode):
@@ -40,7 +43,7 @@ class ActionNode(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe and publish."""
-        self.board = MarkerBoard()
+        self.board, self.heard = MarkerBoard(), time.monotonic()
         self.publisher = self.while_active(
             self.create_publisher(ActionArray, "actions", qos.STREAM)
         )
@@ -61,7 +64,7 @@ class ActionNode(ManagedNode):
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Recognise from one more observation of everybody."""
         assert self.recogniser is not None  # messages come after configuring
-        header = message.header
+        self.heard, header = time.monotonic(), message.header
         if not header.frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
         people = skeletons_from_msg(message)
@@ -88,6 +91,9 @@ class ActionNode(ManagedNode):
         for action in self.actions:
             reason = f" ({action.reason})" if action.reason else ""
             values[f"person {action.person_id}"] = f"{action.label}{reason}"
+        silent = time.monotonic() - self.heard
+        if silent > _SILENCE:
+            return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         return DiagnosticStatus.OK, "recognising", values

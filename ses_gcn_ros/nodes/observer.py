@@ -1,0 +1,175 @@
+"""Looks on at a cell without taking part: who is there, what flows, what the safety node says."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Float64
+
+from ses_gcn_ros import msg
+from ses_gcn_ros.monitoring import StreamMonitor
+from ses_gcn_ros.nodes import process, qos
+from ses_gcn_ros.nodes.managed_node import make_executor
+
+NAME = "ses_gcn_watch"
+_LEVELS = ("CLEAR", "REDUCED", "STOP")
+_STATUS = ("OK", "WARN", "ERROR", "STALE")
+
+
+class CellObserver(Node):
+    """Hears a cell's topics and everybody's diagnostics, and sums them up on request.
+
+    Players of recordings and videos wait for a number of listeners to `skeletons`, of which this is
+    none: it listens to them only once somebody else has heard some.
+
+    Parameters
+    ----------
+    namespace : str
+        Of the cell; empty for none.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__(
+            NAME, namespace=namespace, enable_rosout=False, start_parameter_services=False
+        )
+        self._streams: dict[str, StreamMonitor] = {}
+        self._heard: dict[str, tuple[float, Any]] = {}  # time [s, monotonic] and message, by topic
+        self._status: dict[str, tuple[float, DiagnosticStatus]] = {}
+        self._executor = make_executor()
+        self._executor.add_node(self)
+        self._listen("safety_state", msg.SafetyState)
+        self._listen("speed_scaling", Float64)
+        self._listen("forecasts", msg.ForecastArray)
+        self._listen("actions", msg.ActionArray)
+        self._listen("/diagnostics", DiagnosticArray, self._note_status)
+
+    @property
+    def hears(self) -> bool:
+        """Whether a node of the cell has said anything."""
+        return bool(self._heard or self._status)
+
+    def spin(self, seconds: float) -> None:
+        """Listen for some time [s]; what can't be read as a message is passed over."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0.0:
+            try:
+                self._executor.spin_once(timeout_sec=min(left, 0.1))
+            except Exception as error:  # of rclpy, over bytes that are no message
+                self.get_logger().debug(repr(error))
+        if "skeletons" not in self._streams and self._heard.keys() & {"forecasts", "actions"}:
+            self._listen("skeletons", msg.SkeletonArray)
+
+    def reading(self) -> dict[str, Any]:
+        """What is known now.
+
+        Returns
+        -------
+        dict
+            ``domain``, ``namespace``; ``state``: fields of the last SafetyState, the level as a
+            word, and its age [s], None before the first; ``nodes``: name, status (OK, WARN, ERROR,
+            STALE, or "silent" without diagnostics), message and values of each; ``streams``:
+            topic, number of publishers, rate [Hz] and age of the last message [s]; ``people``: id,
+            model of the forecast and action of everybody in the last forecasts and actions.
+        """
+        now = time.monotonic()
+        return {
+            "domain": int(os.environ.get("ROS_DOMAIN_ID") or 0),
+            "namespace": self.get_namespace(),
+            "state": self._state(now),
+            "nodes": self._nodes(now),
+            "streams": [
+                {
+                    "topic": self.resolve_topic_name(topic),
+                    "publishers": self.count_publishers(self.resolve_topic_name(topic)),
+                    "rate_hz": stream.rate(now),
+                    "age_s": now - self._heard[topic][0] if topic in self._heard else None,
+                }
+                for topic, stream in self._streams.items()
+            ],
+            "people": self._people(),
+        }
+
+    def _listen(self, topic: str, kind: Any, then: Callable[[Any], None] | None = None) -> None:
+        stream = self._streams[topic] = StreamMonitor()
+
+        def hear(message: Any) -> None:
+            now = time.monotonic()
+            stream.handle(now, 0.0)
+            self._heard[topic] = now, message
+            if then is not None:
+                then(message)
+
+        self.create_subscription(kind, topic, hear, qos.stream("best_effort"))
+
+    def _note_status(self, message: DiagnosticArray) -> None:
+        now = time.monotonic()
+        self._status |= {status.name: (now, status) for status in message.status}
+
+    def _state(self, now: float) -> dict[str, Any] | None:
+        if "safety_state" not in self._heard:
+            return None
+        heard, message = self._heard["safety_state"]
+        fields = {name: getattr(message, name) for name in message.get_fields_and_field_types()}
+        del fields["header"]
+        state = {k: list(v) if hasattr(v, "tolist") else v for k, v in fields.items()}
+        level = int(message.level)
+        state["level"] = _LEVELS[level] if level < len(_LEVELS) else str(level)
+        return {**state, "age_s": now - heard}
+
+    def _nodes(self, now: float) -> list[dict[str, Any]]:
+        here = self.get_namespace().rstrip("/") + "/"
+        names = {
+            f"{place.rstrip('/')}/{name}" for name, place in self.get_node_names_and_namespaces()
+        }
+        shown = {name for name in names if name.startswith(here) and "/_" not in name}
+        nodes: dict[str, dict[str, Any]] = {
+            name: {"name": name, "status": "silent", "message": "", "age_s": None, "values": {}}
+            for name in shown - {f"{here}{NAME}"}
+        }
+        for name, (heard, status) in self._status.items():
+            level = int.from_bytes(status.level, "little")
+            nodes[f"/{name}"] = {
+                "name": f"/{name}",
+                "status": _STATUS[level] if level < len(_STATUS) else str(level),
+                "message": status.message,
+                "age_s": now - heard,
+                "values": {pair.key: pair.value for pair in status.values},
+            }
+        return [nodes[name] for name in sorted(nodes)]
+
+    def _people(self) -> list[dict[str, Any]]:
+        people: dict[str, dict[str, Any]] = {}
+
+        def person(name: str) -> dict[str, Any]:
+            empty = {"id": name, "forecast": "", "action": "", "probability": None}
+            return people.setdefault(name, empty)
+
+        if "forecasts" in self._heard:
+            for entry in self._heard["forecasts"][1].forecasts:
+                person(entry.person_id)["forecast"] = entry.model
+        if "actions" in self._heard:
+            for entry in self._heard["actions"][1].actions:
+                said = {"action": entry.label, "probability": float(entry.probability)}
+                person(entry.person_id).update(said)
+        return [people[name] for name in sorted(people)]
+
+
+@contextmanager
+def observe(namespace: str = "") -> Iterator[CellObserver]:
+    """Observer in this process, which leaves signals alone and shares no memory with the cell."""
+    process.avoid_shared_memory(os.environ)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        observer = CellObserver(namespace)
+        yield observer
+        observer.destroy_node()
+    finally:
+        rclpy.try_shutdown()

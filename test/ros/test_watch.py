@@ -1,0 +1,77 @@
+"""``ses-gcn watch`` looks on at the demo's cell and takes no part in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.observer import CellObserver
+
+SES_GCN = [sys.executable, "-m", "ses_gcn_ros.cli"]
+NODES = {"/demo_robot", "/forecaster_node", "/safety_node", "/bag_player"}
+
+
+def watch(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SES_GCN, "watch", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | environment,
+    )
+
+
+def test_the_demos_cell_is_seen_with_nodes_rates_people_and_reasons(cell):
+    command = [*SES_GCN, "up", "--bag", "sample", "--demo-robot", "--rate", "0.5"]
+    states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+    cell.processes["up"] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    cell.wait_for(lambda: states and states[-1].skeleton_age < 1.0, "a state with people")
+
+    run = watch("--json")
+    assert run.returncode == 0, run.stderr
+    reading = json.loads(run.stdout)
+    assert reading["domain"] == int(os.environ["ROS_DOMAIN_ID"])
+    nodes = {node["name"]: node for node in reading["nodes"]}
+    assert set(nodes) >= NODES
+    assert float(nodes["/safety_node"]["values"]["rate_hz"]) > 0
+    rates = {stream["topic"]: stream["rate_hz"] for stream in reading["streams"]}
+    assert min(rates[f"/{topic}"] for topic in ("safety_state", "skeletons", "forecasts")) > 0
+    assert [person["forecast"] for person in reading["people"]]
+    state = reading["state"]
+    assert state["level"] in ("CLEAR", "REDUCED", "STOP")
+    assert bool(state["reasons"]) == (state["level"] != "CLEAR")
+    terms = ("human_term", "reaction_term", "stopping_term", "intrusion")
+    assert all(state[term] is not None for term in terms)
+
+    text = watch("--once", COLUMNS="40")
+    assert text.returncode == 0, text.stderr
+    assert "S_h" in text.stdout
+    assert "forecaster_node" in text.stdout
+    assert "…" not in text.stdout
+
+
+def test_where_there_is_no_cell_it_says_so(ros_domain):
+    run = watch("--once", "--namespace", "elsewhere")
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: no cell is heard on ROS domain")
+
+
+def test_players_do_not_count_it_as_a_listener(cell):
+    skeletons = cell.publisher(SkeletonArray, "skeletons", qos.STREAM)
+    forecasts = cell.publisher(ForecastArray, "forecasts", qos.STREAM)
+    observer = CellObserver()
+    cell.wait_for_listeners(forecasts)
+    observer.spin(0.5)
+    assert skeletons.get_subscription_count() == 0
+
+    def flows() -> bool:
+        forecasts.publish(ForecastArray())
+        observer.spin(0.1)
+        return skeletons.get_subscription_count() == 1
+
+    cell.wait_for(flows, "the observer to listen once skeletons flow")
+    observer.destroy_node()
