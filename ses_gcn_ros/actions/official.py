@@ -21,7 +21,7 @@ from ses_gcn_ros.actions.weights import ActionWeights, write_action_weights
 from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, WindowConfig
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.models.sgn import Sgn
-from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseStgcn
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseStgcn, settle
 from ses_gcn_ros.models.stgcn import (
     Stgcn,
     StgcnConfig,
@@ -300,9 +300,7 @@ def import_actions(checkpoint: Path, out: Path) -> ActionWeights | None:
         options |= {"hops": 1 if subsets < 4 else (subsets - 1) // 2}
         if isinstance(network, SparseStgcn):
             options |= asdict(network.sparse)
-            network.set_progress(1.0)
-            for convolution in network.convolutions().values():
-                convolution.settle()
+            settle(network)
         frames = 300 if kind == "yan" else 100
     sampling = {"sgn": "segments", "yan": "pad", "nagy": "loop"}.get(kind, "uniform")
     layout, known = _joints_of(kind, joints)

@@ -144,6 +144,9 @@ def train(
     risk: Annotated[
         float, typer.Option(help="Share of wrong answers to allow; others are 'unknown'.")
     ] = 0.05,
+    novelty: Annotated[
+        float, typer.Option(help="Share of what the data calls novel to be 'unknown'.")
+    ] = 0.6,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.", min=0)] = 0,
     threads: Threads = 1,
     overwrite: terminal.Overwrite = False,
@@ -176,7 +179,9 @@ def train(
 
     summary: dict[str, Any] = {"out": str(out)}
     if recordings.held_out:
-        weights, found = train_and_calibrate(chosen, recordings, seed, risk, show, checkpoint)
+        weights, found = train_and_calibrate(
+            chosen, recordings, seed, risk, novelty, show, checkpoint
+        )
         summary |= dataclasses.asdict(found)
     else:
         weights, _ = train_actions(chosen, recordings, seed, show, checkpoint)

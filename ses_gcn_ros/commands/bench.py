@@ -18,7 +18,9 @@ from ses_gcn_ros.resources import check_writable
 if TYPE_CHECKING:
     from ses_gcn_ros.studies.benchmarks.harness import Section
 
-SECTIONS = ("engines", "gpu", "geometry", "chain", "training", "replay", "footprint", "pose")
+SECTIONS = (
+    *("engines", "gpu", "actions", "geometry", "chain", "training", "replay", "footprint", "pose"),
+)
 
 
 def bench(

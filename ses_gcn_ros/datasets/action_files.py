@@ -340,8 +340,9 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     The list is YAML: ``layout`` and ``joints``, those to keep; ``classes``, the sources' labels by
     class; ``sources``, each with a ``file``, ``subject`` (the array that says who moves, or
     ``id:N`` for the N-th word of the identifier) and perhaps ``frame_labels``; ``held_out``,
-    patterns of SOURCE/SUBJECT; ``open``, labels of no class that are never trained on and should
-    not be taken for any, as recordings of held-out people in the class ``unknown`` should not.
+    patterns of SOURCE/SUBJECT; ``open`` and ``novel``, labels of no class that are never
+    trained on and should not be taken for any, nor should recordings of held-out people in the
+    class ``unknown``; the novel ones set the threshold for answers, the others only test it.
     Files lie below `root`, the list's folder without it. Other labels are left out. A sequence of
     which no frame has a label is ``unlabelled``.
 
@@ -355,7 +356,8 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
         classes = {str(s): str(name) for name, all_ in content["classes"].items() for s in all_}
         order, kept = tuple(content["classes"]), [str(name) for name in content["joints"]]
         layout, sources = str(content["layout"]), list(content["sources"])
-        strange = {str(label) for label in content.get("open", [])}
+        novel = tuple(str(label) for label in content.get("novel", []))
+        strange = {*novel, *(str(label) for label in content.get("open", []))}
         held_out = tuple(str(pattern) for pattern in content.get("held_out", []))
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{path}' is no list of sources: {error}") from error
@@ -377,6 +379,7 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
         layout,
         held_out=held_out,
         strange=tuple(others),
+        novel=novel,
     )
     return checked(data, str(path))
 

@@ -60,6 +60,8 @@ class ActionSet:
     strange : tuple of LabelledMotion
         Recordings of none of the classes, under their own labels, which should not be taken for
         any.
+    novel : tuple of str
+        Labels among these by which the threshold for an answer is set; the others only test it.
     """
 
     recordings: tuple[LabelledMotion, ...]
@@ -69,6 +71,7 @@ class ActionSet:
     skipped: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     strange: tuple[LabelledMotion, ...] = ()
+    novel: tuple[str, ...] = ()
 
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:
         """Recordings of some people.

@@ -227,3 +227,11 @@ class Assembly(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Shape (N, M, T, V, C) → logits (N, classes)."""
         return self.heads(x)[0]
+
+
+def settle(network: SparseStgcn | Assembly) -> None:
+    """Cut a network for good, as at the end of its training."""
+    network.set_progress(1.0)
+    for part in network.modules():
+        if isinstance(part, SparseConv2d):
+            part.settle()

@@ -32,10 +32,12 @@ from ses_gcn_ros.actions.windows import (
 from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn
+from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn, settle
 from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
 from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
+
+_PARTS = 5  # of held-out recordings, each judged by what the others calibrate
 
 
 @dataclass(frozen=True)
@@ -269,10 +271,7 @@ def train_actions(
     trainer.run(progress)
     network = trainer.average
     if isinstance(network, (SparseStgcn, Assembly)):
-        network.set_progress(1.0)
-        for part in network.modules():
-            if isinstance(part, SparseConv2d):
-                part.settle()
+        settle(network)
     weights = replace(untrained(recipe, data), tensors=tensors_of(network.state_dict()))
     trainer.forget()
     return weights, network
@@ -387,6 +386,7 @@ def train_and_calibrate(
     data: ActionSet,
     seed: int,
     risk: float = 0.05,
+    novelty: float = 0.6,
     progress: Progress = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
 ) -> tuple[ActionWeights, Abstaining]:
@@ -406,60 +406,63 @@ def train_and_calibrate(
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
     seen = tuple(r for r in data.recordings if not held_out(r))
     weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress, checkpoint)
-    return calibrated(weights, replace(data, recordings=tuple(out)), recipe, risk)
+    return calibrated(weights, replace(data, recordings=tuple(out)), recipe, risk, novelty)
 
 
 def calibrated(
-    weights: ActionWeights, data: ActionSet, recipe: ActionRecipe, risk: float
+    weights: ActionWeights, data: ActionSet, recipe: ActionRecipe, risk: float, novelty: float
 ) -> tuple[ActionWeights, Abstaining]:
     """Weights with temperature and threshold from recordings of people never trained on.
 
-    What they are worth is told by halves: every other recording is judged with the temperature and
-    the threshold of the rest. What the weights get is from all of them. All classes count the same
-    for the risk, however long each was recorded; ``unknown`` is none of them.
+    The threshold keeps the risk, and lets no more than a share of what `data` calls novel pass as
+    one of the classes. What they are worth is told by fifths: every fifth recording is judged with
+    what the rest gives. The weights get what all give. All classes count the same for the risk,
+    however long each was recorded; ``unknown`` is none of them.
     """
-    known = tuple(r for r in data.recordings if r.label != UNKNOWN)
     data = replace(data, labels=weights.labels)
     network = build_network(weights)
     overlap = recipe.window.stride / max(recipe.window.duration, 1e-9)
+    claims = np.array([label != UNKNOWN for label in data.labels])
 
     def answered(recordings: Sequences[LabelledMotion]) -> tuple[NDArray[Any], Windows]:
         windows = cut(replace(data, recordings=tuple(recordings)), recipe.window, data.labels)
         return answers(network, windows, recipe.window, data.joints), windows
 
     def judged(logits: NDArray[Any], temperature: float) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Best class, and how sure it is: not at all of ``unknown``."""
         chances = probabilities(logits, temperature)
         best = chances.argmax(axis=1)
-        claimed = np.array([label != UNKNOWN for label in data.labels])[best]
-        return best, np.where(claimed, chances.max(axis=1), 0.0)
+        return best, np.where(claims[best], chances.max(axis=1), 0.0)
 
-    def fit(logits: NDArray[Any], truth: NDArray[np.int64]) -> tuple[float, float]:
-        temperature = best_temperature(logits, truth)
-        best, sure = judged(logits, temperature)
-        weight = _evenly(truth) * overlap
-        return temperature, risk_threshold(sure, best == truth, risk, weight=weight)
-
-    order = {label: [r for r in known if r.label == label] for label in data.labels}
-    logits, windows = answered([r for same in order.values() for r in same])
+    same = {label: [r for r in data.recordings if r.label == label] for label in data.labels}
+    logits, windows = answered([r for label, of in same.items() if label != UNKNOWN for r in of])
     truth = windows.labels
-    places = np.concatenate([np.arange(len(same)) for same in order.values()])
-    half = places[windows.source] % 2
-    others, shown = (
-        answered([replace(r, label=data.labels[0]) for r in data.strange])
-        if data.strange
-        else (np.zeros((0, len(data.labels))), None)
-    )
+    places = [index for label, of in same.items() if label != UNKNOWN for index in range(len(of))]
+    part = np.array(places)[windows.source] % _PARTS
+    others, kinds = np.zeros((0, len(data.labels))), np.zeros(0, str)
+    if data.strange:
+        others, seen = answered([replace(r, label=data.labels[0]) for r in data.strange])
+        kinds = np.array([r.label for r in data.strange])[seen.source]
+
+    def fit(among: NDArray[np.bool_]) -> tuple[float, float]:
+        temperature = best_temperature(logits[among], truth[among])
+        best, sure = judged(logits[among], temperature)
+        right, weight = best == truth[among], _evenly(truth[among]) * overlap
+        novel = judged(others, temperature)[1]
+        bounds = [
+            np.quantile(novel[kinds == kind], novelty) for kind in set(kinds) & set(data.novel)
+        ]
+        return temperature, max(risk_threshold(sure, right, risk, weight=weight), *bounds, 0.0)
+
     best, given = np.zeros(len(truth), np.int64), np.zeros(len(truth), bool)
-    withheld = np.zeros(len(others))
-    for part in (0, 1):
-        temperature, threshold = fit(logits[half != part], truth[half != part])
-        found, sure = judged(logits[half == part], temperature)
-        best[half == part], given[half == part] = found, sure >= threshold
-        withheld += (judged(others, temperature)[1] < threshold) / 2
-    temperature, threshold = fit(logits, truth)
+    for index in np.unique(part):
+        temperature, threshold = fit(part != index)
+        found, sure = judged(logits[part == index], temperature)
+        best[part == index], given[part == index] = found, sure >= threshold
+    temperature, threshold = fit(np.ones(len(truth), bool))
+    withheld = judged(others, temperature)[1] < threshold
     share, wrong = _evenly(truth), best != truth
     at_rest = truth == (data.labels.index("idle") if "idle" in data.labels else -1)
-    kinds = np.array([r.label for r in data.strange])[shown.source] if shown else np.zeros(0, str)
     return replace(weights, temperature=temperature, threshold=threshold), Abstaining(
         macro_f1=macro_f1(best, truth),
         coverage=float(np.average(given, weights=share)),

@@ -12,7 +12,7 @@ from small_network import random_weights
 from ses_gcn_ros.actions.engine import SparseLoops, TorchEngine, load_engine
 from ses_gcn_ros.actions.torch_network import build_network
 from ses_gcn_ros.actions.weights import ActionWeights, read_action_weights, write_action_weights
-from ses_gcn_ros.models.sparse_stgcn import SparseConv2d
+from ses_gcn_ros.models.sparse_stgcn import settle
 
 WIDTHS = (16, 16, 32, 32, 64)
 
@@ -23,10 +23,7 @@ def settled(**options: object) -> ActionWeights:
     network = build_network(dataclasses.replace(weights, tensors={})).eval()
     state = {n: network.state_dict()[n].new_tensor(t) for n, t in weights.tensors.items()}
     network.load_state_dict(state)
-    network.set_progress(1.0)
-    for part in network.modules():
-        if isinstance(part, SparseConv2d):
-            part.settle()
+    settle(network)
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return dataclasses.replace(weights, tensors=tensors)
 

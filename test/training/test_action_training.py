@@ -20,6 +20,7 @@ from ses_gcn_ros.training.actions import (
     answers,
     load_action_recipe,
     train_actions,
+    train_and_calibrate,
 )
 
 SMALL = {
@@ -133,3 +134,31 @@ def test_it_learns_what_unseen_people_do(tmp_path: Path, florence):
     found = answers(network, windows, small.window, test.joints).argmax(axis=1)
     assert (found == windows.labels).mean() > 0.6  # a third by chance
     assert weights.labels == florence.labels
+
+
+def test_the_threshold_keeps_what_was_never_trained_on_unknown(tmp_path: Path, shared_data: Path):
+    """Florence's bows are novel, sitting down is learnt as none of the classes."""
+    small = recipe(tmp_path, training={"epochs": 30, "batch": 16, "warm_up": 1, "average": 0.8})
+    data = read_actions(shared_data / "actions" / "florence3d.npz")
+    names = {"wave": "wave", "clap": "clap", "tie_lace": "tie_lace", "sit_down": "unknown"}
+    data = dataclasses.replace(
+        data,
+        recordings=tuple(
+            dataclasses.replace(r, label=names[r.label])
+            for r in data.recordings
+            if r.label in names
+        ),
+        labels=("wave", "clap", "tie_lace", "unknown"),
+        held_out=("[2468]", "10"),
+        strange=tuple(r for r in data.recordings if r.label == "bow"),
+        novel=("bow",),
+    )
+    strict, told = train_and_calibrate(small, data, seed=0, risk=0.05, novelty=0.7)
+    lax, more = train_and_calibrate(small, data, seed=0, risk=0.6, novelty=0.0)
+    assert told.unknown["bow"] >= 0.7
+    assert strict.threshold > lax.threshold
+    assert told.coverage < more.coverage
+    assert set(told.per_class) == {"wave", "clap", "tie_lace"}
+    assert told.macro_f1 == more.macro_f1 > 0.5
+    with pytest.raises(ConfigError, match="nobody is held out"):
+        train_and_calibrate(small, dataclasses.replace(data, held_out=()), seed=0)
