@@ -24,23 +24,15 @@ DEMO_ROBOT: Mapping[str, Value] = {
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One node to bring up.
+    """One node to bring up."""
 
-    Attributes
-    ----------
-    executable : str
-        For ``ros2 run ses_gcn_ros``; also the node's own name and its module in ``nodes``.
-    parameters : mapping
-        Parameters on top of those of the parameter file.
-    ends_run : bool
-        Whether its regular end ends the whole run, as that of a recording does.
-    namespace : str
-        Within the cell's, as that of one of several cameras; empty for the cell's own.
-    """
-
+    # for ``ros2 run ses_gcn_ros``; also the node's own name and its module in ``nodes``
     executable: str
+    # parameters on top of those of the parameter file
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    # whether its regular end ends the whole run, as that of a recording does
     ends_run: bool = False
+    # within the cell's, as that of one of several cameras; empty for the cell's own
     namespace: str = ""
 
     @property
@@ -220,10 +212,7 @@ def fresh_recording(out: Path) -> Path:
 def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
     """Parameters of several nodes in one process, each name with its node's before it.
 
-    Raises
-    ------
-    ConfigError
-        If a node has a namespace of its own, which ROS gives to a whole process.
+    Raises ConfigError if a node has a namespace of its own, which ROS gives to a whole process.
     """
     for plan in plans:
         if plan.namespace:
@@ -241,10 +230,7 @@ def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
 def params_path(params_file: str) -> Path:
     """Path of a parameter file, ``config/workcell.yaml`` for an empty name.
 
-    Raises
-    ------
-    ConfigError
-        If it does not exist.
+    Raises ConfigError if it does not exist.
     """
     path = Path(params_file) if params_file else share_path("config", "workcell.yaml")
     if not path.is_file():
@@ -257,10 +243,7 @@ def ros_arguments(
 ) -> list[str]:
     """Command line of a node: parameter file first, so that `parameters` override it.
 
-    Raises
-    ------
-    ConfigError
-        If the parameter file does not exist.
+    Raises ConfigError if the parameter file does not exist.
     """
     path = params_path(params_file)
     arguments = ["--ros-args", "--log-level", log_level, "--params-file", str(path)]

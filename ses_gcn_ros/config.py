@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ses_gcn_ros.errors import ConfigError
@@ -67,6 +68,39 @@ def _check(field: dataclasses.Field[Any], value: Any) -> Any:
         kind = tuple_item_type(field)
         return tuple(_check_scalar(field, kind, item) for item in value)
     return _check_scalar(field, type(default), value)
+
+
+def read_parameter_file(path: str | Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Sections of a ROS parameter file: which nodes each is for, in ROS's words, and what it says.
+
+    Raises ConfigError if the file can't be read, or a section has no ``ros__parameters``.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+    except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"params_file '{path}' can't be read: {reason}") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"params_file '{path}' holds no parameters")
+    return list(_sections(path, content, ""))
+
+
+def _sections(
+    path: str | Path, content: Mapping[Any, Any], name: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            if key == "ros__parameters":
+                yield name, value
+            else:
+                yield from _sections(path, value, f"{name.rstrip('/')}/{key}" if name else str(key))
+        elif name:
+            raise ConfigError(
+                f"section '{name}' of params_file '{path}' has no 'ros__parameters'; put its "
+                "parameters below that key, as ROS wants them"
+            )
 
 
 def tuple_item_type(field: dataclasses.Field[Any]) -> type:

@@ -19,12 +19,8 @@ _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: lengths of the name a
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays of an npz file by name.
 
-    What was written without compression stays on disk until it is looked at.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is no npz file or asks for anything but plain arrays.
+    What was written without compression stays on disk until it is looked at. Raises InputError if
+    the file is missing, is no npz file or asks for anything but plain arrays.
     """
     if not path.is_file():
         raise InputError(f"there is no recording at '{path}'")
@@ -66,10 +62,7 @@ def _header(content: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def read_array(content: Any, size: int) -> NDArray[Any]:
     """Array of an open npy file of `size` bytes.
 
-    Raises
-    ------
-    ValueError
-        If its header promises more than the file holds, or it is damaged.
+    Raises ValueError if its header promises more than the file holds, or it is damaged.
     """
     shape, columns_first, dtype = _header(content)
     if dtype.hasobject:

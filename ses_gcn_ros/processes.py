@@ -32,10 +32,7 @@ _HIGHEST_DOMAIN = 232
 def check_ros() -> None:
     """Make sure that nodes can run here.
 
-    Raises
-    ------
-    ConfigError
-        If ROS 2 or the built messages are not there.
+    Raises ConfigError if ROS 2 or the built messages are not there.
     """
     for module in ("rclpy", "ses_gcn_ros.msg"):
         if importlib.util.find_spec(module) is None:
@@ -145,10 +142,7 @@ class ProcessGroup:
 def demo_environment() -> dict[str, str]:
     """Environment for a run of its own: a free domain, discovery on this machine alone.
 
-    Raises
-    ------
-    ConfigError
-        If ROS_DOMAIN_ID is set to a domain that is in use, or that doesn't exist.
+    Raises ConfigError if ROS_DOMAIN_ID is set to a domain that is in use, or that doesn't exist.
     """
     wanted = os.environ.get("ROS_DOMAIN_ID")
     if wanted is None:

@@ -15,10 +15,7 @@ _PACKAGE = Path(__file__).resolve().parent
 def share_path(*parts: str) -> Path:
     """Path of a file or folder that ships beside the code, such as ``config/demo/cell.urdf``.
 
-    Raises
-    ------
-    ConfigError
-        If it is neither in the checkout nor in an installed ``share/ses_gcn_ros``.
+    Raises ConfigError if it is neither in the checkout nor in an installed ``share/ses_gcn_ros``.
     """
     # A checkout (also through a symlinked install), an ament prefix around this file, the
     # prefix of the interpreter (pip install, virtual environment).
@@ -121,3 +118,16 @@ def check_folder(folder: Path, companion: str) -> None:
 
 def _same(path: Path, other: Path) -> bool:
     return path.exists() and other.exists() and path.samefile(other)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file beside its place and move it there when it is whole and on disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,13 +89,7 @@ def layout_names() -> tuple[str, ...]:
 
 @cache
 def get_layout(name: str) -> Layout:
-    """Layout of a name.
-
-    Raises
-    ------
-    InputError
-        If no layout has that name.
-    """
+    """Layout of a name. Raises InputError if no layout has that name."""
     if name not in TABLES:
         raise InputError(f"unknown joint layout '{name}'; known are {', '.join(TABLES)}")
     joints, canonical, parent_names = [], [], []
@@ -307,4 +302,39 @@ def check_skeleton(skeleton: Skeleton) -> None:
     raise InputError(
         f"{who} has confidences from {skeleton.confidence.min()} to "
         f"{skeleton.confidence.max()}; they lie in 0 to 1"
+    )
+
+
+def skeletons_from_message(content: Any) -> list[Skeleton]:
+    """People of a SkeletonArray of rclpy or of a bag, checked; positions (J, 3) [m].
+
+    Recordings of before have neither covariances nor liveness. Raises InputError for an unknown
+    layout, arrays of the wrong length, what `check_skeleton` refuses, or two people of one id.
+    """
+    people = [_skeleton_from_message(entry) for entry in content.skeletons]
+    check_skeletons(people)
+    ids = [person.person_id for person in people]
+    if len(set(ids)) != len(ids):
+        twice = max(ids, key=ids.count)
+        raise InputError(f"person_id '{twice}' appears twice in one message; ids must be unique")
+    return people
+
+
+def _skeleton_from_message(entry: Any) -> Skeleton:
+    joints = len(get_layout(entry.layout).joints)
+    covariance = getattr(entry, "covariance", ())
+    sizes = len(entry.positions), len(entry.confidence), len(covariance)
+    if sizes not in ((3 * joints, joints, 0), (3 * joints, joints, 6 * joints)):
+        raise InputError(
+            f"person '{entry.person_id}' has {sizes[0]} position values, {sizes[1]} confidences "
+            f"and {sizes[2]} covariance values; layout {entry.layout} takes {3 * joints}, {joints} "
+            f"and {6 * joints} or none"
+        )
+    return Skeleton(
+        person_id=entry.person_id,
+        layout=entry.layout,
+        positions=np.asarray(entry.positions, np.float32).reshape(joints, 3),
+        confidence=np.asarray(entry.confidence, np.float32),
+        covariance=np.asarray(covariance, np.float32).reshape(joints, 6) if sizes[2] else None,
+        liveness=float(getattr(entry, "liveness", -1.0)),
     )

@@ -12,14 +12,14 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.bags.messages import (
     NANO,
     header_message,
-    read_skeletons,
+    message,
     skeletons_message,
     transforms_message,
 )
-from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.reading import read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.replay.recorded import forecasts_message, state_message
+from ses_gcn_ros.replay.messages import forecasts_message, state_message
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import (
     DemoRobotConfig,

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.forecast.weights import write_atomically
+from ses_gcn_ros.resources import write_atomically
 
 FORMAT = 1
 NETWORKS = ("stgcn", "sgn", "esgn", "sparse_stgcn")

@@ -88,7 +88,6 @@ def seen_skeleton(
 
     Parameters
     ----------
-    person_id, layout : str
     positions : array-like, shape (J, 3)
         Joint positions [m].
     confidence : float
@@ -112,12 +111,8 @@ def people_from_objects(content: Any) -> Observation:
     """People among the objects that a ZED camera tracks; others, and lost ones, are left out.
 
     The wrapper gives metres in a frame with z up (or in the camera's, as its header says), a place
-    for seventy joints of which the first few are used, and one confidence a person.
-
-    Raises
-    ------
-    InputError
-        For a body format that is not 18, 34 or 38 joints.
+    for seventy joints of which the first few are used, and one confidence a person. Raises
+    InputError for a body format that is not 18, 34 or 38 joints.
     """
     people = []
     for item in content.objects:
@@ -145,12 +140,8 @@ _SPHERE, _ADD = 2, 0  # of visualization_msgs/Marker
 def people_from_markers(content: Any) -> Observation:
     """People of Microsoft's driver on ``body_tracking_data``; joints without a ball are unseen.
 
-    Nobody, in the driver, is an array without markers, whose stamp is unknown: NaN.
-
-    Raises
-    ------
-    InputError
-        If the balls' stamps or frames differ, or a number stands for no joint.
+    Nobody, in the driver, is an array without markers, whose stamp is unknown: NaN. Raises
+    InputError if the balls' stamps or frames differ, or a number stands for no joint.
     """
     balls = [m for m in content.markers if m.type == _SPHERE and m.action == _ADD]
     if not balls:

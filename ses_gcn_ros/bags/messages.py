@@ -1,17 +1,159 @@
-"""People and transforms as messages of bags, and back."""
+"""What goes into a bag: message definitions, foreign ones included, and people as messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
-from ses_gcn_ros.bags.reading import PathLike, read_messages
-from ses_gcn_ros.bags.types import message
-from ses_gcn_ros.bags.writing import BagWriter
-from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
+from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
+
+# Fields as they lie in the message; ZED_PACKAGE is zed_msgs, zed_interfaces before 2024.
+_ZED = {
+    "ObjectsStamped": "std_msgs/Header header\nZED_PACKAGE/Object[] objects",
+    "Object": """
+        string label
+        int16 label_id
+        string sublabel
+        float32 confidence
+        float32[3] position
+        float32[6] position_covariance
+        float32[3] velocity
+        bool tracking_available
+        int8 tracking_state
+        int8 action_state
+        ZED_PACKAGE/BoundingBox2Di bounding_box_2d
+        ZED_PACKAGE/BoundingBox3D bounding_box_3d
+        float32[3] dimensions_3d
+        bool skeleton_available
+        int8 body_format
+        ZED_PACKAGE/BoundingBox2Df head_bounding_box_2d
+        ZED_PACKAGE/BoundingBox3D head_bounding_box_3d
+        float32[3] head_position
+        ZED_PACKAGE/Skeleton2D skeleton_2d
+        ZED_PACKAGE/Skeleton3D skeleton_3d""",
+    "Skeleton2D": "ZED_PACKAGE/Keypoint2Df[70] keypoints",
+    "Skeleton3D": "ZED_PACKAGE/Keypoint3D[70] keypoints",
+    "Keypoint2Df": "float32[2] kp",
+    "Keypoint2Di": "uint32[2] kp",
+    "Keypoint3D": "float32[3] kp",
+    "BoundingBox2Df": "ZED_PACKAGE/Keypoint2Df[4] corners",
+    "BoundingBox2Di": "ZED_PACKAGE/Keypoint2Di[4] corners",
+    "BoundingBox3D": "ZED_PACKAGE/Keypoint3D[8] corners",
+}
+
+DEFINITIONS: dict[str, str] = {
+    f"{package}/msg/{name}": text.replace("ZED_PACKAGE", package)
+    for package in ("zed_msgs", "zed_interfaces")
+    for name, text in _ZED.items()
+}
+DEFINITIONS["hri_msgs/msg/IdsList"] = "std_msgs/Header header\nstring[] ids"
+
+_ABSENT = {"liveness": -1.0}  # of fields that older messages lack, where it isn't zero or empty
+_LISTED = 12  # topics that a sentence names
+
+
+class RawMessage(NamedTuple):
+    """One message as it went over the network: topic, type, time of recording [ns], CDR bytes."""
+
+    topic: str
+    type: str
+    stamp: int
+    data: bytes
+
+
+class Topics(dict[str, str]):
+    """Type of each topic of a bag; a relative name finds the one topic that ends in it."""
+
+    def __missing__(self, name: str) -> str:
+        return self[self.resolve(name)]
+
+    def resolve(self, name: str) -> str:
+        """Full name of a topic.
+
+        Raises BagError if no topic or more than one has this name; the message lists those there
+        are.
+        """
+        for exact in (name, f"/{name}"):
+            if exact in self:
+                return exact
+        found = [topic for topic in self if topic.endswith(f"/{name.lstrip('/')}")]
+        if len(found) == 1 and not name.startswith("/"):
+            return found[0]
+        if len(found) > 1:
+            raise BagError(f"'{name}' may be any of {', '.join(found)}; give the full name")
+        there = [f"{topic} ({kind})" for topic, kind in sorted(self.items())]
+        more = [f"{len(there) - _LISTED} more"] if len(there) > _LISTED else []
+        shown = ", ".join(there[:_LISTED] + more) or "no topic at all"
+        raise BagError(f"the bag has no topic '{name}'; it has {shown}")
+
+
+@cache
+def typestore() -> Typestore:
+    """Message definitions of ROS 2 Kilted, of this package and of those it reads skeletons from."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    types = {}
+    for name, text in DEFINITIONS.items():
+        types.update(get_types_from_msg(text, name))
+    for path in sorted(share_path("msg").glob("*.msg")):
+        types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
+    store.register(types)
+    return store
+
+
+def message(type_name: str, /, **fields: Any) -> Any:
+    """Make a message object that `BagWriter.write_message` takes.
+
+    Parameters
+    ----------
+    type_name : str
+        Such as ``std_msgs/msg/Float64``.
+    **fields
+        Every field of the type: numbers, strings, arrays and message objects.
+    """
+    return typestore().types[type_name](**fields)
+
+
+def same_definition(store: Typestore, kind: str) -> bool:
+    """Whether a type is defined in a bag as it is here, or is not known here at all."""
+    ours = typestore()
+    return kind not in ours.fielddefs or store.hash_rihs01(kind) == ours.hash_rihs01(kind)
+
+
+def as_ours(content: Any, kind: str) -> Any:
+    """Message of another definition of its type as this package defines it.
+
+    Fields are taken by their names; those that it lacks are zero or empty.
+    """
+    fields = {
+        name: _field(getattr(content, name, None), node, about, _ABSENT.get(name))
+        for name, (node, about) in typestore().fielddefs[kind][1]
+    }
+    return message(kind, **fields)
+
+
+def _field(value: Any, node: Nodetype, about: Any, absent: Any = None) -> Any:
+    if node == Nodetype.NAME:
+        return as_ours(value, about)
+    if node == Nodetype.BASE:
+        kind, _ = about
+        empty = "" if kind == "string" else False if kind == "bool" else 0
+        return value if value is not None else empty if absent is None else absent
+    (inner, what), length = about
+    if inner == Nodetype.NAME:
+        entries = [None] * length if value is None else value
+        return [as_ours(entry, what) for entry in entries]
+    if value is not None:
+        return value
+    return [""] * length if what[0] == "string" else np.zeros(length, what[0])
+
 
 NANO = 1_000_000_000
 
@@ -41,34 +183,10 @@ def header_message(stamp: float, frame_id: str) -> Any:
 
 
 def observation_from_message(content: Any) -> Observation:
-    """People of a SkeletonArray.
-
-    Raises
-    ------
-    InputError
-        For an unknown layout, arrays of the wrong length or infinite positions.
-    """
-    people = []
-    for entry in content.skeletons:
-        joints = len(get_layout(entry.layout).joints)
-        if entry.positions.size != 3 * joints:
-            raise InputError(
-                f"skeleton of person '{entry.person_id}' has {entry.positions.size} position "
-                f"values; layout {entry.layout} takes {3 * joints}"
-            )
-        covariance: Any = getattr(entry, "covariance", None)  # bags of before have none
-        known = covariance is not None and covariance.size == 6 * joints
-        person = Skeleton(
-            entry.person_id,
-            entry.layout,
-            entry.positions.reshape(joints, 3),
-            entry.confidence,
-            covariance.reshape(joints, 6) if known else None,
-            float(getattr(entry, "liveness", -1.0)),
-        )
-        people.append(person)
-    check_skeletons(people)
-    return Observation(to_seconds(content.header.stamp), content.header.frame_id, people)
+    """People of a SkeletonArray; raises InputError as `skeletons_from_message`."""
+    header = content.header
+    people = skeletons_from_message(content)
+    return Observation(to_seconds(header.stamp), header.frame_id, people)
 
 
 def skeletons_message(observation: Observation) -> Any:
@@ -89,26 +207,6 @@ def skeletons_message(observation: Observation) -> Any:
     ]
     header = header_message(observation.stamp, observation.frame_id)
     return message("ses_gcn_ros/msg/SkeletonArray", header=header, skeletons=entries)
-
-
-def write_skeletons(writer: BagWriter, topic: str, observations: Iterable[Observation]) -> None:
-    """Append observations to a bag, each recorded at its own stamp."""
-    for observation in observations:
-        stamp = round(observation.stamp * NANO)
-        writer.write_message(topic, stamp, skeletons_message(observation))
-
-
-def read_skeletons(path: PathLike, topic: str = "skeletons") -> Iterator[Observation]:
-    """Observations of a bag in the order of their recording, one at a time.
-
-    Raises
-    ------
-    BagError
-        If the bag can't be read or has no such topic.
-    InputError
-        If a skeleton is unusable.
-    """
-    return (observation_from_message(entry.content) for entry in read_messages(path, [topic]))
 
 
 def transforms_message(transforms: Iterable[tuple[float, str, str, Any, Any]]) -> Any:

@@ -30,7 +30,15 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from ses_gcn_ros.bags.types import RawMessage, Topics, as_ours, same_definition, typestore
+from ses_gcn_ros.bags.messages import (
+    Observation,
+    RawMessage,
+    Topics,
+    as_ours,
+    observation_from_message,
+    same_definition,
+    typestore,
+)
 from ses_gcn_ros.errors import BagError, shortened
 
 PathLike = str | Path
@@ -107,11 +115,8 @@ class Bag:
     def decode(self, entry: RawMessage) -> Any:
         """Content of a message, with the definitions the bag carries.
 
-        Raises
-        ------
-        BagError
-            If its type is not known, neither to the bag nor to ROS 2 Kilted and this package, or
-            the bytes are no message of it.
+        Raises BagError if its type is not known, neither to the bag nor to ROS 2 Kilted and this
+        package, or the bytes are no message of it.
         """
         store = self._store(entry.type)
         if store is None:
@@ -144,10 +149,7 @@ class Bag:
 def open_bag(path: PathLike) -> Iterator[Bag]:
     """Open a bag for reading; of one that was cut off what is left of it.
 
-    Raises
-    ------
-    BagError
-        If the bag is missing, no bag, or nothing of it can be read.
+    Raises BagError if the bag is missing, no bag, or nothing of it can be read.
     """
     path = Path(path)
     if not path.exists():
@@ -369,10 +371,8 @@ def _records(file: Any) -> Iterator[tuple[int, bytes]]:
 def _inside(content: bytes) -> Iterable[tuple[int, bytes]]:
     """Records of a chunk.
 
-    Raises
-    ------
-    ValueError, RuntimeError, struct.error, ZstdError, McapError
-        If the chunk is damaged or larger than any recorder makes them.
+    Raises ValueError, RuntimeError, struct.error, ZstdError, McapError if the chunk is damaged or
+    larger than any recorder makes them.
     """
     chunk = Chunk.read(ReadDataStream(BytesIO(content)))
     data = chunk.data
@@ -401,10 +401,7 @@ def _damage(path: Path) -> Iterator[None]:
 def topics_of(path: PathLike) -> Topics:
     """Topics of a bag and their types.
 
-    Raises
-    ------
-    BagError
-        If the bag is missing, truncated or no bag.
+    Raises BagError if the bag is missing, truncated or no bag.
     """
     with open_bag(path) as bag:
         return bag.topics
@@ -441,14 +438,20 @@ def read_current(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMess
 def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[DecodedMessage]:
     """Messages of a bag as `read_raw`, decoded with the definitions the bag carries.
 
-    Raises
-    ------
-    BagError
-        As `read_raw`, and for bytes that are no message of their type.
+    Raises BagError as `read_raw`, and for bytes that are no message of their type.
     """
     with open_bag(path) as bag:
         for entry in bag.raw(_names(bag.topics, topics)):
             yield DecodedMessage(entry.topic, entry.type, entry.stamp, bag.decode(entry))
+
+
+def read_skeletons(path: PathLike, topic: str = "skeletons") -> Iterator[Observation]:
+    """Observations of a bag in the order of their recording, one at a time.
+
+    Raises BagError if the bag can't be read or has no such topic; InputError if a skeleton is
+    unusable.
+    """
+    return (observation_from_message(entry.content) for entry in read_messages(path, [topic]))
 
 
 def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:

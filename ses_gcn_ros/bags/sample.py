@@ -9,34 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.messages import NANO, Observation, write_skeletons
-from ses_gcn_ros.bags.types import message
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.messages import NANO, Observation, message
+from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Part of a recorded motion and its place in the cell.
+    """Part of a recorded motion and its place in the cell."""
 
-    Attributes
-    ----------
-    sequence : str
-        Identity in the motion data.
-    first, last : int
-        Frames cut out; `last` is left out.
-    heading : float
-        Rotation about the vertical [rad].
-    offset : tuple of float
-        Horizontal shift after the rotation [m].
-    """
-
-    sequence: str
+    sequence: str  # identity in the motion data
+    # frames cut out; `last` is left out
     first: int
     last: int
-    heading: float
-    offset: tuple[float, float]
+    heading: float  # rotation about the vertical [rad]
+    offset: tuple[float, float]  # horizontal shift after the rotation [m]
 
 
 # A person walks up to a climbing frame, reaches for its bars with the left and then the right hand,
@@ -75,7 +63,6 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
     ----------
     motion : Path
         Motion data: ``<name>.npz`` (ids, lengths, positions_mm) with ``<name>.json`` beside it.
-    clip : Clip
 
     Returns
     -------

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import write_atomically
 
 SEGMENTS = "actions.csv"  # of a bag's folder, or NAME.actions.csv beside a bag's file
 _SEGMENT_COLUMNS = ("person_id", "start", "end", "label")
@@ -21,10 +21,7 @@ def segment_table(bag: Path) -> Path:
 def read_segments(path: Path) -> list[tuple[str, float, float, str]]:
     """Segments of a bag: person, start and end [s since the epoch], label; others are left out.
 
-    Raises
-    ------
-    InputError
-        If there is no such table, or a column or time in it is wrong.
+    Raises InputError if there is no such table, or a column or time in it is wrong.
     """
     if not path.is_file():
         raise InputError(
@@ -54,6 +51,4 @@ def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]
     """Write a table of segments, as `read_segments` reads it, in one piece."""
     lines = [",".join(_SEGMENT_COLUMNS)]
     lines += [f"{who},{start:.3f},{end:.3f},{label}" for who, start, end, label in segments]
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, "\n".join(lines) + "\n")

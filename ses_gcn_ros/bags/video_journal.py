@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bags.messages import Observation, observation_from_message, skeletons_message
-from ses_gcn_ros.bags.types import typestore
+from ses_gcn_ros.bags.messages import (
+    Observation,
+    observation_from_message,
+    skeletons_message,
+    typestore,
+)
 from ses_gcn_ros.skeleton import Skeleton
 
 TYPE = "ses_gcn_ros/msg/SkeletonArray"

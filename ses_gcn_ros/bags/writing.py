@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,8 +19,8 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, typestore
 from ses_gcn_ros.bags.reading import PathLike
-from ses_gcn_ros.bags.types import typestore
 from ses_gcn_ros.errors import BagError, SesGcnError
 
 _LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
@@ -153,6 +154,13 @@ class BagWriter:
         return self._writer.add_connection(
             topic, type_name, typestore=typestore(), offered_qos_profiles=[offered_qos(topic)]
         )
+
+
+def write_skeletons(writer: BagWriter, topic: str, observations: Iterable[Observation]) -> None:
+    """Append observations to a bag, each recorded at its own stamp."""
+    for observation in observations:
+        stamp = round(observation.stamp * NANO)
+        writer.write_message(topic, stamp, skeletons_message(observation))
 
 
 def _unused(path: Path) -> Path:

@@ -212,7 +212,7 @@ def label(
     """
     from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser, label_changes
     from ses_gcn_ros.actions.weights import read_action_weights
-    from ses_gcn_ros.bags.messages import read_skeletons
+    from ses_gcn_ros.bags.reading import read_skeletons
     from ses_gcn_ros.bags.segments import segment_table, write_segments
 
     table = out or segment_table(bag)

@@ -1,4 +1,4 @@
-"""``ses-gcn bench``: what things cost on this machine."""
+"""``ses-gcn bench`` and ``bench-pose``: what things cost on this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ import typer
 from rich.console import Console
 
 from ses_gcn_ros.commands import terminal
-from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.resources import check_writable
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.resources import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from ses_gcn_ros.studies.benchmarks.harness import Section
 
 SECTIONS = (
-    *("engines", "gpu", "actions", "geometry", "chain", "training", "replay", "footprint", "pose"),
+    "engines",
+    "gpu",
+    "actions",
+    "geometry",
+    "chain",
+    "training",
+    "replay",
+    "footprint",
+    "pose",
 )
 
 
@@ -55,7 +63,6 @@ def bench(
 
     Example: ses-gcn bench --section engines --weights chico25.safetensors --json > bench.json
     """
-    from ses_gcn_ros.forecast.weights import write_atomically
     from ses_gcn_ros.studies.benchmarks import harness
 
     for path in (save, markdown):
@@ -71,7 +78,7 @@ def bench(
     if as_json:
         print(text, end="")
     else:
-        _show(content, as_csv)
+        _show_sections(content, as_csv)
 
 
 def _measure(
@@ -104,7 +111,7 @@ def _measure(
     return harness.as_json(sections, quick=quick)
 
 
-def _show(content: dict[str, Any], as_csv: bool) -> None:
+def _show_sections(content: dict[str, Any], as_csv: bool) -> None:
     from ses_gcn_ros.studies.benchmarks.harness import Section, describe
 
     for section in map(Section.from_json, content["sections"]):
@@ -116,3 +123,58 @@ def _show(content: dict[str, Any], as_csv: bool) -> None:
             print(note)
     if not as_csv:
         print(describe(content))
+
+
+def bench_pose(
+    video: Annotated[Path, typer.Argument(help="Video of people.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="lite, full, heavy, or the path of a .task file; repeatable."),
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT of the images; repeatable.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Images to time.", min=10)] = 300,
+    max_people: Annotated[int, typer.Option(help="People looked for at once.")] = 4,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Time the way from an image to everybody's skeleton, and watch the process's memory.
+
+    Memory is compared from a fifth of the images on to the last.
+
+    Example: ses-gcn bench-pose cell.mp4 --model lite --size 640x360 --frames 10000
+    """
+    from ses_gcn_ros.studies.benchmarks.pose import SIZES, measure
+
+    sizes = [_size(text) for text in size] if size else list(SIZES)
+    rows = []
+    console = terminal.err()
+    for name in model or ["lite"]:
+        for wanted in sizes:
+            with console.status(f"{name}, {wanted[0]}×{wanted[1]}"):
+                rows.append(measure(str(video), name, wanted, frames, max_people=max_people))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    headings = ("model", "size", "images/s", "median ms", "p99 ms", "people", "memory +MiB")
+    cells = [
+        (
+            row["model"],
+            row["size"],
+            f"{row['rate']:.1f}",
+            f"{1e3 * float(row['median'] or 0.0):.1f}",
+            f"{1e3 * float(row['p99'] or 0.0):.1f}",
+            f"{row['seen']:.2f}",
+            "" if row["memory_growth"] is None else f"{int(row['memory_growth']) / 2**20:.1f}",
+        )
+        for row in rows
+    ]
+    terminal.show(headings, cells, f"{frames} images each, on the CPU", as_csv=as_csv)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 16):
+        raise ConfigError(f"--size is '{text}'; it takes WIDTHxHEIGHT, such as 640x360")
+    return int(width), int(height)

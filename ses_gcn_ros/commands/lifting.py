@@ -85,7 +85,7 @@ def evaluate_lifters(
     Example: ses-gcn evaluate-lifters --data cmu.npz semgcn.safetensors linear.safetensors
     """
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.models.lifting_weights import read_lifting_weights
+    from ses_gcn_ros.models.lifting import read_lifting_weights
     from ses_gcn_ros.pose.lifting import DEFAULT_WEIGHTS
     from ses_gcn_ros.training.lifting import load_lifting_recipe, score_lifter
     from ses_gcn_ros.training.sources import split

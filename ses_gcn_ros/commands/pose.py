@@ -1,19 +1,26 @@
-"""``ses-gcn pose``: a video to a bag of skeletons, and to a video with them drawn in."""
+"""From images to skeletons: ``ses-gcn pose``, ``calibrate`` and ``evaluate-pose``."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import Progress
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.resources import check_fresh, check_writable
+
+if TYPE_CHECKING:
+    from ses_gcn_ros.pose.calibration import CameraPlace
+    from ses_gcn_ros.pose.camera import Camera
+
 
 _BEGIN = 1.0  # s, stamp of the first frame: in ROS, 0 means that there is no time
 _PLACES = "X Y Z ROLL PITCH YAW"
@@ -50,9 +57,9 @@ def pose(
     Example: ses-gcn pose cell.mp4 -o cell_bag --target-frame world
     --camera-pose '3 0 1.5 0 0.1 3.14' --overlay cell_skeletons.mp4
     """
-    from ses_gcn_ros.bags.messages import Observation, write_skeletons
+    from ses_gcn_ros.bags.messages import Observation
     from ses_gcn_ros.bags.video_journal import WARM_UP, Renaming, VideoJournal
-    from ses_gcn_ros.bags.writing import BagWriter
+    from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
     from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.pose.estimator import PoseEstimator
@@ -69,7 +76,7 @@ def pose(
         "field_of_view": field_of_view,
         "body_height": body_height,
         "target_frame": target_frame,
-        "camera_pose": _numbers(camera_pose),
+        "camera_pose": _six_numbers("--camera-pose", camera_pose) if camera_pose else (),
         "layout": layout,
     }
     config = build(PoseConfig, settings)
@@ -125,8 +132,287 @@ def pose(
     print(f"{out}: {counts.total()} frames in {frame_id}; {people_text}")
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _six_numbers(option: str, text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError as error:
-        raise ConfigError(f"--camera-pose is '{text}'; it takes six numbers, {_PLACES}") from error
+        numbers = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 6:
+        raise ConfigError(f"{option} is '{text}'; it takes six numbers, {_PLACES}")
+    return numbers
+
+
+_MOST_PICTURES = 40  # of a video, evenly spaced
+
+
+def calibrate(
+    camera: Annotated[
+        list[str],
+        typer.Option(help="NAME=PATH of a camera's video, picture or folder of pictures."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="YAML file to write.")],
+    intrinsics: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE as ROS's camera_calibration writes; one per camera."),
+    ] = None,
+    height: Annotated[
+        float, typer.Option(help="Height of the person who walks [m]; 0: a board is used.")
+    ] = 0.0,
+    board: Annotated[str, typer.Option(help="Squares of a ChArUco board, COLUMNSxROWS.")] = "7x5",
+    square: Annotated[float, typer.Option(help="Side of a square [m].")] = 0.04,
+    marker: Annotated[float, typer.Option(help="Side of a marker [m].")] = 0.03,
+    dictionary: Annotated[str, typer.Option(help="Of the markers.")] = "DICT_4X4_50",
+    board_pose: Annotated[
+        str, typer.Option(help="'X Y Z ROLL PITCH YAW' of the board in the cell [m, rad].")
+    ] = "0 0 0 0 0 0",
+    frame: Annotated[str, typer.Option(help="Frame of the cell.")] = "world",
+    launch: Annotated[
+        Path | None, typer.Option(help="Launch file to write, with static transforms.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Pose landmarker, for a person.")] = "lite",
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Find where the cameras are and write it as static transforms.
+
+    A ChArUco board lies still where all cameras see it: its frame has x along its rows, y up its
+    columns and z out of it. Or a person of known height walks about, in videos that start together.
+
+    Example: ses-gcn calibrate --camera left=left.mp4 --camera right=right.mp4 --height 1.78
+    --intrinsics left=left.yaml --intrinsics right=right.yaml -o cell.yaml --launch cell.launch.py
+    """
+    from ses_gcn_ros.pose.calibration import (
+        read_intrinsics,
+        write_calibration,
+        write_launch_file,
+    )
+
+    paths = _pairs(camera, "--camera")
+    files = _pairs(intrinsics or [], "--intrinsics")
+    for path in (out, launch):
+        check_writable(path, overwrite=overwrite, read=[*paths.values(), *files.values()])
+    for name in paths:
+        if name not in files:
+            raise ConfigError(
+                f"camera '{name}' has no intrinsics; give --intrinsics {name}=FILE, which ROS's "
+                "camera_calibration writes"
+            )
+    cameras = {name: read_intrinsics(files[name]) for name in paths}
+    with terminal.progress(not as_json) as progress:
+        if height:
+            places = _by_person(paths, cameras, height, model, progress)
+        else:
+            places = _by_board(
+                paths, cameras, _board(board, square, marker, dictionary), board_pose, progress
+            )
+    method = f"person of {height:g} m" if height else f"board {board} of {square:g} m"
+    write_calibration(out, frame, places, method)
+    if launch:
+        write_launch_file(launch, frame, places)
+    if as_json:
+        found = {
+            place.name: {
+                "translation": place.base_from_camera[:3, 3].tolist(),
+                "reprojection_error_px": place.error,
+            }
+            for place in places
+        }
+        print(json.dumps({"out": str(out), "frame": frame, "cameras": found}))
+        return
+    for place in places:
+        x, y, z = place.base_from_camera[:3, 3]
+        print(f"{place.name}: {x:.3f} {y:.3f} {z:.3f} m in {frame}, {place.error:.2f} px off")
+    print(f"written to {out}" + (f" and {launch}" if launch else ""))
+
+
+def _by_board(
+    paths: dict[str, Path],
+    cameras: dict[str, Camera],
+    board: Any,
+    board_pose: str,
+    progress: Progress,
+) -> list[CameraPlace]:
+    import numpy as np
+    from scipy.spatial.transform import Rotation
+
+    from ses_gcn_ros.pose.calibration import CameraPlace, locate_board
+
+    pose = _six_numbers("--board-pose", board_pose)
+    base_from_board = np.eye(4)
+    base_from_board[:3, :3] = Rotation.from_euler("xyz", pose[3:]).as_matrix()
+    base_from_board[:3, 3] = pose[:3]
+    places = []
+    for name in progress.track(paths, description="board"):
+        try:
+            found = locate_board(_pictures(paths[name]), cameras[name], board)
+        except InputError as error:
+            raise InputError(f"camera '{name}': {error}") from error
+        transform = base_from_board @ np.linalg.inv(found.camera_from_board)
+        places.append(CameraPlace(name, f"{name}_optical_frame", transform, found.error))
+    return places
+
+
+def _by_person(
+    paths: dict[str, Path],
+    cameras: dict[str, Camera],
+    height: float,
+    model: str,
+    progress: Progress,
+) -> list[CameraPlace]:
+    from ses_gcn_ros.pose.calibration import (
+        LAYOUT,
+        CameraPlace,
+        align_walks,
+        arrange_cameras,
+        watch_walk,
+    )
+    from ses_gcn_ros.pose.config import PoseConfig
+
+    if not 1.0 <= height <= 2.5:
+        raise ConfigError(f"--height is {height:g} m; it takes 1.0 to 2.5")
+    watched = []
+    for name, path in paths.items():
+        task = progress.add_task(name, total=None)
+        watched.append(
+            watch_walk(
+                str(path),
+                cameras[name],
+                PoseConfig(model=model),
+                lambda task=task: progress.advance(task),  # type: ignore[misc]
+            )
+        )
+    found = arrange_cameras(align_walks(watched), height, LAYOUT)
+    return [
+        CameraPlace(name, f"{name}_optical_frame", transform, float(error))
+        for name, transform, error in zip(paths, found.base_from_camera, found.errors, strict=True)
+    ]
+
+
+def _board(size: str, square: float, marker: float, dictionary: str) -> Any:
+    from ses_gcn_ros.pose.calibration import Board
+
+    columns, _, rows = size.lower().partition("x")
+    if not (columns.isdigit() and rows.isdigit()):
+        raise ConfigError(f"--board is '{size}'; it takes COLUMNSxROWS, such as 7x5")
+    return Board(int(columns), int(rows), square, marker, dictionary)
+
+
+def _pictures(path: Path) -> Iterator[Any]:
+    """RGB pictures of a file, a folder or a video."""
+    import cv2
+
+    from ses_gcn_ros.pose.images import rgb_from_bgr
+    from ses_gcn_ros.pose.sources import PICTURES, VideoFile
+
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = [file for file in files if file.suffix.lower() in PICTURES]
+        if not files:
+            raise InputError(f"folder '{path}' has no pictures ({', '.join(PICTURES)})")
+        for file in files:
+            picture = cv2.imread(str(file))
+            if picture is None:
+                raise InputError(f"picture '{file}' can't be read")
+            yield rgb_from_bgr(picture)
+        return
+    video = VideoFile(str(path))
+    step = max(1, video.frames // _MOST_PICTURES)
+    for number, frame in enumerate(video):
+        if number % step == 0:
+            yield frame.rgb
+
+
+def _pairs(words: list[str], option: str) -> dict[str, Path]:
+    pairs = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise ConfigError(f"{option} is '{word}'; it takes NAME=PATH")
+        if name in pairs:
+            raise ConfigError(f"{option} names '{name}' twice")
+        pairs[name] = Path(path)
+    return pairs
+
+
+_COLUMNS = (
+    "mode", "frames", "mean_mm", "median_mm", "p95_mm", "found_share", "all_joints_found_share",
+)  # fmt: skip
+_MONOCULAR_COLUMNS = (
+    "mode", "root_depth_mean_share", "root_depth_p95_share", "relative_mean_mm",
+    "covered_along_share", "covered_across_share",
+)  # fmt: skip
+
+
+def evaluate_pose(
+    motion: Annotated[Path, typer.Argument(help="Recorded motion (.npz) to look at.")],
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="multiview, rgbd, monocular, monocular_unposed, crossings; repeatable."),
+    ] = None,
+    scenes: Annotated[int, typer.Option(help="Scenes of three seconds.", min=1)] = 60,
+    crossings: Annotated[int, typer.Option(help="Pairs who cross.", min=1)] = 100,
+    cameras: Annotated[int, typer.Option(help="Cameras around the cell.", min=2)] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
+    as_csv: terminal.AsCsv = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Measure how far off people are placed in space, before virtual cameras.
+
+    1280×720 px, 60 to 70° wide, 2 to 4 m away; landmarks 3 px noisy, 5 % astray, 10 % missing;
+    depth 1 % noisy. Multiview counts joints in two pictures or more, rgbd those that it sees.
+    Monocular is one camera 2 to 5 m away, 55 to 75° wide, with slow errors as MediaPipe's are; its
+    place is known, or unknown in monocular_unposed.
+
+    Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
+    """
+    from ses_gcn_ros.datasets.sequences import read_recording
+    from ses_gcn_ros.studies.pose_accuracy import (
+        measure_crossings,
+        measure_monocular,
+        measure_multiview,
+        measure_rgbd,
+    )
+
+    measures: dict[str, tuple[int, Callable[..., Any]]] = {
+        "multiview": (scenes, lambda **k: measure_multiview(cameras=cameras, scenes=scenes, **k)),
+        "rgbd": (scenes, lambda **k: measure_rgbd(scenes=scenes, **k)),
+        "monocular": (scenes, lambda **k: measure_monocular(scenes=scenes, **k)),
+        "monocular_unposed": (
+            scenes,
+            lambda **k: measure_monocular(scenes=scenes, posed=False, **k),
+        ),
+        "crossings": (
+            crossings,
+            lambda **k: measure_crossings(cameras=cameras, crossings=crossings, **k),
+        ),
+    }
+    chosen = mode or list(measures)
+    for name in chosen:
+        if name not in measures:
+            raise ConfigError(f"--mode is '{name}'; it takes one of {', '.join(measures)}")
+    recording = read_recording(motion)
+    results: dict[str, Any] = {}
+    with terminal.progress(not as_json) as progress:
+        for name in chosen:
+            total, measure = measures[name]
+            task = progress.add_task(name, total=total)
+            found = measure(
+                recording=recording, seed=seed, progress=lambda task=task: progress.advance(task)
+            )
+            results[name] = found if isinstance(found, dict) else found.as_dict()
+    if as_json:
+        print(json.dumps({"motion": recording.name, "seed": seed, "results": results}, indent=2))
+        return
+    for columns in (_COLUMNS, _MONOCULAR_COLUMNS):
+        measured = [result for result in results.values() if set(columns) <= result.keys()]
+        if measured:
+            headings = [column.replace("_", " ") for column in columns]
+            cells = [[result[column] for column in columns] for result in measured]
+            title = f"{recording.name} before virtual cameras, seed {seed}"
+            terminal.show(headings, cells, title, as_csv=as_csv)
+    if "crossings" in results and not as_csv:
+        result = results["crossings"]
+        print(
+            f"{result['kept']} of {result['crossings']} pairs who crossed at {result['gap_m']} m "
+            f"before {result['cameras']} cameras kept their identities"
+        )

@@ -1,19 +1,26 @@
-"""``ses-gcn train``: weights from recorded motion."""
+"""``ses-gcn train`` and what trains besides: adapting, ablations, students, official weights."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.resources import check_writable
+from ses_gcn_ros.resources import check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from ses_gcn_ros.studies.ablation import AblationRow
+    from ses_gcn_ros.training.students import CurvePoint
 
 
 def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
@@ -94,4 +101,363 @@ def train(
         print(
             f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
             f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
+        )
+
+
+def adapt(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(help="Bags with skeletons of the cell, or recordings (.npz)."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights to go on from; the ones that ship if left out.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 900,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Teach a forecaster the motion of your cell: minutes of bags, minutes of computing.
+
+    People are found in the recordings, most of their motion trains, some calibrates the radius, and
+    some is held out: the figures printed are measured there. Weights that are no better are not
+    written. Nothing leaves this machine, and only skeletons are read.
+
+    Example: ses-gcn adapt monday tuesday -o cell.safetensors
+    """
+    import torch
+
+    from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, write_weights
+    from ses_gcn_ros.training.adapt import TRAINING
+    from ses_gcn_ros.training.adapt import adapt as run
+
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"weights are written as .safetensors; '{out}' is named otherwise")
+    read = [*recordings, weights]
+    check_writable(out, overwrite=overwrite, read=read, resumed=out.with_suffix(".checkpoint"))
+    start = read_weights(weights or DEFAULT_WEIGHTS)
+    torch.set_num_threads(threads)
+    with terminal.progress() as bar:
+        found = run(
+            recordings,
+            start,
+            training=dataclasses.replace(TRAINING, steps=steps),
+            checkpoint=out.with_suffix(".checkpoint"),
+            progress=follow(bar, "adapting"),
+        )
+    names = [path.name for path in recordings]
+    about = {**start.about, "adapted_to": ", ".join(names), "adapted_from": start.name}
+    write_weights(out, dataclasses.replace(found.weights, about=about))
+    table = _table(found)
+    if as_json:
+        print(json.dumps({"out": str(out), **table}))
+    else:
+        _show(out, table)
+
+
+def _table(found: Any) -> dict[str, Any]:
+    """Figures in millimetres and per cent."""
+    from ses_gcn_ros.training.evaluation import coverage_by_step
+
+    def figures(errors: Any, method: str) -> dict[str, float]:
+        steps = 1000 * errors.per_step(method)
+        return {"mean": round(float(steps.mean()), 1), "last": round(float(steps[-1]), 1)}
+
+    before, after = found.before, found.after
+    baselines = [name for name in after.distance if name != after.model]
+    table: dict[str, Any] = {
+        "seconds": {name: round(value, 1) for name, value in found.seconds.items()},
+        "unusable": found.unusable,
+        "before": figures(before, before.model),
+        "after": figures(after, after.model),
+        **{name: figures(after, name) for name in baselines},
+        "known_before": figures(found.known_before, found.known_before.model),
+        "known_after": figures(found.known_after, found.known_after.model),
+    }
+    radius = found.weights.radius
+    if radius is not None:
+        within = coverage_by_step(after.distance[after.model], radius)
+        table["radius_mm"] = round(1000 * float(radius[-1].mean()), 0)
+        table["coverage_percent"] = round(100 * float(within.mean()), 1)
+    return table
+
+
+def _show(out: Path, table: dict[str, Any]) -> None:
+    seconds = table["seconds"]
+    print(
+        f"{seconds['train']:.0f} s of motion trained, {seconds['calibrate']:.0f} s calibrated, "
+        f"{seconds['test']:.0f} s were held out"
+    )
+    for line in table["unusable"][:10]:
+        print(f"left out: {line}")
+    if len(table["unusable"]) > 10:
+        print(f"left out: {len(table['unusable']) - 10} more")
+    print(f"\n{'error on what was held out [mm]':40}{'mean':>8}{'at 1 s':>8}")
+    rest = ("seconds", "unusable", "radius_mm", "coverage_percent", "known_before", "known_after")
+    for name in [name for name in table if name not in rest]:
+        print(f"{name.replace('_', ' '):40}{table[name]['mean']:8.1f}{table[name]['last']:8.1f}")
+    print("\non motion that it knew")
+    for name in ("known_before", "known_after"):
+        print(f"{name.split('_')[1]:40}{table[name]['mean']:8.1f}{table[name]['last']:8.1f}")
+    if "radius_mm" in table:
+        print(
+            f"\nradius at the last step {table['radius_mm']:.0f} mm; within it were "
+            f"{table['coverage_percent']:.1f} % of what was held out"
+        )
+    print(f"\n{out} is written; give it to forecaster_node by its parameter 'weights'")
+
+
+def ablate(
+    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the variants' weights.")],
+    recipe: Annotated[
+        str, typer.Option(help="The complete recipe: a name in config/training, or a YAML file.")
+    ] = "sesgcn_ablation",
+    steps: Annotated[int, typer.Option(help="Optimiser steps of each variant.", min=1)] = 2000,
+    also: Annotated[
+        Path | None, typer.Option(help="Another recording, to be measured on as well.")
+    ] = None,
+    stride: Annotated[int, typer.Option(help="Frames between windows measured.", min=1)] = 10,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Train a recipe without each of its pieces, and compare. Killed, the same command goes on.
+
+    Example: ses-gcn ablate --data cmu.npz --steps 2000 -o ablation
+    """
+    import torch
+
+    from ses_gcn_ros.datasets.sources import read_dataset
+    from ses_gcn_ros.studies.ablation import ablate as run
+    from ses_gcn_ros.training.recipe import load_recipe
+
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
+    check_writable(csv, overwrite=overwrite, read=[data, also])
+    torch.set_num_threads(threads)
+    chosen, recording = load_recipe(recipe), read_dataset(data)
+    other = read_dataset(also).sequences if also is not None else []
+    out.mkdir(parents=True, exist_ok=True)
+    with terminal.progress() as bar:
+        measured = run(
+            chosen,
+            recording,
+            out,
+            steps=steps,
+            stride=stride,
+            other=other,
+            device=device,
+            progress=lambda name: follow(bar, name),
+        )
+        rows = list(measured)
+    if csv is not None:
+        write_atomically(csv, _as_csv(rows).encode())
+    print(json.dumps([_plain(row) for row in rows]) if as_json else _as_text(rows, steps))
+
+
+def _plain(row: AblationRow) -> dict[str, str | float | None]:
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in dataclasses.asdict(row).items()
+    }
+
+
+def _as_text(rows: list[AblationRow], steps: int) -> str:
+    names = [field.name for field in dataclasses.fields(rows[0])][1:]
+    lines = [
+        f"{steps} steps each, held-out motion, MPJPE [mm]; mean over frames but for frame_2, last",
+        f"{'':32}" + "".join(f"{name:>12}" for name in names),
+    ]
+    for row in rows:
+        values = list(_plain(row).values())[1:]
+        lines.append(
+            f"{row.variant:32}" + "".join(f"{'-' if v is None else v:>12}" for v in values)
+        )
+    return "\n".join(lines)
+
+
+def _as_csv(rows: list[AblationRow]) -> str:
+    names = [field.name for field in dataclasses.fields(rows[0])]
+    lines = [",".join(names)]
+    lines += [",".join("" if v is None else str(v) for v in _plain(row).values()) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+_HEADER = f"{'way':12}{'value':>10}{'kept %':>8}{'mean mm':>9}{'last mm':>9}  emptied"
+
+
+def prune(
+    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    keep: Annotated[
+        float | None, typer.Option(help="Share of each adjacency's entries to keep.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Instead, the magnitude above which entries are kept.")
+    ] = None,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Mask a teacher's weaker adjacency entries; train on with --start to make a student.
+
+    Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
+    """
+    from ses_gcn_ros.forecast import read_weights, write_weights
+    from ses_gcn_ros.training.students import density, emptied, share_kept
+    from ses_gcn_ros.training.students import prune as mask
+
+    check_writable(out, overwrite=overwrite, read=[weights])
+    student = mask(read_weights(weights), keep=keep, threshold=threshold)
+    write_weights(out, student)
+    kept, empty, total = density(student), emptied(student), share_kept(student)
+    if as_json:
+        summary = {"out": str(out), "kept": total, "density": kept, "emptied": empty}
+        print(json.dumps(summary))
+        return
+    print(f"{out}: {100 * total:.1f} % of the adjacency entries kept; layer by layer")
+    for kind, shares in kept.items():
+        print(f"{kind:8}" + "".join(f"{share:8.3f}" for share in shares))
+    for name in empty:
+        print(f"{name} is emptied: only the layer's residual connection passes anything on")
+
+
+def masks(
+    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
+    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set.")],
+    recipe: Annotated[
+        str, typer.Option(help="Recipe that splits the data and trains students on.")
+    ] = "sesgcn_workcell",
+    steps: Annotated[
+        int, typer.Option(help="Steps that each student is trained on before.", min=0)
+    ] = 0,
+    stride: Annotated[int, typer.Option(help="Frames between windows measured.", min=1)] = 10,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Share to keep; give it several times.")
+    ] = None,
+    curve: Annotated[
+        Path | None, typer.Option(help="Write the curve here: .csv, or .png to draw it.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Errors on held-out motion over the share of adjacency entries that masks keep.
+
+    Example: ses-gcn masks teacher.safetensors --data cmu.npz --curve masks.png
+    """
+    import torch
+
+    from ses_gcn_ros.datasets.sources import read_dataset
+    from ses_gcn_ros.forecast import Weights, read_weights
+    from ses_gcn_ros.training.forecasting import ForecastTrainer
+    from ses_gcn_ros.training.recipe import load_recipe
+    from ses_gcn_ros.training.sources import split
+    from ses_gcn_ros.training.students import mask_curve
+
+    if curve is not None and curve.suffix not in (".csv", ".png"):
+        raise ConfigError(f"a curve is written as .csv or .png, not as '{curve.name}'")
+    check_writable(curve, overwrite=overwrite, read=[weights, data])
+    torch.set_num_threads(threads)
+    chosen, teacher = load_recipe(recipe), read_weights(weights)
+    parts = split(read_dataset(data).sequences, chosen.data)
+    shares = share or [0.9, 0.7, 0.5, 0.3, 0.2, 0.1]
+    shorter = dataclasses.replace(chosen.training, steps=max(steps, 1), epochs=0, milestones=())
+    chosen = dataclasses.replace(chosen, name=teacher.name, training=shorter)
+
+    points: list[CurvePoint] = []
+    with tempfile.TemporaryDirectory() as scratch, terminal.progress() as bar:
+        show = follow(bar, "student")
+
+        def trained(student: Weights) -> Weights:
+            if not steps:
+                return student
+            trainer = ForecastTrainer(chosen, parts, Path(scratch, f"{len(points)}"), start=student)
+            trainer.run(show)
+            return trainer.weights()
+
+        for point in mask_curve(teacher, parts.held_out, stride, shares, trained):
+            points.append(point)
+            if not as_json:
+                if len(points) == 1:
+                    print(_HEADER)
+                print(_row(point), flush=True)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(point) for point in points]))
+    if curve is not None:
+        _write(curve, points, steps)
+
+
+def _row(point: CurvePoint) -> str:
+    empty = ", ".join(point.emptied)
+    return (
+        f"{point.way:12}{point.value:10.4g}{100 * point.kept:8.1f}{point.mean_mm:9.1f}"
+        f"{point.last_mm:9.1f}  {empty}"
+    )
+
+
+def _write(path: Path, points: list[CurvePoint], steps: int) -> None:
+
+    if path.suffix == ".csv":
+        lines = ["way,value,kept,mean_mm,last_mm,emptied"]
+        for p in points:
+            empty = " ".join(name.replace(" ", "_") for name in p.emptied)
+            lines.append(f"{p.way},{p.value},{p.kept},{p.mean_mm},{p.last_mm},{empty}")
+        write_atomically(path, ("\n".join(lines) + "\n").encode())
+        return
+    from ses_gcn_ros.replay.figures import THEMES, png
+    from ses_gcn_ros.studies.plot_masks import mask_figure
+
+    write_atomically(path, png(mask_figure(points, steps, THEMES["light"])))
+
+
+def import_official(
+    state_dict: Annotated[Path, typer.Argument(help="The authors' .pth file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    mask_a: Annotated[
+        Path | None, typer.Option(help="A student's joint masks (.npy); none for a teacher.")
+    ] = None,
+    mask_t: Annotated[
+        Path | None, typer.Option(help="A student's frame masks (.npy); none for a teacher.")
+    ] = None,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Turn the authors' SeS-GCN weights (CHICO, Human3.6M) into a weights file.
+
+    So too those of networks for actions: SGN, ST-GCN (Yan, Nagy) and sparse ST-GCN.
+
+    Example: ses-gcn import-official chico_3d_25frames_Student.pth
+    --mask-a maskA_25fps.npy --mask-t maskT_25fps.npy -o chico25.safetensors
+    """
+    from ses_gcn_ros.actions.official import import_actions
+    from ses_gcn_ros.forecast.official import import_official as convert
+    from ses_gcn_ros.models.shapes import parameter_count
+
+    check_writable(out, overwrite=overwrite, read=[state_dict, mask_a, mask_t])
+    if (actions := import_actions(state_dict, out)) is not None:
+        told = {"out": str(out), "name": actions.name, "classes": len(actions.labels)}
+        print(json.dumps(told) if as_json else f"{out}: {actions.name}, {told['classes']} classes")
+        return
+    weights = convert(state_dict, out, mask_a, mask_t)
+    config = weights.config
+    summary = {
+        "out": str(out),
+        "name": weights.name,
+        "layout": config.layout,
+        "observed": config.observed,
+        "horizon": config.horizon,
+        "fps": config.fps,
+        "unit": config.unit,
+        "parameters": parameter_count(config),
+    }
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print(
+            f"{out}: {weights.name}, {config.joints} joints ({config.layout}), {config.observed} "
+            f"frames in, {config.horizon} out, {summary['parameters']} parameters"
         )

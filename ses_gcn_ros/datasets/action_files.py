@@ -298,7 +298,7 @@ def _bag_of(table: Path) -> Path:
 
 def bag_people(bag: Path) -> dict[str, tuple[NDArray[np.float64], Motion]]:
     """Stamps (T,) [s] and positions (T, 15, 3) [m] of everybody in a bag, in layout chico15."""
-    from ses_gcn_ros.bags.messages import read_skeletons
+    from ses_gcn_ros.bags.reading import read_skeletons
 
     seen: dict[str, list[tuple[float, Motion]]] = defaultdict(list)
     for observation in read_skeletons(bag):

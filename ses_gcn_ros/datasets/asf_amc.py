@@ -43,10 +43,8 @@ class Bone:
 def read_asf(path: Path) -> dict[str, Bone]:
     """Bones of a skeleton by name, parents before children.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or is no skeleton in degrees with the root as CMU has it.
+    Raises InputError if the file is missing or is no skeleton in degrees with the root as CMU has
+    it.
     """
     sections = _sections(path)
     try:
@@ -104,10 +102,7 @@ def _lines(path: Path) -> list[str]:
 def read_amc(path: Path, bones: dict[str, Bone]) -> dict[str, NDArray[np.float64]]:
     """Numbers of each bone that moves, (T, freedoms), and of the root, (T, 6).
 
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged or belongs to another skeleton.
+    Raises InputError if the file is missing, damaged or belongs to another skeleton.
     """
     wanted = {name: len(bone.freedoms) for name, bone in bones.items() if bone.freedoms}
     wanted[_ROOT] = 6
@@ -195,12 +190,8 @@ def read_training_trials(folder: Path) -> list[Sequence]:
     """The parts of trials that the weights that ship are trained and measured on.
 
     ``config/training/cmu_trials.csv`` lists them: the name of each, its trial, its first frame and
-    the one after its last, its kind, and whether it is like work in a cell.
-
-    Raises
-    ------
-    InputError
-        If a trial or its skeleton is not below the folder.
+    the one after its last, its kind, and whether it is like work in a cell. Raises InputError if a
+    trial or its skeleton is not below the folder.
     """
     paths = {path.stem: path for path in folder.rglob("*_*.amc")}
     with open(share_path("config", "training", "cmu_trials.csv"), encoding="utf-8") as file:

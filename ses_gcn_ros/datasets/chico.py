@@ -32,31 +32,18 @@ _NUMPY = ("numpy.core", "numpy._core")  # the name changed with numpy 2
 
 @dataclass(frozen=True, eq=False)
 class Collaboration:
-    """A person and the robot beside them.
+    """A person and the robot beside them."""
 
-    Attributes
-    ----------
-    person : NDArray, shape (T, 15, 3), float32
-        Joints in the order of layout chico15 [m].
-    robot : NDArray, shape (T, 9, 3), float32
-        Points along the arm, from its base [m].
-    fps : float
-        Frame rate [Hz].
-    """
-
-    person: NDArray[np.float32]
-    robot: NDArray[np.float32]
-    fps: float = FPS
+    person: NDArray[np.float32]  # (T, 15, 3): joints in the order of layout chico15 [m]
+    robot: NDArray[np.float32]  # (T, 9, 3): points along the arm, from its base [m]
+    fps: float = FPS  # frame rate [Hz]
 
 
 def read_collaboration(path: Path) -> Collaboration:
     """Read one file of CHICO. Nothing in it is run: it may hold lists and arrays of numbers.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, asks for anything but arrays and lists, or a frame has another
-        number of joints or a position that is not finite.
+    Raises InputError if the file is missing, asks for anything but arrays and lists, or a frame has
+    another number of joints or a position that is not finite.
     """
     try:
         content = path.read_bytes()

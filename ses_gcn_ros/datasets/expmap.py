@@ -19,27 +19,18 @@ from ses_gcn_ros.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class ExpmapBody:
-    """Bones of one body.
+    """Bones of one body."""
 
-    Attributes
-    ----------
-    parents : tuple of int
-        Parent of each of the J joints, which comes before it; -1 for the root.
-    offsets : NDArray, shape (J, 3)
-        From the parent to the joint while nothing is rotated [m].
-    """
-
+    # parent of each of the J joints, which comes before it; -1 for the root
     parents: tuple[int, ...]
+    # (J, 3): from the parent to the joint while nothing is rotated [m]
     offsets: NDArray[np.float64]
 
 
 def read_expmaps(path: Path, joints: int) -> NDArray[np.float64]:
     """Numbers of a file of exponential maps, shape (T, 3 + 3 J).
 
-    Raises
-    ------
-    InputError
-        If the file is missing, is no table of numbers or is one of another body.
+    Raises InputError if the file is missing, is no table of numbers or is one of another body.
     """
     if not path.is_file():
         raise InputError(f"there is no recording at '{path}'")

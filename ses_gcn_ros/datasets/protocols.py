@@ -27,39 +27,19 @@ Choice = Callable[[Sequences[Sequence], int, int], Starts]
 
 @dataclass(frozen=True, eq=False)
 class Protocol:
-    """One way of evaluating that papers share.
+    """One way of evaluating that papers share."""
 
-    Attributes
-    ----------
-    name : str
-        As on the command line; also the kind of data set.
-    fps : float
-        Frame rate of its windows [Hz].
-    part_of : callable
-        Part that a sequence belongs to, one of `PARTS`, or none of them.
-    windows : dict of str to callable
-        Ways of choosing windows, the usual one first.
-    weights : NDArray, shape (J,), or None
-        Share of each joint in the mean; the same for all if None.
-    mean : str
-        What the mean is over, in words.
-    """
-
-    name: str
-    fps: float
+    name: str  # as on the command line; also the kind of data set
+    fps: float  # frame rate of its windows [Hz]
+    # part that a sequence belongs to, one of `PARTS`, or none of them
     part_of: Callable[[Sequence], str]
-    windows: dict[str, Choice]
+    windows: dict[str, Choice]  # ways of choosing windows, the usual one first
+    # (J,): share of each joint in the mean; the same for all if None
     weights: NDArray[np.float64] | None
-    mean: str
+    mean: str  # what the mean is over, in words
 
     def sequences(self, sequences: Sequences[Sequence], part: str) -> list[Sequence]:
-        """The sequences of a part.
-
-        Raises
-        ------
-        InputError
-            For an unknown part or if there are none.
-        """
+        """The sequences of a part. Raises InputError for an unknown part or if there are none."""
         if part not in PARTS:
             raise InputError(f"part is '{part}'; protocol {self.name} has {', '.join(PARTS)}")
         chosen = [
@@ -91,7 +71,6 @@ class Protocol:
 
         Yields
         ------
-        sequence : Sequence
         windows : NDArray, shape (W, observed + horizon, J, 3), float32 [m]
 
         Raises

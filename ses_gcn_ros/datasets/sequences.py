@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.weights import write_atomically
 from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 _LAYOUT = "chico15"
@@ -34,37 +34,18 @@ _FARTHEST = np.iinfo(np.int16).max / 1000  # m
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """One person's motion, recorded without a break.
+    """One person's motion, recorded without a break."""
 
-    Attributes
-    ----------
-    name : str
-        Unique within its file.
-    index : int
-        Number of the recording within its file; people recorded together share it.
-    subject : str
-        Who moved; empty if unknown.
-    tags : frozenset of str
-        Category and the like.
-    fps : float
-        Frame rate [Hz].
-    layout : str
-        Joint layout.
-    source : NDArray or callable
-        The positions as stored, or what reads them when they are first looked at. A joint that was
-        not seen in a frame is NaN.
-    group : str
-        Name of the file that it comes from, where several were read.
-    """
-
-    name: str
-    index: int
-    subject: str
-    tags: frozenset[str]
-    fps: float
-    layout: str
+    name: str  # unique within its file
+    index: int  # number of the recording within its file; people recorded together share it
+    subject: str  # who moved; empty if unknown
+    tags: frozenset[str]  # category and the like
+    fps: float  # frame rate [Hz]
+    layout: str  # joint layout
+    # The positions as stored, or what reads them when they are first looked at. A joint that was
+    # not seen in a frame is NaN.
     source: NDArray[Any] | Callable[[], NDArray[Any]]
-    group: str = ""
+    group: str = ""  # name of the file that it comes from, where several were read
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -102,29 +83,18 @@ class Sequence:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A file or folder of sequences and what has to be said about it.
+    """A file or folder of sequences and what has to be said about it."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the file.
-    sequences : list of Sequence
-    about : dict of str to str
-        Licence and acknowledgement, where they are known.
-    """
-
-    name: str
+    name: str  # name of the file
     sequences: list[Sequence]
+    # licence and acknowledgement, where they are known
     about: dict[str, str] = field(default_factory=dict)
 
 
 def read_recording(path: str | os.PathLike[str]) -> Recording:
     """Read a file of motion sequences; arrays stored without compression stay on disk.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, of another form, or its arrays don't fit one another.
+    Raises InputError if the file is missing, of another form, or its arrays don't fit one another.
     """
     path = Path(path)
     arrays = load_arrays(path)

@@ -52,7 +52,6 @@ def windows(
 
     Yields
     ------
-    sequence : Sequence
     windows : NDArray, shape (W, length, J, 3), float32 [m]
         A view: the frames are not copied.
 

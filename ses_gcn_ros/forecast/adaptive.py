@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from ses_gcn_ros.compiling import array, compiled, real, single, whole
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
-from ses_gcn_ros.forecast.weights import write_atomically
 from ses_gcn_ros.models.framing import DAMPING, reach
 from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.resources import write_atomically
 
 RECENT = 60.0  # s that coverage and error are averaged over
 SETTLED = 30.0  # s of data before coverage can be judged

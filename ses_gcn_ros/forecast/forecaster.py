@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -319,3 +319,37 @@ class Forecaster:
             coverage=0.0,
             model=f"constant_velocity ({reason})",
         )
+
+
+def forecasts_from_message(content: Any) -> list[Forecast]:
+    """Forecasts of a ForecastArray of rclpy or of a bag; positions (H, J, 3), radii (H, J) [m].
+
+    Raises InputError for an unknown layout, arrays of the wrong length or a step that is not
+    positive.
+    """
+    stamp = content.header.stamp
+    return [_forecast_from_message(stamp.sec + stamp.nanosec * 1e-9, e) for e in content.forecasts]
+
+
+def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
+    shape = entry.steps, len(get_layout(entry.layout).joints)
+    count, who = shape[0] * shape[1], f"forecast of person '{entry.person_id}'"
+    if len(entry.positions) != 3 * count or len(entry.radius) != count:
+        raise InputError(
+            f"{who} has {len(entry.positions)} position values and {len(entry.radius)} radii; "
+            f"{shape[0]} steps of layout {entry.layout} take {3 * count} and {count}"
+        )
+    step = float(entry.step.sec + entry.step.nanosec * 1e-9)
+    if step <= 0.0:
+        raise InputError(f"{who}: step is {step} s; it must be positive")
+    return Forecast(
+        person_id=entry.person_id,
+        layout=entry.layout,
+        stamp=float(stamp),
+        step=step,
+        positions=np.asarray(entry.positions, np.float32).reshape(*shape, 3),
+        radius=np.asarray(entry.radius, np.float32).reshape(shape),
+        coverage=float(entry.coverage),
+        model=entry.model,
+        flatness=float(getattr(entry, "flatness", 0.0)) or 1.0,  # recordings of before have none
+    )

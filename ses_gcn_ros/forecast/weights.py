@@ -22,6 +22,7 @@ from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast.calibration import KINDS, Calibration
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 FORMAT = 1
@@ -187,16 +188,3 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
         tensors[_QUANTILE] = np.ascontiguousarray(weights.calibration.quantile, np.float32)
         tensors[_FLATNESS] = np.array(weights.calibration.flatness, np.float32)
     write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there when it is whole and on disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

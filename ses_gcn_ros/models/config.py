@@ -52,10 +52,8 @@ class ModelConfig:
     def check(self) -> None:
         """Check what ranges alone can't.
 
-        Raises
-        ------
-        ModelError
-            If the decoder can't take what the last layer gives, or options contradict each other.
+        Raises ModelError if the decoder can't take what the last layer gives, or options contradict
+        each other.
         """
         if not self.widths:
             raise ModelError("a network needs at least one layer; widths is empty")

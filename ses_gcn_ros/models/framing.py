@@ -37,27 +37,14 @@ STANDING = 1e-6  # of that line, below which a body faces along the frame's own 
 
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """Motion as a network takes it.
+    """Motion as a network takes it."""
 
-    Attributes
-    ----------
-    features : NDArray, shape (N, T, J, C), float32
-        Input of the network.
-    base : NDArray, shape (N, H, J, 3), float32, or None
-        Path that the network's answer is an offset from, in the person's frame.
-    origin : NDArray, shape (N, 1, 1, 3), float32
-        Origin of the person's frame in the world.
-    world_from_person : NDArray, shape (N, 3, 3), float32
-        Rotation.
-    seen : NDArray, shape (N, J), bool
-        Joints that the history holds.
-    """
-
-    features: NDArray[np.float32]
+    features: NDArray[np.float32]  # (N, T, J, C): input of the network
+    # (N, H, J, 3): path that the network's answer is an offset from, in the person's frame
     base: NDArray[np.float32] | None
-    origin: NDArray[np.float32]
-    world_from_person: NDArray[np.float32]
-    seen: NDArray[np.bool_]
+    origin: NDArray[np.float32]  # (N, 1, 1, 3): origin of the person's frame in the world
+    world_from_person: NDArray[np.float32]  # (N, 3, 3): rotation
+    seen: NDArray[np.bool_]  # (N, J): joints that the history holds
 
 
 def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ses_gcn_ros.models.lifting_config import LiftingConfig
+from ses_gcn_ros.models.lifting import LiftingConfig
 
 
 class LinearLifter(nn.Module):

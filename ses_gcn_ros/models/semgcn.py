@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ses_gcn_ros.models.lifting_config import LiftingConfig
+from ses_gcn_ros.models.lifting import LiftingConfig
 
 
 class GraphConv(nn.Module):

@@ -16,9 +16,10 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.msg import Action as ActionMsg
 from ses_gcn_ros.msg import ActionArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import flat, skeletons_from_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
+from ses_gcn_ros.skeleton import skeletons_from_message
 
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
 
@@ -44,18 +45,10 @@ class ActionNode(ManagedNode):
     def activate(self) -> None:
         """Subscribe and publish."""
         self.board, self.heard = MarkerBoard(), time.monotonic()
-        self.publisher = self.while_active(
-            self.create_publisher(ActionArray, "actions", qos.STREAM)
-        )
-        self.markers = self.while_active(
-            self.create_publisher(MarkerArray, "markers/actions", qos.STREAM)
-        )
+        self.answers = self.publisher(ActionArray, "actions", qos.STREAM)
+        self.markers = self.publisher(MarkerArray, "markers/actions", qos.STREAM)
         profile = qos.stream(self.config.reliability)
-        self.while_active(
-            self.create_subscription(
-                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
-            )
-        )
+        self.subscription(SkeletonArray, "skeletons", self.on_skeletons, profile)
 
     def release(self) -> None:
         """Give the weights' memory back."""
@@ -67,13 +60,13 @@ class ActionNode(ManagedNode):
         self.heard, header = time.monotonic(), message.header
         if not header.frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
-        people = skeletons_from_msg(message)
+        people = skeletons_from_message(message)
         if header.frame_id != self.frame_id:
             self.recogniser.forget()  # histories in another frame would look like a jump
             self.frame_id = header.frame_id
         self.recogniser.observe(to_seconds(header.stamp), people)
         self.actions = self.recogniser.recognise()
-        self.publisher.publish(actions_message(header, self.actions, self.recogniser))
+        self.answers.publish(actions_message(header, self.actions, self.recogniser))
         if self.markers.get_subscription_count():
             names = self.recogniser.canonical
             self.markers.publish(

@@ -9,8 +9,8 @@ from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
+from ses_gcn_ros.bags.messages import RawMessage
 from ses_gcn_ros.bags.reading import read_current, topics_of
-from ses_gcn_ros.bags.types import RawMessage
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
@@ -42,12 +42,10 @@ class BagPlayer(ManagedNode):
 
     def activate(self) -> None:
         """Start the clock, which waits for the listeners."""
-        self.clock = self.while_active(self.create_publisher(Clock, "/clock", qos.STREAM))
+        self.clock = self.publisher(Clock, "/clock", qos.STREAM)
         self.outputs: dict[str, Any] = {
-            topic: self.while_active(
-                self.create_publisher(
-                    message_type(self.types[topic]), topic, TRANSFORMS.get(topic, qos.STREAM)
-                )
+            topic: self.publisher(
+                message_type(self.types[topic]), topic, TRANSFORMS.get(topic, qos.STREAM)
             )
             for topic in self.topics
         }

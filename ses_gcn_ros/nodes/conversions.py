@@ -1,22 +1,32 @@
-"""Messages to the core's arrays and back, without a Python object per joint."""
+"""Between ROS messages and the core: stamps, skeletons, forecasts, states, transforms."""
 
 from __future__ import annotations
 
 import importlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tf_transformations
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
+from rclpy import duration
+from rclpy.clock import JumpThreshold
+from rclpy.qos import QoSProfile
+from scipy.spatial.transform import Rotation
+from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.msg import Forecast as ForecastMsg
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
-from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout
+from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.managed_node import ManagedNode
+from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
     from ses_gcn_ros.safety import Assessment
@@ -25,10 +35,7 @@ if TYPE_CHECKING:
 def message_type(name: str) -> Any:
     """Message or service class of a name such as ``std_msgs/msg/Float64``.
 
-    Raises
-    ------
-    InputError
-        If its package is not installed or has no such message or service.
+    Raises InputError if its package is not installed or has no such message or service.
     """
     package, _, rest = name.partition("/")
     module, _, kind = rest.partition("/")
@@ -64,53 +71,6 @@ def flat(values: NDArray[np.floating]) -> array[float]:
     return flattened
 
 
-def skeletons_from_msg(message: SkeletonArray) -> list[Skeleton]:
-    """People of a message; positions (J, 3) [m] in the frame of its header.
-
-    Raises
-    ------
-    InputError
-        For an unknown layout, an array of the wrong length, infinite positions or two people of
-        the same id.
-    """
-    people = [_skeleton_from_msg(entry) for entry in message.skeletons]
-    check_skeletons(people)
-    ids = [person.person_id for person in people]
-    if len(set(ids)) != len(ids):
-        twice = next(person_id for person_id in ids if ids.count(person_id) > 1)
-        raise InputError(f"person_id '{twice}' appears twice in one message; ids must be unique")
-    return people
-
-
-def _skeleton_from_msg(entry: SkeletonMsg) -> Skeleton:
-    joints = len(get_layout(entry.layout).joints)
-    if len(entry.positions) != 3 * joints or len(entry.confidence) != joints:
-        raise InputError(
-            f"person '{entry.person_id}': {len(entry.positions)} position values and "
-            f"{len(entry.confidence)} confidences; layout '{entry.layout}' has {joints} joints "
-            f"and takes {3 * joints} and {joints}"
-        )
-    return Skeleton(
-        person_id=entry.person_id,
-        layout=entry.layout,
-        positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(joints, 3),
-        confidence=np.frombuffer(entry.confidence, dtype=np.float32),
-        covariance=_covariance_from_msg(entry, joints),
-        liveness=entry.liveness,
-    )
-
-
-def _covariance_from_msg(entry: SkeletonMsg, joints: int) -> NDArray[np.float32] | None:
-    if not len(entry.covariance):
-        return None
-    if len(entry.covariance) != 6 * joints:
-        raise InputError(
-            f"person '{entry.person_id}': {len(entry.covariance)} covariance values; layout "
-            f"'{entry.layout}' has {joints} joints and takes {6 * joints}, or none"
-        )
-    return np.frombuffer(entry.covariance, dtype=np.float32).reshape(joints, 6)
-
-
 def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> SkeletonArray:
     """Message of everybody seen at `stamp`, positions in `frame_id`."""
     message = SkeletonArray()
@@ -128,41 +88,6 @@ def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> 
         for person in people
     ]
     return message
-
-
-def forecasts_from_msg(message: ForecastArray) -> list[Forecast]:
-    """Forecasts of a message; positions (H, J, 3), radii (H, J) [m] in the frame of its header.
-
-    Raises
-    ------
-    InputError
-        For an unknown layout, arrays of the wrong length or a step that is not positive.
-    """
-    return [_forecast_from_msg(message, entry) for entry in message.forecasts]
-
-
-def _forecast_from_msg(message: ForecastArray, entry: ForecastMsg) -> Forecast:
-    joints, steps = len(get_layout(entry.layout).joints), entry.steps
-    if len(entry.positions) != 3 * joints * steps or len(entry.radius) != joints * steps:
-        raise InputError(
-            f"forecast of '{entry.person_id}': {len(entry.positions)} position values and "
-            f"{len(entry.radius)} radii; {steps} steps of layout '{entry.layout}' take "
-            f"{3 * joints * steps} and {joints * steps}"
-        )
-    step = to_seconds(entry.step)
-    if step <= 0.0:
-        raise InputError(f"forecast of '{entry.person_id}': step is {step} s; it must be positive")
-    return Forecast(
-        person_id=entry.person_id,
-        layout=entry.layout,
-        stamp=to_seconds(message.header.stamp),
-        step=step,
-        positions=np.frombuffer(entry.positions, dtype=np.float32).reshape(steps, joints, 3),
-        radius=np.frombuffer(entry.radius, dtype=np.float32).reshape(steps, joints),
-        coverage=entry.coverage,
-        model=entry.model,
-        flatness=entry.flatness or 1.0,
-    )
 
 
 def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) -> ForecastArray:
@@ -195,3 +120,112 @@ def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     message.header.stamp = to_time(assessment.stamp)
     message.header.frame_id = frame_id
     return message
+
+
+Array = NDArray[np.float64]
+
+MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
+
+
+class Frames:
+    """The transform tree as the safety node hears it, from serialised messages.
+
+    Parameters
+    ----------
+    node : ManagedNode
+        Hears /tf and /tf_static while it is active.
+    world : str
+        Frame that everything is taken to.
+    """
+
+    def __init__(self, node: ManagedNode, world: str) -> None:
+        self.world = world
+        self._node = node
+        self._buffer = TransformBuffer(world)
+        # a short queue: a node that falls behind is to skip poses, not to lag behind them
+        moving = QoSProfile(depth=MOVING_KEPT)
+        for topic, handler, profile in (
+            ("/tf", self._on_moving, moving),
+            ("/tf_static", self._on_static, qos.STATIC_TRANSFORMS),
+        ):
+            node.while_active(
+                node.create_subscription(TFMessage, topic, handler, profile, raw=True)
+            )
+        # after a jump, what is known of moving frames belongs to another run
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None,
+                min_backward=duration.Duration(nanoseconds=-1),
+                on_clock_change=True,
+            ),
+            post_callback=lambda _: self._buffer.forget(),
+        )
+        node.when_inactive(self._jumps.unregister)
+
+    def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
+        """Points (..., 3) of a frame at `stamp` [s], taken to the world.
+
+        Raises InputError if the frame is not named, or not known at that time.
+        """
+        return self._buffer.points(positions, frame, stamp)
+
+    def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
+        """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
+
+        Frames that never move hold at any time; if all are so, the stamp is `now`. Raises
+        RobotError if a frame is unknown or the frames have no time in common.
+        """
+        return self._buffer.poses(frames, now)
+
+    def _on_moving(self, data: bytes) -> None:
+        self._add(data, static=False)
+
+    def _on_static(self, data: bytes) -> None:
+        self._add(data, static=True)
+
+    def _add(self, data: bytes, *, static: bool) -> None:
+        try:
+            left_out = self._buffer.add(decode_transforms(data), static=static)
+        except InputError as error:
+            left_out = [str(error)]
+        for sentence in left_out:
+            self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
+
+
+def matrix(stamped: TransformStamped) -> Array:
+    """Matrix (4, 4) of a transform."""
+    turn, shift = stamped.transform.rotation, stamped.transform.translation
+    result: Array = tf_transformations.concatenate_matrices(
+        tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
+        tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
+    )
+    return result
+
+
+class TransformSender:
+    """A message of transforms whose frames stay the same, filled anew each time.
+
+    Making a message object costs more than filling one.
+
+    Parameters
+    ----------
+    frames : sequence of (str, str)
+        Parent and child of each of the N transforms.
+    """
+
+    def __init__(self, frames: Sequence[tuple[str, str]]) -> None:
+        self.message = TFMessage(transforms=[TransformStamped() for _ in frames])
+        for transform, (parent, child) in zip(self.message.transforms, frames, strict=True):
+            transform.header.frame_id, transform.child_frame_id = parent, child
+
+    def fill(self, stamp: float, parent_from_child: Array) -> TFMessage:
+        """Message of the matrices (N, 4, 4) at a stamp [s]."""
+        turns = Rotation.from_matrix(parent_from_child[:, :3, :3]).as_quat().tolist()
+        shifts, when = parent_from_child[:, :3, 3].tolist(), to_time(stamp)
+        for message, turn, shift in zip(self.message.transforms, turns, shifts, strict=True):
+            message.header.stamp = when
+            place = message.transform
+            place.translation.x, place.translation.y, place.translation.z = shift
+            rotation = place.rotation
+            rotation.x, rotation.y, rotation.z, rotation.w = turn
+        return self.message

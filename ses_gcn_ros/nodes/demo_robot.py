@@ -13,8 +13,7 @@ from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import to_time
-from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.conversions import TransformSender, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
@@ -46,23 +45,13 @@ class DemoRobot(ManagedNode):
         self.factor, self.heard = 0.0, float("-inf")
         self.state = JointState(name=list(self.motion.joints))
         self.last = self.now()
-        self.descriptions = self.while_active(
-            self.create_publisher(String, "robot_description", qos.LATCHED)
-        )
+        self.descriptions = self.publisher(String, "robot_description", qos.LATCHED)
         self.descriptions.publish(String(data=self.urdf.text))
-        self.static_frames = self.while_active(
-            self.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
-        )
+        self.static_frames = self.publisher(TFMessage, "/tf_static", qos.LATCHED)
         self.static_frames.publish(self.transforms(moving=False))
-        self.moving_frames = self.while_active(self.create_publisher(TFMessage, "/tf", qos.STREAM))
-        self.states = self.while_active(
-            self.create_publisher(JointState, "joint_states", qos.STREAM)
-        )
-        self.orders = self.while_active(
-            self.create_subscription(
-                Float64, "speed_scaling", self.guarded(self.on_factor), qos.LATCHED
-            )
-        )
+        self.moving_frames = self.publisher(TFMessage, "/tf", qos.STREAM)
+        self.states = self.publisher(JointState, "joint_states", qos.STREAM)
+        self.orders = self.subscription(Float64, "speed_scaling", self.on_factor, qos.LATCHED)
         self.every(1.0 / self.config.rate, self.tick)
 
     def on_factor(self, message: Float64) -> None:

@@ -16,10 +16,11 @@ from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecas
 from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_msg, to_seconds
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
 from ses_gcn_ros.resources import state_folder
+from ses_gcn_ros.skeleton import skeletons_from_message
 
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
 
@@ -83,19 +84,13 @@ class ForecasterNode(ManagedNode):
         profile = qos.stream(self.config.reliability)
         self.heard = time.monotonic()
         self.boards = MarkerBoard(), MarkerBoard()
-        self.forecasts = self.while_active(
-            self.create_publisher(ForecastArray, "forecasts", qos.STREAM)
-        )
+        self.forecasts = self.publisher(ForecastArray, "forecasts", qos.STREAM)
         self.markers = tuple(
-            self.while_active(self.create_publisher(MarkerArray, f"markers/{topic}", qos.MARKERS))
+            self.publisher(MarkerArray, f"markers/{topic}", qos.MARKERS)
             for topic in ("skeletons", "forecasts")
         )
         self.while_active(self.create_service(Trigger, "~/reload", self.on_reload))
-        self.while_active(
-            self.create_subscription(
-                SkeletonArray, "skeletons", self.guarded(self.on_skeletons), profile
-            )
-        )
+        self.subscription(SkeletonArray, "skeletons", self.on_skeletons, profile)
 
     def release(self) -> None:
         """Keep what was learnt and give the weights' memory back."""
@@ -106,7 +101,7 @@ class ForecasterNode(ManagedNode):
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
         self.heard = time.monotonic()
-        people, stamp = skeletons_from_msg(message), message.header.stamp
+        people, stamp = skeletons_from_message(message), message.header.stamp
         frame_id = message.header.frame_id
         if not frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")

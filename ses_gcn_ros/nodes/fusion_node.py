@@ -19,8 +19,7 @@ from rclpy.time import Time as RosTime
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.frames import matrix
+from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.pose_messages import camera_from_msg, detections_from_msg
 from ses_gcn_ros.pose.calibration import read_calibration
@@ -61,18 +60,12 @@ class FusionNode(ManagedNode):
         self.synchroniser = Synchroniser(self.config)
         self.fusion = MultiviewFusion(self.config)
         self.published = time.monotonic()
-        self.skeletons = self.while_active(
-            self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
-        )
+        self.skeletons = self.publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
         self.tf_buffer = tf2_ros.Buffer(node=self)
         self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
         for number, name in enumerate(self.config.cameras):
             handler: Callable[[Any], None] = partial(self.on_landmarks, number)
-            self.while_active(
-                self.create_subscription(
-                    msg.LandmarksArray, f"{name}/landmarks", self.guarded(handler), qos.STREAM
-                )
-            )
+            self.subscription(msg.LandmarksArray, f"{name}/landmarks", handler, qos.STREAM)
         fuse = self.guarded(self.fuse)
         tick = partial(self.on_tick, fuse)
         self.every(_TICK, tick)

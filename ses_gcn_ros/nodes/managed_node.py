@@ -100,6 +100,17 @@ class ManagedNode(LifecycleNode):
                 return entity
         raise TypeError(f"don't know how to close a {kind}")
 
+    def publisher(self, kind: Any, topic: str, profile: Any) -> Any:
+        """Publisher that is there while the node is active."""
+        return self.while_active(self.create_publisher(kind, topic, profile))
+
+    def subscription(
+        self, kind: Any, topic: str, handler: Callable[[Any], None], profile: Any, **options: Any
+    ) -> Any:
+        """Subscription while the node is active, whose `handler` may meet bad messages."""
+        handle = self.guarded(handler)
+        return self.while_active(self.create_subscription(kind, topic, handle, profile, **options))
+
     def every(self, period: float, callback: Callable[[], None]) -> Any:
         """Timer of a period [s] of real time, while the node is active.
 
@@ -131,8 +142,6 @@ class ManagedNode(LifecycleNode):
 
         Parameters
         ----------
-        handler : callable
-        message : Any
         arrived : float, optional
             When it came [s, monotonic]; now by default. The latency counts from then.
         """

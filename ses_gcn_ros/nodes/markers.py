@@ -211,12 +211,7 @@ def text_marker(ns: str, position: NDArray[np.floating], text: str, level: int) 
 
 
 class SafetyDrawing:
-    """Draws what a monitor knows and says.
-
-    Parameters
-    ----------
-    watch : SeparationMonitor
-    """
+    """Draws what a monitor knows and says."""
 
     def __init__(self, watch: SeparationMonitor) -> None:
         self._watch = watch

@@ -7,11 +7,9 @@ import difflib
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import yaml
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -21,7 +19,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ses_gcn_ros.config import build, tuple_item_type
+from ses_gcn_ros.config import build, read_parameter_file, tuple_item_type
 from ses_gcn_ros.errors import ConfigError
 
 T = TypeVar("T")
@@ -48,8 +46,6 @@ def declare(node: Node, config_type: type[T], fixed: Callable[[], T | None]) -> 
 
     Parameters
     ----------
-    node : Node
-    config_type : type
     fixed : callable
         Gives the configuration that is in force and can't change now, None while it can.
 
@@ -143,8 +139,9 @@ def _read_files(node: str) -> tuple[set[str], list[str]]:
     for option, path in itertools.pairwise(sys.argv):
         if option != "--params-file":
             continue
-        for section, parameters in _sections(yaml.safe_load(Path(path).read_text("utf-8"))):
-            form = re.escape(section).replace(r"\*\*", ".*").replace(r"\*", "[^/]+")
+        for section, parameters in read_parameter_file(path):
+            form = re.escape(section).replace(r"/\*\*/", "(/.*)?/")  # any namespaces, or none
+            form = form.replace(r"\*\*", ".*").replace(r"\*", "[^/]+")
             if re.fullmatch(f"/?{form}", node):
                 shared |= set(parameters) if section in ("/**", "**", "/*", "*") else set()
                 continue
@@ -152,15 +149,6 @@ def _read_files(node: str) -> tuple[set[str], list[str]]:
             if difflib.get_close_matches(given, [name], cutoff=0.8):
                 strange.append(f"section '{section}' of {path} is not for '{node}' and not taken")
     return shared, strange
-
-
-def _sections(content: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names of nodes in a parameter file and what is under each ``ros__parameters``."""
-    for key, value in content.items() if isinstance(content, dict) else ():
-        if key == "ros__parameters" and isinstance(value, dict):
-            yield name, value
-        else:
-            yield from _sections(value, f"{name.rstrip('/')}/{key}" if name else str(key))
 
 
 def _value(parameter: Parameter[Any], field: dataclasses.Field[Any]) -> Any:

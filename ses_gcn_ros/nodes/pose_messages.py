@@ -1,26 +1,173 @@
-"""What the pose node says besides skeletons: landmarks, bodies on TF, ROS4HRI (REP-155)."""
+"""Images, calibrations and skeletons between topics and the pose estimator."""
 
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.msg import LandmarksArray, PersonLandmarks
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import flat, to_seconds
-from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.conversions import TransformSender, flat, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.pose.camera import Camera, Detections, View, camera_from_calibration
+from ses_gcn_ros.pose.camera import (
+    Camera,
+    Detections,
+    View,
+    camera_from_calibration,
+    camera_from_info,
+)
 from ses_gcn_ros.pose.ros4hri import frames_of, key_points
+from ses_gcn_ros.pose.sources import NewestFrame, Pairer
 from ses_gcn_ros.skeleton import Skeleton, get_layout
+
+_LOOK_OUT = 0.2  # s between looks at who publishes the images
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """An image message, when it came [s, monotonic], and the depth image of its time."""
+
+    message: Image | CompressedImage
+    arrived: float
+    depth: Image | CompressedImage | None = None
+
+
+class ImageTopics(NewestFrame[Arrival]):
+    """The newest image of a topic, and the camera that it is from.
+
+    With reliability "auto" the subscriptions are as reliable as the images' publishers: a reliable
+    one never hears a best-effort camera, a best-effort one loses most large images of a reliable
+    camera to the network's buffers.
+
+    Parameters
+    ----------
+    node : ManagedNode
+        Subscribes.
+    compressed : bool
+        Whether to hear ``image/compressed`` instead of ``image``.
+    reliability : str
+        "auto", "reliable" or "best_effort".
+    depth_tolerance : float, optional
+        Greatest difference in time [s] of an image and the image of ``depth`` (or
+        ``depth/compressedDepth``) that it is paired with; by default depth is not heard.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        compressed: bool,
+        reliability: str,
+        depth_tolerance: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._pairer: Pairer[Arrival, Image | CompressedImage] | None = None
+        if depth_tolerance is not None:
+            self._pairer = Pairer(depth_tolerance)
+        self._depth_topic = "depth/compressedDepth" if compressed else "depth"
+        self._node = node
+        self._topic = "image/compressed" if compressed else "image"
+        self._kind = CompressedImage if compressed else Image
+        self._subscriptions: list[Subscription] = []
+        self._reliability: ReliabilityPolicy | None = None
+        self.camera: Camera | None = None
+        self.refused = ""  # why the last camera_info can't be used
+        if reliability == "auto":
+            node.every(_LOOK_OUT, self._look_out)
+        else:
+            self._subscribe(ReliabilityPolicy[reliability.upper()])
+
+    @property
+    def unpaired(self) -> int:
+        """Images given up because no depth image was near enough in time."""
+        return self._pairer.unpaired if self._pairer else 0
+
+    def why_silent(self) -> str:
+        """Why no image comes: nobody publishes, or not as asked for."""
+        name = self._node.resolve_topic_name(self._topic)
+        publishers = self._node.get_publishers_info_by_topic(name)
+        if not publishers:
+            return f"nobody publishes '{name}'"
+        kinds = {publisher.topic_type for publisher in publishers}
+        wanted = f"sensor_msgs/msg/{self._kind.__name__}"
+        if wanted not in kinds:
+            return f"'{name}' carries {', '.join(sorted(kinds))}, not {wanted}"
+        offered = {publisher.qos_profile.reliability for publisher in publishers}
+        asks = self._reliability == ReliabilityPolicy.RELIABLE
+        if asks and ReliabilityPolicy.RELIABLE not in offered:
+            return f"'{name}' is published best_effort, but 'reliability' asks for reliable"
+        return f"'{name}' has a publisher, but nothing comes from it"
+
+    def close(self) -> None:
+        """Stop listening and end the iteration."""
+        super().close()
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+
+    def _look_out(self) -> None:
+        name = self._node.resolve_topic_name(self._topic)
+        publishers = self._node.get_publishers_info_by_topic(name)
+        if not publishers:
+            return
+        offered = {publisher.qos_profile.reliability for publisher in publishers}
+        reliable = offered == {ReliabilityPolicy.RELIABLE}
+        wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        if wanted != self._reliability:
+            self._subscribe(wanted)
+
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+        self._reliability = reliability
+        # The calibration is heard from whoever sends it; it is small and comes again.
+        topics: list[tuple[Any, str, Any, ReliabilityPolicy]] = [
+            (CameraInfo, "camera_info", self._on_camera_info, ReliabilityPolicy.BEST_EFFORT),
+            (self._kind, self._topic, self._on_image, reliability),
+        ]
+        if self._pairer is not None:
+            topics.append((self._kind, self._depth_topic, self._on_depth, reliability))
+        for kind, topic, handler, trust in topics:
+            profile = QoSProfile(depth=5, reliability=trust)
+            self._subscriptions.append(
+                self._node.create_subscription(kind, topic, handler, profile)
+            )
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        arrival = Arrival(message, time.monotonic())
+        if self._pairer is None:
+            self.put(arrival)
+            return
+        self._put_pairs(self._pairer.add_colour(to_seconds(message.header.stamp), arrival))
+
+    def _on_depth(self, message: Image | CompressedImage) -> None:
+        assert self._pairer is not None
+        self._put_pairs(self._pairer.add_depth(to_seconds(message.header.stamp), message))
+
+    def _put_pairs(self, pairs: list[tuple[Arrival, Image | CompressedImage]]) -> None:
+        for colour, depth in pairs:
+            self.put(replace(colour, depth=depth))
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        if not np.any(message.k):
+            return  # the driver says that it is not calibrated
+        try:
+            self.camera, self.refused = camera_from_info(message), ""
+        except InputError as error:
+            self.camera, self.refused = None, str(error)
+            self._node.monitor.fail("camera_info")
+            self._node.get_logger().warning(str(error), throttle_duration_sec=2.0)
 
 
 def landmarks_to_msg(stamp: Time, frame_id: str, detections: Detections) -> LandmarksArray:
@@ -53,10 +200,7 @@ def landmarks_to_msg(stamp: Time, frame_id: str, detections: Detections) -> Land
 def camera_from_msg(message: LandmarksArray) -> Camera:
     """Camera that a message of landmarks comes from.
 
-    Raises
-    ------
-    InputError
-        If it is not calibrated or the calibration is unusable.
+    Raises InputError if it is not calibrated or the calibration is unusable.
     """
     frame = message.header.frame_id
     if not message.calibrated:
@@ -81,11 +225,8 @@ def detections_from_msg(
 ) -> Detections:
     """Everybody in a message, seen by a camera at a place.
 
-    Raises
-    ------
-    InputError
-        For mixed or unknown layouts, arrays of the wrong length, an infinite point, a confidence
-        outside of 0 to 1 or two people of the same name.
+    Raises InputError for mixed or unknown layouts, arrays of the wrong length, an infinite point, a
+    confidence outside of 0 to 1 or two people of the same name.
     """
     view = View(camera, base_from_camera)
     layouts = sorted({entry.layout for entry in message.people}) or ["mediapipe33"]
@@ -127,9 +268,7 @@ class BodyFramesPublisher:
 
     def __init__(self, node: ManagedNode, joints: bool) -> None:
         self._joints = joints
-        self._transforms = node.while_active(
-            node.create_publisher(TFMessage, "/tf", qos.TRANSFORMS)
-        )
+        self._transforms = node.publisher(TFMessage, "/tf", qos.TRANSFORMS)
 
     def publish(self, header: Any, people: Sequence[Skeleton]) -> None:
         """Send the frames of people in the frame and at the stamp of a header."""
@@ -162,9 +301,7 @@ class Ros4HriPublisher:
                 "ros-<distribution>-hri-msgs, or set it to false"
             ) from error
         self._node = node
-        self._ids = node.while_active(
-            node.create_publisher(self._msg.IdsList, "humans/bodies/tracked", qos.STREAM)
-        )
+        self._ids = node.publisher(self._msg.IdsList, "humans/bodies/tracked", qos.STREAM)
         self._skeletons: dict[str, Publisher] = {}
 
     def publish(self, header: Any, picture: Any, detections: Detections) -> None:

@@ -17,12 +17,12 @@ from rclpy.time import Time as RosTime
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.nodes.image_topics import Arrival, ImageTopics
+from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
 from ses_gcn_ros.nodes.pose_messages import (
+    Arrival,
     BodyFramesPublisher,
+    ImageTopics,
     Ros4HriPublisher,
     landmarks_to_msg,
 )
@@ -78,12 +78,8 @@ class PoseNode(ManagedNode):
         self.frozen = FrozenCamera(self.config.identical_pictures)
         source = self._open_source()  # first: what is missing is told before anything is open
         self.heard = time.monotonic()
-        self.skeletons = self.while_active(
-            self.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
-        )
-        self.landmarks = self.while_active(
-            self.create_publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
-        )
+        self.skeletons = self.publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
+        self.landmarks = self.publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
         frames, ros4hri = self.config.frames, self.config.ros4hri
         self.hri = Ros4HriPublisher(self) if ros4hri else None
         self.frames = None

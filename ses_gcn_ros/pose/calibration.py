@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, stature
 from ses_gcn_ros.pose.sources import VideoFile
 from ses_gcn_ros.pose.triangulation import triangulate
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -32,23 +32,15 @@ _CORNERS = 6  # of the board, that a picture must show
 
 @dataclass(frozen=True)
 class Board:
-    """A ChArUco board.
+    """A ChArUco board."""
 
-    Attributes
-    ----------
-    columns, rows : int
-        Squares.
-    square, marker : float
-        Length of their sides [m].
-    dictionary : str
-        OpenCV's name of the markers' dictionary.
-    """
-
+    # squares
     columns: int
     rows: int
+    # length of their sides [m]
     square: float
     marker: float
-    dictionary: str = "DICT_4X4_50"
+    dictionary: str = "DICT_4X4_50"  # OpenCV's name of the markers' dictionary
 
     def __post_init__(self) -> None:
         if min(self.columns, self.rows) < 3 or not 0.0 < self.marker < self.square:
@@ -71,21 +63,12 @@ class Board:
 
 @dataclass(frozen=True, eq=False)
 class BoardPose:
-    """A board seen by a camera.
+    """A board seen by a camera."""
 
-    Attributes
-    ----------
-    camera_from_board : NDArray, shape (4, 4)
-        Board in the optical frame; x along a row, y up a column, z out of the board.
-    error : float
-        Root mean square of the reprojection errors [px].
-    pictures : int
-        Number of pictures that it was seen in.
-    """
-
+    # (4, 4): board in the optical frame; x along a row, y up a column, z out of the board
     camera_from_board: Array
-    error: float
-    pictures: int
+    error: float  # root mean square of the reprojection errors [px]
+    pictures: int  # number of pictures that it was seen in
 
 
 def locate_board(pictures: Iterable[NDArray[np.uint8]], camera: Camera, board: Board) -> BoardPose:
@@ -161,41 +144,24 @@ _LEAN = np.radians(10.0)  # a floor is taken for one if it is no more inclined t
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """What one camera saw of the walk, at T moments that are the same for all cameras.
+    """What one camera saw of the walk, at T moments that are the same for all cameras."""
 
-    Attributes
-    ----------
-    camera : Camera
-        Its intrinsics.
-    pixels : NDArray, shape (T, J, 2)
-        Joints [px]; NaN where unseen.
-    positions : NDArray, shape (T, J, 3)
-        Joints in the optical frame as this camera alone places them [m]; NaN where it can't.
-    """
-
-    camera: Camera
-    pixels: Array
+    camera: Camera  # its intrinsics
+    pixels: Array  # (T, J, 2): joints [px]; NaN where unseen
+    # (T, J, 3): joints in the optical frame as this camera alone places them [m]; NaN where it
+    # can't
     positions: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Arrangement:
-    """Cameras in the frame of the cell.
+    """Cameras in the frame of the cell."""
 
-    Attributes
-    ----------
-    base_from_camera : NDArray, shape (V, 4, 4)
-        Optical frames. The origin is on the floor where the walk began, z is up, and x points
-        from there to the first camera.
-    errors : NDArray, shape (V,)
-        Median reprojection error of each camera [px].
-    joints : int
-        Number of joints that the cameras were arranged by.
-    """
-
+    # (V, 4, 4): Optical frames. The origin is on the floor where the walk began, z is up, and x
+    # points from there to the first camera.
     base_from_camera: Array
-    errors: Array
-    joints: int
+    errors: Array  # (V,): median reprojection error of each camera [px]
+    joints: int  # number of joints that the cameras were arranged by
 
 
 def arrange_cameras(walks: Sequence[Walk], height: float, layout: str) -> Arrangement:
@@ -407,10 +373,8 @@ def watch_walk(
 ) -> tuple[NDArray[np.float64], Walk]:
     """Times of a video's frames [s], and what it shows of the one person in it.
 
-    Raises
-    ------
-    InputError
-        If the video can't be read, is of another size than the camera's, or shows nobody.
+    Raises InputError if the video can't be read, is of another size than the camera's, or shows
+    nobody.
     """
     from ses_gcn_ros.pose.estimator import PoseEstimator  # only who watches people loads models
 
@@ -486,33 +450,18 @@ def generate_launch_description() -> LaunchDescription:
 
 @dataclass(frozen=True, eq=False)
 class CameraPlace:
-    """Where a camera is.
+    """Where a camera is."""
 
-    Attributes
-    ----------
-    name : str
-        The camera's name, its pose node's namespace.
-    frame : str
-        Its optical frame.
-    base_from_camera : NDArray, shape (4, 4)
-        That frame in the frame of the cell.
-    error : float
-        How far off the projections are [px].
-    """
-
-    name: str
-    frame: str
-    base_from_camera: Array
-    error: float
+    name: str  # the camera's name, its pose node's namespace
+    frame: str  # its optical frame
+    base_from_camera: Array  # (4, 4): that frame in the frame of the cell
+    error: float  # how far off the projections are [px]
 
 
 def read_intrinsics(path: Path) -> Camera:
     """Camera of a file that ROS's camera_calibration writes.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or no such calibration.
+    Raises InputError if the file is missing or no such calibration.
     """
     content = _read_yaml(path)
     try:
@@ -546,7 +495,7 @@ def write_calibration(path: Path, base: str, places: Sequence[CameraPlace], meth
             }
         )
     content = {"frame": base, "method": method, "cameras": cameras}
-    _write(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
+    write_atomically(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
 def write_launch_file(path: Path, base: str, places: Sequence[CameraPlace]) -> None:
@@ -559,16 +508,13 @@ def write_launch_file(path: Path, base: str, places: Sequence[CameraPlace]) -> N
         entry = {key: str(value) for key, value in zip(keys, shift + turn, strict=True)}
         entries.append(entry | {"--frame-id": base, "--child-frame-id": place.frame})
     lines = ["["] + [f"    {entry!r}," for entry in entries] + ["]"]
-    _write(path, _LAUNCH.format(transforms="\n".join(lines)))
+    write_atomically(path, _LAUNCH.format(transforms="\n".join(lines)))
 
 
 def read_calibration(path: Path) -> tuple[str, Mapping[str, Array]]:
     """The cell's frame, and each optical frame (4, 4) in it, of a file of `write_calibration`.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing or no such calibration.
+    Raises ConfigError if the file is missing or no such calibration.
     """
     try:
         content = _read_yaml(path)
@@ -596,9 +542,3 @@ def _read_yaml(path: Path) -> Any:
         raise InputError(f"'{path}' can't be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' is no YAML file") from error
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.incomplete")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

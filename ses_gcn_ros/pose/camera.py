@@ -29,31 +29,20 @@ BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera with lens distortion; optical frame x right, y down, z forward.
+    """Pinhole camera with lens distortion; optical frame x right, y down, z forward."""
 
-    Attributes
-    ----------
-    width, height : int
-        Image size [px].
-    fx, fy, cx, cy : float
-        Focal lengths and principal point [px].
-    distortion : tuple of float
-        Coefficients of the distortion model, in OpenCV's order.
-    model : str
-        "plumb_bob", "rational_polynomial" or "equidistant" (fisheye), as in CameraInfo.
-    assumed : bool
-        Whether this is a guess from an angle of view and not a calibration.
-    """
-
+    # image size [px]
     width: int
     height: int
+    # focal lengths and principal point [px]
     fx: float
     fy: float
     cx: float
     cy: float
-    distortion: tuple[float, ...] = ()
+    distortion: tuple[float, ...] = ()  # coefficients of the distortion model, in OpenCV's order
+    # "plumb_bob", "rational_polynomial" or "equidistant" (fisheye), as in CameraInfo
     model: str = "plumb_bob"
-    assumed: bool = False
+    assumed: bool = False  # whether this is a guess from an angle of view and not a calibration
 
     def normalise(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Undistorted image coordinates at unit depth, shape (..., 2), of pixels (..., 2)."""
@@ -176,10 +165,8 @@ def camera_from_calibration(
 def camera_from_info(info: Any) -> Camera:
     """Camera of a sensor_msgs/CameraInfo (its fields), binning and region of interest included.
 
-    Raises
-    ------
-    InputError
-        As `camera_from_calibration`, and if the region of interest is not in the image.
+    Raises InputError as `camera_from_calibration`, and if the region of interest is not in the
+    image.
     """
     whole = camera_from_calibration(info.width, info.height, info.k, info.d, info.distortion_model)
     bins = max(1, int(info.binning_x)), max(1, int(info.binning_y))
@@ -217,18 +204,10 @@ def target_from_optical(pose: Sequence[float]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A camera and where it stands.
+    """A camera and where it stands."""
 
-    Attributes
-    ----------
-    camera : Camera
-        Its intrinsics.
-    base_from_camera : NDArray, shape (4, 4)
-        Its optical frame in the frame of the cell.
-    """
-
-    camera: Camera
-    base_from_camera: NDArray[np.float64]
+    camera: Camera  # its intrinsics
+    base_from_camera: NDArray[np.float64]  # (4, 4): its optical frame in the frame of the cell
 
     @cached_property
     def camera_from_base(self) -> NDArray[np.float64]:
@@ -261,24 +240,11 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """Everybody in one picture.
+    """Everybody in one picture."""
 
-    Attributes
-    ----------
-    view : View
-        The camera and its place.
-    layout : str
-        Joint layout.
-    pixels : NDArray, shape (N, J, 2)
-        Joints [px]; NaN where unseen.
-    confidence : NDArray, shape (N, J)
-        Confidence per joint, 0 where unseen.
-    names : tuple of str
-        What the camera's own node calls them; tells who is who from one frame to the next.
-    """
-
-    view: View
-    layout: str
-    pixels: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    view: View  # the camera and its place
+    layout: str  # joint layout
+    pixels: NDArray[np.float64]  # (N, J, 2): joints [px]; NaN where unseen
+    confidence: NDArray[np.float64]  # (N, J): confidence per joint, 0 where unseen
+    # what the camera's own node calls them; tells who is who from one frame to the next
     names: tuple[str, ...]

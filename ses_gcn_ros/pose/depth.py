@@ -130,10 +130,7 @@ def decode_compressed_depth(data: Buffer, encoding: str | None = None) -> NDArra
 def decode_depth_message(message: Any) -> NDArray[np.float32]:
     """Depth (H, W) [m] of a sensor_msgs Image or CompressedImage (its fields).
 
-    Raises
-    ------
-    InputError
-        As `decode_depth` and `decode_compressed_depth`.
+    Raises InputError as `decode_depth` and `decode_compressed_depth`.
     """
     if not hasattr(message, "encoding"):
         return decode_compressed_depth(message.data, message.format)
@@ -156,20 +153,13 @@ def _known(depth: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 class Measured(NamedTuple):
-    """People of an image with depth; N people, J joints.
+    """People of an image with depth; N people, J joints."""
 
-    Attributes
-    ----------
-    positions : NDArray, shape (N, J, 3)
-        Joints in the optical frame [m]; NaN outside of the image and for who has no depth.
-    confidence : NDArray, shape (N, J)
-        Visibility where measured, 0.3 at most where filled in, 0 where the position is NaN.
-    along, across : NDArray, shape (N, J)
-        Standard deviations along and across the ray [m].
-    """
-
+    # (N, J, 3): joints in the optical frame [m]; NaN outside of the image and for who has no depth
     positions: Array
+    # (N, J): visibility where measured, 0.3 at most where filled in, 0 where the position is NaN
     confidence: Array
+    # (N, J): standard deviations along and across the ray [m]
     along: Array
     across: Array
 
@@ -297,13 +287,7 @@ def _nanmedian(values: Array) -> Array:
 
 
 def check_aligned(depth: NDArray[np.float32], camera: Camera) -> None:
-    """Check that depth and colour show the same pixels.
-
-    Raises
-    ------
-    InputError
-        If their sizes differ.
-    """
+    """Check that depth and colour show the same pixels. Raises InputError if their sizes differ."""
     if depth.shape != (camera.height, camera.width):
         raise InputError(
             f"depth is {depth.shape[1]}×{depth.shape[0]} px, but the colour image is "

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.models.lifting_weights import read_lifting_weights
+from ses_gcn_ros.models.lifting import read_lifting_weights
 from ses_gcn_ros.pose.camera import Camera, Detections, View
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
 from ses_gcn_ros.pose.placement import DepthFilter, Placement, floor_of, place
-from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
-from ses_gcn_ros.pose.tracking import Liveness, Tracker, appearances
+from ses_gcn_ros.pose.tracking import (
+    BoneLengthFilter,
+    Liveness,
+    OneEuroFilter,
+    Tracker,
+    appearances,
+    packed_covariance,
+)
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, mapping
 
 _RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
@@ -57,42 +62,22 @@ class _Person(NamedTuple):
         return np.asarray(across[:, None, None] * np.eye(3) + along[:, None, None] * outer)
 
 
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Everybody in the optical frame; J joints of the placer's layout.
+class Placed(NamedTuple):
+    """Everybody in the optical frame; J joints of the placer's layout."""
 
-    Attributes
-    ----------
-    positions : NDArray, shape (N, J, 3)
-        [m]. A joint may have an estimate although it counts as unseen.
-    confidence : NDArray, shape (N, J)
-        0 where a joint is unseen.
-    rays : NDArray, shape (N, J, 2)
-        Where the joints are in the image, undistorted, at unit depth.
-    along, across : NDArray, shape (N, J)
-        Standard deviation [m] of each joint along and across its ray, against the body.
-    ray_sigma : NDArray, shape (N,)
-        Standard deviation of each person's distance from the camera [m]; NaN for who can't be
-        placed.
-    """
-
-    positions: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    rays: NDArray[np.float64]
+    positions: NDArray[np.float64]  # (N, J, 3) [m]; also of a joint that counts as unseen, maybe
+    confidence: NDArray[np.float64]  # (N, J): 0 where a joint is unseen
+    rays: NDArray[np.float64]  # (N, J, 2): joints in the image, undistorted, at unit depth
+    # (N, J): standard deviation [m] of each joint along and across its ray, against the body
     along: NDArray[np.float64]
     across: NDArray[np.float64]
-    ray_sigma: NDArray[np.float64]
+    ray_sigma: NDArray[
+        np.float64
+    ]  # (N,) [m]: of each person's distance; NaN for who can't be placed
 
     def person(self, index: int) -> _Person:
         """One of them."""
-        return _Person(
-            self.positions[index],
-            self.confidence[index],
-            self.rays[index],
-            self.along[index],
-            self.across[index],
-            float(self.ray_sigma[index]),
-        )
+        return _Person._make(values[index] for values in self)
 
 
 class _Memory(NamedTuple):
@@ -104,31 +89,23 @@ class _Memory(NamedTuple):
     liveness: Liveness
 
 
+class Picture(NamedTuple):
+    """What a placer is given of an image."""
+
+    stamp: float  # when it was taken [s]
+    landmarks: Landmarks
+    camera: Camera
+    depth: NDArray[np.float32] | None  # (H, W) [m], registered to the image
+
+
 class Placer(Protocol):
-    """Gives landmarks their third dimension.
+    """Gives landmarks their third dimension."""
 
-    Attributes
-    ----------
-    layout : str
-        Joint layout of what it gives.
-    filters_depth : bool
-        Whether distances are guesses that a `DepthFilter` has to hold.
-    """
+    layout: str  # joint layout of what it gives
+    filters_depth: bool  # whether distances are guesses that a `DepthFilter` has to hold
 
-    layout: str
-    filters_depth: bool
-
-    def place(
-        self,
-        stamp: float,
-        landmarks: Landmarks,
-        camera: Camera,
-        depth: NDArray[np.float32] | None,
-    ) -> Placed:
-        """Place everybody found in the image of time `stamp` [s].
-
-        `depth` (H, W) [m] is registered to the image.
-        """
+    def place(self, seen: Picture) -> Placed:
+        """Place everybody found in a picture."""
         ...
 
 
@@ -140,20 +117,15 @@ class MonocularPlacer:
     def __init__(self, config: PoseConfig, layout: str) -> None:
         self._config, self.layout = config, layout
 
-    def place(
-        self,
-        stamp: float,
-        landmarks: Landmarks,
-        camera: Camera,
-        depth: NDArray[np.float32] | None,
-    ) -> Placed:
+    def place(self, seen: Picture) -> Placed:
         """Place everybody by the landmarks alone."""
-        rays, inside = _rays(landmarks.pixels, camera)
-        seen = landmarks.visibility >= self._config.min_visibility
-        weights = np.where(seen & inside, landmarks.visibility, 0.0)
-        placed = place(landmarks.world, rays, weights, size_known=self._config.body_height > 0.0)
-        confidence = np.where(seen, landmarks.visibility, 0.0)
-        return _placed(placed, rays, weights > 0.0, confidence, camera, self.layout)
+        landmarks, size_known = seen.landmarks, self._config.body_height > 0.0
+        rays, inside = _rays(landmarks.pixels, seen.camera)
+        visible = landmarks.visibility >= self._config.min_visibility
+        weights = np.where(visible & inside, landmarks.visibility, 0.0)
+        placed = place(landmarks.world, rays, weights, size_known=size_known)
+        confidence = np.where(visible, landmarks.visibility, 0.0)
+        return _placed(placed, rays, weights > 0.0, confidence, seen.camera, self.layout)
 
 
 class DepthPlacer:
@@ -164,14 +136,9 @@ class DepthPlacer:
     def __init__(self, config: PoseConfig, layout: str) -> None:
         self._config, self.layout = config, layout
 
-    def place(
-        self,
-        stamp: float,
-        landmarks: Landmarks,
-        camera: Camera,
-        depth: NDArray[np.float32] | None,
-    ) -> Placed:
+    def place(self, seen: Picture) -> Placed:
         """Place everybody who has depth."""
+        _, landmarks, camera, depth = seen
         if depth is None:
             raise InputError("mode 'rgbd' got an image without depth; give the one of its time")
         check_aligned(depth, camera)
@@ -219,22 +186,17 @@ class LiftingPlacer:
         self._history = ImageHistory(self._lifter.frames, _LIFTING_FPS)
         self._joints = mapping(layout, self.layout)
 
-    def place(
-        self,
-        stamp: float,
-        landmarks: Landmarks,
-        camera: Camera,
-        depth: NDArray[np.float32] | None,
-    ) -> Placed:
+    def place(self, seen: Picture) -> Placed:
         """Place everybody by where the joints were in the last images."""
+        landmarks, camera = seen.landmarks, seen.camera
         rays, inside = _rays(landmarks.pixels, camera)
-        seen = inside & (landmarks.visibility >= self._config.min_visibility)
-        visibility = np.where(seen, landmarks.visibility, 0.0)
+        visible = inside & (landmarks.visibility >= self._config.min_visibility)
+        visibility = np.where(visible, landmarks.visibility, 0.0)
         # A joint that is made of several is seen when all of them are.
         made_of = self._joints > 0.0
         confidence = np.where(made_of, visibility[:, None, :], 1.0).min(axis=-1)
         rays = np.where(confidence[..., None] > 0.0, self._joints @ rays, np.nan)
-        past, trust = self._history.add(stamp, rays, confidence)
+        past, trust = self._history.add(seen.stamp, rays, confidence)
         joints = self._lifter.lift(past, trust)
         lifted = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
         placed = place(
@@ -253,11 +215,6 @@ _PLACERS: dict[str, Callable[[PoseConfig, str], Placer]] = {
     "rgbd": DepthPlacer,
     "lifting": LiftingPlacer,
 }
-
-
-def make_placer(config: PoseConfig, layout: str = "mediapipe33") -> Placer:
-    """The placer of the configured `mode` for landmarks of a layout."""
-    return _PLACERS[config.mode](config, layout)
 
 
 def _rays(
@@ -318,7 +275,7 @@ class SkeletonEstimator:
 
     def __init__(self, config: PoseConfig, layout: str = "mediapipe33") -> None:
         self._config = config
-        self._placer = make_placer(config, layout)
+        self._placer = _PLACERS[config.mode](config, layout)
         self._tracker = Tracker(config, self._make_memory)
         self._camera: Camera | None = None
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
@@ -360,7 +317,7 @@ class SkeletonEstimator:
         floor = None
         if target_from_camera is not None and config.use_floor:
             floor = floor_of(transform, config.floor_height)
-        placed = self._placer.place(stamp, landmarks, camera, depth)
+        placed = self._placer.place(Picture(stamp, landmarks, camera, depth))
         known = np.flatnonzero(np.isfinite(placed.ray_sigma))
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = transform[:3, :3], transform[:3, 3]

@@ -70,10 +70,7 @@ def locate_model(model: str) -> Path:
 def download(url: str, checksum: str, path: Path) -> None:
     """Fetch a file; it appears at `path` whole and checked, or not at all.
 
-    Raises
-    ------
-    ModelError
-        If it can't be fetched or written, or has another SHA-256.
+    Raises ModelError if it can't be fetched or written, or has another SHA-256.
     """
     part = None
     try:
@@ -118,21 +115,14 @@ _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Loggin
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """What was found in one image: N people in layout mediapipe33.
+    """What was found in one image: N people in layout mediapipe33."""
 
-    Attributes
-    ----------
-    pixels : NDArray
-        Joints in the image, shape (N, 33, 2) [px]; they may lie outside of it.
-    world : NDArray
-        Joints about the middle of the hips, shape (N, 33, 3) [m], axes as the optical frame's
-        of a camera that looks straight at the person.
-    visibility : NDArray
-        Probability that a joint is in the image and not hidden, shape (N, 33).
-    """
-
+    # joints in the image, shape (N, 33, 2) [px]; they may lie outside of it
     pixels: NDArray[np.float64]
+    # joints about the middle of the hips, shape (N, 33, 3) [m], axes as the optical frame's of a
+    # camera that looks straight at the person
     world: NDArray[np.float64]
+    # probability that a joint is in the image and not hidden, shape (N, 33)
     visibility: NDArray[np.float64]
     layout: str = "mediapipe33"
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from ses_gcn_ros.models.lifting_weights import LiftingWeights, build_lifter, read_lifting_weights
+from ses_gcn_ros.models.lifting import LiftingWeights, build_lifter, read_lifting_weights
+from ses_gcn_ros.pose.placement import facing
+from ses_gcn_ros.pose.tracking import BARRED, assign
 
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "semgcn_workcell.safetensors"
 MIN_JOINTS = 4  # seen in the last image, to lift it at all
@@ -18,18 +19,13 @@ _FARTHEST = 6.0  # clip for joints far from the body, in units of the body's mea
 
 @dataclass(frozen=True, eq=False)
 class FramedImages:
-    """People's joints as a network takes them: about the person, as seen looking straight at it.
+    """People's joints as a network takes them: about the person, as seen looking straight at it."""
 
-    Attributes
-    ----------
-    features : NDArray, shape (N, J, 3 F + 1), float32
-        Per image two coordinates and 1, or zeros for a joint not seen; then the body's extent.
-    camera_from_facing : NDArray, shape (N, 3, 3)
-        Rotation that turns the optical axis to the person; it undoes what the place in the image
-        does to how a body looks (as in CLIFF, Li et al., ECCV 2022).
-    """
-
+    # (N, J, 3 F + 1): per image two coordinates and 1, or zeros for a joint not seen; then the
+    # body's extent
     features: NDArray[np.float32]
+    # (N, 3, 3): rotation that turns the optical axis to the person; it undoes what the place in the
+    # image does to how a body looks (as in CLIFF, Li et al., ECCV 2022)
     camera_from_facing: NDArray[np.float64]
 
 
@@ -46,14 +42,14 @@ def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> FramedImag
     found = np.where(seen[..., None], rays, np.nan)
     centre = np.nanmedian(found[:, -1], axis=1)
     axis = np.concatenate([centre, np.ones((len(centre), 1))], axis=1)
-    camera_from_facing = _rotation_to(axis / np.linalg.norm(axis, axis=1, keepdims=True))
+    camera_from_facing = facing(axis)
     homogeneous = np.concatenate([found, np.ones((*found.shape[:-1], 1))], axis=-1)
     turned = homogeneous @ camera_from_facing[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        facing = turned[..., :2] / np.where(turned[..., 2:] > 0.0, turned[..., 2:], np.nan)
-    extent = np.nanmean(np.abs(facing[:, -1]), axis=(1, 2))
+        ahead = turned[..., :2] / np.where(turned[..., 2:] > 0.0, turned[..., 2:], np.nan)
+    extent = np.nanmean(np.abs(ahead[:, -1]), axis=(1, 2))
     extent = np.maximum(extent, 1e-3)[:, None, None, None]
-    scaled = np.clip(facing / extent, -_FARTHEST, _FARTHEST)
+    scaled = np.clip(ahead / extent, -_FARTHEST, _FARTHEST)
     there = np.isfinite(scaled).all(axis=-1, keepdims=True)
     per_image = np.concatenate([np.where(there, scaled, 0.0), there], axis=-1)  # (N, F, J, 3)
     people, _, joints = seen.shape
@@ -126,20 +122,7 @@ class Lifter:
         return joints
 
 
-def _rotation_to(axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shortest rotations (N, 3, 3) of the optical axis onto unit vectors (N, 3)."""
-    x, y, z = axes.T
-    scale = 1.0 / (1.0 + z)
-    rows = [
-        [1.0 - x * x * scale, -x * y * scale, x],
-        [-x * y * scale, 1.0 - y * y * scale, y],
-        [-x, -y, z],
-    ]
-    return np.moveaxis(np.array(rows), 2, 0)
-
-
 _SAME = 1.0  # mean distance of the joints, in units of the body's extent, that is still one person
-_FAR = 1e6
 
 
 @dataclass(eq=False)
@@ -225,10 +208,9 @@ class ImageHistory:
             common = np.isfinite(apart)
             mean = np.where(common, apart, 0.0).sum(-1) / np.maximum(common.sum(-1), 1)
             extent = np.array([_extent(one) for one in rays])[:, None]
-            cost = np.where(common.any(-1) & (mean <= _SAME * extent), mean, _FAR)
-            for row, column in zip(*linear_sum_assignment(cost), strict=True):
-                if cost[row, column] < _FAR:
-                    people[row] = self._people[column]
+            cost = np.where(common.any(-1) & (mean <= _SAME * extent), mean, BARRED)
+            for row, column in assign(cost):
+                people[row] = self._people[column]
         found = [person or _Person() for person in people]
         self._people += [person for person in found if not person.stamps]
         return found

@@ -10,27 +10,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Detections, View
 from ses_gcn_ros.pose.config import FusionConfig
-from ses_gcn_ros.pose.smoothing import BoneLengthFilter, OneEuroFilter, packed_covariance
-from ses_gcn_ros.pose.tracking import Liveness
+from ses_gcn_ros.pose.tracking import (
+    BARRED,
+    BoneLengthFilter,
+    Liveness,
+    OneEuroFilter,
+    assign,
+    packed_covariance,
+)
 from ses_gcn_ros.pose.triangulation import Triangulated, triangulate
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
 Array = NDArray[np.float64]
 
 _JOINTS = 4  # common joints that a comparison is asked to stand on
-BARRED = 1e6  # cost of what must not be
-
-
-def assign(cost: Array) -> list[tuple[int, int]]:
-    """Rows and columns that belong together at the least total cost, `BARRED` ones left out."""
-    rows, columns = linear_sum_assignment(cost)
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return [(row, column) for row, column in pairs if cost[row, column] < BARRED]
 
 
 def costs_to_expected(expected: Array, detections: Detections, gate: float) -> Array:

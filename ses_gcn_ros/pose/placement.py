@@ -67,17 +67,11 @@ _MISMATCH_TIME, _MOST_MISMATCH = 1.0, 0.25  # s, log size: beyond it, the floor 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """People placed in the optical frame.
+    """People placed in the optical frame."""
 
-    Attributes
-    ----------
-    positions : NDArray
-        Joints, shape (N, J, 3) [m]; NaN for a person that can't be placed.
-    ray_sigma : NDArray
-        Standard deviation of a person's distance along the viewing ray, shape (N,) [m].
-    """
-
+    # joints, shape (N, J, 3) [m]; NaN for a person that can't be placed
     positions: NDArray[np.float64]
+    # standard deviation of a person's distance along the viewing ray, shape (N,) [m]
     ray_sigma: NDArray[np.float64]
 
 
@@ -218,18 +212,10 @@ def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[n
 
 @dataclass(frozen=True, eq=False)
 class Floor:
-    """The floor in a camera's optical frame: points x with ``normal · x + offset = 0``.
+    """The floor in a camera's optical frame: points x with ``normal · x + offset = 0``."""
 
-    Attributes
-    ----------
-    normal : NDArray, shape (3,)
-        Unit vector, up.
-    offset : float
-        The camera's height above the floor [m].
-    """
-
-    normal: NDArray[np.float64]
-    offset: float
+    normal: NDArray[np.float64]  # (3,): unit vector, up
+    offset: float  # the camera's height above the floor [m]
 
 
 def floor_of(target_from_camera: NDArray[np.float64], height: float) -> Floor | None:

@@ -148,10 +148,7 @@ class VideoFile:
 class Photo:
     """A picture file as a video of one frame, turned as its EXIF orientation says.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or no picture.
+    Raises InputError if the file is missing or no picture.
     """
 
     fps, frames, dropped = 1.0, 1, 0

@@ -17,24 +17,14 @@ _NEAREST = 0.1  # m ahead of a camera; what is nearer is not seen by it
 
 @dataclass(frozen=True, eq=False)
 class Triangulated:
-    """P points and how sure they are.
+    """P points and how sure they are."""
 
-    Attributes
-    ----------
-    positions : NDArray, shape (P, 3)
-        [m]; NaN where neither two cameras nor a camera and the expectation agree.
-    covariance : NDArray, shape (P, 3, 3)
-        Of the positions [m²].
-    supports : NDArray of bool, shape (V, P)
-        Which observations a position stands on.
-    residuals : NDArray, shape (V, P)
-        Distances of the observations from the positions' projections, in the observations' standard
-        deviations; NaN where there is no observation or no position.
-    """
-
+    # (P, 3): [m]; NaN where neither two cameras nor a camera and the expectation agree
     positions: Array
-    covariance: Array
-    supports: NDArray[np.bool_]
+    covariance: Array  # (P, 3, 3): of the positions [m²]
+    supports: NDArray[np.bool_]  # (V, P): which observations a position stands on
+    # (V, P): distances of the observations from the positions' projections, in the observations'
+    # standard deviations; NaN where there is no observation or no position
     residuals: Array
 
 

@@ -32,32 +32,18 @@ _ATTEMPTS = 3  # at a bag whose worker process dies
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What became of a bag.
+    """What became of a bag."""
 
-    Attributes
-    ----------
-    bag : str
-        As it was given.
-    folder : str
-        Of its results, within the folder of all.
-    error : str
-        Why there are none; empty if there are.
-    summary : dict or None
-    """
-
-    bag: str
-    folder: str
-    error: str
+    bag: str  # as it was given
+    folder: str  # of its results, within the folder of all
+    error: str  # why there are none; empty if there are
     summary: dict[str, Any] | None
 
 
 def find_bags(patterns: Sequence[str]) -> list[Path]:
     """Bags of paths and glob patterns, each once, in order.
 
-    Raises
-    ------
-    BagError
-        If a pattern finds nothing.
+    Raises BagError if a pattern finds nothing.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -129,10 +115,8 @@ def evaluate_all(
 
     Parameters
     ----------
-    bags : sequence of Path
     out : Path
         Folder that gets a folder for each bag.
-    options : Options
     jobs : int
         Processes on this machine; negative counts from the number of processors.
     cluster : str

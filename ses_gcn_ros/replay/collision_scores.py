@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.replay.options import COLLISION_DISTANCE
-from ses_gcn_ros.replay.stream import Distribution
+from ses_gcn_ros.replay.safety_scores import Distribution
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.kernels import kernel
 

@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, transforms_message
-from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.messages import (
+    NANO,
+    Observation,
+    message,
+    skeletons_message,
+    transforms_message,
+)
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.datasets.chico import read_chico, read_collaboration
 from ses_gcn_ros.datasets.sequences import Sequence
@@ -33,18 +38,11 @@ _UPRIGHT = {"h36m": np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)}
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """People recorded together without a break, and perhaps a robot.
-
-    Attributes
-    ----------
-    name : str
-    people : list of Sequence
-    robot : callable or None
-        Gives the robot's points along the arm, shape (T, P, 3) [m].
-    """
+    """People recorded together without a break, and perhaps a robot."""
 
     name: str
     people: list[Sequence]
+    # gives the robot's points along the arm, shape (T, P, 3) [m]
     robot: Callable[[], Floats] | None = None
 
 
@@ -97,7 +95,6 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
     ----------
     kind : str
         As for `read_takes`.
-    takes : iterable of Take
     path : Path
         Folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
     overwrite : bool

@@ -22,6 +22,7 @@ from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 from ses_gcn_ros.replay.actions import ActionTimeline, recorded_actions
+from ses_gcn_ros.replay.chain import ObedientRobot, ReplayMonitor, Step, with_forecasts, with_frames
 from ses_gcn_ros.replay.collision_scores import CollisionScores
 from ses_gcn_ros.replay.events import (
     Diagnostics,
@@ -33,14 +34,10 @@ from ses_gcn_ros.replay.events import (
     Refused,
 )
 from ses_gcn_ros.replay.forecast_scores import ForecastScores
-from ses_gcn_ros.replay.forecasting import with_forecasts
-from ses_gcn_ros.replay.frames import with_frames
-from ses_gcn_ros.replay.monitoring import ObedientRobot, ReplayMonitor, Step
 from ses_gcn_ros.replay.options import Options, description_of, find_topics, source_of
 from ses_gcn_ros.replay.recording import ReplayMetadata, ReplayRecorder, open_replay
 from ses_gcn_ros.replay.report.page import write_page
-from ses_gcn_ros.replay.safety_scores import SafetyScores
-from ses_gcn_ros.replay.stream import StreamHealth, kind_of
+from ses_gcn_ros.replay.safety_scores import SafetyScores, StreamHealth, kind_of
 from ses_gcn_ros.replay.summary import plain, write_csv, write_json
 from ses_gcn_ros.resources import check_folder
 from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, compile_all, read_robots
@@ -61,33 +58,15 @@ class UnwrittenError(SesGcnError):
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What is known of a bag before it is replayed.
+    """What is known of a bag before it is replayed."""
 
-    Attributes
-    ----------
-    start : float
-        Stamp of the first observation [s].
-    observations : int
-        How many messages of people there are.
-    length : float
-        Time of recording [s].
-    safety : SafetyConfig
-        With the robot's description filled in.
-    robots : Robots or None
-        None where nothing says what the robot looks like, or where it is.
-    problems : list of str
-        What has to be said already.
-    from_images : bool
-        Whether people are found in images, and not recorded as skeletons.
-    """
-
-    start: float
-    observations: int
-    length: float
-    safety: SafetyConfig
-    robots: Robots | None
-    problems: list[str]
-    from_images: bool
+    start: float  # stamp of the first observation [s]
+    observations: int  # how many messages of people there are
+    length: float  # time of recording [s]
+    safety: SafetyConfig  # with the robot's description filled in
+    robots: Robots | None  # None where nothing says what the robot looks like, or where it is
+    problems: list[str]  # what has to be said already
+    from_images: bool  # whether people are found in images, and not recorded as skeletons
 
 
 def make_plan(bag: Bag, options: Options) -> ReplayPlan:
@@ -202,13 +181,7 @@ def evaluate(
 
 
 def write_numbers(folder: Path, summary: dict[str, Any]) -> None:
-    """Write ``metrics.csv`` and ``summary.json``.
-
-    Raises
-    ------
-    UnwrittenError
-        If they can't be.
-    """
+    """Write ``metrics.csv`` and ``summary.json``. Raises UnwrittenError if they can't be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / "metrics.csv", summary)

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.adapters import Adapter, HriBodies, adapt
-from ses_gcn_ros.bags.messages import NANO, Observation, to_seconds
+from ses_gcn_ros.bags.messages import NANO, Observation, RawMessage, to_seconds
 from ses_gcn_ros.bags.reading import Bag
-from ses_gcn_ros.bags.types import RawMessage
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.images import ImagePeople
+from ses_gcn_ros.replay.messages import state_from_message
 from ses_gcn_ros.replay.options import OPTIONAL, Naming, source_of
-from ses_gcn_ros.replay.recorded import forecasts_from_message, state_from_message
 from ses_gcn_ros.safety import Assessment
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform, decode_transforms
@@ -148,10 +148,8 @@ class EventReader:
 
     Parameters
     ----------
-    bag : Bag
     topics : mapping
         From `find_topics`.
-    naming : Naming
     world : str
         Frame to give people in who come as frames of TF or in images.
     pose : PoseConfig
@@ -209,12 +207,8 @@ class EventReader:
     def __iter__(self) -> Generator[Event]:
         """Events in the order of their recording.
 
-        Raises
-        ------
-        BagError
-            Where the bag turns out to be damaged, or a type to be unknown.
-        ModelError
-            If people are to be found in images and the pose model can't be had.
+        Raises BagError where the bag turns out to be damaged, or a type to be unknown; ModelError
+        if people are to be found in images and the pose model can't be had.
         """
         now = 0.0
         try:

@@ -54,7 +54,7 @@ class JudgedTrack:
 OBSERVED = 10  # frames of history that a forecast must have to be compared with the baselines
 NAMES = ("forecast", *DAMPINGS)
 
-_BLOCK = 64  # forecasts of a person that are judged at once
+_JUDGED_AT_ONCE = 64  # forecasts of a person that are judged at once
 _FALLBACK = re.compile(r"constant_velocity \(([^:)]*)")
 _PARTS = {
     "arms": ("elbow", "wrist", "hand", "hand_tip", "thumb", "index", "pinky"),
@@ -160,7 +160,7 @@ class ForecastScores:
             return
         known = self._now - self._shape[1] * self._shape[2] - LONGEST_GAP
         # of somebody who left there is nothing more to come
-        if len(person.pending) < 2 * _BLOCK and person.track.stamps[-1] > known:
+        if len(person.pending) < 2 * _JUDGED_AT_ONCE and person.track.stamps[-1] > known:
             return
         due = [made for made in person.pending if made.stamp <= known]
         person.pending = person.pending[len(due) :]

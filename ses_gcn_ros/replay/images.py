@@ -32,7 +32,6 @@ class ImagePeople:
         Its calibration is read at once.
     topics : mapping
         The bag's names to ours.
-    config : PoseConfig
     frames : mapping
         A frame of the bag to the name that it is to have here.
     world : str
@@ -82,12 +81,8 @@ class ImagePeople:
     def ready(self, now: float) -> Iterator[Observation | InputError]:
         """Everybody in the images whose transforms have come by `now` [s], or why that failed.
 
-        An image waits for its transform as long as in the pose node (``tf_timeout``).
-
-        Raises
-        ------
-        ModelError
-            If the pose model can't be had.
+        An image waits for its transform as long as in the pose node (``tf_timeout``). Raises
+        ModelError if the pose model can't be had.
         """
         while self._waiting:
             heard, content = self._waiting[0]

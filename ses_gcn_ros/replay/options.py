@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from ses_gcn_ros.bags.adapters import ADAPTED
+from ses_gcn_ros.bags.messages import Topics
 from ses_gcn_ros.bags.reading import Bag, PathLike, open_bag
-from ses_gcn_ros.bags.types import Topics
-from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.config import build, read_parameter_file
+from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.forecast import ForecastConfig
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.safety import SafetyConfig
@@ -39,36 +37,23 @@ _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 @dataclass(frozen=True)
 class Naming:
-    """How the names of a bag become ours.
+    """How the names of a bag become ours."""
 
-    Attributes
-    ----------
-    topics : mapping
-        Our name of a topic ("skeletons", "image", "/tf", …) to the bag's.
-    frames : mapping
-        A frame of the bag to the name that it is to have here.
-    layout : str
-        Joint layout of messages that don't say theirs (PoseArray).
-    usual : mapping
-        Our name of an optional topic to what it is usually called; empty: not to be read.
-    """
-
+    # our name of a topic ("skeletons", "image", "/tf", …) to the bag's
     topics: Mapping[str, str] = field(default_factory=dict)
+    # a frame of the bag to the name that it is to have here
     frames: Mapping[str, str] = field(default_factory=dict)
-    layout: str = ""
+    layout: str = ""  # joint layout of messages that don't say theirs (PoseArray)
+    # our name of an optional topic to what it is usually called; empty: not to be read
     usual: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_topics(there: Topics, naming: Naming) -> dict[str, str]:
     """Topics of a bag that a replay takes: the bag's name to ours.
 
-    People come from "skeletons", or from "image" where there are none or a name asks for it.
-
-    Raises
-    ------
-    BagError
-        If nothing in the bag holds people, or a topic that was named is not there; the message
-        lists those there are.
+    People come from "skeletons", or from "image" where there are none or a name asks for it. Raises
+    BagError if nothing in the bag holds people, or a topic that was named is not there; the message
+    lists those there are.
     """
     found: dict[str, str] = {}
     for ours in OPTIONAL:
@@ -103,12 +88,8 @@ def _images_among(there: Topics, named: Mapping[str, str]) -> dict[str, str]:
     """Topics of the camera that shows the people: the bag's name to ours; empty without images.
 
     The calibration is that beside the images. Of an image that was recorded both plain and
-    compressed the plain one is taken; depth images are none to find people in.
-
-    Raises
-    ------
-    BagError
-        If there are several cameras, or a topic that was named is not there or of another type.
+    compressed the plain one is taken; depth images are none to find people in. Raises BagError if
+    there are several cameras, or a topic that was named is not there or of another type.
     """
     if "image" in named:
         image = there.resolve(named["image"])
@@ -155,33 +136,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Options:
-    """How a bag is replayed.
-
-    Attributes
-    ----------
-    forecaster : ForecastConfig
-    safety : SafetyConfig
-    naming : Naming
-        How the names of the bag become ours.
-    pose : PoseConfig
-        How people are found in the images of a bag without skeletons.
-    demo_robot : bool
-        Whether to simulate the demo cell's robot, which obeys, instead of the recorded one.
-    recorded : bool
-        Whether to judge the forecasts and states that were recorded instead of computing them.
-    threshold : float
-        Distance of surfaces that counts as a collision [m].
-    replay_data : bool
-        Whether to write the replay that reports are drawn from, besides the numbers.
-    """
+    """How a bag is replayed."""
 
     forecaster: ForecastConfig = field(default_factory=ForecastConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
-    naming: Naming = field(default_factory=Naming)
+    naming: Naming = field(default_factory=Naming)  # how the names of the bag become ours
+    # how people are found in the images of a bag without skeletons
     pose: PoseConfig = field(default_factory=PoseConfig)
+    # whether to simulate the demo cell's robot, which obeys, instead of the recorded one
     demo_robot: bool = False
+    # whether to judge the forecasts and states that were recorded instead of computing them
     recorded: bool = False
-    threshold: float = COLLISION_DISTANCE
+    threshold: float = COLLISION_DISTANCE  # distance of surfaces that counts as a collision [m]
+    # whether to write the replay that reports are drawn from, besides the numbers
     replay_data: bool = True
 
     def topics(self) -> Naming:
@@ -211,26 +178,10 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
         If the file can't be read, or has a parameter that the node doesn't know.
     """
     found: dict[str, Any] = {}
-    if path:
-        try:
-            content = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-        except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"params_file '{path}' can't be read: {reason}") from error
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"params_file '{path}' holds no parameters")
-        declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        for key, section in content.items():
-            name = str(key).rsplit("/", 1)[-1]
-            if name not in (node, "**") or section is None:
-                continue
-            given = section.get("ros__parameters") if isinstance(section, Mapping) else None
-            if not isinstance(given, Mapping):
-                raise ConfigError(
-                    f"section '{key}' of params_file '{path}' has no 'ros__parameters'; put its "
-                    "parameters below that key, as ROS wants them"
-                )
-            # of what is said to all nodes, each takes what it knows
+    declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for section, given in read_parameter_file(path) if path else ():
+        name = section.rsplit("/", 1)[-1]
+        if name in (node, "**"):  # of what is said to all nodes, each takes what it knows
             found |= {k: v for k, v in given.items() if name == node or k in declared}
     found.pop("use_sim_time", None)  # every node knows it
     return build(kind, {**found, **more})
@@ -239,10 +190,7 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
 def write_recorded_robot(bag: PathLike, path: Path) -> str:
     """Write the URDF that was recorded into a file; its path, or nothing if none was recorded.
 
-    Raises
-    ------
-    BagError
-        If the bag can't be read or shows nobody.
+    Raises BagError if the bag can't be read or shows nobody.
     """
     with open_bag(bag) as opened:
         description = description_of(opened, find_topics(opened.topics, Naming()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
-from ses_gcn_ros.replay.stream import kind_of
+from ses_gcn_ros.replay.safety_scores import kind_of
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.safety import Assessment, RobotModel
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
@@ -28,101 +28,56 @@ DESCRIPTION = "replay.json"
 
 @dataclass(frozen=True)
 class ReplayMetadata:
-    """What the arrays of a replay mean.
+    """What the arrays of a replay mean."""
 
-    Attributes
-    ----------
-    bag : str
-        Name of the bag.
-    source : str
-        Where forecasts and states come from: "computed" here, or "recorded" in the bag.
-    layout : str
-        Joint layout of `Replay.positions` and `Replay.forecast`.
-    frame_id : str
-        Frame of all positions; z is up.
-    start : float
-        Stamp of the first observation [s]; times count from it.
-    duration : float
-        From the first to the last observation [s].
-    steps : tuple of float
-        How far ahead the S steps kept of each forecast are [s].
-    links : tuple of str
-        Robot frame of each of the M capsules; empty without a robot.
-    link_radii : tuple of float
-        Their radii [m].
-    person_ids, limbs, reasons : tuple of str
-        What the indices in the arrays stand for; reasons have their numbers left out ("…").
-    frame_reasons : tuple of str
-        Every reason in force at each frame, with its numbers; empty when CLEAR.
-    partial : bool
-        Whether the bag could not be replayed to its end.
-    problems : tuple of str
-        What was wrong with the bag, one sentence each.
-    parameters : dict
-        Parameters of the forecaster and of the safety monitor, by node.
-    versions : dict
-        Versions of what computed it.
-    """
-
-    bag: str
-    source: str
-    layout: str
-    frame_id: str
-    start: float
-    duration: float
-    steps: tuple[float, ...]
-    links: tuple[str, ...]
-    link_radii: tuple[float, ...]
+    bag: str  # name of the bag
+    source: str  # where forecasts and states come from: "computed" here, or "recorded" in the bag
+    layout: str  # joint layout of `Replay.positions` and `Replay.forecast`
+    frame_id: str  # frame of all positions; z is up
+    start: float  # stamp of the first observation [s]; times count from it
+    duration: float  # from the first to the last observation [s]
+    steps: tuple[float, ...]  # how far ahead the S steps kept of each forecast are [s]
+    links: tuple[str, ...]  # robot frame of each of the M capsules; empty without a robot
+    link_radii: tuple[float, ...]  # their radii [m]
+    # what the indices in the arrays stand for; reasons have their numbers left out ("…")
     person_ids: tuple[str, ...]
     limbs: tuple[str, ...]
     reasons: tuple[str, ...]
+    # every reason in force at each frame, with its numbers; empty when CLEAR
     frame_reasons: tuple[str, ...]
-    partial: bool
-    problems: tuple[str, ...]
+    partial: bool  # whether the bag could not be replayed to its end
+    problems: tuple[str, ...]  # what was wrong with the bag, one sentence each
+    # parameters of the forecaster and of the safety monitor, by node
     parameters: dict[str, dict[str, Any]]
-    versions: dict[str, str]
+    versions: dict[str, str]  # versions of what computed it
 
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """Every state of the safety monitor, N of them.
+    """Every state of the safety monitor, N of them."""
 
-    Attributes
-    ----------
-    time : NDArray, shape (N,)
-        Since the first observation [s].
-    level : NDArray of uint8, shape (N,)
-        0 CLEAR, 1 REDUCED, 2 STOP.
-    factor : NDArray, shape (N,)
-        Speed factor, 0 to 1.
-    separation, protective, margin : NDArray, shape (N,)
-        Of the pair with the least margin [m]; NaN where unknown, inf separation with nobody there.
-    time_to_breach : NDArray, shape (N,)
-        Until a forecast meets the robot [s]; inf if not within the horizon.
-    skeleton_age, forecast_age, tf_age : NDArray, shape (N,)
-        Ages of the inputs [s]; inf before the first.
-    person, limb, link, reason : NDArray of int16, shape (N,)
-        Index into the metadata's `person_ids`, `limbs`, `links` and `reasons` (the worst one); -1
-        for none.
-    human_point, robot_point : NDArray, shape (N, 3)
-        Closest points on the surfaces of that pair [m]; NaN if unknown, and where states were
-        recorded.
-    """
-
-    time: NDArray[np.float64]
-    level: NDArray[np.uint8]
-    factor: Floats
+    time: NDArray[np.float64]  # (N,): since the first observation [s]
+    level: NDArray[np.uint8]  # (N,): 0 CLEAR, 1 REDUCED, 2 STOP
+    factor: Floats  # (N,): speed factor, 0 to 1
+    # (N,): of the pair with the least margin [m]; NaN where unknown, inf separation with nobody
+    # there
     separation: Floats
     protective: Floats
     margin: Floats
+    # (N,): until a forecast meets the robot [s]; inf if not within the horizon
     time_to_breach: Floats
+    # (N,): ages of the inputs [s]; inf before the first
     skeleton_age: Floats
     forecast_age: Floats
     tf_age: Floats
+    # (N,): index into the metadata's `person_ids`, `limbs`, `links` and `reasons` (the worst one);
+    # -1 for none
     person: NDArray[np.int16]
     limb: NDArray[np.int16]
     link: NDArray[np.int16]
     reason: NDArray[np.int16]
+    # (N, 3): closest points on the surfaces of that pair [m]; NaN if unknown, and where states were
+    # recorded
     human_point: Floats
     robot_point: Floats
 
@@ -132,40 +87,20 @@ class Replay:
     """A run: F frames to draw, R people in them one after the other, and every state.
 
     Of a long bag only every n-th observation is a frame (`MOST_FRAMES`); states are all there.
-
-    Attributes
-    ----------
-    about : ReplayMetadata
-    states : States
-    time : NDArray, shape (F,)
-        Of each frame since the first observation [s].
-    rows : NDArray of int64, shape (F + 1,)
-        Frame i shows the people ``rows[i]`` to ``rows[i + 1]``.
-    state : NDArray of int64, shape (F,)
-        Index of the state in force; -1 before the first.
-    robot : NDArray, shape (F, M, 2, 3)
-        Ends of the robot's capsules [m]; NaN where unknown.
-    person : NDArray of int16, shape (R,)
-        Index into `ReplayMetadata.person_ids`.
-    positions : NDArray, shape (R, J, 3)
-        Joints [m]; NaN where unseen.
-    forecast : NDArray, shape (R, S, J, 3)
-        Where they were expected at the metadata's `steps` after the frame [m]; NaN without a
-        forecast.
-    radius : NDArray, shape (R, S, J)
-        Radius around each of those [m].
     """
 
     about: ReplayMetadata
     states: States
-    time: NDArray[np.float64]
-    rows: NDArray[np.int64]
-    state: NDArray[np.int64]
-    robot: Floats
-    person: NDArray[np.int16]
-    positions: Floats
+    time: NDArray[np.float64]  # (F,): of each frame since the first observation [s]
+    rows: NDArray[np.int64]  # (F + 1,): frame i shows the people ``rows[i]`` to ``rows[i + 1]``
+    state: NDArray[np.int64]  # (F,): index of the state in force; -1 before the first
+    robot: Floats  # (F, M, 2, 3): ends of the robot's capsules [m]; NaN where unknown
+    person: NDArray[np.int16]  # (R,): index into `ReplayMetadata.person_ids`
+    positions: Floats  # (R, J, 3): joints [m]; NaN where unseen
+    # (R, S, J, 3): where they were expected at the metadata's `steps` after the frame [m]; NaN
+    # without a forecast
     forecast: Floats
-    radius: Floats
+    radius: Floats  # (R, S, J): radius around each of those [m]
 
     def frame_at(self, time: float) -> int:
         """Index of the last frame not after `time` [s]; the first one before it."""
@@ -249,7 +184,6 @@ class GrowingArray:
     ----------
     path : Path
         File to write; an existing one is replaced.
-    dtype : dtype-like
     item : tuple of int
         Shape of one row.
     """
@@ -382,10 +316,7 @@ class ReplayRecorder:
     ) -> None:
         """Take in a state, an observation or its forecasts, and where the robot's capsules are.
 
-        Raises
-        ------
-        OSError
-            If the disk is full.
+        Raises OSError if the disk is full.
         """
         match step:
             case Assessment():
@@ -459,6 +390,4 @@ class ReplayRecorder:
         for file in self._files.values():
             file.close()
         text = json.dumps({"format": FORMAT, **dataclasses.asdict(about)}, sort_keys=True)
-        temporary = self.folder / f".{DESCRIPTION}.part"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.folder / DESCRIPTION)
+        write_atomically(self.folder / DESCRIPTION, text)

@@ -27,28 +27,15 @@ _TITLES = {"STOP": "The robot is stopped", "REDUCED": "The robot is slowed", "CL
 
 @dataclass(frozen=True)
 class Cut:
-    """What of a run is rendered, and how.
+    """What of a run is rendered, and how."""
 
-    Attributes
-    ----------
-    first, last : float
-        Times since the first observation [s]; a picture shows `first`.
-    fps : float
-        Pictures per second of the video [Hz].
-    speed : float
-        Recorded seconds per second of the video.
-    width : int
-        Of the picture [px].
-    theme : str
-        "light" or "dark".
-    """
-
+    # times since the first observation [s]; a picture shows `first`
     first: float
     last: float
-    fps: float = 25.0
-    speed: float = 1.0
-    width: int = 1280
-    theme: str = "light"
+    fps: float = 25.0  # pictures per second of the video [Hz]
+    speed: float = 1.0  # recorded seconds per second of the video
+    width: int = 1280  # of the picture [px]
+    theme: str = "light"  # "light" or "dark"
 
     def times(self) -> NDArray[np.float64]:
         """Time of each picture [s]."""
@@ -59,10 +46,7 @@ class Cut:
 def check_format(out: Path) -> None:
     """Make sure that a file's name says what it is to be.
 
-    Raises
-    ------
-    ConfigError
-        If it is no video, animation or picture.
+    Raises ConfigError if it is no video, animation or picture.
     """
     if out.suffix not in FORMATS:
         raise ConfigError(
@@ -77,10 +61,8 @@ def render(
 
     Parameters
     ----------
-    replay : Replay
     out : Path
         mp4 (H.264), gif, or png for a picture of `cut.first`.
-    cut : Cut
     progress : callable
         Told how many pictures of how many are drawn.
 

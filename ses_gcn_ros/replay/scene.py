@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.replay.figures import Theme, headline, styled
-from ses_gcn_ros.replay.recorded import LEVELS
+from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, capsule_distances
 from ses_gcn_ros.safety import limb_capsules as capsules_of
@@ -32,29 +32,15 @@ HAND_REACH = SafetyConfig().hand_reach  # m beyond a wrist, as far as the layout
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """A person at the moment.
-
-    Attributes
-    ----------
-    layout : str
-    positions : NDArray, shape (J, 3)
-        Joints [m]; NaN where unseen.
-    limbs : LimbCapsules
-        Capsules around the limbs, hands included.
-    trail : NDArray, shape (N, 3)
-        Middle of the body over the last `TRAIL` seconds [m].
-    ahead : NDArray, shape (S, J, 3)
-        Where the joints are expected `steps` ahead [m]; NaN without a forecast.
-    steps : tuple of float
-        How far ahead those are [s].
-    """
+    """A person at the moment."""
 
     layout: str
-    positions: NDArray[np.float32]
-    limbs: LimbCapsules
-    trail: NDArray[np.float32]
+    positions: NDArray[np.float32]  # (J, 3): joints [m]; NaN where unseen
+    limbs: LimbCapsules  # capsules around the limbs, hands included
+    trail: NDArray[np.float32]  # (N, 3): middle of the body over the last `TRAIL` seconds [m]
+    # (S, J, 3): where the joints are expected `steps` ahead [m]; NaN without a forecast
     ahead: NDArray[np.float32]
-    steps: tuple[float, ...]
+    steps: tuple[float, ...]  # how far ahead those are [s]
 
     @property
     def foreseen(self) -> bool:
@@ -64,41 +50,22 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """What there was at one time; positions in the frame of the skeletons [m].
+    """What there was at one time; positions in the frame of the skeletons [m]."""
 
-    Attributes
-    ----------
-    at : float
-        Time since the first observation [s].
-    people : list of Person
-    robot : Capsules or None
-        Of the robot's links, base first; None where unknown.
-    closest : tuple of NDArray or None
-        The two nearest points on the surfaces of person and robot, (3,) each.
-    distance : float
-        Their distance [m], as drawn.
-    level : str
-        What the safety node said: CLEAR, REDUCED or STOP; empty if nothing.
-    reason : str
-        Its reasons.
-    """
-
-    at: float
+    at: float  # time since the first observation [s]
     people: list[Person]
-    robot: Capsules | None
+    robot: Capsules | None  # of the robot's links, base first; None where unknown
+    # the two nearest points on the surfaces of person and robot, (3,) each
     closest: tuple[Array, Array] | None
-    distance: float
-    level: str
-    reason: str
+    distance: float  # their distance [m], as drawn
+    level: str  # what the safety node said: CLEAR, REDUCED or STOP; empty if nothing
+    reason: str  # its reasons
 
 
 def moment_at(replay: Replay, at: float) -> Moment:
     """Put together what a replay knows of a time `at` [s] after its first observation.
 
-    Raises
-    ------
-    InputError
-        If it shows nobody at any time.
+    Raises InputError if it shows nobody at any time.
     """
     if not len(replay.time):
         raise InputError(f"the run of '{replay.about.bag}' shows nobody; there is nothing to draw")
@@ -213,7 +180,6 @@ def stage_for(moments: Sequence[Moment], reach: float = np.inf) -> Stage:
 
     Parameters
     ----------
-    moments : sequence of Moment
     reach : float
         Distance from the robot's base beyond which people need not be seen [m].
     """
@@ -296,8 +262,6 @@ def scene_figure(moment: Moment, theme: Theme, title: str, stage: Stage | None =
 
     Parameters
     ----------
-    moment : Moment
-    theme : Theme
     title : str
         What makes the moment worth a picture.
     stage : Stage, optional

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from rich.table import Table
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import write_atomically
 
 
 def plain(value: Any) -> Any:
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with sorted keys; the file appears when it is whole."""
-    _write(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def metrics(summary: dict[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
@@ -50,7 +50,7 @@ def write_csv(path: Path, summary: dict[str, Any]) -> None:
     headings, rows = metrics(summary)
     writer.writerow(headings)
     writer.writerows(rows)
-    _write(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def _rows(name: str, value: Any) -> Iterator[tuple[str, int | str, Any]]:
@@ -65,12 +65,6 @@ def _rows(name: str, value: Any) -> Iterator[tuple[str, int | str, Any]]:
                 yield name, index, item
     else:
         yield name, "", value
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 _OUTER_JOINTS = {  # of a limb, and what people call it
@@ -236,23 +230,12 @@ def _share(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a summary.
+    """A number of a summary."""
 
-    Attributes
-    ----------
-    name : str
-        What it is called in the table.
-    path : tuple of str
-        Where it is found.
-    better : int
-        1 if more is better, -1 if less is.
-    slack : float
-        Change of its own unit that is never a regression: the last digit that means something.
-    """
-
-    name: str
-    path: tuple[str, ...]
-    better: int
+    name: str  # what it is called in the table
+    path: tuple[str, ...]  # where it is found
+    better: int  # 1 if more is better, -1 if less is
+    # change of its own unit that is never a regression: the last digit that means something
     slack: float
 
 
@@ -274,25 +257,16 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Change:
-    """A number in both runs.
-
-    Attributes
-    ----------
-    name : str
-    before, after : float or None
-        None where a run doesn't have it.
-    worse : float
-        By how much it got worse, as a share of what it was; negative if it got better, NaN where
-        it can't be said.
-    regressed : bool
-        Whether that is beyond the tolerance.
-    """
+    """A number in both runs."""
 
     name: str
+    # None where a run doesn't have it
     before: float | None
     after: float | None
+    # by how much it got worse, as a share of what it was; negative if it got better, NaN where it
+    # can't be said
     worse: float
-    regressed: bool
+    regressed: bool  # whether that is beyond the tolerance
 
     @property
     def change(self) -> float | None:
@@ -312,10 +286,7 @@ class Change:
 def read_summary(path: str | Path) -> dict[str, Any]:
     """Read a ``summary.json``, or that of a folder.
 
-    Raises
-    ------
-    InputError
-        If there is none, or it is of another kind, or damaged.
+    Raises InputError if there is none, or it is of another kind, or damaged.
     """
     path = Path(path)
     file = path / "summary.json" if path.is_dir() else path

@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
+from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message
 from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bags.types import message
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast, load
+from ses_gcn_ros.replay.chain import FrameResolver, ReplayMonitor, with_forecasts
 from ses_gcn_ros.replay.events import (
     Event,
     EventReader,
@@ -32,9 +32,6 @@ from ses_gcn_ros.replay.events import (
     RecordedState,
     Transforms,
 )
-from ses_gcn_ros.replay.forecasting import with_forecasts
-from ses_gcn_ros.replay.frames import FrameResolver
-from ses_gcn_ros.replay.monitoring import ReplayMonitor
 from ses_gcn_ros.replay.options import Options, find_topics
 from ses_gcn_ros.safety import Assessment, Robots
 from ses_gcn_ros.transforms import encode_transforms
@@ -49,27 +46,18 @@ _SETTLING = 0.5  # s after which the robot's motion no longer depends on what is
 
 @dataclass(frozen=True)
 class Agreement:
-    """Greatest differences between what was recorded and what is computed.
+    """Greatest differences between what was recorded and what is computed."""
 
-    Attributes
-    ----------
-    forecasts, states : int
-        How many were held against each other.
-    forecast_m, radius_m : float
-        Of any coordinate of a forecast, and of its radius [m].
-    separation_m, protective_m : float
-        Of the separation and of the protective distance [m].
-    levels : float
-        Share of the states with the same level.
-    """
-
+    # how many were held against each other
     forecasts: int
     states: int
+    # of any coordinate of a forecast, and of its radius [m]
     forecast_m: float
     radius_m: float
+    # of the separation and of the protective distance [m]
     separation_m: float
     protective_m: float
-    levels: float
+    levels: float  # share of the states with the same level
 
 
 def agreement(bag: Path, options: Options, robots: Robots | None) -> Agreement:

@@ -136,10 +136,6 @@ def ablate(
     progress : callable
         Gives what to call for each variant by its name.
 
-    Yields
-    ------
-    AblationRow
-
     Raises
     ------
     ConfigError

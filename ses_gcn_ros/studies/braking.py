@@ -1,24 +1,25 @@
-"""The braking study: real people come up to the moving demo robot, and it has to stand in time.
-
-Recorded motions are put in front of the robot so that a hand comes to where it sweeps. Policies
-tell the robot how fast it may move; it brakes as the standard's model of it does.
-"""
+"""Does the monitor stop the robot before a recorded hand is there? One run, and the study."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ses_gcn_ros.bringup import DEMO_ROBOT
+from ses_gcn_ros.config import build
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster
+from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster, load
+from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.safety import (
     DemoRobotConfig,
     LimbCapsules,
@@ -35,6 +36,7 @@ from ses_gcn_ros.safety import (
 from ses_gcn_ros.safety.decision import Decision
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton, get_layout
+from ses_gcn_ros.studies.journal import run_all
 
 Array = NDArray[np.float64]
 
@@ -47,41 +49,22 @@ LEAST_TRAVEL = 0.5  # m that the hand comes nearer
 
 @dataclass(frozen=True, eq=False)
 class Approach:
-    """One person who comes up to the robot.
+    """One person who comes up to the robot."""
 
-    Attributes
-    ----------
-    name : str
-        Of the motion.
-    positions : NDArray, shape (T, J, 3)
-        Joints in the robot's world [m].
-    layout : str
-    fps : float
-        Frame rate [Hz].
-    phase : float
-        How long the robot has been sweeping by then [s].
-    seed : int
-        Of the camera's noise.
-    """
-
-    name: str
-    positions: Array
+    name: str  # of the motion
+    positions: Array  # (T, J, 3): joints in the robot's world [m]
     layout: str
-    fps: float
-    phase: float
-    seed: int
+    fps: float  # frame rate [Hz]
+    phase: float  # how long the robot has been sweeping by then [s]
+    seed: int  # of the camera's noise
 
 
 def approaches(files: Sequence[Path], count: int, seed: int) -> list[Approach]:
     """Draw motions, as many from each file, and put them before the robot at random.
 
     Motions are drawn without putting back until all have been taken; those in which no hand comes
-    `LEAST_TRAVEL` nearer are passed over.
-
-    Raises
-    ------
-    InputError
-        If a file holds no motion of an approach.
+    `LEAST_TRAVEL` nearer are passed over. Raises InputError if a file holds no motion of an
+    approach.
     """
     rng = np.random.default_rng(seed)
     shares = [count // len(files) + (i < count % len(files)) for i in range(len(files))]
@@ -187,8 +170,6 @@ class Fence:
 
     Parameters
     ----------
-    config : SafetyConfig
-    model : RobotModel
     sweep : ndarray, shape (K, F, 4, 4)
         Poses of the model's frames along the robot's path.
     """
@@ -243,44 +224,26 @@ CLOSING = 8.0  # m/s; faster than any limb and link near each other
 
 @dataclass(frozen=True)
 class BrakingOutcome:
-    """How a run ended.
+    """How a run ended."""
 
-    Attributes
-    ----------
-    index : int
-        Number of the run.
-    name : str
-        Of the motion.
-    policy : str
-    touched : bool
-        Whether person and robot came to touch.
-    contact_speed : float
-        Greatest speed of the touched link while they touched [m/s]; 0 where they didn't.
-    human_advance : float
-        Greatest mean speed at which a touching limb came nearer over the standard's time
-        T_r + T_s before the first contact [m/s].
-    covered : bool
-        Whether that is within the speed that the standard has one reckon with for this limb.
-    duration, time_lost : float
-        Of the motion, and by how much less the robot got along than at full speed [s].
-    stops, hard_stops : int
-        How often the robot was brought to rest, and how often from more than `HARD`.
-    least_distance : float
-        Between their surfaces [m].
-    """
-
-    index: int
-    name: str
+    index: int  # number of the run
+    name: str  # of the motion
     policy: str
-    touched: bool
+    touched: bool  # whether person and robot came to touch
+    # greatest speed of the touched link while they touched [m/s]; 0 where they didn't
     contact_speed: float
+    # greatest mean speed at which a touching limb came nearer over the standard's time T_r + T_s
+    # before the first contact [m/s]
     human_advance: float
+    # whether that is within the speed that the standard has one reckon with for this limb
     covered: bool
+    # of the motion, and by how much less the robot got along than at full speed [s]
     duration: float
     time_lost: float
+    # how often the robot was brought to rest, and how often from more than `HARD`
     stops: int
     hard_stops: int
-    least_distance: float
+    least_distance: float  # between their surfaces [m]
 
 
 class Simulator:
@@ -290,7 +253,6 @@ class Simulator:
     ----------
     config : SafetyConfig
         Of the monitor and of the robot's dynamics: deceleration and reaction time.
-    engine : Engine
     """
 
     def __init__(self, config: SafetyConfig, engine: Engine) -> None:
@@ -456,3 +418,229 @@ def _speeds(before: tuple[Array, Array], after: tuple[Array, Array], seconds: fl
     """Speed of each link, (M,): of the faster of its ends [m/s]."""
     ends = [np.linalg.norm(a - b, axis=-1) / seconds for a, b in zip(after, before, strict=True)]
     return np.maximum(*ends)
+
+
+def config() -> SafetyConfig:
+    """What the demo cell's monitor is told of its robot; all else as by default."""
+    return build(SafetyConfig, DEMO_ROBOT)
+
+
+def run_study(
+    files: Sequence[Path],
+    count: int,
+    seed: int,
+    log: Path,
+    *,
+    weights: Path | None = None,
+    jobs: int = 1,
+    progress: Callable[[int], None],
+) -> list[BrakingOutcome]:
+    """Outcomes of `count` approaches under every policy.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Recordings of motion.
+    count : int
+        Approaches, shared among the files.
+    log : Path
+        JSON lines, one per run; runs that it holds are not repeated.
+    weights : Path, optional
+        Of the forecaster; the ones that ship if left out.
+    jobs : int
+        Processes.
+    progress : callable
+        Told how many runs are done.
+
+    Raises
+    ------
+    InputError
+        If a file holds no approach, or the log is of another study.
+    """
+    drawn = approaches(files, count, seed)
+    about = {
+        "files": [path.name for path in files],
+        "seed": seed,
+        "count": count,
+        "weights": weights.name if weights else "default",
+    }
+    tasks = {index: (index, approach, weights) for index, approach in enumerate(drawn)}
+    answers = run_all(log, about, tasks, _run, jobs=jobs, progress=progress)
+    try:
+        return [BrakingOutcome(**run) for outcomes in answers.values() for run in outcomes]
+    except TypeError as error:
+        raise InputError(f"'{log}' holds no runs of a study: {error}") from error
+
+
+@cache
+def _simulator(weights: Path | None) -> Simulator:
+    return Simulator(config(), load(weights))
+
+
+def _run(index: int, approach: Approach, weights: Path | None) -> list[dict[str, Any]]:
+    return [asdict(outcome) for outcome in _simulator(weights).run(index, approach)]
+
+
+AT_REST = 1e-3  # m/s
+_LABELS = {
+    "forecast": "monitoring with forecasts",
+    "reactive": "monitoring alone",
+    "reachable_forecast": "reachable sets with forecasts",
+    "reachable": "reachable sets alone",
+    "probability": "with probabilities of contact",
+    "fence": "fixed fence",
+}
+_PAIRS = (
+    ("forecast", "reactive"),
+    ("probability", "reactive"),
+    ("reachable_forecast", "reachable"),
+    ("reachable", "reactive"),
+    ("reactive", "fence"),
+    ("reachable", "fence"),
+)
+_ROWS = (
+    ("contacts", "runs in which they touched", "{:d}"),
+    ("covered", "of these, covered by the standard's model", "{:d}"),
+    ("at_rest_covered", "robot at rest at contact, of the covered", "{:d}"),
+    ("at_rest", "robot at rest at contact, of all", "{:d}"),
+    ("contact_speed_max", "fastest contact [m/s]", "{:.3f}"),
+    ("time_lost_percent", "robot's time lost [%]", "{:.1f}"),
+    ("stops_per_run", "stops per run", "{:.2f}"),
+    ("hard_stops_per_run", f"stops from over {100 * HARD:.0f} % of the speed, per run", "{:.2f}"),
+)
+
+
+def summarise(outcomes: Sequence[BrakingOutcome], seed: int) -> dict[str, Any]:
+    """Figures per policy, ready for JSON, and forecasts against none run by run."""
+    policies = {}
+    present = [name for name in POLICIES if any(run.policy == name for run in outcomes)]
+    for name in present:
+        runs = [outcome for outcome in outcomes if outcome.policy == name]
+        touched = [run for run in runs if run.touched]
+        policies[name] = {
+            "runs": len(runs),
+            "contacts": len(touched),
+            "covered": sum(run.covered for run in touched),
+            "at_rest_covered": sum(run.covered and _rests(run) for run in touched),
+            "at_rest": sum(_rests(run) for run in touched),
+            "contact_speed_max": max((run.contact_speed for run in touched), default=0.0),
+            "time_lost_percent": 100
+            * sum(run.time_lost for run in runs)
+            / max(sum(run.duration for run in runs), 1e-9),
+            "stops_per_run": float(np.mean([run.stops for run in runs])),
+            "hard_stops_per_run": float(np.mean([run.hard_stops for run in runs])),
+        }
+    moving = [
+        {
+            "index": run.index,
+            "motion": run.name,
+            "policy": run.policy,
+            "contact_speed": run.contact_speed,
+            "human_advance": run.human_advance,
+            "covered": run.covered,
+        }
+        for run in outcomes
+        if run.touched and not _rests(run)
+    ]
+    return {
+        "seed": seed,
+        "runs": max((found["runs"] for found in policies.values()), default=0),
+        "policies": policies,
+        "moving_contacts": moving,
+        "paired": [
+            {
+                "policy": one,
+                "against": other,
+                "time_lost_s": _difference(outcomes, one, other, "time_lost"),
+                "hard_stops": _difference(outcomes, one, other, "hard_stops"),
+            }
+            for one, other in _PAIRS
+            if {one, other} <= set(present)
+        ],
+    }
+
+
+def _rests(run: BrakingOutcome) -> bool:
+    return run.contact_speed <= AT_REST
+
+
+def _difference(
+    outcomes: Sequence[BrakingOutcome], one: str, other: str, key: str
+) -> dict[str, float]:
+    """Mean of one policy minus another, run by run, and its standard error."""
+    value = {(run.index, run.policy): getattr(run, key) for run in outcomes}
+    indices = sorted({run.index for run in outcomes})
+    differences = np.array([value[i, one] - value[i, other] for i in indices], float)
+    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return {"mean": float(differences.mean()), "standard_error": float(error)}
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Say plainly what one policy gains or costs against another, run by run."""
+    sentences = []
+    for pair in summary["paired"]:
+        parts = []
+        for key, what, unit in (
+            ("hard_stops", "hard stops per run", ""),
+            ("time_lost_s", "the robot's time lost", " s per run"),
+        ):
+            mean, error = pair[key]["mean"], pair[key]["standard_error"]
+            changed = "lower" if mean < 0 else "raise"
+            did = "do not change" if abs(mean) <= 2 * error else changed
+            parts.append(f"{did} {what} ({mean:+.2f}{unit}, standard error {error:.2f})")
+        names = _LABELS[pair["policy"]], _LABELS[pair["against"]]
+        sentences.append(f"- {names[0]} against {names[1]}: {' and '.join(parts)}.")
+    return "\n".join(sentences)
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Table with one column per policy, and the verdict."""
+    lines = [
+        f"{summary['runs']} approaches, seed {summary['seed']}",
+        "",
+        "| | " + " | ".join(_LABELS[name] for name in summary["policies"]) + " |",
+        "| --- |" + " ---: |" * len(summary["policies"]),
+    ]
+    for key, label, shown in _ROWS:
+        cells = " | ".join(
+            shown.format(summary["policies"][name][key]) for name in summary["policies"]
+        )
+        lines.append(f"| {label} | {cells} |")
+    lines += ["", verdict(summary)]
+    for run in summary["moving_contacts"]:
+        why = "covered" if run["covered"] else "not covered"
+        lines.append(
+            f"- run {run['index']} ({run['motion']}, {_LABELS[run['policy']]}), {why}: touched at "
+            f"{run['contact_speed']:.3f} m/s; the limb came at {run['human_advance']:.2f} m/s"
+        )
+    return "\n".join(lines)
+
+
+def lost_figure(outcomes: Sequence[BrakingOutcome], theme: Theme) -> Figure:
+    """Draw how much time the robot lost in each run, sorted, under every policy."""
+    colours = {
+        "forecast": theme.forecast,
+        "reactive": theme.person,
+        "reachable_forecast": theme.forecast,
+        "reachable": theme.person,
+        "probability": theme.baseline_1,
+        "fence": theme.baseline_2,
+    }
+    with styled(theme):
+        figure = Figure(figsize=(8, 3.6))
+        axes = figure.add_subplot(
+            figure.add_gridspec(1, 1, left=0.08, right=0.68, bottom=0.13, top=0.78)[0]
+        )
+        for name in POLICIES:
+            runs = [outcome for outcome in outcomes if outcome.policy == name]
+            lost = np.sort([100 * run.time_lost / run.duration for run in runs])
+            share = 100 * (np.arange(len(lost)) + 0.5) / len(lost)
+            dashes = "--" if name.startswith("reachable") else "-"
+            axes.plot(share, lost, dashes, color=colours[name], lw=1.6, label=_LABELS[name])
+        axes.set(xlim=(0, 100), ylim=(0, 105), xlabel="runs, sorted [%]", ylabel="time lost [%]")
+        axes.grid(axis="y", color=theme.grid, lw=0.6)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        bare(axes)
+        runs_done = len({outcome.index for outcome in outcomes})
+        headline(figure, theme, "What protection costs the robot", f"{runs_done} approaches")
+    return figure

@@ -39,52 +39,27 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Encounter:
-    """A person and a robot, or who stands for it, over time.
-
-    Attributes
-    ----------
-    name : str
-    person : NDArray, shape (T, J, 3)
-        Joints [m].
-    robot : NDArray, shape (T, P, 3)
-        Points of the robot [m] in the same frame at the same times.
-    """
+    """A person and a robot, or who stands for it, over time."""
 
     name: str
-    person: Floats
-    robot: Floats
+    person: Floats  # (T, J, 3): joints [m]
+    robot: Floats  # (T, P, 3): points of the robot [m] in the same frame at the same times
 
 
 @dataclass(frozen=True, eq=False)
 class Gaps:
-    """Least distance of person and robot in every frame of every window's horizon.
+    """Least distance of person and robot in every frame of every window's horizon."""
 
-    Attributes
-    ----------
-    happened : NDArray, shape (W, H)
-        As recorded [m].
-    predicted : dict of str to NDArray, shape (W, H)
-        By forecast [m]; under the model's name, followed by ``with radius``, less its radius.
-    alarms : dict of str to NDArray, shape (W, H)
-        What else can be raised as an alarm, lower where it is more urgent: under ``by z`` the
-        least of (distance − `THRESHOLD`) / radius over all pairs.
-    last_observed : NDArray, shape (W,)
-        In the last frame that was observed [m].
-    encounter : NDArray of int, shape (W,)
-        That each window is of.
-    encounters : int
-        How many there were.
-    fps : float
-        Frame rate [Hz].
-    """
-
-    happened: Floats
+    happened: Floats  # (W, H): as recorded [m]
+    # (W, H): by forecast [m]; under the model's name, followed by ``with radius``, less its radius
     predicted: dict[str, Floats]
+    # (W, H): what else can be raised as an alarm, lower where it is more urgent: under ``by z`` the
+    # least of (distance − `THRESHOLD`) / radius over all pairs
     alarms: dict[str, Floats]
-    last_observed: Floats
-    encounter: NDArray[np.int64]
-    encounters: int
-    fps: float
+    last_observed: Floats  # (W,): in the last frame that was observed [m]
+    encounter: NDArray[np.int64]  # (W,): that each window is of
+    encounters: int  # how many there were
+    fps: float  # frame rate [Hz]
 
 
 def chain(points: int) -> NDArray[np.int64]:
@@ -202,14 +177,9 @@ def _least(pairs: NDArray[np.float64]) -> Floats:
 
 @dataclass(frozen=True)
 class Score:
-    """How well collisions are told from none.
+    """How well collisions are told from none."""
 
-    Attributes
-    ----------
-    hits, false_alarms, misses, rejections : int
-        Windows.
-    """
-
+    # windows
     hits: int
     false_alarms: int
     misses: int
@@ -247,7 +217,6 @@ def score(
 
     Parameters
     ----------
-    gaps : Gaps
     method : str
         One of ``gaps.predicted``.
     frames : int
@@ -276,8 +245,6 @@ def recall_by_lead(
 
     Parameters
     ----------
-    gaps : Gaps
-    method : str
     edges : ndarray of int, shape (B + 1,)
         Frames that part the bins: the first contact lies in frame ``edges[b] + 1`` to
         ``edges[b + 1]``.
@@ -302,25 +269,15 @@ def recall_by_lead(
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Precision over recall as the level of the alarm falls; windows without contact yet.
+    """Precision over recall as the level of the alarm falls; windows without contact yet."""
 
-    Attributes
-    ----------
-    precision, recall : NDArray, shape (K,)
-        At each level that a window has, the most urgent first.
-    alarms : NDArray of int, shape (K,)
-        Windows with an alarm.
-    early : NDArray, shape (K,)
-        Share of the contacts at least `EARLY` ahead that are foreseen; NaN without any.
-    early_contacts : int
-        How many of these there are.
-    """
-
+    # (K,): at each level that a window has, the most urgent first
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
-    alarms: NDArray[np.int64]
+    alarms: NDArray[np.int64]  # (K,): windows with an alarm
+    # (K,): share of the contacts at least `EARLY` ahead that are foreseen; NaN without any
     early: NDArray[np.float64]
-    early_contacts: int
+    early_contacts: int  # how many of these there are
 
     @property
     def average_precision(self) -> float:
@@ -341,7 +298,6 @@ def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None =
 
     Parameters
     ----------
-    gaps : Gaps
     method : str
         One of ``gaps.predicted`` or ``gaps.alarms``.
     frames : int

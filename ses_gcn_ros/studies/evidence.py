@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.studies import attack_search, braking_study, collisions, soak
+from ses_gcn_ros.studies import attack_search, braking, collisions, soak
 
 HEAD = """# Evidence
 
@@ -77,10 +77,7 @@ Random changes to one place of the safety core, kernels included, and whether te
 def read(kind: str, paths: Sequence[Path]) -> list[Any]:
     """What commands wrote, one entry per file.
 
-    Raises
-    ------
-    InputError
-        If a file is missing or is no JSON.
+    Raises InputError if a file is missing or is no JSON.
     """
     found = []
     for path in paths:
@@ -133,7 +130,7 @@ def _fenced(show: Callable[[Any], str]) -> Callable[[Any], str]:
 _SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "attack": (ATTACK, attack_search.as_markdown),
     "attack-before": (BEFORE, attack_search.as_markdown),
-    "braking": (BRAKING, braking_study.as_markdown),
+    "braking": (BRAKING, braking.as_markdown),
     "faults": (FAULTS, _faults),
     "soak": (SOAK, _fenced(soak.as_text)),
     "collisions": (COLLISIONS, _fenced(collisions.as_text)),

@@ -41,21 +41,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class PoseScene:
-    """People before cameras.
+    """People before cameras."""
 
-    Attributes
-    ----------
-    stamps : NDArray, shape (T,)
-        [s].
-    people : NDArray, shape (T, N, J, 3)
-        Joints in the cell [m].
-    views : list of View
-        The cameras.
-    """
-
-    stamps: Array
-    people: Array
-    views: list[View]
+    stamps: Array  # (T,): [s]
+    people: Array  # (T, N, J, 3): joints in the cell [m]
+    views: list[View]  # the cameras
 
     def in_picture(self) -> NDArray[np.bool_]:
         """Which camera has which joint in its picture, shape (V, T, N, J)."""
@@ -105,10 +95,7 @@ def draw_crossing(
 ) -> PoseScene:
     """Two recorded walkers who pass each other at `gap` metres, in the middle of the cell.
 
-    Raises
-    ------
-    InputError
-        If the recording has nobody who walks.
+    Raises InputError if the recording has nobody who walks.
     """
     walks = [s for s in recording.sequences if "walk" in s.tags and len(s) >= FRAMES]
     if not walks:
@@ -158,24 +145,14 @@ def _turned(body: Array, heading: float) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Accuracy:
-    """Errors of one way of seeing.
+    """Errors of one way of seeing."""
 
-    Attributes
-    ----------
-    mode : str
-        How people were placed in space.
-    errors : NDArray, shape (F, J)
-        Distance of each joint from where it was, in every frame [m]; NaN where it was not given.
-    counted : NDArray of bool, shape (F, J)
-        Joints that the mode promises something about.
-    identities : list of int
-        Names given to the one person of each scene.
-    """
-
-    mode: str
+    mode: str  # how people were placed in space
+    # (F, J): distance of each joint from where it was, in every frame [m]; NaN where it was not
+    # given
     errors: Array
-    counted: NDArray[np.bool_]
-    identities: list[int]
+    counted: NDArray[np.bool_]  # (F, J): joints that the mode promises something about
+    identities: list[int]  # names given to the one person of each scene
 
     def as_dict(self, layout: str = "chico15") -> dict[str, Any]:
         """Figures for people and scripts; millimetres and shares of one."""
@@ -226,24 +203,14 @@ def measure_multiview(
 
 @dataclass(frozen=True, eq=False)
 class MonocularAccuracy:
-    """Errors of one camera, over all scenes; F pictures.
+    """Errors of one camera, over all scenes; F pictures."""
 
-    Attributes
-    ----------
-    mode : str
-        How people were placed in space.
-    root : NDArray, shape (F,)
-        Error of the hips' distance from the camera over that distance.
-    relative : NDArray, shape (F, J)
-        Distance of each joint from where it was, both about the hips [m]; NaN where not given.
-    along, across : NDArray, shape (F, J)
-        Errors along and across the viewing ray over what the covariance states as the bound of
-        95 % of them (1.96 standard deviations; 2.45 of the circle's).
-    """
-
-    mode: str
-    root: Array
+    mode: str  # how people were placed in space
+    root: Array  # (F,): error of the hips' distance from the camera over that distance
+    # (F, J): distance of each joint from where it was, both about the hips [m]; NaN where not given
     relative: Array
+    # (F, J): errors along and across the viewing ray over what the covariance states as the bound
+    # of 95 % of them (1.96 standard deviations; 2.45 of the circle's)
     along: Array
     across: Array
 

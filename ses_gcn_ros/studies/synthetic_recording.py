@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeletons_message
+from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message
+from ses_gcn_ros.bags.reading import read_skeletons
 from ses_gcn_ros.bags.sample import START
-from ses_gcn_ros.bags.types import message
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
@@ -36,23 +36,12 @@ _LONGEST_BREAK = 2.0  # s that a place is empty between two people
 
 @dataclass(frozen=True)
 class SyntheticRecording:
-    """What a synthetic recording is made of.
-
-    Attributes
-    ----------
-    minutes : float
-    people : int
-        Places around the robot, with somebody at nearly all times.
-    robot_rate : float
-        Transforms a second [Hz].
-    seed : int
-        Of who comes when, and from where.
-    """
+    """What a synthetic recording is made of."""
 
     minutes: float
-    people: int = 4
-    robot_rate: float = 100.0
-    seed: int = 0
+    people: int = 4  # places around the robot, with somebody at nearly all times
+    robot_rate: float = 100.0  # transforms a second [Hz]
+    seed: int = 0  # of who comes when, and from where
 
 
 class Crowd:
@@ -63,7 +52,6 @@ class Crowd:
 
     Parameters
     ----------
-    people : int
     seed : int
         Of the camera's noise.
     """
@@ -140,7 +128,6 @@ def write_recording(
         ``cmu.npz`` with ``cmu.json`` beside it.
     folder : Path
         The bag to write.
-    recording : SyntheticRecording
     overwrite : bool
         Whether to replace an existing bag.
 

@@ -33,34 +33,21 @@ _LABELS = (("at_frame", "at the frame"), ("up_to_frame", "averaged up to the fra
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Distances between forecast and recorded joints.
+    """Distances between forecast and recorded joints."""
 
-    Attributes
-    ----------
-    distance : dict of str to NDArray, shape (W, H, J), float32
-        By method: the model under its own name, and each baseline [m]; NaN where a joint is not
-        known.
-    model : str
-        Name of the model among them.
-    group : NDArray, shape (W,), str
-        File and tags of each window's sequence, joined.
-    weight : NDArray, shape (J,)
-        Share of each joint in the mean; they add up to less than 1 where a mean is over joints that
-        are not forecast and count as 0.
-    bone_error : NDArray, shape (W,)
-        How far bones are from their length in the history at the last step, in parts of it.
-    foot_slide : NDArray, shape (W,)
-        Mean speed of feet that stand, in history and record, in the forecast [m/s]; NaN without.
-    radius : NDArray, shape (W, H, J), float32, or None
-        Given out with each forecast of the model [m], where its weights carry one.
-    """
-
+    # (W, H, J): by method: the model under its own name, and each baseline [m]; NaN where a joint
+    # is not known
     distance: dict[str, NDArray[np.float32]]
-    model: str
-    group: NDArray[np.str_]
+    model: str  # name of the model among them
+    group: NDArray[np.str_]  # (W,): file and tags of each window's sequence, joined
+    # (J,): share of each joint in the mean; they add up to less than 1 where a mean is over joints
+    # that are not forecast and count as 0
     weight: NDArray[np.float64]
+    # (W,): how far bones are from their length in the history at the last step, in parts of it
     bone_error: NDArray[np.float64]
+    # (W,): mean speed of feet that stand, in history and record, in the forecast [m/s]; NaN without
     foot_slide: NDArray[np.float64]
+    # (W, H, J): given out with each forecast of the model [m], where its weights carry one
     radius: NDArray[np.float32] | None = None
 
     def per_step(
@@ -514,21 +501,11 @@ def as_csv(summary: Table) -> str:
 
 @dataclass(frozen=True)
 class Quoted:
-    """Errors that others published for one protocol; quoted, not measured here.
+    """Errors that others published for one protocol; quoted, not measured here."""
 
-    Attributes
-    ----------
-    source : str
-        Where they stand.
-    note : str
-        What has to be known to compare.
-    figures : dict of str to float
-        MPJPE by method [mm].
-    """
-
-    source: str
-    note: str
-    figures: dict[str, float]
+    source: str  # where they stand
+    note: str  # what has to be known to compare
+    figures: dict[str, float]  # MPJPE by method [mm]
 
 
 _POSTER = "poster of Sampieri et al., ECCV 2022"

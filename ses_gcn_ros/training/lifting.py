@@ -17,11 +17,10 @@ from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.sequences import Recording, Sequence
 from ses_gcn_ros.datasets.windows import RandomWindows, windows
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.forecast.weights import write_atomically
-from ses_gcn_ros.models.lifting_config import LiftingConfig
-from ses_gcn_ros.models.lifting_weights import LiftingWeights, make_network, serialise
+from ses_gcn_ros.models.lifting import LiftingConfig, LiftingWeights, make_network, serialise
 from ses_gcn_ros.pose.lifting import MIN_JOINTS, Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import MISSING, NOISE, OUTLIERS, observe, sample_view
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import (
@@ -71,17 +70,10 @@ class ViewsRecipe:
 
 @dataclass(frozen=True)
 class LiftingRecipe:
-    """Everything about a training run but its data's place.
+    """Everything about a training run but its data's place."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the recipe and of the weights it gives.
-    model, data, training, views
-        See each.
-    """
-
-    name: str
+    name: str  # name of the recipe and of the weights it gives
+    # see each
     model: LiftingConfig
     data: DataRecipe
     training: TrainingRecipe
@@ -105,10 +97,8 @@ _UNUSED = (
 def load_lifting_recipe(name: str) -> LiftingRecipe:
     """Load a recipe by the name of one that ships, or by the path of a YAML file.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such recipe, something in it is wrong, or an option has no use in lifting.
+    Raises ConfigError if there is no such recipe, something in it is wrong, or an option has no use
+    in lifting.
     """
     name, content = find_recipe(name, "lifting")
     recipe = LiftingRecipe(name, **read_sections(name, content, _SECTIONS, _UNUSED))
@@ -123,10 +113,7 @@ def load_lifting_recipe(name: str) -> LiftingRecipe:
 def variant(recipe: LiftingRecipe, name: str) -> LiftingRecipe:
     """A recipe with another network, trained in the same way.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such variant.
+    Raises ConfigError if there is no such variant.
     """
     if name not in VARIANTS:
         raise ConfigError(f"there is no variant '{name}'; known are {', '.join(VARIANTS)}")
@@ -136,20 +123,12 @@ def variant(recipe: LiftingRecipe, name: str) -> LiftingRecipe:
 
 @dataclass(frozen=True, eq=False)
 class SeenWindows:
-    """Windows seen by a camera each.
+    """Windows seen by a camera each."""
 
-    Attributes
-    ----------
-    rays : NDArray, shape (N, F, J, 2)
-        Joints found, undistorted, at unit depth; NaN where not.
-    confidence : NDArray, shape (N, F, J)
-        0 where not found.
-    joints : NDArray, shape (N, J, 3)
-        True joints in the last image [m], optical axes, about the root.
-    """
-
+    # (N, F, J, 2): joints found, undistorted, at unit depth; NaN where not
     rays: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    confidence: NDArray[np.float64]  # (N, F, J): 0 where not found
+    # (N, J, 3): True joints in the last image [m], optical axes, about the root
     joints: NDArray[np.float64]
 
 
@@ -287,16 +266,10 @@ def train_lifter(
     """Train a recipe and write the weights.
 
     A run that was killed goes on where its last checkpoint, ``OUT.checkpoint``, was made. The
-    checkpoint goes when the weights are written; the log, ``OUT.csv``, stays.
-
-    Raises
-    ------
-    InputError
-        If the recipe's split leaves a part empty, or sequences are shorter than a window.
-    ConfigError
-        If there is a checkpoint of another run.
-    ModelError
-        If the loss is no longer a number; the last checkpoint stays.
+    checkpoint goes when the weights are written; the log, ``OUT.csv``, stays. Raises InputError if
+    the recipe's split leaves a part empty, or sequences are shorter than a window; ConfigError if
+    there is a checkpoint of another run; ModelError if the loss is no longer a number; the last
+    checkpoint stays.
     """
     task = LiftingTask(recipe, recording.sequences)
     trainer = Trainer(task, out.with_suffix(".checkpoint"))
@@ -316,30 +289,14 @@ def train_lifter(
 
 @dataclass(frozen=True)
 class LiftingScore:
-    """Root-relative error of a network, mean over people, images and all joints but the root.
+    """Root-relative error of a network, mean over people, images and all joints but the root."""
 
-    Attributes
-    ----------
-    name : str
-        The network.
-    parameters : int
-        Number of its parameters, running statistics left out.
-    frames : int
-        Images that it looks at.
-    windows : int
-        Answers scored.
-    error : float
-        Mean distance [m].
-    error_seen : float
-        The same over the joints that the last image shows [m].
-    """
-
-    name: str
-    parameters: int
-    frames: int
-    windows: int
-    error: float
-    error_seen: float
+    name: str  # the network
+    parameters: int  # number of its parameters, running statistics left out
+    frames: int  # images that it looks at
+    windows: int  # answers scored
+    error: float  # mean distance [m]
+    error_seen: float  # the same over the joints that the last image shows [m]
 
 
 def score_lifter(
@@ -348,12 +305,7 @@ def score_lifter(
     """Score a network on windows of sequences, each seen by a random virtual camera.
 
     Every network of as many frames sees the same windows through the same cameras with the same
-    noise.
-
-    Raises
-    ------
-    InputError
-        If no sequence is as long as a window.
+    noise. Raises InputError if no sequence is as long as a window.
     """
     lifter = Lifter(weights)
     rng = np.random.default_rng(seed)

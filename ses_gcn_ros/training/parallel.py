@@ -52,10 +52,7 @@ class Processes:
     def check(self, batch: int) -> None:
         """Check that every process gets a window.
 
-        Raises
-        ------
-        ConfigError
-            If there are more processes than windows in a step.
+        Raises ConfigError if there are more processes than windows in a step.
         """
         if batch < self.count:
             raise ConfigError(

@@ -48,10 +48,7 @@ class DataRecipe:
     def share_of(self) -> dict[str, float]:
         """Share of each file by its name.
 
-        Raises
-        ------
-        ConfigError
-            If an entry is no name and positive number.
+        Raises ConfigError if an entry is no name and positive number.
         """
         shares = {}
         for entry in self.shares:
@@ -148,17 +145,10 @@ class CalibrationRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about the training of a forecaster but its data's place.
+    """Everything about the training of a forecaster but its data's place."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the recipe and of the weights it gives.
-    model, data, training, augment, calibration
-        See each.
-    """
-
-    name: str
+    name: str  # name of the recipe and of the weights it gives
+    # see each
     model: ModelConfig
     data: DataRecipe
     training: TrainingRecipe
@@ -178,10 +168,7 @@ _SECTIONS: dict[str, type[Any]] = {
 def find_recipe(name: str, folder: str) -> tuple[str, Any]:
     """Name and content of a recipe that ships in ``config/FOLDER``, or of a YAML file.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such recipe, or it is no YAML.
+    Raises ConfigError if there is no such recipe, or it is no YAML.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -253,10 +240,7 @@ def load_recipe(name: str) -> Recipe:
 def make_recipe(name: str, content: Any) -> Recipe:
     """Recipe of a forecaster from plain values.
 
-    Raises
-    ------
-    ConfigError
-        If something in it is wrong or contradicts something else.
+    Raises ConfigError if something in it is wrong or contradicts something else.
     """
     recipe = Recipe(name=name, **read_sections(name, content, _SECTIONS))
     _check(recipe)

@@ -19,20 +19,11 @@ from ses_gcn_ros.training.recipe import DataRecipe, Recipe
 
 @dataclass(frozen=True)
 class Split:
-    """Sequences by what they serve; nobody is in two of the parts.
+    """Sequences by what they serve; nobody is in two of the parts."""
 
-    Attributes
-    ----------
-    train : list of Sequence
-        What the network learns from.
-    held_out : list of Sequence
-        What it is measured on: `calibrate` and `test` together.
-    calibrate, test : list of Sequence
-        What the radius is taken from, and what its coverage is measured on.
-    """
-
-    train: list[Sequence]
-    held_out: list[Sequence]
+    train: list[Sequence]  # what the network learns from
+    held_out: list[Sequence]  # what it is measured on: `calibrate` and `test` together
+    # what the radius is taken from, and what its coverage is measured on
     calibrate: list[Sequence]
     test: list[Sequence]
 
@@ -42,11 +33,7 @@ def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
 
     Held-out recordings calibrate and test by subject where the recipe names subjects for it, else
     in turn, ordered by file, subject, kind and length, so that both parts hold much the same.
-
-    Raises
-    ------
-    InputError
-        If a part would be empty.
+    Raises InputError if a part would be empty.
     """
     unwanted = set(recipe.left_out_tags)
     sequences = [
@@ -96,18 +83,10 @@ def fingerprint(sequences: Sequences[Sequence]) -> str:
 
 
 class TrainingSource(Protocol):
-    """Windows by training step.
+    """Windows by training step."""
 
-    Attributes
-    ----------
-    per_epoch : int
-        Steps in which every window is seen once; 0 where windows are drawn at random.
-    groups : list of str
-        Files that they come from.
-    """
-
-    per_epoch: int
-    groups: list[str]
+    per_epoch: int  # steps in which every window is seen once; 0 where windows are drawn at random
+    groups: list[str]  # files that they come from
 
     def draw(
         self, step: int, rng: np.random.Generator
@@ -119,10 +98,8 @@ class TrainingSource(Protocol):
 def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSource:
     """Source that a recipe asks for: on a grid where it counts epochs, else at random.
 
-    Raises
-    ------
-    InputError
-        If a sequence has another layout than the network, or none is as long as a window.
+    Raises InputError if a sequence has another layout than the network, or none is as long as a
+    window.
     """
     config, plan = recipe.model, recipe.training
     foreign = next((s for s in sequences if s.layout != config.layout), None)

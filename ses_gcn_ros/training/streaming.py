@@ -23,21 +23,11 @@ _BETWEEN = 1.0  # s between two recordings
 
 @dataclass(frozen=True)
 class StreamSchedule:
-    """How long each part of a stream is [s].
+    """How long each part of a stream is [s]."""
 
-    Attributes
-    ----------
-    before : float
-        Motion of the first kind.
-    settle : float
-        Motion of the second kind that is not measured yet.
-    measured : float
-        Motion of the second kind that is measured.
-    """
-
-    before: float = 60.0
-    settle: float = 30.0
-    measured: float = 120.0
+    before: float = 60.0  # motion of the first kind
+    settle: float = 30.0  # motion of the second kind that is not measured yet
+    measured: float = 120.0  # motion of the second kind that is measured
 
 
 _SCHEDULE, _CONFIG = StreamSchedule(), ForecastConfig()

@@ -150,28 +150,15 @@ Trained = Callable[[Weights], Weights]  # a pruned teacher, trained on
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One student.
+    """One student."""
 
-    Attributes
-    ----------
-    way : str
-        'keep' (a share of each adjacency) or 'threshold' (one magnitude for all layers).
-    value : float
-        The share or the magnitude.
-    kept : float
-        Share of all adjacency entries that are kept.
-    mean_mm, last_mm : float
-        MPJPE over all frames and at the last.
-    emptied : tuple of str
-        Adjacencies that nothing is left of.
-    """
-
-    way: str
-    value: float
-    kept: float
+    way: str  # 'keep' (a share of each adjacency) or 'threshold' (one magnitude for all layers)
+    value: float  # the share or the magnitude
+    kept: float  # share of all adjacency entries that are kept
+    # MPJPE over all frames and at the last
     mean_mm: float
     last_mm: float
-    emptied: tuple[str, ...]
+    emptied: tuple[str, ...]  # adjacencies that nothing is left of
 
 
 def mask_curve(

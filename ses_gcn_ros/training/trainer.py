@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.forecast.weights import write_atomically
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import TrainingRecipe
 
@@ -29,18 +29,10 @@ _COUNTER = "num_batches_tracked"  # of batch normalisation, of no use once train
 
 
 class Task(Protocol):
-    """What is trained.
+    """What is trained."""
 
-    Attributes
-    ----------
-    plan : TrainingRecipe
-        How.
-    per_epoch : int
-        Steps in which every sample is seen once; 0 where they are drawn at random.
-    """
-
-    plan: TrainingRecipe
-    per_epoch: int
+    plan: TrainingRecipe  # how
+    per_epoch: int  # steps in which every sample is seen once; 0 where they are drawn at random
 
     def network(self) -> nn.Module:
         """The network as training starts, drawn from torch's generator."""
@@ -160,10 +152,7 @@ class Trainer:
     def run(self, progress: Progress = lambda step, steps, loss: None) -> None:
         """Train up to the recipe's last step, or until validation no longer gets better.
 
-        Raises
-        ------
-        ModelError
-            If the loss is no longer a number; the last checkpoint stays as it is.
+        Raises ModelError if the loss is no longer a number; the last checkpoint stays as it is.
         """
         plan, steps = self.task.plan, self._schedule.steps
         self.save()  # fails now rather than later where nothing can be written

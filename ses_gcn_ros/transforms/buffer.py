@@ -7,15 +7,226 @@ a robot's hundreds a second that is most of what the safety node costs.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.transforms.edges import Edge, Pose, StampedTransform, StaticEdge
-from ses_gcn_ros.transforms.tree import NoPathError, Paths, find_paths
+
+Pose = tuple[float, ...]  # translation xyz [m] and quaternion xyzw
+
+KEPT = 10 * 10**9  # ns of moving transforms, as tf2 keeps
+STRAIGHT = 1e-6  # rad; two turns as close as that are as good as on a line
+
+
+class StampedTransform(NamedTuple):
+    """Parent, child, stamp [ns], translation xyz [m] and quaternion xyzw (7 numbers)."""
+
+    parent: str
+    child: str
+    stamp: int
+    pose: Pose
+
+
+class Edge:
+    """A frame that moves in its parent.
+
+    Attributes
+    ----------
+    static : bool
+        Whether the frame never moves; a `StaticEdge` then.
+    stamps : list of int
+        When something was heard [ns], rising.
+    known : list of StampedTransform
+        What was heard then.
+    """
+
+    static = False
+
+    def __init__(self, item: StampedTransform) -> None:
+        self.stamps = [item.stamp]
+        self.known = [item]
+
+    @property
+    def latest(self) -> StampedTransform:
+        """The last one in time."""
+        return self.known[-1]
+
+    def add(self, item: StampedTransform) -> None:
+        """Take in what was heard; one that comes late finds its place."""
+        stamps, known = self.stamps, self.known
+        if item.stamp > stamps[-1]:
+            stamps.append(item.stamp)
+            known.append(item)
+            if stamps[0] < item.stamp - 2 * KEPT:
+                old = bisect_left(stamps, item.stamp - KEPT)
+                del stamps[:old], known[:old]
+        elif item.stamp < stamps[-1] - KEPT:  # the clock was set back: what was is yet to come
+            self.stamps, self.known = [item.stamp], [item]
+        else:
+            place = bisect_left(stamps, item.stamp)
+            if stamps[place] == item.stamp:
+                known[place] = item
+            else:
+                stamps.insert(place, item.stamp)
+                known.insert(place, item)
+
+    def at(self, stamp: int) -> StampedTransform | None:
+        """Transform at a stamp [ns], interpolated; None where nothing is known around it.
+
+        Where the parent changes in between, the one before holds.
+        """
+        stamps = self.stamps
+        if stamp == stamps[-1]:
+            return self.known[-1]
+        after = bisect_right(stamps, stamp)
+        if after == len(stamps) or after == 0 or stamp < stamps[-1] - KEPT:
+            return None
+        first, second = self.known[after - 1], self.known[after]
+        if first.stamp == stamp or first.parent != second.parent:
+            return first
+        share = (stamp - first.stamp) / (second.stamp - first.stamp)
+        return first._replace(stamp=stamp, pose=between(first.pose, second.pose, share))
+
+
+class StaticEdge(Edge):
+    """A frame that never moves in its parent; what was heard last holds at all times."""
+
+    static = True
+
+    def add(self, item: StampedTransform) -> None:
+        """Take in what was heard."""
+        self.known = [item]
+
+    def at(self, stamp: int) -> StampedTransform:
+        """What holds, whatever the stamp."""
+        return self.known[-1]
+
+
+def between(first: Pose, second: Pose, share: float) -> Pose:
+    """Pose between two: straight in translation, on the shorter great arc in rotation.
+
+    Quaternions may be of any length; a handful of numbers is done sooner without NumPy.
+    """
+    *p, pi, pj, pk, pw = first
+    *q, qi, qj, qk, qw = second
+    p_norm = math.sqrt(pi * pi + pj * pj + pk * pk + pw * pw)
+    q_norm = math.sqrt(qi * qi + qj * qj + qk * qk + qw * qw)
+    cosine = (pi * qi + pj * qj + pk * qk + pw * qw) / (p_norm * q_norm)
+    angle = math.acos(min(abs(cosine), 1.0))
+    if angle < STRAIGHT:
+        a, b = 1.0 - share, share
+    else:
+        a, b = math.sin((1.0 - share) * angle), math.sin(share * angle)
+    a, b = a / p_norm, math.copysign(b, cosine) / q_norm
+    x, y, z = (start + share * (end - start) for start, end in zip(p, q, strict=True))
+    return x, y, z, a * pi + b * qi, a * pj + b * qj, a * pk + b * qk, a * pw + b * qw
+
+
+class NoPathError(InputError):
+    """No transforms join `frame` to the world, and why."""
+
+    def __init__(self, frame: str, reason: str) -> None:
+        super().__init__(reason)
+        self.frame = frame
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The E edges between F frames and the world, each after that of its parent."""
+
+    above: tuple[str, ...]  # parent of each edge
+    # all of them, and those of frames that move
+    edges: tuple[Edge, ...]
+    moving: tuple[Edge, ...]
+    # as `placing.place` takes them
+    parents: NDArray[np.int64]
+    wanted: NDArray[np.int64]
+    world: int
+
+    def poses(self, stamp: int) -> list[Any] | None:
+        """Pose of each edge at a stamp [ns]; None if one isn't known, or hung elsewhere then."""
+        poses = []
+        for edge, parent in zip(self.edges, self.above, strict=True):
+            found = edge.at(stamp)
+            if found is None or found.parent != parent:
+                return None
+            poses.append(found.pose)
+        return poses
+
+
+def find_paths(
+    edges: Mapping[str, Edge], frames: Sequence[str], world: str, stamp: int | None = None
+) -> Paths:
+    """Find the paths as they were at a stamp [ns], or are by what was heard last.
+
+    They go up from a frame and from the world to where they meet, so that the world may be any
+    frame of the tree. Raises NoPathError if there is no path from a frame, or none at that time.
+    """
+    above_world = list(_upwards(edges, world, stamp, strict=False))
+    steps = {world: 0, **{item.parent: n for n, item in enumerate(above_world, start=1)}}
+    highest, used = 0, dict[str, str]()
+    for frame in frames:
+        path, top = [], frame
+        if frame not in steps:
+            for item in _upwards(edges, frame, stamp):
+                path.append(item)
+                top = item.parent
+                if top in steps:
+                    break
+            else:
+                raise NoPathError(frame, _unjoined(frame, top, world))
+        highest = max(highest, steps[top])
+        used |= {item.child: item.parent for item in reversed(path) if item.child not in used}
+    down = {item.child: item.parent for item in reversed(above_world[:highest])}
+    tree = down | used
+
+    rows = {name: row for row, name in enumerate(tree)}
+    found = tuple(edges[name] for name in tree)
+    return Paths(
+        above=tuple(tree.values()),
+        edges=found,
+        moving=tuple(edge for edge in found if not edge.static),
+        parents=np.array([rows.get(parent, -1) for parent in tree.values()], np.int64),
+        wanted=np.array([rows.get(frame, -1) for frame in frames], np.int64),
+        world=rows.get(world, -1),
+    )
+
+
+def _upwards(
+    edges: Mapping[str, Edge], frame: str, stamp: int | None, *, strict: bool = True
+) -> Iterator[StampedTransform]:
+    """Transforms from a frame upwards; where not `strict` they end at what is wrong."""
+    name, passed = frame, list[str]()
+    while (edge := edges.get(name)) is not None:
+        passed.append(name)
+        item = edge.latest if stamp is None else edge.at(stamp)
+        if item is None:
+            reason = f"'{name}' is not known at {(stamp or 0) * 1e-9:.3f} s, {_span(edge)}"
+        elif item.parent in passed:
+            reason = f"the frames {', '.join(passed)} form a loop"
+        else:
+            yield item
+            name = item.parent
+            continue
+        if strict:
+            raise NoPathError(frame, reason)
+        return
+
+
+def _span(edge: Edge) -> str:
+    return f"only from {edge.stamps[0] * 1e-9:.3f} s to {edge.stamps[-1] * 1e-9:.3f} s"
+
+
+def _unjoined(frame: str, top: str, world: str) -> str:
+    if top == frame:
+        return f"nothing was heard of frame '{frame}'"
+    return f"'{frame}' hangs on '{top}', which nothing joins to '{world}'"
+
 
 Array = NDArray[np.float64]
 
@@ -34,7 +245,7 @@ class TransformBuffer:
     """
 
     def __init__(self, world: str) -> None:
-        from ses_gcn_ros.transforms.placing import place
+        from ses_gcn_ros.transforms.placing import place  # numba takes half a second
 
         self.world = world
         self._place = place
@@ -89,10 +300,7 @@ class TransformBuffer:
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
 
-        Raises
-        ------
-        InputError
-            If the frame is not named, or not known at that time.
+        Raises InputError if the frame is not named, or not known at that time.
         """
         if frame == self.world:
             return np.asarray(positions, np.float64)
@@ -119,12 +327,8 @@ class TransformBuffer:
     def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
         """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
 
-        Frames that never move hold at any time; if all are so, the stamp is `now`.
-
-        Raises
-        ------
-        RobotError
-            If a frame is unknown or the frames have no time in common.
+        Frames that never move hold at any time; if all are so, the stamp is `now`. Raises
+        RobotError if a frame is unknown or the frames have no time in common.
         """
         wanted = tuple(frames)
         if self._latest is None or self._latest[:2] != (self._news, wanted):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.transforms.edges import StampedTransform
+from ses_gcn_ros.transforms.buffer import StampedTransform
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # CDR, little endian
 _HEADER = 4  # bytes before the origin that alignment counts from
@@ -29,13 +29,7 @@ _LAYOUTS = {b"\x00\x00": _Layout(">"), b"\x00\x01": _Layout("<")}
 
 
 def decode_transforms(data: bytes | memoryview) -> list[StampedTransform]:
-    """Transforms of a serialised TFMessage.
-
-    Raises
-    ------
-    InputError
-        If the bytes are no such message.
-    """
+    """Transforms of a serialised TFMessage. Raises InputError if the bytes are no such message."""
     layout = _LAYOUTS.get(bytes(data[:2]))
     if layout is None:
         raise InputError("a message of /tf can't be decoded: it is not in plain CDR")

@@ -15,11 +15,12 @@ from ses_gcn_ros.bags.messages import (
     NANO,
     Observation,
     header_message,
+    message,
     skeletons_message,
     transforms_message,
+    typestore,
 )
 from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bags.types import message, typestore
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.pose.config import PoseConfig
@@ -251,7 +252,7 @@ def test_our_own_skeletons_are_checked_as_well():
     person = Skeleton("1", "chico15", body("chico15"), np.ones(15, np.float32))
     read = adapt("ses_gcn_ros/msg/SkeletonArray")
     assert read(skeletons_message(Observation(1.0, "world", [person]))).people[0].person_id == "1"
-    with pytest.raises(InputError, match="person '1' more than once"):
+    with pytest.raises(InputError, match="person_id '1' appears twice"):
         read(skeletons_message(Observation(1.0, "world", [person, person])))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ses_gcn_ros.bags.messages import NANO, read_skeletons
-from ses_gcn_ros.bags.reading import read_messages, topics_of
+from ses_gcn_ros.bags.messages import NANO
+from ses_gcn_ros.bags.reading import read_messages, read_skeletons, topics_of
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError

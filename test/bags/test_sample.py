@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.bags.messages import read_skeletons
-from ses_gcn_ros.bags.reading import read_messages, read_raw, topics_of
+from ses_gcn_ros.bags.reading import read_messages, read_raw, read_skeletons, topics_of
 from ses_gcn_ros.bags.sample import VISITOR, cut, write_sample
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, Urdf

@@ -13,7 +13,7 @@ import yaml
 from boards import picture_of
 from typer.testing import CliRunner
 
-from ses_gcn_ros.commands.calibrate import calibrate
+from ses_gcn_ros.commands.pose import calibrate
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
 from ses_gcn_ros.pose.calibration import Board, read_calibration
 from ses_gcn_ros.pose.camera import View, camera_from_view

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ses_gcn_ros.commands.evaluate_pose import evaluate_pose
+from ses_gcn_ros.commands.pose import evaluate_pose
 from ses_gcn_ros.errors import ConfigError
 
 app = typer.Typer()

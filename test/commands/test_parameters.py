@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
-from ses_gcn_ros.commands.parameters import configs
+from ses_gcn_ros.commands.workcell import configs
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError
 

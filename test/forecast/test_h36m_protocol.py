@@ -16,7 +16,7 @@ from official_state import human36m_state
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from ses_gcn_ros.commands.evaluate_windows import evaluate_windows
+from ses_gcn_ros.commands.windows import evaluate_windows
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.studies.reference import reference_model

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ses_gcn_ros.models.lifting_config import LiftingConfig
-from ses_gcn_ros.models.lifting_weights import make_network
+from ses_gcn_ros.models.lifting import LiftingConfig, make_network
 from ses_gcn_ros.models.semgcn import NonLocal, SemGCN, SemGraphConv, bone_adjacency, last_seen
 from ses_gcn_ros.skeleton import get_layout
 

@@ -10,8 +10,8 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.models.lifting_config import LiftingConfig
-from ses_gcn_ros.models.lifting_weights import (
+from ses_gcn_ros.models.lifting import (
+    LiftingConfig,
     LiftingWeights,
     as_weights,
     make_network,
@@ -20,7 +20,7 @@ from ses_gcn_ros.models.lifting_weights import (
 )
 from ses_gcn_ros.pose.camera import Camera, camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.estimator import make_placer
+from ses_gcn_ros.pose.estimator import LiftingPlacer, Picture
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.lifting import Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_view
@@ -96,7 +96,7 @@ def test_a_person_of_whom_next_to_nothing_is_seen_is_not_lifted(lifter: Lifter) 
 
 def test_mode_lifting_places_a_person_in_metres_from_the_picture_alone(walk: np.ndarray) -> None:
     camera: Camera = camera_from_view(1280, 720, 65.0)
-    placer = make_placer(PoseConfig(mode="lifting"))
+    placer = LiftingPlacer(PoseConfig(mode="lifting"), "mediapipe33")
     view = sample_view(np.random.default_rng(4), walk[10].mean(axis=0), heading=0.5)
     spread = np.linalg.pinv(mapping("mediapipe33", "chico15"))
     apart = []
@@ -106,7 +106,7 @@ def test_mode_lifting_places_a_person_in_metres_from_the_picture_alone(walk: np.
         visibility = np.ones((1, 33))
         # No landmark in metres is given: the mode must not look at it.
         landmarks = Landmarks(pixels, np.full((1, 33, 3), np.nan), visibility)
-        placed = placer.place(0.04 * frame, landmarks, camera, None)
+        placed = placer.place(Picture(0.04 * frame, landmarks, camera, None))
         apart.append(np.linalg.norm(placed.positions[0] - truth, axis=-1).mean())
         assert placed.ray_sigma[0] > 0.0
     assert np.mean(apart) < 0.35  # most of it along the ray: one camera does not know the stature

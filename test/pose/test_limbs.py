@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.pose.smoothing import BoneLengthFilter
+from ses_gcn_ros.pose.tracking import BoneLengthFilter
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.smoothing import OneEuroFilter
+from ses_gcn_ros.pose.tracking import OneEuroFilter
 
 FPS = 25.0
 

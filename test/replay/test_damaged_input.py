@@ -18,11 +18,10 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, write_skeletons
+from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, typestore
 from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bags.types import typestore
 from ses_gcn_ros.bags.video_journal import VideoJournal
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import LONGEST, SesGcnError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.events import EventReader, PeopleSeen

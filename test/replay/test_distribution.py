@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.replay.stream import Distribution
+from ses_gcn_ros.replay.safety_scores import Distribution
 
 
 @settings(max_examples=50)

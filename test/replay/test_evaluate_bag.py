@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.bags.messages import NANO, Observation, read_skeletons, skeletons_message
-from ses_gcn_ros.bags.reading import open_bag, read_messages
+from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
+from ses_gcn_ros.bags.reading import open_bag, read_messages, read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.events import EventReader, RecordedState
 from ses_gcn_ros.replay.options import Naming, Options, find_topics, node_parameters
-from ses_gcn_ros.replay.recorded import forecasts_from_message
 from ses_gcn_ros.replay.recording import open_replay
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton

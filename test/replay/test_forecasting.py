@@ -7,9 +7,9 @@ import pytest
 
 from ses_gcn_ros import forecast
 from ses_gcn_ros.errors import BagError
-from ses_gcn_ros.replay import forecasting
+from ses_gcn_ros.replay import chain
+from ses_gcn_ros.replay.chain import with_forecasts
 from ses_gcn_ros.replay.events import Event, PeopleForecast, PeopleSeen, Refused, Transforms
-from ses_gcn_ros.replay.forecasting import with_forecasts
 from ses_gcn_ros.skeleton import Skeleton
 
 CONFIG = forecast.ForecastConfig()
@@ -39,7 +39,7 @@ def stream(count: int, frames: dict[int, str]) -> list[Event]:
 
 @pytest.mark.parametrize("block", [1, 7, 32])
 def test_every_observation_is_followed_by_its_forecasts(engine, monkeypatch, block):
-    monkeypatch.setattr(forecasting, "_BLOCK", block)
+    monkeypatch.setattr(chain, "_BLOCK", block)
     frames = {20: "", 21: "world", 30: "map", 50: ""}
     found = list(with_forecasts(stream(60, frames), engine, CONFIG))
     kinds = [type(event) for event in found]

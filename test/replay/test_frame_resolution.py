@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.replay.chain import SILENCE, Wanted, with_frames
 from ses_gcn_ros.replay.events import (
     End,
     Event,
@@ -16,7 +17,6 @@ from ses_gcn_ros.replay.events import (
     Transforms,
     Unplaced,
 )
-from ses_gcn_ros.replay.frames import SILENCE, Wanted, with_frames
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform
 

@@ -16,11 +16,11 @@ from ses_gcn_ros.bags.messages import (
     NANO,
     Observation,
     header_message,
+    message,
     skeletons_message,
     transforms_message,
 )
 from ses_gcn_ros.bags.reading import Bag, open_bag
-from ses_gcn_ros.bags.types import message
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import BagError, ConfigError, ModelError

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from ses_gcn_ros.bags.messages import message
 from ses_gcn_ros.bags.reading import read_raw
-from ses_gcn_ros.bags.types import message
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.replay.figures import apart

@@ -15,20 +15,19 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
-    forecasts_from_msg,
     forecasts_to_msg,
-    skeletons_from_msg,
+    matrix,
     skeletons_to_msg,
     state_to_msg,
     to_seconds,
     to_time,
 )
-from ses_gcn_ros.nodes.frames import matrix
-from ses_gcn_ros.replay.recorded import state_message
+from ses_gcn_ros.replay.messages import state_message
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
 
 STAMP = Time(sec=1_700_000_000, nanosec=40_000_000)
 
@@ -54,7 +53,7 @@ def test_skeletons_come_back_from_the_wire_as_they_were(seed):
     person = some_skeleton(seed)
     wire = serialize_message(skeletons_to_msg(STAMP, "world", [person]))
     message = deserialize_message(wire, SkeletonArray)
-    (back,) = skeletons_from_msg(message)
+    (back,) = skeletons_from_message(message)
     assert (back.person_id, back.layout, message.header.frame_id) == ("7", "chico15", "world")
     np.testing.assert_array_equal(back.positions, person.positions)
     np.testing.assert_array_equal(back.confidence, person.confidence)
@@ -65,7 +64,7 @@ def test_skeletons_come_back_from_the_wire_as_they_were(seed):
 def test_forecasts_come_back_from_the_wire_as_they_were(seed):
     forecast = some_forecast(seed)
     wire = serialize_message(forecasts_to_msg(STAMP, "world", [forecast]))
-    (back,) = forecasts_from_msg(deserialize_message(wire, ForecastArray))
+    (back,) = forecasts_from_message(deserialize_message(wire, ForecastArray))
     np.testing.assert_array_equal(back.positions, forecast.positions)
     np.testing.assert_array_equal(back.radius, forecast.radius)
     assert (back.stamp, back.step, back.model) == (forecast.stamp, 0.04, "sesgcn")
@@ -88,7 +87,7 @@ def test_a_wrong_forecast_is_refused_with_its_numbers(spoil, sentence):
     message = forecasts_to_msg(STAMP, "world", [some_forecast(1)])
     spoil(message.forecasts[0])
     with pytest.raises(InputError, match=sentence):
-        forecasts_from_msg(message)
+        forecasts_from_message(message)
 
 
 @settings(derandomize=True, max_examples=50)

@@ -10,7 +10,7 @@ import pytest
 from faults import REPEATS, Fault, World, check, kill, pause, resume, write_report
 
 from ses_gcn_ros.msg import SafetyState
-from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.conversions import TransformSender
 from ses_gcn_ros.safety import SafetyConfig, Urdf
 
 CONFIG = SafetyConfig()

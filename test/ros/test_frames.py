@@ -19,8 +19,7 @@ from tf2_ros import (
 )
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.nodes.conversions import to_time
-from ses_gcn_ros.nodes.frames import Frames, matrix
+from ses_gcn_ros.nodes.conversions import Frames, matrix, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer

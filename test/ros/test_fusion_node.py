@@ -17,8 +17,7 @@ from tf2_msgs.msg import TFMessage
 from ses_gcn_ros import msg
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import to_seconds, to_time
-from ses_gcn_ros.nodes.frames import TransformSender
+from ses_gcn_ros.nodes.conversions import TransformSender, to_seconds, to_time
 from ses_gcn_ros.nodes.pose_messages import (
     camera_from_msg,
     detections_from_msg,

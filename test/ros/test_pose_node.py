@@ -20,10 +20,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 from ses_gcn_ros import msg  # noqa: E402
-from ses_gcn_ros.nodes.conversions import (  # noqa: E402
-    skeletons_from_msg,
-    to_seconds,
-)
+from ses_gcn_ros.nodes.conversions import to_seconds  # noqa: E402
+from ses_gcn_ros.skeleton import skeletons_from_message  # noqa: E402
 
 # A video is answered faster than a busy test may listen: everything is kept until it does.
 PATIENT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -73,7 +71,7 @@ def test_the_person_is_found_in_every_frame_but_a_few_under_one_name(cell, media
     assert len(seen) >= 0.95 * 149
     assert {person.person_id for message in seen for person in message.skeletons} == {"p1"}
     for message in seen:
-        [person] = skeletons_from_msg(message)
+        [person] = skeletons_from_message(message)
         assert person.layout == "chico15"
         assert message.header.frame_id == "world"  # from the camera's pose in workcell.yaml
         assert (np.isnan(person.positions).any(axis=1) == (person.confidence == 0.0)).all()

@@ -11,8 +11,7 @@ from std_msgs.msg import Float64
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from ses_gcn_ros.nodes.conversions import to_duration
-from ses_gcn_ros.nodes.safety_inputs import SafetyInputs
-from ses_gcn_ros.nodes.safety_node import SafetyNode
+from ses_gcn_ros.nodes.safety_node import SafetyInputs, SafetyNode
 from ses_gcn_ros.safety import SafetyConfig, SeparationMonitor, read_robots
 
 

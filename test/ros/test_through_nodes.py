@@ -11,9 +11,8 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from ses_gcn_ros.bags.messages import read_skeletons, write_skeletons
-from ses_gcn_ros.bags.reading import open_bag, read_raw
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.reading import open_bag, read_raw, read_skeletons
+from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.evaluate import make_plan

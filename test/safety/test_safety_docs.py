@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ses_gcn_ros.commands.parameters import markdown
+from ses_gcn_ros.commands.workcell import markdown
 from ses_gcn_ros.safety.config import SafetyConfig, read_entries
 from ses_gcn_ros.safety.robot_model import FurtherRobot, Tool
 from ses_gcn_ros.safety.zones import Zone, read_zones

@@ -10,7 +10,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from ses_gcn_ros.commands import ablation as command
+from ses_gcn_ros.commands import training
 from ses_gcn_ros.datasets.sequences import Recording, read_recording, write_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.weights import Weights
@@ -46,7 +46,7 @@ def run(shared_data, tmp_path):
     write_recording(tmp_path / "some.npz", some.sequences, some.about, millimetres=True)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     app = typer.Typer()
-    app.command()(command.ablate)
+    app.command()(training.ablate)
 
     def invoke(*arguments: object):
         given = ["--data", tmp_path / "some.npz", "--recipe", tmp_path / "tiny.yaml"]

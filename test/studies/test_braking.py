@@ -22,8 +22,12 @@ from ses_gcn_ros.studies.braking import (
     Fence,
     Simulator,
     approaches,
+    as_markdown,
+    config,
+    run_study,
+    summarise,
+    verdict,
 )
-from ses_gcn_ros.studies.braking_study import as_markdown, config, run_study, summarise, verdict
 
 
 @pytest.fixture(scope="module")

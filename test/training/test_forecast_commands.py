@@ -9,13 +9,12 @@ import typer
 from typer.testing import CliRunner
 
 from ses_gcn_ros import forecast
-from ses_gcn_ros.commands import forecast as commands
 from ses_gcn_ros.commands import training
-from ses_gcn_ros.commands.evaluate_windows import evaluate_windows
+from ses_gcn_ros.commands.windows import evaluate_windows
 from ses_gcn_ros.errors import ConfigError, ModelError
 
 app = typer.Typer()
-for command in (commands.import_official, training.train, evaluate_windows):
+for command in (training.import_official, training.train, evaluate_windows):
     app.command()(command)
 
 

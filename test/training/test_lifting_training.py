@@ -10,8 +10,7 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.models.lifting_config import LiftingConfig
-from ses_gcn_ros.models.lifting_weights import as_weights, make_network
+from ses_gcn_ros.models.lifting import LiftingConfig, as_weights, make_network
 from ses_gcn_ros.training.lifting import (
     VARIANTS,
     LiftingRecipe,

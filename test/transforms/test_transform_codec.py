@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.bags.messages import transforms_message
-from ses_gcn_ros.bags.types import typestore
+from ses_gcn_ros.bags.messages import transforms_message, typestore
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.transforms import (
     StampedTransform,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figu
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.recording import Replay, open_replay
 from ses_gcn_ros.replay.scene import moment_at, scene_figure
+from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.safety import SafetyConfig
 
 
@@ -56,9 +56,7 @@ def write_pictures(folder: Path, summary: dict[str, Any], actions: Sequence[Segm
     """Write pictures of what `evaluate` left in a folder, with what people did if that is known."""
     replay = open_replay(folder / "replay")
     for name, draw in _figures(replay, summary, actions).items():
-        temporary = folder / f".{name}.part"
-        temporary.write_bytes(png(draw()))
-        os.replace(temporary, folder / name)
+        write_atomically(folder / name, png(draw()))
 
 
 def _figures(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.replay.recorded import LEVELS
+from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.safety import SafetyConfig, capsule_distances, limb_capsules
 from ses_gcn_ros.safety.people import body

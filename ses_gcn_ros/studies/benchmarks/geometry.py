@@ -32,20 +32,11 @@ _LIMBS, _STEPS, _LINKS = 14, 25, 9  # a person's capsules, a second at 25 Hz, an
 
 @dataclass(frozen=True, eq=False)
 class GeometryScene:
-    """Capsules of people and robot.
+    """Capsules of people and robot."""
 
-    Attributes
-    ----------
-    limbs : ndarray, shape (2, P, T, N, 3)
-        Both ends of N limbs of P people at T steps [m].
-    links : ndarray, shape (2, T, M, 3)
-        Both ends of M links [m].
-    limb_radii, link_radii : ndarray, shape (N,), (M,)
-        [m]
-    """
-
-    limbs: Array
-    links: Array
+    limbs: Array  # (2, P, T, N, 3): both ends of N limbs of P people at T steps [m]
+    links: Array  # (2, T, M, 3): both ends of M links [m]
+    # (N,), (M,): [m]
     limb_radii: Array
     link_radii: Array
 

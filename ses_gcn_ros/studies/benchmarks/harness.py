@@ -29,24 +29,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a section's table.
+    """One column of a section's table."""
 
-    Attributes
-    ----------
-    key : str
-        Of the rows' values, which are in SI units.
-    heading : str
-        With the unit that the values are shown in.
-    scale : float
-        Factor from SI to that unit.
-    digits : int
-        After the decimal point.
-    """
-
-    key: str
-    heading: str
-    scale: float = 1.0
-    digits: int = 0
+    key: str  # of the rows' values, which are in SI units
+    heading: str  # with the unit that the values are shown in
+    scale: float = 1.0  # factor from SI to that unit
+    digits: int = 0  # after the decimal point
 
     def show(self, row: Mapping[str, Cell]) -> str:
         """Cell of a row as text; empty where the row has none."""
@@ -58,30 +46,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """Figures of one kind.
+    """Figures of one kind."""
 
-    Attributes
-    ----------
-    name : str
-        Short name, by which the command selects it.
-    title : str
-        Heading.
-    about : str
-        What was measured, and how, in a sentence or two.
-    columns : sequence of Column
-        How rows are shown.
-    rows : list of dict
-        Figures by column key; keys without a column are in the JSON alone.
-    notes : list of str
-        What was not measured, and why.
-    """
-
-    name: str
-    title: str
-    about: str
-    columns: Sequence[Column]
+    name: str  # short name, by which the command selects it
+    title: str  # heading
+    about: str  # what was measured, and how, in a sentence or two
+    columns: Sequence[Column]  # how rows are shown
+    # figures by column key; keys without a column are in the JSON alone
     rows: list[dict[str, Cell]]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was not measured, and why
 
     def as_json(self) -> dict[str, Any]:
         """As plain containers; `from_json` is the way back."""
@@ -176,13 +149,7 @@ def compare(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes in one thread.
-
-    Raises
-    ------
-    ModelError
-        If torch is missing.
-    """
+    """Torch computes in one thread. Raises ModelError if torch is missing."""
     try:
         import torch
     except ImportError as error:
@@ -315,10 +282,7 @@ def as_json(sections: Sequence[Section], *, quick: bool) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """Measurements that were saved.
 
-    Raises
-    ------
-    InputError
-        If the file isn't there or isn't one of them.
+    Raises InputError if the file isn't there or isn't one of them.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_text())

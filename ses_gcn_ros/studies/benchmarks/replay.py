@@ -117,13 +117,7 @@ def _row(name: str, runs: list[Run]) -> dict[str, Cell]:
 
 
 def measure(bags: Sequence[Path], options: Sequence[str] = ()) -> Run:
-    """Evaluate bags in a command of their own.
-
-    Raises
-    ------
-    BagError
-        If that fails.
-    """
+    """Evaluate bags in a command of their own. Raises BagError if that fails."""
     with tempfile.TemporaryDirectory() as folder:
         there = list(map(str, bags))
         command = [sys.executable, "-c", _COMMAND, "evaluate", *there, "-o", folder, *options]

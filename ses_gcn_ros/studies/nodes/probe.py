@@ -3,27 +3,63 @@
 ``python -m ses_gcn_ros.studies.nodes.probe PEOPLE SECONDS`` waits until everybody listens, sends
 at 30 Hz to the nodes and, half a period later, to the relays; prints "measuring", and at the end
 one line of JSON: delays in seconds by chain and stage. An answer belongs to the skeletons whose
-stamp it carries, a state to those of the forecast whose age it says.
-"""
+stamp it carries, a state to those of the forecast whose age it says."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 
 from ses_gcn_ros.bags.reading import read_current
+from ses_gcn_ros.forecast import Forecast, ForecastConfig, Forecaster, load
 from ses_gcn_ros.msg import ForecastArray, SafetyState, Skeleton, SkeletonArray
 from ses_gcn_ros.nodes import process, qos
-from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import flat, forecasts_to_msg, to_seconds, to_time
 from ses_gcn_ros.resources import share_path
-from ses_gcn_ros.studies.nodes.costs import costs
+from ses_gcn_ros.skeleton import Skeleton as Person
+from ses_gcn_ros.skeleton import skeletons_from_message
+
+_FRAMES, _WARM = 200, 60
+
+
+def costs(messages: list[SkeletonArray], period: float) -> dict[str, float]:
+    """Median seconds of converting and (de)serialising, and of inference, for one message each."""
+    config = ForecastConfig()
+    forecaster = Forecaster(load(threads=config.threads), config)
+    spent: dict[str, list[float]] = {"conversion": [], "inference": []}
+    for number in range(_FRAMES):
+        serialised = serialize_message(messages[number % len(messages)])
+        people, first = _timed(_receive, serialised)
+        _, second = _timed(forecaster.observe, number * period, people)
+        forecasts, third = _timed(forecaster.forecast)
+        _, fourth = _timed(_send, forecasts)
+        spent["conversion"].append(first + fourth)
+        spent["inference"].append(second + third)
+    return {name: float(np.median(values[_WARM:])) for name, values in spent.items()}
+
+
+def _receive(serialised: bytes) -> list[Person]:
+    return skeletons_from_message(deserialize_message(serialised, SkeletonArray))
+
+
+def _send(forecasts: list[Forecast]) -> None:
+    serialize_message(forecasts_to_msg(Time(), "world", forecasts))
+
+
+def _timed(call: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    result = call(*arguments)
+    return result, time.perf_counter() - started
+
 
 PERIOD = 1 / 30  # s
 WARM_UP = 2.0  # s in which histories fill and caches warm

@@ -22,7 +22,6 @@ class SoakTester(Node):
 
     Parameters
     ----------
-    crowd : Crowd
     rate : float
         Of the skeletons [Hz].
 

@@ -1,18 +1,22 @@
-"""The safety node's part of a replay: events in, states out."""
+"""The nodes' core on a recording's clock: forecasts, frames and states, stage by stage."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.messages import to_seconds
-from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.errors import InputError, RobotError, SesGcnError
+from ses_gcn_ros.forecast import AdaptiveRadius, Engine, Forecast, ForecastConfig, Forecaster
 from ses_gcn_ros.replay.events import (
+    End,
     Event,
     JointStatesEvent,
     PeopleForecast,
@@ -24,9 +28,9 @@ from ses_gcn_ros.replay.events import (
     Silence,
     Tick,
     Trajectory,
+    Transforms,
     Unplaced,
 )
-from ses_gcn_ros.replay.frames import Wanted
 from ses_gcn_ros.safety import (
     Assessment,
     DemoRobotConfig,
@@ -36,6 +40,184 @@ from ses_gcn_ros.safety import (
     Urdf,
 )
 from ses_gcn_ros.safety.robot_motion import SweepMotion
+from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.transforms import TransformBuffer
+
+_BLOCK = 32  # observations that are forecast at once, which gives the same in less time
+_LONGEST = 1000  # events of a block, where there are few people
+
+
+def with_forecasts(
+    events: Iterable[Event], engine: Engine, config: ForecastConfig
+) -> Iterator[Event]:
+    """Events with a `PeopleForecast` behind each `PeopleSeen`, and none that was recorded.
+
+    An adaptive radius begins as it was calibrated, so that a replay gives the same every time.
+
+    Skeletons that the forecaster refuses stay: the safety monitor judges them by itself, as its
+    node does. `Refused` says why there is no forecast.
+    """
+    adaptive = None
+    if config.adaptive and engine.radius is not None:
+        adaptive = AdaptiveRadius(engine.radius, engine.coverage, config)
+    forecaster = Forecaster(engine, config, adaptive)
+    frame_id = ""
+    for block in _blocks(events):
+        seen = [each for each in block if isinstance(each, PeopleSeen) and each.frame_id]
+        if seen and seen[0].frame_id != frame_id:
+            # Histories in another frame would look like a jump of everybody.
+            forecaster = Forecaster(engine, config, adaptive, forecaster.score)
+            frame_id = seen[0].frame_id
+        answers = iter(forecaster.replay((each.stamp, each.people) for each in seen))
+        for event in block:
+            yield event
+            if not isinstance(event, PeopleSeen):
+                continue
+            if event.frame_id:
+                answer = next(answers)
+            else:
+                answer = InputError(
+                    "skeletons came without a frame_id; set it to a frame with z up"
+                )
+            if isinstance(answer, InputError):
+                yield Refused(event.time, "forecaster", str(answer))
+            else:
+                yield PeopleForecast(event.time, event.stamp, frame_id, answer)
+
+
+def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Events in blocks, each with people in one frame; an error comes behind what came before."""
+    block: list[Event] = []
+    observations, frame_id = 0, ""
+    broken: SesGcnError | None = None
+    try:
+        for event in events:
+            if isinstance(event, PeopleForecast):
+                continue
+            if isinstance(event, PeopleSeen):
+                frame = event.frame_id or frame_id
+                if observations == _BLOCK or frame != frame_id:
+                    yield block
+                    block, observations = [], 0
+                observations, frame_id = observations + 1, frame
+            block.append(event)
+            if len(block) == _LONGEST:
+                yield block
+                block, observations = [], 0
+    except SesGcnError as error:
+        broken = error
+    yield block
+    if broken is not None:
+        raise broken
+
+
+Entry = TypeVar("Entry", Skeleton, Forecast)
+
+INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
+SILENCE = 60.0  # s without an event, from which on there are no states in between
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a safety monitor has to be told in a replay."""
+
+    world: str  # frame that people, forecasts and the robot are taken to
+    frames: tuple[str, ...]  # of the robot; none if it is not taken from the transforms
+    rate: float  # states per second; 0 if none are made
+
+
+class FrameResolver:
+    """The transform tree as the events tell it."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._frames = wanted.frames
+        self._buffer = TransformBuffer(wanted.world)
+
+    def observe(self, event: Transforms) -> None:
+        """Take in transforms."""
+        self._buffer.add(event.transforms, static=event.static)
+
+    def placed(self, event: PeopleSeen | PeopleForecast) -> Event:
+        """People or forecasts taken to the world; `Unplaced` where that can't be."""
+        world = self._buffer.world
+        if event.frame_id == world:
+            return event
+        try:
+            match event:
+                case PeopleSeen():
+                    people = [self._place(person, event) for person in event.people]
+                    return dataclasses.replace(event, frame_id=world, people=people)
+                case PeopleForecast():
+                    forecasts = [self._place(forecast, event) for forecast in event.forecasts]
+                    return dataclasses.replace(event, frame_id=world, forecasts=forecasts)
+        except InputError as error:
+            source = "skeletons" if isinstance(event, PeopleSeen) else "forecasts"
+            return Unplaced(event.time, source, str(error))
+
+    def _place(self, entry: Entry, event: PeopleSeen | PeopleForecast) -> Entry:
+        found = self._buffer.points(entry.positions, event.frame_id, event.stamp)
+        return dataclasses.replace(entry, positions=found.astype(np.float32))
+
+    def robot(self, now: float) -> RobotPoses | str | None:
+        """Where the robot is `now` [s], or why that isn't known.
+
+        None if the robot is not taken from the transforms.
+        """
+        if not self._frames:
+            return None
+        try:
+            return self._buffer.poses(self._frames, now)
+        except RobotError as error:
+            return str(error)
+
+    def robot_at(self, stamp: float, within: float) -> RobotPoses | None:
+        """Where the robot is at a stamp [s] that transforms have, give or take `within`."""
+        return self._buffer.poses_at(self._frames, stamp, within)
+
+
+def with_frames(events: Iterable[Event], wanted: Wanted) -> Iterator[Event]:
+    """Events with everybody in the world, and the robot whenever the monitor has to know it.
+
+    In the place of transforms come a `Tick` where a state is due, `RobotPlaced` before recorded
+    states, and `Silence` where nothing was recorded for long.
+    """
+    frames = FrameResolver(wanted)
+    for event in _with_ticks(events, wanted.rate) if wanted.rate else events:
+        match event:
+            case Transforms():
+                frames.observe(event)
+            case PeopleSeen() | PeopleForecast():
+                yield frames.placed(event)
+            case Tick():
+                yield Tick(event.time, frames.robot(event.time))
+            case RecordedState():
+                yield RobotPlaced(event.time, frames.robot(event.state.stamp))
+                yield event
+            case _:
+                yield event
+
+
+def _with_ticks(events: Iterable[Event], rate: float) -> Iterator[Event]:
+    """Events, and ticks at a rate [Hz] from the first to the last one, or anew if the clock leapt.
+
+    A tick comes behind the events of its own instant, so that a state knows them.
+    """
+    period = 1.0 / rate
+    origin, count = 0.0, -1  # ticks since the origin; none before the first event
+    for event in events:
+        if not isinstance(event, End):
+            silent = event.time - (origin + count * period)
+            if count >= 0 and silent > SILENCE:
+                yield Silence(event.time, silent)
+            if count < 0 or not -2 * period <= silent <= SILENCE:
+                origin, count = event.time, 0
+            while (due := origin + count * period) < event.time - INSTANT:
+                yield Tick(due)
+                count += 1
+        elif count >= 0:
+            yield Tick(origin + count * period)
+        yield event
+
 
 Array = NDArray[np.float64]
 Step = Assessment | PeopleSeen | PeopleForecast | Refused
@@ -48,7 +230,6 @@ class ReplayMonitor:
 
     Parameters
     ----------
-    config : SafetyConfig
     robots : Robots or None
         None where nothing is known of the robot: then there are no states.
     robot : ObedientRobot, optional
@@ -185,12 +366,7 @@ class ReplayMonitor:
 
 
 class ObedientRobot:
-    """Simulate the demo cell's robot without ROS: it sweeps, and obeys.
-
-    Parameters
-    ----------
-    urdf : Urdf
-    """
+    """Simulate the demo cell's robot without ROS: it sweeps, and obeys."""
 
     def __init__(self, urdf: Urdf) -> None:
         self._motion = SweepMotion(DemoRobotConfig(), urdf)

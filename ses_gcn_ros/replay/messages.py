@@ -9,48 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bags.messages import header_message, time_message, to_seconds
-from ses_gcn_ros.bags.types import message
+from ses_gcn_ros.bags.messages import header_message, message, time_message, to_seconds
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.safety import Assessment, Level
 from ses_gcn_ros.safety.separation import Pair
-from ses_gcn_ros.skeleton import get_layout
 
 LEVELS = tuple(level.name for level in Level)
-
-
-def forecasts_from_message(content: Any) -> list[Forecast]:
-    """Forecasts of a ForecastArray.
-
-    Raises
-    ------
-    InputError
-        For an unknown layout or arrays of the wrong length.
-    """
-    forecasts = []
-    for entry in content.forecasts:
-        shape = (entry.steps, len(get_layout(entry.layout).joints))
-        if entry.radius.size != np.prod(shape) or entry.positions.size != 3 * np.prod(shape):
-            raise InputError(
-                f"forecast of person '{entry.person_id}' has {entry.positions.size} position "
-                f"values and {entry.radius.size} radii; {shape[0]} steps of layout {entry.layout} "
-                f"take {3 * np.prod(shape)} and {np.prod(shape)}"
-            )
-        forecasts.append(
-            Forecast(
-                person_id=entry.person_id,
-                layout=entry.layout,
-                stamp=to_seconds(content.header.stamp),
-                step=to_seconds(entry.step),
-                positions=entry.positions.reshape(*shape, 3),
-                radius=entry.radius.reshape(shape),
-                coverage=float(entry.coverage),
-                model=entry.model,
-                flatness=float(getattr(entry, "flatness", 0.0)) or 1.0,  # bags of before have none
-            )
-        )
-    return forecasts
 
 
 def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]) -> Any:
@@ -87,7 +52,6 @@ def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
 
     Parameters
     ----------
-    content : SafetyState
     frames : mapping
         A frame of the bag to the name that it is to have here.
 

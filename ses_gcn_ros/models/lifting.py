@@ -1,4 +1,4 @@
-"""Weights of lifting networks: safetensors whose header says what the network is. No pickles."""
+"""Lifting networks: configuration and weights."""
 
 from __future__ import annotations
 
@@ -13,13 +13,43 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ses_gcn_ros.config import build
+from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
-from ses_gcn_ros.models.lifting_config import LiftingConfig
 from ses_gcn_ros.skeleton import get_layout
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True)
+class LiftingConfig:
+    """A lifting network. SemGCN's defaults are the paper's full model."""
+
+    kind: str = option("semgcn", "network: SemGCN or fully connected", choices=("semgcn", "linear"))
+    layout: str = option("chico15", "joints of the input and of the answer")
+    frames: int = option(1, "images it looks at, the last one is answered", minimum=1, maximum=64)
+    width: int = option(128, "features per joint, or units of a layer", minimum=4, maximum=4096)
+    blocks: int = option(4, "residual blocks of two layers", minimum=1, maximum=16)
+    semantic: bool = option(
+        True, "learn the weight of every edge (SemGConv, Eq. 2); false: an ordinary GCN (Eq. 1)"
+    )
+    channelwise: bool = option(
+        False, "an edge weight for every channel (Eq. 3) instead of one for all"
+    )
+    nonlocal_blocks: bool = option(True, "relate all joints to all, after the first and each block")
+    identity: bool = option(
+        False, "a learned feature that says which joint is which; not published"
+    )
+    flat: bool = option(
+        False, "add to the joints as seen, flat at the root's distance; not published"
+    )
+    dropout: float = option(0.0, "share of units left out, linear only", minimum=0.0, maximum=0.9)
+
+    @property
+    def inputs(self) -> int:
+        """Features per joint: two coordinates and whether it is seen per image, and the scale."""
+        return 3 * self.frames + 1
+
 
 _KEY = "ses_gcn_ros.lifting"
 _COUNTER = "num_batches_tracked"  # of batch normalisation, of no use once trained
@@ -27,33 +57,19 @@ _COUNTER = "num_batches_tracked"  # of batch normalisation, of no use once train
 
 @dataclass(frozen=True, eq=False)
 class LiftingWeights:
-    """A trained lifting network.
+    """A trained lifting network."""
 
-    Attributes
-    ----------
-    config : LiftingConfig
-        What the network is.
-    tensors : dict of str to NDArray
-        Its parameters and running statistics.
-    name : str
-        Short name.
-    about : dict of str to str
-        Data, licence, acknowledgement, recipe: what a person wants to know of a file.
-    """
-
-    config: LiftingConfig
-    tensors: dict[str, NDArray[np.generic]]
-    name: str
+    config: LiftingConfig  # what the network is
+    tensors: dict[str, NDArray[np.generic]]  # its parameters and running statistics
+    name: str  # short name
+    # data, licence, acknowledgement, recipe: what a person wants to know of a file
     about: dict[str, str] = field(default_factory=dict)
 
 
 def make_network(config: LiftingConfig) -> nn.Module:
     """An untrained network, from features (N, J, inputs) to joints (N, J, 3).
 
-    Raises
-    ------
-    InputError
-        If the layout is unknown.
+    Raises InputError if the layout is unknown.
     """
     from ses_gcn_ros.models.linear_lifter import LinearLifter
     from ses_gcn_ros.models.semgcn import SemGCN
@@ -67,10 +83,7 @@ def make_network(config: LiftingConfig) -> nn.Module:
 def build_lifter(weights: LiftingWeights) -> nn.Module:
     """The trained network, ready to answer.
 
-    Raises
-    ------
-    ModelError
-        If the tensors are not those of the configuration.
+    Raises ModelError if the tensors are not those of the configuration.
     """
     import torch
 
@@ -107,10 +120,7 @@ def serialise(weights: LiftingWeights) -> bytes:
 def read_lifting_weights(path: str | os.PathLike[str]) -> LiftingWeights:
     """Read a weights file.
 
-    Raises
-    ------
-    ModelError
-        If there is no such file, it is damaged, or holds something else.
+    Raises ModelError if there is no such file, it is damaged, or holds something else.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,0 +1,356 @@
+"""Evidence about the safety part: attacks, braking, collisions, alarm, soak, and the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.errors import InputError, SesGcnError
+from ses_gcn_ros.resources import check_folder, check_writable, write_atomically
+
+
+def attack(
+    runs: Annotated[int, typer.Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    scenario: Annotated[
+        str,
+        typer.Option(help="motions, faults, all, or one by name, such as occlusion."),
+    ] = "all",
+    variant: Annotated[
+        str, typer.Option(help="forecasts, alone, reachable, probability or all.")
+    ] = "all",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
+    ] = Path("attack"),
+    case: Annotated[
+        Path | None, typer.Option(help="Run this case alone, such as worst.json, and draw it.")
+    ] = None,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Search for motions of people, robots and faults under which a moving link touches somebody.
+
+    Ends with exit code 1 if a link faster than 0.05 m/s touched anybody. Killed, the same command
+    goes on where it was.
+
+    Example: ses-gcn attack --runs 10000 --jobs 2 -o attack
+    """
+    from ses_gcn_ros.forecast import load
+    from ses_gcn_ros.replay.figures import LIGHT, png
+    from ses_gcn_ros.studies.attack_search import (
+        as_markdown,
+        case_figure,
+        read_case,
+        run_attack,
+        summarise,
+        worst_case,
+    )
+
+    check_folder(out, "runs.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    if case is not None:
+        figure, outcome = case_figure(read_case(case), load(weights), LIGHT)
+        write_atomically(out / f"{case.stem}.png", png(figure))
+        print(json.dumps(asdict(outcome)))
+        raise typer.Exit(1 if outcome.violation else 0)
+    with terminal.progress() as bar:
+        task = bar.add_task("runs", total=runs)
+        batches = run_attack(
+            out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,
+            jobs=jobs, progress=lambda done: bar.update(task, completed=min(done, runs)),
+        )  # fmt: skip
+    summary = summarise(batches)
+    worst = worst_case(batches)
+    figure, _ = case_figure(worst, load(weights), LIGHT)
+    write_atomically(out / "worst.json", json.dumps(asdict(worst)).encode())
+    write_atomically(out / "worst.png", png(figure))
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
+    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
+    print(json.dumps(summary) if as_json else as_markdown(summary))
+    raise typer.Exit(1 if summary["total"]["violations"] else 0)
+
+
+def braking_study(
+    data: Annotated[list[Path], typer.Argument(help="Recordings of motion (.npz).")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for runs, summary, table and plot.")
+    ] = Path("braking"),
+    runs: Annotated[int, typer.Option(help="Approaches, shared among the files.", min=1)] = 500,
+    seed: Annotated[int, typer.Option(help="Of the motions drawn and where they are put.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Let real people come up to the moving demo robot: with forecasts, without, with a fence.
+
+    Killed, the same command goes on where it was.
+
+    Example: ses-gcn braking-study handover_dev.npz cmu.npz --runs 600 --jobs 2 -o braking
+    """
+    from ses_gcn_ros.replay.figures import LIGHT, png
+    from ses_gcn_ros.studies.braking import as_markdown, lost_figure, run_study, summarise
+
+    check_folder(out, "runs.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    with terminal.progress() as bar:
+        task = bar.add_task("approaches", total=runs)
+        outcomes = run_study(
+            data, runs, seed, out / "runs.jsonl", weights=weights, jobs=jobs,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    summary = summarise(outcomes, seed)
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
+    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
+    write_atomically(out / "time_lost.png", png(lost_figure(outcomes, LIGHT)))
+    print(json.dumps(summary) if as_json else as_markdown(summary))
+
+
+def collisions(
+    data: Annotated[Path, typer.Argument(help="Recording of two who meet (.npz).")],
+    person: Annotated[str, typer.Option(help="Who is forecast.")] = "receiver",
+    robot: Annotated[str, typer.Option(help="Whose limbs stand for the robot's.")] = "giver",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
+    ] = None,
+    every: Annotated[
+        int,
+        typer.Option(help="Take every so many-th recording, from the last of the first.", min=1),
+    ] = 10,
+    stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 1,
+    threshold: Annotated[
+        float, typer.Option(help="Distance of the axes that is a contact [m].", min=0.0)
+    ] = 0.13,
+    csv: Annotated[Path | None, typer.Option(help="Write the scores to this CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw F1 into this PNG.")] = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="Draw precision over recall into this PNG.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Precision, recall, F1 and average precision of foreseen contacts: baselines and SeS-GCN.
+
+    Example: ses-gcn collisions handover_dev.npz --csv collisions.csv --plot collisions.png
+    """
+    import torch
+
+    from ses_gcn_ros.datasets.sequences import read_recording
+    from ses_gcn_ros.forecast import load
+    from ses_gcn_ros.replay.figures import LIGHT, png
+    from ses_gcn_ros.studies.collisions import (
+        alarm_figure,
+        as_csv,
+        as_text,
+        f1_figure,
+        measure,
+        pair_up,
+        summarise,
+    )
+
+    for path in (csv, plot, curves):
+        check_writable(path, overwrite=overwrite, read=[data, weights])
+    torch.set_num_threads(threads)
+    engine = load(weights)
+    sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]
+    if not sequences:
+        raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
+    encounters, links = pair_up(sequences, person, robot, engine.fps)
+    gaps = measure(engine, encounters, links, stride=stride)
+    summary = summarise(gaps, threshold)
+    summary = {"data": data.name, "model": engine.name, "every": every, "stride": stride} | summary
+    if csv is not None:
+        write_atomically(csv, as_csv(summary).encode())
+    if plot is not None:
+        write_atomically(plot, png(f1_figure(summary, LIGHT)))
+    if curves is not None:
+        write_atomically(curves, png(alarm_figure(gaps, LIGHT)))
+    print(json.dumps(summary) if as_json else as_text(summary))
+
+
+def alarm(
+    data: Annotated[Path, typer.Argument(help="Recording of two who meet, to judge on (.npz).")],
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fit first: on people of this recording (.npz), put near one another, or, where "
+            "it is the one to judge on, on the rest of that."
+        ),
+    ] = None,
+    subjects: Annotated[
+        str, typer.Option(help="Of that recording, only these subjects: comma-separated.")
+    ] = "",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
+    ] = None,
+    every: Annotated[
+        int, typer.Option(help="Judge on every so many-th recording, from the last of the first.")
+    ] = 10,
+    stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 5,
+    count: Annotated[int, typer.Option(help="Pairs put together for fitting.", min=1000)] = 20000,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """How often a contact came where it was said to come with some probability.
+
+    Example: ses-gcn alarm handover_dev.npz --fit cmu.npz
+    """
+    from ses_gcn_ros.datasets.sequences import read_recording
+    from ses_gcn_ros.forecast import load
+    from ses_gcn_ros.forecast.alarm import SHIPPED
+    from ses_gcn_ros.forecast.alarm import fit as fit_alarm
+    from ses_gcn_ros.studies.alarm import as_text, measure, placed, summarise
+    from ses_gcn_ros.studies.collisions import pair_up
+
+    engine = load(weights)
+    if engine.radius is None:
+        raise InputError(f"'{engine.name}' carries no calibrated radius to measure distances in")
+    recorded = read_recording(data).sequences
+    judged = SHIPPED
+    if fit == data:  # on the recordings that it is not judged on
+        others = [s for s in recorded if s.index % every != every - 1]
+        met = pair_up(others, "receiver", "giver", engine.fps)
+        judged = fit_alarm(*measure(engine, *met, stride))
+    elif fit is not None:
+        people = read_recording(fit).sequences
+        wanted = {subject.strip() for subject in subjects.split(",") if subject.strip()}
+        people = [s for s in people if not wanted or s.subject in wanted]
+        if not people:
+            raise InputError(f"'{fit}' holds nobody of {subjects}")
+        length = engine.observed + engine.horizon
+        judged = fit_alarm(*measure(engine, *placed(people, engine.fps, length, count), 1))
+    sequences = [s for s in recorded if s.index % every == every - 1]
+    if not sequences:
+        raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
+    met = pair_up(sequences, "receiver", "giver", engine.fps)
+    summary = summarise(judged, *measure(engine, *met, stride))
+    print(json.dumps(summary) if as_json else as_text(summary))
+
+
+_START = 60.0  # s that nodes may take to start
+_SAMPLING = 5.0  # s between looks at the memory
+
+
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long, warm-up included.", min=0.1)] = 30.0,
+    people: Annotated[int, typer.Option(help="People around the robot.", min=1, max=50)] = 4,
+    rate: Annotated[float, typer.Option(help="Frames of the camera [Hz].", min=1.0)] = 30.0,
+    warm_up: Annotated[
+        float, typer.Option(help="Seconds that memory may take to settle.", min=0.0)
+    ] = 120.0,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write JSON here.")] = None,
+    overwrite: terminal.Overwrite = False,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Run forecaster, safety node and demo robot with a crowd; watch their states and memory.
+
+    Ends with exit code 1 where a state was late by more than 3 periods or memory grew.
+
+    Example: ses-gcn soak --minutes 30 --people 4 -o soak.json
+    """
+    from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
+    from ses_gcn_ros.processes import ProcessGroup, demo_environment
+    from ses_gcn_ros.safety import SafetyConfig
+    from ses_gcn_ros.studies.soak import as_text, memory, summarise
+    from ses_gcn_ros.studies.synthetic_recording import Crowd
+
+    check_writable(out, overwrite=overwrite)
+    environment = demo_environment()
+    os.environ.update(environment)
+    console = terminal.err()
+    plans = [
+        NodePlan("demo_robot"),
+        NodePlan("forecaster_node"),
+        NodePlan("safety_node", DEMO_ROBOT),
+    ]
+    used: dict[str, list[tuple[float, float, float]]] = {plan.executable: [] for plan in plans}
+    with ProcessGroup(console) as group:
+        for plan in plans:
+            arguments = ros_arguments(
+                plan.parameters, params_file="", namespace="", log_level="error"
+            )
+            group.start([plan], arguments, environment)
+        from ses_gcn_ros.studies.nodes.soak_tester import soak_tester
+
+        with soak_tester(Crowd(people), rate) as tester:
+            begin = time.monotonic()
+            while not tester.started:
+                tester.spin()
+                if time.monotonic() - begin > _START or len(group.pids) < len(plans):
+                    raise SesGcnError(f"the nodes did not start within {_START:g} s")
+            tester.forget()
+            begin = sampled = time.monotonic()
+            with terminal.progress(counted=False) as bar:
+                task = bar.add_task("soak", total=60.0 * minutes)
+                while (passed := time.monotonic() - begin) < 60.0 * minutes:
+                    tester.spin()
+                    if group.interrupted:
+                        break
+                    if time.monotonic() - sampled < _SAMPLING:
+                        continue
+                    sampled = time.monotonic()
+                    pids = group.pids
+                    for name in used:
+                        if name not in pids:
+                            raise SesGcnError(f"{name} died after {passed:.0f} s")
+                        used[name].append((passed, *memory(pids[name])))
+                    bar.update(task, completed=passed)
+    period = 1.0 / SafetyConfig().rate
+    summary = {"people": people, "camera_hz": rate} | summarise(
+        tester.stamps, tester.arrivals, period, used, min(warm_up, 30.0 * minutes)
+    )
+    names = {0: "CLEAR", 1: "REDUCED", 2: "STOP"}
+    summary["levels"] = {names[level]: count for level, count in sorted(tester.levels.items())}
+    if out is not None:
+        write_atomically(out, json.dumps(summary, indent=2).encode())
+    print(json.dumps(summary) if as_json else as_text(summary))
+    raise typer.Exit(0 if summary["passed"] else 1)
+
+
+_Files = Annotated[list[Path] | None, typer.Option(help="JSON of it, repeatable.")]
+
+
+def evidence(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Page to write.")] = Path("evidence.md"),
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="JSON to begin with, as --save writes it.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write all that is on the page here.")] = None,
+    attack: _Files = None,
+    attack_before: _Files = None,
+    braking: _Files = None,
+    faults: _Files = None,
+    soak: _Files = None,
+    collisions: _Files = None,
+    mutants: _Files = None,
+    overwrite: terminal.Overwrite = False,
+) -> None:
+    """Write docs/evidence.md from what attack, braking-study, the fault table and others wrote.
+
+    Example: ses-gcn evidence --attack attack/summary.json --braking braking/summary.json
+    """
+    from ses_gcn_ros.studies.evidence import KINDS, markdown, read
+
+    given = dict(
+        zip(KINDS, (attack, attack_before, braking, faults, soak, collisions, mutants), strict=True)
+    )
+    for path in (out, save):
+        check_writable(
+            path, overwrite=overwrite, read=[p for paths in given.values() for p in paths or []]
+        )
+    content = read("from", [saved])[0] if saved else {}
+    content |= {kind: read(kind, paths) for kind, paths in given.items() if paths}
+    write_atomically(out, markdown(content).encode())
+    if save is not None:
+        write_atomically(save, (json.dumps(content, indent=1) + "\n").encode())
