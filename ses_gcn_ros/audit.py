@@ -43,10 +43,7 @@ def configuration_digest(config: Any) -> str:
 def write_whole(file: int, data: bytes) -> None:
     """Append data to an open file by one write.
 
-    Raises
-    ------
-    OSError
-        If the disk is full; what was written of the data is taken back.
+    Raises OSError if the disk is full; what was written of the data is taken back.
     """
     written = os.write(file, data)
     if written < len(data):
@@ -198,34 +195,21 @@ def rotated(path: Path) -> list[Path]:
 
 @dataclasses.dataclass(frozen=True)
 class AuditReport:
-    """What was found in an audit log.
-
-    Attributes
-    ----------
-    ok : bool
-    files : tuple of str
-        That were read, oldest first.
-    events : int
-        Whole lines that are as they were written.
-    first, last : str
-        Dates of the first and the last of them.
-    configurations : tuple of str
-        Digests of the configurations in force, one after the other.
-    previous, last_hash : str
-        Hash before the first line, `FIRST` unless earlier files are elsewhere, and of the last of
-        these lines: note it elsewhere.
-    file, line, problem : str, int, str
-        The first line that is not as it was written, and why; empty and 0 where all are.
-    """
+    """What was found in an audit log."""
 
     ok: bool
-    files: tuple[str, ...]
-    events: int = 0
+    files: tuple[str, ...]  # that were read, oldest first
+    events: int = 0  # whole lines that are as they were written
+    # dates of the first and the last of them
     first: str = ""
     last: str = ""
+    # digests of the configurations in force, one after the other
     configurations: tuple[str, ...] = ()
+    # hash before the first line, `FIRST` unless earlier files are elsewhere, and of the last of
+    # these lines: note it elsewhere
     previous: str = FIRST
     last_hash: str = FIRST
+    # the first line that is not as it was written, and why; empty and 0 where all are
     file: str = ""
     line: int = 0
     problem: str = ""

@@ -193,10 +193,7 @@ def plan_demo(
 def fresh_recording(out: Path) -> Path:
     """Path for the demo's recording in the folder `out`; that of an earlier demo is removed.
 
-    Raises
-    ------
-    ConfigError
-        If a bag is there that no demo has recorded.
+    Raises ConfigError if a bag is there that no demo has recorded.
     """
     check_folder(out, "metrics.csv")
     bag, mark = out / "bag", out / ".recorded_by_demo"

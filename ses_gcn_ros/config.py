@@ -46,10 +46,8 @@ def option(
 def build(config_type: type[T], values: Mapping[str, Any]) -> T:
     """Make a configuration from plain values, checking names, types and ranges.
 
-    Raises
-    ------
-    ConfigError
-        For an unknown name, a wrong type or a value out of range; the message says what is allowed.
+    Raises ConfigError for an unknown name, a wrong type or a value out of range; the message says
+    what is allowed.
     """
     fields = {field.name: field for field in dataclasses.fields(config_type)}  # type: ignore[arg-type]
     for name in values:

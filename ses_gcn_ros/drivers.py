@@ -21,21 +21,11 @@ Number = bool | int | float
 
 @dataclass(frozen=True)
 class Call:
-    """A message to publish or a service to call.
+    """A message to publish or a service to call."""
 
-    Attributes
-    ----------
-    name : str
-        Topic or service, relative to the driver's namespace unless it begins with a slash.
-    type : str
-        Such as ``std_srvs/srv/Trigger``; ``/srv/`` makes it a service.
-    fields : tuple of (str, number)
-        Values of its fields that are not their defaults.
-    """
-
-    name: str
-    type: str
-    fields: tuple[tuple[str, Number], ...] = ()
+    name: str  # topic or service, relative to the driver's namespace unless it begins with a slash
+    type: str  # such as ``std_srvs/srv/Trigger``; ``/srv/`` makes it a service
+    fields: tuple[tuple[str, Number], ...] = ()  # values of its fields that are not their defaults
 
     @property
     def is_service(self) -> bool:
@@ -45,34 +35,18 @@ class Call:
 
 @dataclass(frozen=True)
 class Driver:
-    """What one family of drivers takes.
+    """What one family of drivers takes."""
 
-    Attributes
-    ----------
-    factor : Call
-        Carries the factor in `field`, times `scale`.
-    field : str
-    scale : float
-        1 for a share, 100 for per cent.
-    whole : bool
-        Whether the field is an integer; it is rounded down, so that nobody is faster than allowed.
-    lowest : float
-        Smallest factor above 0 that is sent; below it the robot is held.
-    zero : bool
-        Whether a factor of 0 is sent, too, before `hold`.
-    hold : tuple of Call
-        What truly holds the robot, each tried if the one before was refused.
-    resume : tuple of Call
-        What a robot that was held needs to move on, in this order, before a factor.
-    """
-
-    factor: Call
+    factor: Call  # carries the factor in `field`, times `scale`
     field: str
-    scale: float = 1.0
+    scale: float = 1.0  # 1 for a share, 100 for per cent
+    # whether the field is an integer; it is rounded down, so that nobody is faster than allowed
     whole: bool = False
-    lowest: float = 0.0
-    zero: bool = True
+    lowest: float = 0.0  # smallest factor above 0 that is sent; below it the robot is held
+    zero: bool = True  # whether a factor of 0 is sent, too, before `hold`
+    # what truly holds the robot, each tried if the one before was refused
     hold: tuple[Call, ...] = ()
+    # what a robot that was held needs to move on, in this order, before a factor
     resume: tuple[Call, ...] = ()
 
     def carrying(self, factor: float) -> Call:

@@ -98,7 +98,6 @@ def check_folder(folder: Path, companion: str) -> None:
 
     Parameters
     ----------
-    folder : Path
     companion : str
         File that the command writes beside its ``summary.json``.
 

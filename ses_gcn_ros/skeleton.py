@@ -16,36 +16,18 @@ from ses_gcn_ros.layouts import EXTRA_LIMBS, FACE, RADII, RULES, TABLES, TRUNK_S
 
 @dataclass(frozen=True)
 class Layout:
-    """The joints of one source of skeletons and how they hang together.
+    """The joints of one source of skeletons and how they hang together."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the layout, as in ``Skeleton.msg``.
-    joints : tuple of str
-        Names of the J joints in the source's order; sides are ``r_`` and ``l_``.
-    parents : tuple of int
-        Parent of each joint in the kinematic tree, -1 for the root.
-    limbs : tuple of (int, int)
-        Joint pairs that capsules are laid around.
-    limb_radii : tuple of float
-        Radius of each limb's capsule on a large adult [m].
-    mirror : tuple of int
-        Index of each joint's counterpart on the other side (itself on the midline).
-    canonical : tuple of str
-        What each joint is, whatever its source calls it.
-    root : int
-        Index of the root of the tree.
-    """
-
-    name: str
+    name: str  # name of the layout, as in ``Skeleton.msg``
+    # names of the J joints in the source's order; sides are ``r_`` and ``l_``
     joints: tuple[str, ...]
-    parents: tuple[int, ...]
-    limbs: tuple[tuple[int, int], ...]
-    limb_radii: tuple[float, ...]
+    parents: tuple[int, ...]  # parent of each joint in the kinematic tree, -1 for the root
+    limbs: tuple[tuple[int, int], ...]  # joint pairs that capsules are laid around
+    limb_radii: tuple[float, ...]  # radius of each limb's capsule on a large adult [m]
+    # index of each joint's counterpart on the other side (itself on the midline)
     mirror: tuple[int, ...]
-    canonical: tuple[str, ...]
-    root: int
+    canonical: tuple[str, ...]  # what each joint is, whatever its source calls it
+    root: int  # index of the root of the tree
 
     def limb_names(self) -> tuple[str, ...]:
         """Names of the limbs from the trunk outwards, such as ``r_elbow-r_wrist``."""
@@ -54,31 +36,18 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
-    """One person at one instant.
+    """One person at one instant."""
 
-    Attributes
-    ----------
-    person_id : str
-        Identity, stable from frame to frame.
-    layout : str
-        Name of the joint layout.
-    positions : NDArray
-        Joint positions, shape (J, 3), float32 [m]; NaN where unseen.
-    confidence : NDArray
-        Confidence per joint, shape (J,), float32, 0 (unseen) to 1 (certain).
-    covariance : NDArray, optional
-        Covariance of each joint's position, shape (J, 6), float32 [m²]: xx, xy, xz, yy, yz, zz in
-        the axes of the positions, errors by filter delay included; NaN where unseen. None where the
-        source does not know it.
-    liveness : float
-        Probability that this is a living person, 0 to 1; negative where nobody judged.
-    """
-
-    person_id: str
-    layout: str
-    positions: NDArray[np.float32]
+    person_id: str  # identity, stable from frame to frame
+    layout: str  # name of the joint layout
+    positions: NDArray[np.float32]  # joint positions, shape (J, 3), float32 [m]; NaN where unseen
+    # confidence per joint, shape (J,), float32, 0 (unseen) to 1 (certain)
     confidence: NDArray[np.float32]
+    # Covariance of each joint's position, shape (J, 6), float32 [m²]: xx, xy, xz, yy, yz, zz in the
+    # axes of the positions, errors by filter delay included; NaN where unseen. None where the
+    # source does not know it.
     covariance: NDArray[np.float32] | None = None
+    # probability that this is a living person, 0 to 1; negative where nobody judged
     liveness: float = -1.0
 
 

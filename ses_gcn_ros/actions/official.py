@@ -240,10 +240,7 @@ def _filled(network: nn.Module, ours: Mapping[str, Tensor]) -> nn.Module:
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """State dict of a checkpoint of the authors' (.pt, .pth, .ckpt), read as tensors only.
 
-    Raises
-    ------
-    ModelError
-        If it is missing, or holds anything else.
+    Raises ModelError if it is missing, or holds anything else.
     """
     if not path.is_file():
         raise ModelError(f"there is no checkpoint at '{path}'")

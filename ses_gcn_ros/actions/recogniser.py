@@ -51,33 +51,16 @@ class ActionConfig:
 
 @dataclass(frozen=True, eq=False)
 class Action:
-    """What one person is doing.
+    """What one person is doing."""
 
-    Attributes
-    ----------
-    person_id : str
-        Identity of the person.
-    label : str
-        A class of the model, or ``unknown``.
-    probability : float
-        Calibrated probability of the likeliest class, 0 before there is an answer.
-    probabilities : NDArray, shape (classes,)
-        Of all classes.
-    since : float
-        Time at which the label became this one [s].
-    importance : NDArray, shape (V,)
-        Share of each of the model's joints in the answer; empty where the model has none.
-    reason : str
-        Why the label is ``unknown``; empty for others.
-    """
-
-    person_id: str
-    label: str
-    probability: float
-    probabilities: NDArray[np.float32]
-    since: float
+    person_id: str  # identity of the person
+    label: str  # a class of the model, or ``unknown``
+    probability: float  # calibrated probability of the likeliest class, 0 before there is an answer
+    probabilities: NDArray[np.float32]  # (classes,): of all classes
+    since: float  # time at which the label became this one [s]
+    # (V,): share of each of the model's joints in the answer; empty where the model has none
     importance: NDArray[np.float32]
-    reason: str = ""
+    reason: str = ""  # why the label is ``unknown``; empty for others
 
 
 @dataclass(eq=False)
@@ -123,11 +106,8 @@ class Recogniser:
     def observe(self, stamp: float, people: Sequence[Skeleton]) -> None:
         """Take in one observation of everybody.
 
-        Raises
-        ------
-        InputError
-            If the stamp is not after the last one; a clock that was set back by more than
-            `forget_after` begins anew instead.
+        Raises InputError if the stamp is not after the last one; a clock that was set back by more
+        than `forget_after` begins anew instead.
         """
         if stamp <= self._last:
             if self._last - stamp < self.config.forget_after:

@@ -26,14 +26,8 @@ from ses_gcn_ros.models.stgcn import (
 def build_network(weights: ActionWeights) -> nn.Module:
     """Network of a weights file: motion (N, M, T, V, C) to logits (N, classes).
 
-    It holds the file's tensors, or is untrained where there are none.
-
-    Raises
-    ------
-    ConfigError
-        If an option is unknown or does not fit.
-    ModelError
-        If tensors don't fit the network.
+    It holds the file's tensors, or is untrained where there are none. Raises ConfigError if an
+    option is unknown or does not fit; ModelError if tensors don't fit the network.
     """
     joints, classes, channels = weights.joints, len(weights.labels), weights.channels
     frames, options = weights.window.frames, dict(weights.options)

@@ -28,55 +28,28 @@ _KEY = "ses_gcn_ros.actions"
 
 @dataclass(frozen=True, eq=False)
 class ActionWeights:
-    """A trained network for actions.
+    """A trained network for actions."""
 
-    Attributes
-    ----------
-    network : str
-        One of `NETWORKS`.
-    options : mapping
-        Its options by name: those of StgcnConfig, EsgnConfig and SparseConfig.
-    joints : Joints
-        What it sees.
-    labels : tuple of str
-        Classes.
-    channels : int
-        Channels per joint.
-    window : WindowConfig
-        What its input is made of.
-    tensors : dict of str to NDArray
-        Its state; half precision is read as single.
-    name, layout : str
-        Short name, and the joint layout of the package ("" for one that it does not know).
-    temperature : float
-        Divisor of the logits that calibrates probabilities.
-    threshold : float
-        Least probability of an answer; below it the action is unknown.
-    about : dict of str to str
-        Data, licence, command.
-    """
-
-    network: str
+    network: str  # one of `NETWORKS`
+    # its options by name: those of StgcnConfig, EsgnConfig and SparseConfig
     options: Mapping[str, Any]
-    joints: Joints
-    labels: tuple[str, ...]
-    channels: int
-    window: WindowConfig
-    tensors: dict[str, NDArray[Any]]
+    joints: Joints  # what it sees
+    labels: tuple[str, ...]  # classes
+    channels: int  # channels per joint
+    window: WindowConfig  # what its input is made of
+    tensors: dict[str, NDArray[Any]]  # its state; half precision is read as single
+    # short name, and the joint layout of the package ("" for one that it does not know)
     name: str = ""
     layout: str = ""
-    temperature: float = 1.0
-    threshold: float = 0.0
-    about: dict[str, str] = field(default_factory=dict)
+    temperature: float = 1.0  # divisor of the logits that calibrates probabilities
+    threshold: float = 0.0  # least probability of an answer; below it the action is unknown
+    about: dict[str, str] = field(default_factory=dict)  # data, licence, command
 
 
 def read_action_weights(path: str | os.PathLike[str] | None = None) -> ActionWeights:
     """Read a weights file; those that ship without a path.
 
-    Raises
-    ------
-    ModelError
-        If there is no such file, it is damaged, or was not written by this package.
+    Raises ModelError if there is no such file, it is damaged, or was not written by this package.
     """
     path = Path(path) if path else DEFAULT_WEIGHTS
     if not path.is_file():

@@ -66,20 +66,11 @@ class WindowConfig:
 
 @dataclass(frozen=True)
 class Joints:
-    """The joints of a set of recordings and how they hang together.
+    """The joints of a set of recordings and how they hang together."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        V names.
-    parents : tuple of int
-        Parent of each joint, -1 for the root.
-    mirror : tuple of int
-        Counterpart of each joint on the other side; itself on the midline or where unknown.
-    """
-
-    names: tuple[str, ...]
-    parents: tuple[int, ...]
+    names: tuple[str, ...]  # V names
+    parents: tuple[int, ...]  # parent of each joint, -1 for the root
+    # counterpart of each joint on the other side; itself on the midline or where unknown
     mirror: tuple[int, ...]
 
     @classmethod
@@ -117,10 +108,7 @@ class Joints:
     def only(self, names: Iterable[str]) -> tuple[Joints, list[int]]:
         """Some of the joints, each on its nearest ancestor that stays, and their indices.
 
-        Raises
-        ------
-        InputError
-            For a joint that is not there, or joints that then hang from nothing.
+        Raises InputError for a joint that is not there, or joints that then hang from nothing.
         """
         kept = tuple(names)
         for name in kept:

@@ -74,10 +74,8 @@ def show(
 
     Parameters
     ----------
-    headings : sequence of str
     rows : iterable of sequences
         As many cells each as there are headings. Cells that read as numbers stand to the right.
-    title : str
     as_csv : bool
         Whether to print comma-separated values instead.
     """

@@ -25,10 +25,8 @@ def evaluate_through_nodes(
 
     Parameters
     ----------
-    bag : Path
     out : Path
         Folder for the results; ``bag`` in it is the recording.
-    options : Options
     rate : float
         Recorded seconds per second.
     params_file : str

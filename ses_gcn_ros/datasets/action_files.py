@@ -56,12 +56,8 @@ def read_actions(path: Path, root: Path | None = None) -> ActionSet:
 
     An npz file, a list of sources (.yaml), a bag with its table of segments or a folder of such
     bags, NTU RGB+D ``.skeleton`` files, MSR Action3D, UTKinect or Florence 3D text files, or
-    OpenPose JSON folders named as KTH's videos.
-
-    Raises
-    ------
-    InputError
-        If it looks like none of them, or nothing in it can be read.
+    OpenPose JSON folders named as KTH's videos. Raises InputError if it looks like none of them, or
+    nothing in it can be read.
     """
     if path.suffix == ".npz":
         return read_action_npz(path)
@@ -136,10 +132,7 @@ def read_ntu(folder: Path) -> ActionSet:
 def read_ntu_file(path: Path) -> Motion:
     """Bodies of one file, shape (T, 25, 3) [m]; a frame of two gives one of each, as SGN reads it.
 
-    Raises
-    ------
-    InputError
-        If the file is cut off, has no frames or nobody in them.
+    Raises InputError if the file is cut off, has no frames or nobody in them.
     """
     values = iter(path.read_text(encoding="utf-8").split())
     frames: list[Motion] = []
@@ -340,16 +333,11 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     The list is YAML: ``layout`` and ``joints``, those to keep; ``classes``, the sources' labels by
     class; ``sources``, each with a ``file``, ``subject`` (the array that says who moves, or
     ``id:N`` for the N-th word of the identifier) and perhaps ``frame_labels``; ``held_out``,
-    patterns of SOURCE/SUBJECT; ``open`` and ``novel``, labels of no class that are never
-    trained on and should not be taken for any, nor should recordings of held-out people in the
-    class ``unknown``; the novel ones set the threshold for answers, the others only test it.
-    Files lie below `root`, the list's folder without it. Other labels are left out. A sequence of
-    which no frame has a label is ``unlabelled``.
-
-    Raises
-    ------
-    InputError
-        If the list or a source is damaged.
+    patterns of SOURCE/SUBJECT; ``open`` and ``novel``, labels of no class that are never trained on
+    and should not be taken for any, nor should recordings of held-out people in the class
+    ``unknown``; the novel ones set the threshold for answers, the others only test it. Files lie
+    below `root`, the list's folder without it. Other labels are left out. A sequence of which no
+    frame has a label is ``unlabelled``. Raises InputError if the list or a source is damaged.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

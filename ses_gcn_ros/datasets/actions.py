@@ -20,67 +20,34 @@ _LEAST = 0.75  # share of a window that a shorter recording must fill
 
 @dataclass(frozen=True, eq=False)
 class LabelledMotion:
-    """One person doing one thing.
+    """One person doing one thing."""
 
-    Attributes
-    ----------
-    positions : NDArray, shape (T, V, C), float32
-        [m] or pixels; NaN where unseen.
-    label, subject : str
-        What is done, and who does it.
-    fps : float
-        Frame rate [Hz].
-    name : str
-        Name or number within its set.
-    """
-
-    positions: Motion
+    positions: Motion  # (T, V, C): [m] or pixels; NaN where unseen
+    # what is done, and who does it
     label: str
     subject: str
-    fps: float = _FPS
-    name: str = ""
+    fps: float = _FPS  # frame rate [Hz]
+    name: str = ""  # name or number within its set
 
 
 @dataclass(frozen=True, eq=False)
 class ActionSet:
-    """Recordings of the same joints.
-
-    Attributes
-    ----------
-    recordings : tuple of LabelledMotion
-    labels : tuple of str
-        Classes, in the set's own order.
-    joints : Joints
-    layout : str
-        Layout of the package; empty for one that it does not know.
-    skipped : tuple of str
-        What could not be read, a sentence each.
-    held_out : tuple of str
-        Patterns of the subjects that the set's own protocol never trains on.
-    strange : tuple of LabelledMotion
-        Recordings of none of the classes, under their own labels, which should not be taken for
-        any.
-    novel : tuple of str
-        Labels among these by which the threshold for an answer is set; the others only test it.
-    """
+    """Recordings of the same joints."""
 
     recordings: tuple[LabelledMotion, ...]
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # classes, in the set's own order
     joints: Joints
-    layout: str = ""
-    skipped: tuple[str, ...] = ()
+    layout: str = ""  # layout of the package; empty for one that it does not know
+    skipped: tuple[str, ...] = ()  # what could not be read, a sentence each
+    # patterns of the subjects that the set's own protocol never trains on
     held_out: tuple[str, ...] = ()
+    # recordings of none of the classes, under their own labels, which should not be taken for any
     strange: tuple[LabelledMotion, ...] = ()
+    # labels among these by which the threshold for an answer is set; the others only test it
     novel: tuple[str, ...] = ()
 
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:
-        """Recordings of some people.
-
-        Raises
-        ------
-        InputError
-            If there are none of one of them.
-        """
+        """Recordings of some people. Raises InputError if there are none of one of them."""
         wanted = set(subjects)
         known = {recording.subject for recording in self.recordings}
         for subject in sorted(wanted - known):
@@ -107,24 +74,12 @@ def listed(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of an action set, prepared for a network.
+    """Windows of an action set, prepared for a network."""
 
-    Attributes
-    ----------
-    motions : list of NDArray
-        (T, V, C) each, as `prepared` gives them.
-    labels : NDArray, shape (N,), int
-        Index of each one's class.
-    source : NDArray, shape (N,), int
-        Index of each one's recording.
-    up : int
-        Vertical coordinate.
-    """
-
-    motions: list[Motion]
-    labels: NDArray[np.int64]
-    source: NDArray[np.int64]
-    up: int
+    motions: list[Motion]  # (T, V, C) each, as `prepared` gives them
+    labels: NDArray[np.int64]  # (N,): index of each one's class
+    source: NDArray[np.int64]  # (N,): index of each one's recording
+    up: int  # vertical coordinate
 
 
 def cut(
@@ -132,10 +87,7 @@ def cut(
 ) -> Windows:
     """Windows of all recordings; those without anybody are left out.
 
-    Raises
-    ------
-    InputError
-        If a recording's label is not among `labels`, or nothing is left.
+    Raises InputError if a recording's label is not among `labels`, or nothing is left.
     """
     motions: list[Motion] = []
     classes, source = [], []
@@ -177,12 +129,8 @@ def read_action_npz(path: Path) -> ActionSet:
 
     It holds ``positions`` [m] or ``positions_mm`` (ΣT, V, C), ``lengths``, ``action`` (numbers from
     1, or names), ``subject``, ``bones`` (V − 1, 2) and may hold ``joint_names``, ``action_names``
-    and ``fps`` (one for all or one each).
-
-    Raises
-    ------
-    InputError
-        If something is missing, of another length, or a class has but one sequence.
+    and ``fps`` (one for all or one each). Raises InputError if something is missing, of another
+    length, or a class has but one sequence.
     """
     arrays = load_arrays(path)
     key = "positions" if "positions" in arrays else "positions_mm"

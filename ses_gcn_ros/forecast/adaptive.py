@@ -184,10 +184,8 @@ class AdaptiveRadius:
     def restore(self, path: Path) -> None:
         """Go on from what was learnt before; does nothing if there is no such file.
 
-        Raises
-        ------
-        InputError
-            If the file is damaged or belongs to other weights; nothing is changed then.
+        Raises InputError if the file is damaged or belongs to other weights; nothing is changed
+        then.
         """
         if not path.exists():
             return
@@ -215,24 +213,14 @@ METHODS = ("forecast", "network", "last_pose", "damped_velocity")  # that are sc
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """What became of one person's forecasts that fell due between two observations.
+    """What became of one person's forecasts that fell due between two observations."""
 
-    Attributes
-    ----------
-    errors : NDArray, shape (4, H, J), float32
-        Distance of `METHODS` at each step [m]; NaN where none fell due.
-    scores : NDArray, shape (H, J), float32
-        Of the forecast, in units of the radius before it was multiplied, flattened as that is.
-    factors : NDArray, shape (H,)
-        What the radii given out were multiplied by.
-    kinds : NDArray, shape (H,), int64
-        Motion that each was made in; -1 where none fell due.
-    """
-
+    # (4, H, J): distance of `METHODS` at each step [m]; NaN where none fell due
     errors: NDArray[np.float32]
+    # (H, J): of the forecast, in units of the radius before it was multiplied, flattened as that is
     scores: NDArray[np.float32]
-    factors: NDArray[np.float64]
-    kinds: NDArray[np.int64]
+    factors: NDArray[np.float64]  # (H,): what the radii given out were multiplied by
+    kinds: NDArray[np.int64]  # (H,): motion that each was made in; -1 where none fell due
 
 
 class PendingForecasts:

@@ -37,18 +37,10 @@ _REACH = {True: (2.0, 50.0), False: (1.6, 20.0)}  # of arms, of all else: m/s, m
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What scales are multiplied by.
+    """What scales are multiplied by."""
 
-    Attributes
-    ----------
-    quantile : NDArray, shape (4, H, J), float32
-        Of the scores of people who stand, work, step and walk.
-    flatness : float
-        Vertical by horizontal axis of the ellipsoid around a forecast joint.
-    """
-
-    quantile: Array
-    flatness: float
+    quantile: Array  # (4, H, J): of the scores of people who stand, work, step and walk
+    flatness: float  # vertical by horizontal axis of the ellipsoid around a forecast joint
 
     def radius(self, scale: Array, kind: NDArray[np.int64]) -> Array:
         """Horizontal radius [m], (N, H, J), for scales (N, H, J) [m] and kinds of motion (N,)."""

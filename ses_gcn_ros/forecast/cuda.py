@@ -313,13 +313,7 @@ class GraphRunner(CudaRunner):
 
 
 def require_gpu() -> Any:
-    """Torch, if it finds a GPU.
-
-    Raises
-    ------
-    ModelError
-        If torch or a GPU is missing.
-    """
+    """Torch, if it finds a GPU. Raises ModelError if torch or a GPU is missing."""
     try:
         import torch
     except ImportError as error:

@@ -33,72 +33,40 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FoldedLayer:
-    """x → leaky(clip(mixed x, low, high) @ weight + residual(x) + bias).
+    """x → leaky(clip(mixed x, low, high) @ weight + residual(x) + bias)."""
 
-    Attributes
-    ----------
-    time : NDArray, shape (J, T, T)
-        Per joint, what each frame (row) takes from the frames (columns).
-    space : NDArray, shape (T, J, J)
-        Then per frame, what each joint (row) takes from the joints (columns).
-    constant : bool
-        Whether all channels are constant: then the first term is left out.
-    low, high : NDArray, shape (C,)
-        Limits; equal for channels that are constant.
-    weight : NDArray, shape (C, C')
-    bias : NDArray, shape (C',), or None
-        None where a constant channel carries it.
-    residual : NDArray, shape (C, C'), or None
-        None for the identity.
-    slope : float
-        Of the activation below zero.
-    """
-
-    time: Array
-    space: Array
-    constant: bool
+    time: Array  # (J, T, T): per joint, what each frame (row) takes from the frames (columns)
+    space: Array  # (T, J, J): then per frame, what each joint (row) takes from the joints (columns)
+    constant: bool  # whether all channels are constant: then the first term is left out
+    # (C,): limits; equal for channels that are constant
     low: Array
     high: Array
-    weight: Array
-    bias: Array | None
-    residual: Array | None
-    slope: float
+    weight: Array  # (C, C')
+    bias: Array | None  # (C',): None where a constant channel carries it
+    residual: Array | None  # (C, C'): None for the identity
+    slope: float  # of the activation below zero
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedConvolution:
-    """Convolution over joints with its normalisation in it, then leaky ReLU.
+    """Convolution over joints with its normalisation in it, then leaky ReLU."""
 
-    Attributes
-    ----------
-    weight : NDArray, shape (3·H, 3·T or 3·H, 3)
-        Channels are (coordinate, frame); the last axis is the joint before, itself, the one after.
-    bias : NDArray, shape (3·H,)
-    slope : float
-    """
-
+    # (3·H, 3·T or 3·H, 3): channels are (coordinate, frame); the last axis is the joint before,
+    # itself, the one after
     weight: Array
-    bias: Array
+    bias: Array  # (3·H,)
     slope: float
 
 
 @dataclass(frozen=True, eq=False)
 class FoldedBody:
-    """What a joint's path takes from the whole body: y += hidden(relu(own(x) + context(mean x))).
+    """What a path takes from the whole body: y += hidden(relu(own(x) + context(mean x)))."""
 
-    Attributes
-    ----------
-    direct : NDArray, shape (T·C, H·3)
-        And y += direct(mean x), the mean over the joints.
-    own, own_bias, context : NDArray, shapes (T·C, K), (K,), (T·C, K)
-    hidden : NDArray, shape (K, H·3)
-    """
-
-    direct: Array
+    direct: Array  # (T·C, H·3): and y += direct(mean x), the mean over the joints
     own: Array
     own_bias: Array
     context: Array
-    hidden: Array
+    hidden: Array  # (K, H·3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +82,7 @@ class FoldedNetwork:
 def fold(weights: Weights) -> FoldedNetwork:
     """Fold a network; everything is computed in double precision.
 
-    Raises
-    ------
-    ModelError
-        If the network is not one that can be folded.
+    Raises ModelError if the network is not one that can be folded.
     """
     if weights.config.network not in _FOLDS:
         raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")

@@ -25,40 +25,22 @@ _ONCE = np.ones(1)
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """Where one person is expected to be.
+    """Where one person is expected to be."""
 
-    Attributes
-    ----------
-    person_id : str
-        As in the skeletons.
-    layout : str
-        Joint layout of `positions`: the model's.
-    stamp : float
-        Time of the last observation used [s].
-    step : float
-        Time between steps [s]; row k is `(k + 1) * step` after `stamp`.
-    positions : NDArray, shape (H, J, 3), float32
-        Expected positions [m] in the frame of the observations; NaN for unseen joints.
-    radius : NDArray, shape (H, J), float32
-        Radius around each position [m].
-    coverage : float
-        Probability that a joint is within its radius; 0 if the radius is not calibrated.
-    model : str
-        What made it: the name of the weights, followed by what speaks for some joints in their
-        place, as in ``sesgcn_workcell (arms: last_pose)``, or ``constant_velocity (<reason>)``.
-    flatness : float
-        Vertical by horizontal axis of the ellipsoid that holds a joint with that probability; its
-        horizontal axis is the radius.
-    """
-
-    person_id: str
-    layout: str
-    stamp: float
-    step: float
+    person_id: str  # as in the skeletons
+    layout: str  # joint layout of `positions`: the model's
+    stamp: float  # time of the last observation used [s]
+    step: float  # time between steps [s]; row k is `(k + 1) * step` after `stamp`
+    # (H, J, 3): expected positions [m] in the frame of the observations; NaN for unseen joints
     positions: NDArray[np.float32]
-    radius: NDArray[np.float32]
+    radius: NDArray[np.float32]  # (H, J): radius around each position [m]
+    # probability that a joint is within its radius; 0 if the radius is not calibrated
     coverage: float
+    # what made it: the name of the weights, followed by what speaks for some joints in their place,
+    # as in ``sesgcn_workcell (arms: last_pose)``, or ``constant_velocity (<reason>)``
     model: str
+    # vertical by horizontal axis of the ellipsoid that holds a joint with that probability; its
+    # horizontal axis is the radius
     flatness: float = 1.0
 
 

@@ -24,31 +24,19 @@ Observation = tuple[float, Positions]  # stamp [s], positions (J, 3) [m]
 
 @dataclass(frozen=True, eq=False)
 class SceneSnapshot:
-    """Everybody at one observation.
+    """Everybody at one observation."""
 
-    Attributes
-    ----------
-    stamp, elapsed : float
-        Of the observation, and since the one before [s].
-    anew : bool
-        Whether the clock was set back, and everybody forgotten before this.
-    present : dict of str to Resampled
-        Histories of everybody seen on the model's grid, or why there is none.
-    motions : dict of str to (NDArray, NDArray)
-        Of everybody without a history: latest positions (J, 3) [m] and velocities [m/s].
-    pairs : list of (str, Observation, Observation)
-        Everybody seen twice in a row, the time before and now.
-    remembered : frozenset of str
-        Everybody who is not forgotten.
-    """
-
+    # of the observation, and since the one before [s]
     stamp: float
     elapsed: float
-    anew: bool
+    anew: bool  # whether the clock was set back, and everybody forgotten before this
+    # histories of everybody seen on the model's grid, or why there is none
     present: dict[str, Resampled]
+    # of everybody without a history: latest positions (J, 3) [m] and velocities [m/s]
     motions: dict[str, tuple[Positions, Positions]]
+    # everybody seen twice in a row, the time before and now
     pairs: list[tuple[str, Observation, Observation]]
-    remembered: frozenset[str]
+    remembered: frozenset[str]  # everybody who is not forgotten
 
 
 class History:

@@ -17,25 +17,14 @@ _EDGE = 0.25  # steps by which the oldest grid point may lie before the oldest o
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """A history on the grid, or why there is none.
+    """A history on the grid, or why there is none."""
 
-    Attributes
-    ----------
-    history : NDArray, shape (T, J, 3), float32, or None
-        Positions on the grid, which ends at the last observation; NaN throughout for joints in
-        `unseen`.
-    unseen : NDArray, shape (J,), bool
-        Joints that were unseen for too long to be interpolated.
-    reason : str
-        Why there is no history; empty if there is one.
-    whole : bool
-        Whether there is a history, of all joints.
-    """
-
+    # (T, J, 3): positions on the grid, which ends at the last observation; NaN throughout for
+    # joints in `unseen`
     history: NDArray[np.float32] | None
-    unseen: NDArray[np.bool_]
-    reason: str = ""
-    whole: bool = False
+    unseen: NDArray[np.bool_]  # (J,): joints that were unseen for too long to be interpolated
+    reason: str = ""  # why there is no history; empty if there is one
+    whole: bool = False  # whether there is a history, of all joints
 
 
 def resample(

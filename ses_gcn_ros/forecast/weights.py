@@ -33,43 +33,25 @@ DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "sesgcn_work
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A trained network.
+    """A trained network."""
 
-    Attributes
-    ----------
-    config : ModelConfig
-        What the network is.
-    tensors : dict of str to NDArray
-        Its tensors, as `tensor_shapes` names them.
-    name : str
-        Short name, given with every forecast.
-    radius : NDArray, shape (H, J), float32, or None
-        Radius around each forecast joint [m] that holds the joint with probability `coverage`.
-    coverage : float
-        That probability; 0 without a radius.
-    calibration : Calibration or None
-        What the network's own scales are multiplied by for a radius per forecast, where it has any.
-    about : dict of str to str
-        Data, licence, acknowledgement, command: what a person wants to know of a file.
-    """
-
-    config: ModelConfig
-    tensors: dict[str, NDArray[np.generic]]
-    name: str
+    config: ModelConfig  # what the network is
+    tensors: dict[str, NDArray[np.generic]]  # its tensors, as `tensor_shapes` names them
+    name: str  # short name, given with every forecast
+    # (H, J): radius around each forecast joint [m] that holds the joint with probability `coverage`
     radius: NDArray[np.float32] | None = None
-    coverage: float = 0.0
+    coverage: float = 0.0  # that probability; 0 without a radius
+    # data, licence, acknowledgement, command: what a person wants to know of a file
     about: dict[str, str] = field(default_factory=dict)
+    # what the network's own scales are multiplied by for a radius per forecast, where it has any
     calibration: Calibration | None = None
 
 
 def read_weights(path: str | os.PathLike[str]) -> Weights:
     """Read a weights file and check that everything in it fits together.
 
-    Raises
-    ------
-    ModelError
-        If there is no such file, it is damaged, was not written by this package, or a tensor has
-        another shape than its own configuration says.
+    Raises ModelError if there is no such file, it is damaged, was not written by this package, or a
+    tensor has another shape than its own configuration says.
     """
     path = Path(path)
     if not path.is_file():
@@ -167,10 +149,7 @@ def check_weights(weights: Weights, where: str) -> None:
 def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     """Write a weights file in one piece: an interrupted write leaves the old file as it was.
 
-    Raises
-    ------
-    ModelError
-        If the weights don't fit their configuration.
+    Raises ModelError if the weights don't fit their configuration.
     """
     path = Path(path)
     check_weights(weights, str(path))

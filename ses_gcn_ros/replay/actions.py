@@ -20,14 +20,8 @@ _LASTS = 0.5  # s for which a label is taken to hold on after it was last told
 def recorded_actions(bag: PathLike) -> list[Segment]:
     """Who did what when, from a table of segments beside a bag or from its topic ``actions``.
 
-    Empty where nothing tells.
-
-    Raises
-    ------
-    BagError
-        If the bag can't be read.
-    InputError
-        If the table is damaged.
+    Empty where nothing tells. Raises BagError if the bag can't be read; InputError if the table is
+    damaged.
     """
     table = segment_table(Path(bag))
     if table.is_file():

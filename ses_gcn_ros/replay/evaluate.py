@@ -139,7 +139,6 @@ def evaluate(
         Folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html`` that
         is drawn from it, and ``actions.csv`` where it is known what people did; nothing is written
         without.
-    options : Options, optional
     progress : callable
         Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
         the first message has been read.

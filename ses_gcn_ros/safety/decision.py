@@ -49,10 +49,6 @@ class Decision:
     """The state behind the verdicts: a stop's patience, its latch, and the rising factor.
 
     Begins stopped: the robot moves only once everything has been seen to be well.
-
-    Parameters
-    ----------
-    config : SafetyConfig
     """
 
     def __init__(self, config: SafetyConfig) -> None:
@@ -137,10 +133,6 @@ class Muting:
     switching off is refused. It comes on again by itself after `disable_timeout`, and when the
     clock goes back; then it stays on for as long at least, and asking again while it is off doesn't
     prolong that. Off is never CLEAR.
-
-    Parameters
-    ----------
-    config : SafetyConfig
     """
 
     def __init__(self, config: SafetyConfig) -> None:

@@ -289,18 +289,11 @@ HALVINGS = 30  # of the segment in search of its nearest point: a billionth of i
 
 @dataclass(frozen=True, eq=False)
 class Solids:
-    """Z boxes and cylinders, each centred in a frame of its own.
+    """Z boxes and cylinders, each centred in a frame of its own."""
 
-    Attributes
-    ----------
-    half : ndarray, shape (Z, 3)
-        Half the edges of a box [m]; of a cylinder along z, radius, radius and half the height.
-    round : ndarray of bool, shape (Z,)
-        Which are cylinders.
-    """
-
+    # (Z, 3): half the edges of a box [m]; of a cylinder along z, radius, radius and half the height
     half: Array
-    round: NDArray[np.bool_]
+    round: NDArray[np.bool_]  # (Z,): which are cylinders
 
 
 def solid_distances(
@@ -317,7 +310,6 @@ def solid_distances(
 
     Parameters
     ----------
-    solids : Solids
     solid_from_world : ndarray, shape (Z, 4, 4)
     start, end : ndarray, shape (N, 3)
         Ends of the segments in the world [m].

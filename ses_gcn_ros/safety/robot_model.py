@@ -230,10 +230,7 @@ class Urdf:
     def load(cls, source: str) -> Urdf:
         """Read a URDF file, the demo cell's for "demo", or text as robot_description holds it.
 
-        Raises
-        ------
-        RobotError
-            If the file is missing or its content unusable.
+        Raises RobotError if the file is missing or its content unusable.
         """
         if source.lstrip().startswith("<"):
             return cls(source)
@@ -479,10 +476,7 @@ class RobotModel:
     def from_frames(cls, frames: Sequence[str], radii: Sequence[float]) -> RobotModel:
         """Join frames to a chain: capsule i leads from the origin of frame i to that of i + 1.
 
-        Raises
-        ------
-        ConfigError
-            If there are fewer than two frames, or not one radius per link.
+        Raises ConfigError if there are fewer than two frames, or not one radius per link.
         """
         links = len(frames) - 1
         if links < 1:
@@ -512,7 +506,6 @@ class RobotModel:
 
         Parameters
         ----------
-        urdf : Urdf
         links : sequence of str
             Links to watch; all that move against the root by default.
 
@@ -604,10 +597,8 @@ class Tool:
     def model(self) -> RobotModel:
         """The tool as a robot of one capsule.
 
-        Raises
-        ------
-        ConfigError
-            If it lacks a name, a frame or a radius, or an end has not three coordinates.
+        Raises ConfigError if it lacks a name, a frame or a radius, or an end has not three
+        coordinates.
         """
         if not (self.name and self.frame and self.radius > 0):
             raise ConfigError(
@@ -651,14 +642,8 @@ class Robots:
 def read_robots(config: SafetyConfig) -> Robots:
     """Read the robots and tools that are monitored.
 
-    A tool brakes as the robot that has its frame, else as the first one.
-
-    Raises
-    ------
-    ConfigError
-        If a parameter can't be used.
-    RobotError
-        If a description can't be used.
+    A tool brakes as the robot that has its frame, else as the first one. Raises ConfigError if a
+    parameter can't be used; RobotError if a description can't be used.
     """
     urdf = Urdf.load(config.robot_description) if config.robot_description else None
     model = _robot(urdf, config.robot_frames, config.robot_radii)

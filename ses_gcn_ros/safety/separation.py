@@ -48,27 +48,17 @@ class StoppingTable:
     """Stopping times T_s over the speed, linear in between, and going on as in the last interval.
 
     Every kind of brakes is one: a deceleration a is the line 1/a, one time for all speeds is flat.
-
-    Attributes
-    ----------
-    speeds : ndarray, shape (K,)
-        Rising from 0 [m/s].
-    times : ndarray, shape (K,)
-        Never falling [s].
     """
 
-    speeds: Array
-    times: Array
+    speeds: Array  # (K,): rising from 0 [m/s]
+    times: Array  # (K,): never falling [s]
 
     @classmethod
     def of(cls, speeds: Sequence[float], times: Sequence[float]) -> StoppingTable:
         """Check and make a table.
 
-        Raises
-        ------
-        ConfigError
-            If there are not as many times as speeds, at least two, the speeds don't rise or the
-            times fall.
+        Raises ConfigError if there are not as many times as speeds, at least two, the speeds don't
+        rise or the times fall.
         """
         v, t = np.asarray(speeds, np.float64), np.asarray(times, np.float64)
         if len(v) < 2 or len(v) != len(t):
@@ -107,10 +97,7 @@ class StoppingTable:
 def braking(config: SafetyConfig) -> tuple[StoppingTable, ...]:
     """Stopping times of each robot: that of the parameters, then those of `more_robots`.
 
-    Raises
-    ------
-    ConfigError
-        If a table of stopping times can't be used, or does not reach the payload.
+    Raises ConfigError if a table of stopping times can't be used, or does not reach the payload.
     """
     first = _braking_of(config, config.stopping_payloads, config.payload)
     tables = [first]
@@ -240,27 +227,13 @@ class Breakdown:
 
 @dataclass(frozen=True, eq=False)
 class Reactive:
-    """Answer of the reactive layer.
+    """Answer of the reactive layer."""
 
-    Attributes
-    ----------
-    limits : tuple of Limit
-        One per person that holds the robot down.
-    pair : Pair
-        The pair with the least margin.
-    protective_distance : float
-        S_p of that pair [m]; 0 for a link that moves away.
-    breakdown : Breakdown
-        Its terms.
-    distances : mapping of str to float
-        Least distance of each person [m].
-    """
-
-    limits: tuple[Limit, ...]
-    pair: Pair
-    protective_distance: float
-    breakdown: Breakdown
-    distances: Mapping[str, float]
+    limits: tuple[Limit, ...]  # one per person that holds the robot down
+    pair: Pair  # the pair with the least margin
+    protective_distance: float  # s_p of that pair [m]; 0 for a link that moves away
+    breakdown: Breakdown  # its terms
+    distances: Mapping[str, float]  # least distance of each person [m]
 
 
 def describe(person_id: str, limb: str, distance: float, frame: str) -> str:
@@ -280,26 +253,15 @@ def reaction_time(config: SafetyConfig, skeleton_age: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class RobotSpeeds:
-    """Of R robots, as the kernels take it: how fast each is, and what it takes to come to rest.
+    """Of R robots, as the kernels take it: how fast each is, and what it takes to come to rest."""
 
-    Attributes
-    ----------
-    fastest : ndarray, shape (R,)
-        Speed of the fastest point of any link now [m/s]; the highest where it is unknown.
-    rest : ndarray, shape (R,)
-        T_s of that speed [s].
-    agility : ndarray, shape (R,)
-        Acceleration that the robot is capable of [m/s²]: that of its brakes from full speed.
-    top : ndarray, shape (R,)
-        Speed at factor 1 [m/s].
-    speeds, times : ndarray, shape (R, K)
-        Tables of stopping times.
-    """
-
+    # (R,): speed of the fastest point of any link now [m/s]; the highest where it is unknown
     fastest: Array
-    rest: Array
+    rest: Array  # (R,): t_s of that speed [s]
+    # (R,): acceleration that the robot is capable of [m/s²]: that of its brakes from full speed
     agility: Array
-    top: Array
+    top: Array  # (R,): speed at factor 1 [m/s]
+    # (R, K): tables of stopping times
     speeds: Array
     times: Array
 
@@ -349,15 +311,12 @@ def assess_now(
 
     Parameters
     ----------
-    config : SafetyConfig
     people : People
         With at least one limb.
     growth : ndarray, shape (N,)
         How far each limb may have moved unseen [m].
-    model : RobotModel
     robot : RobotState
         Carried from its stamp to `now` along its own motion.
-    speeds : RobotSpeeds
     now : float
         [s]
     t_r : float
@@ -473,8 +432,6 @@ def assess_reachable(
         Ways that the robot may go on, beginning at one pose.
     age : float
         Since people were seen, part of `t_r` [s].
-
-    The others are those of `assess_now`.
     """
     speed = float(speeds.fastest[0])
     if len(speeds.fastest) != 1 or speed < STILL:

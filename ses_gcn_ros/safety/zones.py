@@ -47,10 +47,7 @@ class Zone:
     def half(self) -> tuple[float, float, float]:
         """Half its edges, or radius, radius and half the height [m].
 
-        Raises
-        ------
-        ConfigError
-            If it has no name or no size, or a list of the wrong length.
+        Raises ConfigError if it has no name or no size, or a list of the wrong length.
         """
         if not self.name:
             raise ConfigError("a zone has no name; give each one")
@@ -111,7 +108,6 @@ class Zones:
 
         Parameters
         ----------
-        people : People
         growth : ndarray, shape (N,)
             How far each limb may have moved unseen [m].
         robot : RobotState
@@ -155,11 +151,8 @@ class Zones:
 
         Parameters
         ----------
-        config : SafetyConfig
-        robot : RobotState
         start, end : ndarray, shape (M, 3)
             Its capsules now [m].
-        table : StoppingTable
         reaction_time : float
             Until the robot brakes [s].
         reach : float
@@ -199,10 +192,7 @@ class Zones:
 def read_zones(entries: Sequence[str], world_frame: str) -> list[Zone]:
     """Zones of the parameter `zones`.
 
-    Raises
-    ------
-    ConfigError
-        If an entry can't be used, or two have one name.
+    Raises ConfigError if an entry can't be used, or two have one name.
     """
     zones = read_entries("zones", entries, Zone)
     names = [zone.name for zone in zones]

@@ -65,28 +65,19 @@ def _hidden(history: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
 
 @dataclass(frozen=True)
 class AblationRow:
-    """Errors of one variant on held-out motion.
+    """Errors of one variant on held-out motion."""
 
-    Attributes
-    ----------
-    variant : str
-        What was changed.
-    frame_2, last, mean : float
-        MPJPE at the second and the last frame and over all [mm].
-    moved, noisy, unseen : float
-        Mean MPJPE [mm] with the cell's origin 2 m away and turned, with 10 mm of camera noise, and
-        with up to a third of the joints hidden; NaN where a network takes no hidden joints.
-    other_mean, other_last : float
-        MPJPE on another recording; NaN without one.
-    """
-
-    variant: str
+    variant: str  # what was changed
+    # MPJPE at the second and the last frame and over all [mm]
     frame_2: float
     last: float
     mean: float
+    # mean MPJPE [mm] with the cell's origin 2 m away and turned, with 10 mm of camera noise, and
+    # with up to a third of the joints hidden; NaN where a network takes no hidden joints
     moved: float
     noisy: float
     unseen: float
+    # MPJPE on another recording; NaN without one
     other_mean: float
     other_last: float
 

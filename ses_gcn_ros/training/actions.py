@@ -54,21 +54,13 @@ class ObjectiveRecipe:
 
 @dataclass(frozen=True)
 class ActionRecipe:
-    """Everything about a training run for actions but its data's place.
+    """Everything about a training run for actions but its data's place."""
 
-    Attributes
-    ----------
-    name, network : str
-        Name of the recipe, and one of `actions.weights.NETWORKS`.
-    options : mapping
-        Options of the network.
-    window, augment, training, objective
-        See each.
-    """
-
+    # name of the recipe, and one of `actions.weights.NETWORKS`
     name: str
     network: str
-    options: Mapping[str, Any]
+    options: Mapping[str, Any]  # options of the network
+    # see each
     window: WindowConfig
     augment: AugmentConfig
     training: TrainingRecipe
@@ -91,11 +83,8 @@ _UNUSED = (
 def load_action_recipe(name: str) -> ActionRecipe:
     """Recipe by the name of one that ships, or by the path of a YAML file.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such recipe, a section, name, type or value in it is wrong, or an option has
-        no use.
+    Raises ConfigError if there is no such recipe, a section, name, type or value in it is wrong, or
+    an option has no use.
     """
     name, content = find_recipe(name, "actions")
     if not isinstance(content, dict) or not isinstance(content.get("network"), str):
@@ -142,21 +131,11 @@ def untrained(recipe: ActionRecipe, data: ActionSet) -> ActionWeights:
 
 @dataclass(frozen=True, eq=False)
 class ActionBatch:
-    """Windows of a step.
+    """Windows of a step."""
 
-    Attributes
-    ----------
-    motion : Tensor, shape (N, 1, T, V, C), float32
-        What a network sees.
-    labels : Tensor, shape (N,)
-        Index of each one's class.
-    done : float
-        Share of the training that came before.
-    """
-
-    motion: Tensor
-    labels: Tensor
-    done: float
+    motion: Tensor  # (N, 1, T, V, C): what a network sees
+    labels: Tensor  # (N,): index of each one's class
+    done: float  # share of the training that came before
 
 
 class ActionTask:
@@ -254,14 +233,9 @@ def train_actions(
 ) -> tuple[ActionWeights, nn.Module]:
     """Train a recipe's network on a set, up to the last step.
 
-    With a `checkpoint` a run that was killed goes on where it was.
-
-    Raises
-    ------
-    ModelError
-        If the loss is no longer a number.
-    ConfigError
-        If the checkpoint is another run's, or several processes were started.
+    With a `checkpoint` a run that was killed goes on where it was. Raises ModelError if the loss is
+    no longer a number; ConfigError if the checkpoint is another run's, or several processes were
+    started.
     """
     processes = Processes()
     if processes.count > 1:
@@ -357,27 +331,16 @@ def _kept(network: nn.Module) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Abstaining:
-    """What the answers of a network that may say ``unknown`` are worth to people it never saw.
+    """What the answers of a network that may say ``unknown`` are worth to people it never saw."""
 
-    Attributes
-    ----------
-    macro_f1 : float
-        Of all answers, before any is withheld.
-    coverage, risk : float
-        Share of windows that get an answer, and of wrong answers among these; all classes alike.
-    unknown : dict of str to float
-        Share of windows said to be unknown by what they show, which is none of the classes.
-    per_class : dict of str to float
-        F1.
-    idle_or_unknown : float
-        Share of windows of idle people said to be either; NaN without a class ``idle``.
-    """
-
-    macro_f1: float
+    macro_f1: float  # of all answers, before any is withheld
+    # share of windows that get an answer, and of wrong answers among these; all classes alike
     coverage: float
     risk: float
+    # share of windows said to be unknown by what they show, which is none of the classes
     unknown: dict[str, float]
-    per_class: dict[str, float]
+    per_class: dict[str, float]  # F1
+    # share of windows of idle people said to be either; NaN without a class ``idle``
     idle_or_unknown: float
 
 
@@ -392,10 +355,7 @@ def train_and_calibrate(
 ) -> tuple[ActionWeights, Abstaining]:
     """Train on all people but those held out; calibrate and test on these.
 
-    Raises
-    ------
-    ConfigError
-        If the set holds nobody out.
+    Raises ConfigError if the set holds nobody out.
     """
 
     def held_out(recording: LabelledMotion) -> bool:

@@ -68,27 +68,15 @@ AUGMENT = AugmentRecipe(
 
 @dataclass(frozen=True)
 class Adapted:
-    """What adapting gave.
+    """What adapting gave."""
 
-    Attributes
-    ----------
-    weights : Weights
-        The new ones, calibrated.
-    seconds : dict of str to float
-        Motion that trained, calibrated and tested [s].
-    unusable : list of str
-        What was left out, and why.
-    before, after : Errors
-        Of the old and the new weights on the part that tests.
-    known_before, known_after : Errors
-        Of both on motion of the rehearsal that neither was trained on.
-    """
-
-    weights: Weights
-    seconds: dict[str, float]
-    unusable: list[str]
+    weights: Weights  # the new ones, calibrated
+    seconds: dict[str, float]  # motion that trained, calibrated and tested [s]
+    unusable: list[str]  # what was left out, and why
+    # of the old and the new weights on the part that tests
     before: Errors
     after: Errors
+    # of both on motion of the rehearsal that neither was trained on
     known_before: Errors
     known_after: Errors
 
