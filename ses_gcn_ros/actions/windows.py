@@ -57,6 +57,7 @@ class WindowConfig:
         choices=("none", "first", "each"),
     )
     facing: bool = option(False, "turn people about the vertical so that all face the same way")
+    joints: tuple[str, ...] = option((), "joints that a network sees; none given: all")
     features: tuple[str, ...] = option(
         ("joint",),
         "what a joint's channels hold",

@@ -46,6 +46,28 @@ class ActionSet:
     # labels among these by which the threshold for an answer is set; the others only test it
     novel: tuple[str, ...] = ()
 
+    def only(self, names: Sequences[str]) -> ActionSet:
+        """Recordings of some joints, all if none are named.
+
+        Raises
+        ------
+        InputError
+            If there is no such joint, or they hang from nothing.
+        """
+        if not names:
+            return self
+        joints, columns = self.joints.only(names)
+
+        def reduced(recordings: tuple[LabelledMotion, ...]) -> tuple[LabelledMotion, ...]:
+            return tuple(replace(r, positions=r.positions[:, columns]) for r in recordings)
+
+        return replace(
+            self,
+            recordings=reduced(self.recordings),
+            strange=reduced(self.strange),
+            joints=joints,
+        )
+
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:
         """Recordings of some people. Raises InputError if there are none of one of them."""
         wanted = set(subjects)

@@ -237,6 +237,7 @@ def train_actions(
     no longer a number; ConfigError if the checkpoint is another run's, or several processes were
     started.
     """
+    data = data.only(recipe.window.joints)
     processes = Processes()
     if processes.count > 1:
         raise ConfigError("a network for actions trains in one process; start it without torchrun")
@@ -291,6 +292,7 @@ def evaluate_split(
 ) -> dict[str, Any]:
     """Train on some people of a set and test on the others; what came out, as plain values."""
     started = time.monotonic()
+    data = data.only(recipe.window.joints)
     train = data.of_subjects(train_subjects)
     test = data.without_subjects(train_subjects)
     weights, network = train_actions(recipe, train, seed)
@@ -357,6 +359,8 @@ def train_and_calibrate(
 
     Raises ConfigError if the set holds nobody out.
     """
+
+    data = data.only(recipe.window.joints)
 
     def held_out(recording: LabelledMotion) -> bool:
         return any(fnmatch(recording.subject, pattern) for pattern in data.held_out)

@@ -100,6 +100,27 @@ def test_a_cut_cable_bad_messages_and_unseen_joints_are_survived(cell, weights: 
     assert process.poll() is None
 
 
+def test_another_body_under_the_same_name_begins_anew(cell, weights: str):
+    """Trackers exchange identities; what the first did says nothing of the second."""
+    actions, person, process = started(cell, weights)
+    cell.wait_for(lambda: set(labels(actions)) - {"unknown"}, "a label")
+    first = labels(actions)[-1]
+    for message in person.messages:
+        for skeleton in message.skeletons:
+            positions = np.array(skeleton.positions).reshape(-1, 3) + np.array([4.0, 0, 0])
+            skeleton.positions = positions.ravel().tolist()
+    actions.clear()
+    cell.wait_for(lambda: "unknown" in labels(actions), "unknown after the exchange")
+    after = labels(actions)
+    assert set(after[: after.index("unknown")]) <= {first}
+    cell.wait_for(lambda: labels(actions)[-1] != "unknown", "a label of the second")
+    changed = next(one for m in actions for one in m.actions if one.label == "unknown")
+    again = actions[-1].actions[0]
+    waited = [one.since.sec + one.since.nanosec * 1e-9 for one in (changed, again)]
+    assert waited[1] - waited[0] >= 0.5  # 60 % of a window of 1.2 s has to be seen first
+    assert process.poll() is None
+
+
 def test_weights_that_are_missing_end_the_node_with_a_sentence(cell, tmp_path: Path):
     process = cell.start("action_node", weights=str(tmp_path / "nowhere.safetensors"))
     said = process.communicate(timeout=60)[1].decode()

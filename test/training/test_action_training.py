@@ -12,7 +12,7 @@ import yaml
 from ses_gcn_ros.actions.torch_network import build_network
 from ses_gcn_ros.datasets.action_files import read_actions
 from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.actions import (
     ActionRecipe,
@@ -124,6 +124,15 @@ def test_an_epoch_shows_every_window_once_and_balanced_steps_every_class_alike(t
     task = ActionTask(even, few, 0)
     drawn = np.concatenate([task.batch(s, np.random.default_rng(s)).labels for s in range(5)])
     assert 0.4 < drawn.mean() < 0.6
+
+
+def test_a_recipe_may_see_some_joints_alone(tmp_path: Path, florence):
+    arms = ["neck", "l_elbow", "l_wrist", "r_elbow", "r_wrist"]
+    window = {"frames": 8, "sampling": "even", "joints": arms}
+    weights, _ = train_actions(recipe(tmp_path, window=window), florence, seed=0)
+    assert weights.joints.names == tuple(arms)
+    with pytest.raises(InputError, match="no joint 'tail'"):
+        florence.only(["tail"])
 
 
 def test_it_learns_what_unseen_people_do(tmp_path: Path, florence):
