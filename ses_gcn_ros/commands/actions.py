@@ -138,7 +138,7 @@ def evaluate(
 @actions.command()
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     recipe: Recipe = "esgn_workcell",
     root: Root = None,
     risk: Annotated[

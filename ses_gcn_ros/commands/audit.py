@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from ses_gcn_ros.commands import terminal
+
 audit = typer.Typer(
     name="audit",
     help="Check the audit log of a safety node.",
@@ -23,7 +25,7 @@ def verify(
     noted: Annotated[
         str, typer.Option("--hash", help="Hash that was noted elsewhere, and has to be in the log.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Check every line of an audit log, with the files that it filled before.
 

@@ -54,10 +54,8 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
         "report"
     ),
-    robot: Annotated[
-        str, typer.Option(help="URDF of the robot; by default the one that was recorded.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    robot: terminal.Robot = "",
+    as_json: terminal.SummaryAsJson = False,
 ) -> None:
     """Read a recorded run: table, summary.json, pictures and report.html.
 
@@ -128,12 +126,8 @@ def render(
     ] = 1.0,
     width: Annotated[int, typer.Option(help="Width [px].", min=320, max=3840)] = 1280,
     dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
-    robot: Annotated[
-        str, typer.Option(help="URDF of the robot; by default the recorded one.")
-    ] = "",
-    demo_robot: Annotated[
-        bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
-    ] = False,
+    robot: terminal.Robot = "",
+    demo_robot: terminal.DemoRobot = False,
     overwrite: terminal.Overwrite = False,
 ) -> None:
     """Draw people, forecasts, robot and states of a run, as RViz would.

@@ -22,12 +22,8 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "evaluation"
     ),
-    robot: Annotated[
-        str, typer.Option(help="URDF of the robot; by default the recorded one.")
-    ] = "",
-    demo_robot: Annotated[
-        bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
-    ] = False,
+    robot: terminal.Robot = "",
+    demo_robot: terminal.DemoRobot = False,
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Judge the recorded forecasts and states.")
     ] = False,
@@ -64,7 +60,7 @@ def evaluate(
         int, typer.Option("--jobs", "-j", help="Bags at a time on this machine; -1: all cores.")
     ] = 1,
     cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: terminal.SummaryAsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print its numbers as CSV.")] = False,
 ) -> None:
     """Replay bags through the nodes' core, as fast as this machine goes, and judge what came.

@@ -26,7 +26,7 @@ _HEADINGS = ("network", "images", "parameters", "answers", "mm", "mm, joints see
 
 def train_lifter(
     data: Data,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     recipe: RecipeName = _RECIPE,
     variant: Annotated[
         str,
@@ -35,7 +35,7 @@ def train_lifter(
             "linear, published, one_image or linear_one_image."
         ),
     ] = "",
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -26,9 +26,7 @@ def attack(
     variant: Annotated[
         str, typer.Option(help="forecasts, alone, reachable, probability or all.")
     ] = "all",
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
@@ -87,9 +85,7 @@ def braking_study(
     ] = Path("braking"),
     runs: Annotated[int, typer.Option(help="Approaches, shared among the files.", min=1)] = 500,
     seed: Annotated[int, typer.Option(help="Of the motions drawn and where they are put.")] = 0,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -121,14 +117,12 @@ def collisions(
     data: Annotated[Path, typer.Argument(help="Recording of two who meet (.npz).")],
     person: Annotated[str, typer.Option(help="Who is forecast.")] = "receiver",
     robot: Annotated[str, typer.Option(help="Whose limbs stand for the robot's.")] = "giver",
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     every: Annotated[
         int,
         typer.Option(help="Take every so many-th recording, from the last of the first.", min=1),
     ] = 10,
-    stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 1,
+    stride: terminal.Stride = 1,
     threshold: Annotated[
         float, typer.Option(help="Distance of the axes that is a contact [m].", min=0.0)
     ] = 0.13,
@@ -137,7 +131,7 @@ def collisions(
     curves: Annotated[
         Path | None, typer.Option(help="Draw precision over recall into this PNG.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -192,13 +186,11 @@ def alarm(
     subjects: Annotated[
         str, typer.Option(help="Of that recording, only these subjects: comma-separated.")
     ] = "",
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     every: Annotated[
         int, typer.Option(help="Judge on every so many-th recording, from the last of the first.")
     ] = 10,
-    stride: Annotated[int, typer.Option(help="Frames between windows.", min=1)] = 5,
+    stride: terminal.Stride = 5,
     count: Annotated[int, typer.Option(help="Pairs put together for fitting.", min=1000)] = 20000,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,16 @@ from rich.table import Table
 LONGEST = 400  # characters of a sentence about a mistake
 _UNFOLDED = 100_000  # columns, for whatever reads a pipe
 
+Weights = Annotated[Path | None, typer.Option(help="Weights file; the ones that ship if left out.")]
+WeightsOut = Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")]
+Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
+Robot = Annotated[str, typer.Option(help="URDF of the robot; by default the recorded one.")]
+DemoRobot = Annotated[
+    bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
+]
+Stride = Annotated[int, typer.Option(help="Frames between windows.", min=1)]
+SummaryAsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Actions = Annotated[bool, typer.Option("--actions", help="Recognise what people do.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]

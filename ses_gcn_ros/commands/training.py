@@ -39,7 +39,7 @@ def train(
         list[Path],
         typer.Option(help="Recording (.npz) or data set to train on; several by --data again."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
     ] = "sesgcn_workcell",
@@ -50,7 +50,7 @@ def train(
         bool, typer.Option("--masks-only", help="Of --start, take the masks and nothing else.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -109,12 +109,12 @@ def adapt(
         list[Path],
         typer.Argument(help="Bags with skeletons of the cell, or recordings (.npz)."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     weights: Annotated[
         Path | None, typer.Option(help="Weights to go on from; the ones that ship if left out.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 900,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
+    threads: terminal.Threads = 2,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -218,10 +218,10 @@ def ablate(
     also: Annotated[
         Path | None, typer.Option(help="Another recording, to be measured on as well.")
     ] = None,
-    stride: Annotated[int, typer.Option(help="Frames between windows measured.", min=1)] = 10,
+    stride: terminal.Stride = 10,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -292,7 +292,7 @@ _HEADER = f"{'way':12}{'value':>10}{'kept %':>8}{'mean mm':>9}{'last mm':>9}  em
 
 def prune(
     weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     keep: Annotated[
         float | None, typer.Option(help="Share of each adjacency's entries to keep.")
     ] = None,
@@ -334,14 +334,14 @@ def masks(
     steps: Annotated[
         int, typer.Option(help="Steps that each student is trained on before.", min=0)
     ] = 0,
-    stride: Annotated[int, typer.Option(help="Frames between windows measured.", min=1)] = 10,
+    stride: terminal.Stride = 10,
     share: Annotated[
         list[float] | None, typer.Option(help="Share to keep; give it several times.")
     ] = None,
     curve: Annotated[
         Path | None, typer.Option(help="Write the curve here: .csv, or .png to draw it.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -409,14 +409,14 @@ def _write(path: Path, points: list[CurvePoint], steps: int) -> None:
         write_atomically(path, ("\n".join(lines) + "\n").encode())
         return
     from ses_gcn_ros.replay.figures import THEMES, png
-    from ses_gcn_ros.studies.plot_masks import mask_figure
+    from ses_gcn_ros.studies.ablation import mask_figure
 
     write_atomically(path, png(mask_figure(points, steps, THEMES["light"])))
 
 
 def import_official(
     state_dict: Annotated[Path, typer.Argument(help="The authors' .pth file.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")],
+    out: terminal.WeightsOut,
     mask_a: Annotated[
         Path | None, typer.Option(help="A student's joint masks (.npy); none for a teacher.")
     ] = None,

@@ -23,9 +23,7 @@ def evaluate_windows(
         list[Path],
         typer.Option(help="Recording (.npz) or folder of a data set; several by --data again."),
     ],
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     kind: Annotated[str, typer.Option(help="Kind of data; auto looks.")] = "auto",
     protocol: Annotated[
         str, typer.Option(help="Evaluate as papers do: h36m, chico or cmu; none: as recipes do.")
@@ -47,7 +45,7 @@ def evaluate_windows(
         int, typer.Option(help="Frames between windows, without a protocol.", min=1)
     ] = 2,
     csv: Annotated[Path | None, typer.Option(help="Write the tables to this CSV.")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -122,9 +120,7 @@ def _by_protocol(
 def evaluate_stream(
     before: Annotated[Path, typer.Option(help="Recording (.npz) that the stream begins with.")],
     after: Annotated[Path, typer.Option(help="Recording that it changes to.")],
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file; the ones that ship if left out.")
-    ] = None,
+    weights: terminal.Weights = None,
     recipe: Annotated[
         str, typer.Option(help="Recipe whose test part the stream begins with; none: all of it.")
     ] = "sesgcn_workcell",
@@ -215,9 +211,8 @@ def dataset(
 
     Example: ses-gcn dataset cmu/subjects -o cmu.npz
     """
-    from ses_gcn_ros.datasets.sequences import write_recording
+    from ses_gcn_ros.datasets.sequences import at_rate, write_recording
     from ses_gcn_ros.datasets.sources import read_dataset
-    from ses_gcn_ros.datasets.windows import at_rate
 
     check_writable(out, overwrite=overwrite, read=[data])
     recording = read_dataset(data, kind)

@@ -44,7 +44,7 @@ def up(
     ] = "",
     record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
-    actions: Annotated[bool, typer.Option("--actions", help="Recognise what people do.")] = False,
+    actions: terminal.Actions = False,
     use_sim_time: Annotated[bool, typer.Option(help="Follow /clock; a bag implies it.")] = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "info",
@@ -87,10 +87,10 @@ def demo(
     ),
     rate: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
     video: Annotated[str, typer.Option(help="Feed this video through the pose node.")] = "",
-    actions: Annotated[bool, typer.Option("--actions", help="Recognise what people do.")] = False,
+    actions: terminal.Actions = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "warn",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: terminal.SummaryAsJson = False,
 ) -> None:
     """Play the sample recording through the whole cell and report what happened.
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.datasets import chico, cmu_expmap, h36m
-from ses_gcn_ros.datasets.sequences import Sequence
-from ses_gcn_ros.datasets.windows import window_starts
+from ses_gcn_ros.datasets.sequences import Sequence, window_starts
 from ses_gcn_ros.errors import InputError
 
 _SEED = 1234567890  # of the first to draw windows at random (Jain et al., CVPR 2016)

@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.decoders import PReLU, build_decoder
-from ses_gcn_ros.models.graph import MaskedSpaceTimeGraph
+from ses_gcn_ros.models.layers import MaskedSpaceTimeGraph, PReLU, build_decoder
 from ses_gcn_ros.models.network import ForecastNetwork
 
 

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.decoders import PReLU, build_decoder
-from ses_gcn_ros.models.graph import SpaceTimeGraph
+from ses_gcn_ros.models.layers import PReLU, SpaceTimeGraph, build_decoder
 from ses_gcn_ros.models.network import ForecastNetwork
 
 

@@ -28,11 +28,11 @@ from ses_gcn_ros.nodes.pose_messages import (
 )
 from ses_gcn_ros.pose.camera import (
     Camera,
+    CameraMotionDetector,
     Detections,
     camera_from_view,
     target_from_optical,
 )
-from ses_gcn_ros.pose.camera_motion import CameraMotionDetector
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.estimator import PoseEstimator

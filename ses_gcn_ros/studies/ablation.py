@@ -1,4 +1,4 @@
-"""What each piece beyond the paper is worth: the recipe without it, trained as long."""
+"""What pieces and sparser masks are worth: the recipe without one, students of a teacher."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Recording, Sequence
-from ses_gcn_ros.datasets.windows import windows
+from ses_gcn_ros.datasets.sequences import Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights, read_weights
+from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import Recipe, flat
 from ses_gcn_ros.training.sources import split
+from ses_gcn_ros.training.students import CurvePoint
 from ses_gcn_ros.training.trainer import Progress
 
 # What is changed, by section and name; what a recipe has set so already is passed over.
@@ -203,3 +205,47 @@ def _errors(
         distances.append(np.linalg.norm(engine.predict(past) - future, axis=-1))
     per_frame: NDArray[np.float64] = 1000 * np.nanmean(np.concatenate(distances), axis=(0, 2))
     return per_frame
+
+
+_NAMES = {"keep": "share of each adjacency", "threshold": "one threshold for all"}
+
+
+def mask_figure(points: Sequences[CurvePoint], steps: int, theme: Theme) -> Figure:
+    """Draw mean errors of students against their teacher's.
+
+    Parameters
+    ----------
+    points : sequence of CurvePoint
+        From `mask_curve`, the teacher first.
+    steps : int
+        For how many steps the students were trained on.
+    theme : Theme
+        Colours.
+    """
+    colours = {"keep": theme.person, "threshold": theme.forecast}
+    teacher = points[0]
+    with styled(theme):
+        figure = Figure(figsize=(6.8, 4.0))
+        axes = figure.add_axes((0.085, 0.115, 0.88, 0.69))
+        for level, text in ((1.0, "teacher"), (1.02, "2 % more")):
+            axes.axhline(level * teacher.mean_mm, color=theme.baseline_1, lw=0.9, zorder=1)
+            axes.annotate(
+                text, (0.01, level * teacher.mean_mm), (0, 2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", color=theme.quiet, size=8,
+            )  # fmt: skip
+        for way, colour in colours.items():
+            line = sorted((p.kept, p.mean_mm, bool(p.emptied)) for p in points if p.way == way)
+            kept = [100 * share for share, _, _ in line]
+            axes.plot(kept, [mean for _, mean, _ in line], color=colour, lw=1.8, label=_NAMES[way])
+            for share, (_, mean, empty) in zip(kept, line, strict=True):
+                fill = theme.paper if empty else colour
+                axes.plot(share, mean, "o", color=colour, mfc=fill, ms=5)
+        axes.set(xlim=(0, 102), xlabel="% of adjacency entries kept")
+        axes.grid(axis="y", color=theme.grid, lw=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, loc="upper right")
+        bare(axes)
+        trained = f"trained on for {steps} steps" if steps else "not trained on"
+        subtitle = f"MPJPE in mm over all frames, students {trained}; hollow: a layer is emptied"
+        headline(figure, theme, "What sparser masks cost", subtitle)
+    return figure

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
-from ses_gcn_ros.datasets.windows import at_rate, window_starts
+from ses_gcn_ros.datasets.sequences import at_rate, window_starts
 from ses_gcn_ros.forecast.alarm import HORIZONS, THRESHOLD, ContactAlarm, reliability, urgency
 from ses_gcn_ros.forecast.baselines import constant_velocity
 from ses_gcn_ros.forecast.engine import Engine

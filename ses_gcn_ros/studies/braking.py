@@ -1,4 +1,8 @@
-"""Does the monitor stop the robot before a recorded hand is there? One run, and the study."""
+"""The braking study: real people come up to the moving demo robot, and it has to stand in time.
+
+Recorded motions are put in front of the robot so that a hand comes to where it sweeps. Policies
+tell the robot how fast it may move; it brakes as the standard's model of it does.
+"""
 
 from __future__ import annotations
 

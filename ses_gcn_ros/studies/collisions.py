@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
-from ses_gcn_ros.datasets.windows import at_rate, window_starts
+from ses_gcn_ros.datasets.sequences import at_rate, window_starts
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine

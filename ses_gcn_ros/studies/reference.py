@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.decoders import build_decoder
+from ses_gcn_ros.models.layers import build_decoder
 from ses_gcn_ros.models.learnt_base import LearntBase
 from ses_gcn_ros.models.shapes import DECODER_LAYERS
 

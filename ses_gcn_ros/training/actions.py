@@ -33,9 +33,8 @@ from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn, settle
-from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
-from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
+from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _PARTS = 5  # of held-out recordings, each judged by what the others calibrate
 
@@ -60,7 +59,6 @@ class ActionRecipe:
     name: str
     network: str
     options: Mapping[str, Any]  # options of the network
-    # see each
     window: WindowConfig
     augment: AugmentConfig
     training: TrainingRecipe

@@ -19,9 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Sequence, read_recording
+from ses_gcn_ros.datasets.sequences import RandomWindows, Sequence, at_rate, read_recording
 from ses_gcn_ros.datasets.sources import read_dataset
-from ses_gcn_ros.datasets.windows import RandomWindows, at_rate
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Sequence
-from ses_gcn_ros.datasets.windows import windows
+from ses_gcn_ros.datasets.sequences import Sequence, windows
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ses_gcn_ros.datasets.sequences import Recording, Sequence
-from ses_gcn_ros.datasets.windows import windows
+from ses_gcn_ros.datasets.sequences import Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.calibration import calibrate, kind_of_motion
@@ -27,10 +26,9 @@ from ses_gcn_ros.models.framing import frame, offset_scale
 from ses_gcn_ros.models.shapes import tensor_shapes
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.evaluation import conformal_radius, measure
-from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, load_recipe
 from ses_gcn_ros.training.sources import Split, fingerprint, held_out_rule, make_source, split
-from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
+from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _VALIDATION_STRIDE = 10  # frames: neighbouring windows say much the same
 _SCALE_WEIGHT = 0.01  # of the likelihood of the scale, beside metres

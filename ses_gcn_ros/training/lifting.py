@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ses_gcn_ros.config import option
-from ses_gcn_ros.datasets.sequences import Recording, Sequence
-from ses_gcn_ros.datasets.windows import RandomWindows, windows
+from ses_gcn_ros.datasets.sequences import RandomWindows, Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.lifting import LiftingConfig, LiftingWeights, make_network, serialise
 from ses_gcn_ros.pose.lifting import MIN_JOINTS, Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import MISSING, NOISE, OUTLIERS, observe, sample_view
 from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.training import augment
-from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import (
     DataRecipe,
     TrainingRecipe,
@@ -31,7 +29,7 @@ from ses_gcn_ros.training.recipe import (
     read_sections,
 )
 from ses_gcn_ros.training.sources import fingerprint, held_out_rule, split
-from ses_gcn_ros.training.trainer import Progress, Trainer, tensors_of
+from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 STRIDE = 10  # frames between the windows that are scored
 _SHARED_VIEW = 8  # windows that a virtual camera sees; one each takes as long as the network
@@ -73,7 +71,6 @@ class LiftingRecipe:
     """Everything about a training run but its data's place."""
 
     name: str  # name of the recipe and of the weights it gives
-    # see each
     model: LiftingConfig
     data: DataRecipe
     training: TrainingRecipe

@@ -148,7 +148,6 @@ class Recipe:
     """Everything about the training of a forecaster but its data's place."""
 
     name: str  # name of the recipe and of the weights it gives
-    # see each
     model: ModelConfig
     data: DataRecipe
     training: TrainingRecipe

@@ -11,8 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Sequence
-from ses_gcn_ros.datasets.windows import RandomWindows, at_rate, window_starts
+from ses_gcn_ros.datasets.sequences import RandomWindows, Sequence, at_rate, window_starts
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.training.recipe import DataRecipe, Recipe
 

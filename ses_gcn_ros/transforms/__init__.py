@@ -1,6 +1,10 @@
 """The tree of frames over time: heard from serialised messages, answered as tf2 does."""
 
-from ses_gcn_ros.transforms.buffer import TransformBuffer
-from ses_gcn_ros.transforms.codec import StampedTransform, decode_transforms, encode_transforms
+from ses_gcn_ros.transforms.buffer import (
+    StampedTransform,
+    TransformBuffer,
+    decode_transforms,
+    encode_transforms,
+)
 
 __all__ = ["StampedTransform", "TransformBuffer", "decode_transforms", "encode_transforms"]

@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ses_gcn_ros.datasets.sequences import Sequence
-from ses_gcn_ros.datasets.windows import RandomWindows, at_rate, windows
+from ses_gcn_ros.datasets.sequences import RandomWindows, Sequence, at_rate, windows
 from ses_gcn_ros.errors import InputError
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ses_gcn_ros.pose.camera_motion import CameraMotionDetector
+from ses_gcn_ros.pose.camera import CameraMotionDetector
 from ses_gcn_ros.pose.sources import VideoFile
 
 NOBODY = np.zeros((0, 33, 2))

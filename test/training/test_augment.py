@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.datasets.windows import RandomWindows
+from ses_gcn_ros.datasets.sequences import RandomWindows, read_recording
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.skeleton import get_layout
 from ses_gcn_ros.training import augment

@@ -12,9 +12,9 @@ from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.framing import damped_velocity
 from ses_gcn_ros.training.forecasting import ForecastTrainer, train
-from ses_gcn_ros.training.parallel import Processes
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.sources import split
+from ses_gcn_ros.training.trainer import Processes
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,7 @@ from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.replay.figures import THEMES, png
-from ses_gcn_ros.studies.plot_masks import mask_figure
+from ses_gcn_ros.studies.ablation import mask_figure
 from ses_gcn_ros.training.forecasting import train
 from ses_gcn_ros.training.recipe import make_recipe
 from ses_gcn_ros.training.students import density, emptied, mask_curve, prune, share_kept

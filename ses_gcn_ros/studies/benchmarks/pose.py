@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
@@ -31,6 +32,7 @@ from ses_gcn_ros.studies.benchmarks.harness import (
     next_line,
     running,
 )
+from ses_gcn_ros.studies.soak import memory
 
 SIZES = ((640, 360), (1280, 720))
 MODELS = ("lite", "full", "heavy")
@@ -214,10 +216,9 @@ def _name(model: str, file: Path | None = None) -> str:
 def resident_memory() -> int | None:
     """Memory of this process that is in use [bytes]; None where the system does not say."""
     try:
-        fields = Path("/proc/self/status").read_text().splitlines()
+        return int(memory(os.getpid())[0])
     except OSError:
         return None
-    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmRSS"))
 
 
 def pictures(video: str, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:

@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -22,6 +21,7 @@ from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import to_time
 from ses_gcn_ros.studies.nodes.probe import PERIOD, read_people
+from ses_gcn_ros.studies.soak import memory
 
 SETTLE = 2.0  # s after the first forecast until memory is read
 PATIENCE = 120.0  # s
@@ -60,21 +60,13 @@ def main(arguments: list[str]) -> None:
             sent += 1
             if "forecast" in seen and time.monotonic() - seen["forecast"] > SETTLE:
                 result = {name: moment - started for name, moment in seen.items()}
-                result["memory"] = _resident(child.pid)
+                result["memory"] = memory(child.pid)[0]
                 break
     finally:
         child.terminate()
         child.wait()
     print(json.dumps(result))
     process.leave(0 if result else 1)
-
-
-def _resident(pid: int) -> int:
-    """Resident memory of a process [bytes]."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return 1024 * int(line.split()[1])
-    raise ProcessLookupError(pid)
 
 
 if __name__ == "__main__":

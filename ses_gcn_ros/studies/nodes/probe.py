@@ -3,7 +3,8 @@
 ``python -m ses_gcn_ros.studies.nodes.probe PEOPLE SECONDS`` waits until everybody listens, sends
 at 30 Hz to the nodes and, half a period later, to the relays; prints "measuring", and at the end
 one line of JSON: delays in seconds by chain and stage. An answer belongs to the skeletons whose
-stamp it carries, a state to those of the forecast whose age it says."""
+stamp it carries, a state to those of the forecast whose age it says.
+"""
 
 from __future__ import annotations
 
