@@ -60,7 +60,11 @@ def build_network(weights: ActionWeights) -> nn.Module:
 
 
 def _graph_network(weights: ActionWeights, options: dict[str, Any]) -> nn.Module:
-    names = {name for name in SparseConfig.__dataclass_fields__ if name in options}
+    names = {
+        name
+        for name in SparseConfig.__dataclass_fields__
+        if name in options and weights.network == "sparse_stgcn"
+    }
     sparse = build(SparseConfig, {name: options.pop(name) for name in names})
     distances = options.pop("distances", None)
     config = build(StgcnConfig, options)

@@ -69,70 +69,72 @@ def evaluate(
     root: Root = None,
     classes: Annotated[str, typer.Option(help="Only these classes, such as 2,3,5.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Values to compare, such as options.partition=uni,spatial; repeatable."),
+    ] = None,
     first_seed: Annotated[int, typer.Option(help="Seed of the first run.", min=0)] = 0,
     threads: Threads = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Train a recipe on some people and test it on the others, last epoch, all seeds.
 
+    With --vary every combination of values is trained and held against the first, paired by seed.
+
     Example: ses-gcn actions evaluate --data msr_action3d.npz --recipe esgn_msr
-    --train-subjects 1,3,5,7,9 --seeds 5
+    --train-subjects 1,3,5,7,9 --seeds 5 --vary options.pooling=attention,received,none
     """
-    import numpy as np
     import torch
 
     from ses_gcn_ros.datasets.actions import listed
-    from ses_gcn_ros.training.actions import evaluate_split, load_action_recipe
+    from ses_gcn_ros.training.actions import evaluate as measure
+    from ses_gcn_ros.training.actions import gain, varied_recipes
 
     torch.set_num_threads(threads)
-    chosen, recordings = load_action_recipe(recipe), _read(data, classes, root)
+    chosen, recordings = varied_recipes(recipe, vary or []), _read(data, classes, root)
     people = listed({r.subject for r in recordings.recordings}).split(", ")
     if leave_one_out == bool(train_subjects):
         raise ConfigError("give either --train-subjects or --leave-one-out")
     splits = [[p for p in people if p != out] for out in people]
     if train_subjects:
         splits = [[s.strip() for s in train_subjects.split(",") if s.strip()]]
-    runs: list[dict[str, Any]] = []
-    for seed in range(first_seed, first_seed + seeds):
-        for split in splits:
-            run = evaluate_split(chosen, recordings, split, seed)
-            runs.append(run)
-            if not as_json:
-                print(
-                    f"seed {seed}, tested on {','.join(run['test_subjects'])}: "
-                    f"{100 * run['accuracy']:.2f} % of {run['windows']} windows, "
-                    f"{100 * run['recording_accuracy']:.2f} % of {run['recordings']} recordings "
-                    f"({run['seconds']:.0f} s)",
-                    flush=True,
-                )
-    summary: dict[str, Any] = {"recipe": chosen.name, "data": str(data)}
-    for key in ("accuracy", "recording_accuracy", "macro_f1"):
-        # Every seed is one figure, over all windows of its splits.
-        weight = "recordings" if key == "recording_accuracy" else "windows"
-        per_seed = [
-            float(np.average([r[key] for r in group], weights=[r[weight] for r in group]))
-            for group in (
-                [r for r in runs if r["seed"] == seed]
-                for seed in range(first_seed, first_seed + seeds)
+
+    def show(run: dict[str, Any]) -> None:
+        if not as_json:
+            print(
+                f"seed {run['seed']}, tested on {','.join(run['test_subjects'])}: "
+                f"{100 * run['accuracy']:.2f} % of {run['windows']} windows, "
+                f"{100 * run['recording_accuracy']:.2f} % of {run['recordings']} recordings "
+                f"({run['seconds']:.0f} s)",
+                flush=True,
             )
-        ]
-        summary[key] = float(np.mean(per_seed))
-        summary[f"{key}_std"] = float(np.std(per_seed, ddof=1)) if seeds > 1 else None
-        summary[f"{key}_per_seed"] = per_seed
-    summary["parameters"] = runs[0]["parameters"]
-    summary["runs"] = runs
+
+    summaries: list[dict[str, Any]] = []
+    for one in chosen:
+        found = measure(one, recordings, splits, range(first_seed, first_seed + seeds), show)
+        summaries.append({**found, "data": str(data)})
+        if summaries[1:]:
+            found = dict(zip(("mean", "low", "high"), gain(summaries[0], found), strict=True))
+            summaries[-1]["gain"] = found
+        if not as_json:
+            _print_evaluation(summaries[-1], seeds)
     if as_json:
-        print(json.dumps(summary))
-        return
-    spread = summary["accuracy_std"]
+        print(json.dumps(summaries if vary else summaries[0]))
+
+
+def _print_evaluation(summary: dict[str, Any], seeds: int) -> None:
+    spread, gained = summary["accuracy_std"], summary.get("gain")
     print(
-        f"{chosen.name}: {100 * summary['accuracy']:.2f} "
+        f"{summary['recipe']}: {100 * summary['accuracy']:.2f} "
         + (f"± {100 * spread:.2f} " if spread is not None else "")
         + f"% over {seeds} seeds, macro F1 {summary['macro_f1']:.3f}, "
         f"{summary['parameters']} parameters"
     )
-    for layer, share in runs[-1]["kept"].items():
-        print(f"kept of {layer}: {100 * share:.2f} %" + (" (collapsed)" if not share else ""))
+    if gained:
+        low, high = (100 * gained[end] for end in ("low", "high"))
+        print(f"  {100 * gained['mean']:+.2f} points to the first ({low:+.2f} to {high:+.2f})")
+    for layer, share in summary["runs"][-1]["kept"].items():
+        print(f"  kept of {layer}: {100 * share:.2f} %" + (" (collapsed)" if not share else ""))
 
 
 @actions.command()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import yaml
 from numpy.typing import NDArray
+from scipy.stats import ttest_rel
 from torch import Tensor, nn
 
 from ses_gcn_ros.actions.abstaining import best_temperature, probabilities, risk_threshold
@@ -79,12 +83,59 @@ _UNUSED = (
 
 
 def load_action_recipe(name: str) -> ActionRecipe:
-    """Recipe by the name of one that ships, or by the path of a YAML file.
+    """Recipe by the name of one that ships, or a YAML file; see `make_action_recipe`."""
+    return make_action_recipe(*find_recipe(name, "actions"))
 
-    Raises ConfigError if there is no such recipe, a section, name, type or value in it is wrong, or
-    an option has no use.
+
+def varied_recipes(name: str, variations: Sequences[str]) -> list[ActionRecipe]:
+    """Recipes with every combination of some values, named after these.
+
+    Parameters
+    ----------
+    name : str
+        As of `load_action_recipe`.
+    variations : sequence of str
+        Such as ``options.partition=uni,spatial`` or ``network=sgn,esgn``; values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        As `make_action_recipe`, or if a variation is none.
     """
     name, content = find_recipe(name, "actions")
+    axes = []
+    for entry in variations:
+        place, equals, values = entry.partition("=")
+        try:
+            choices = yaml.safe_load(f"[{values}]")
+        except yaml.YAMLError:
+            choices = []
+        if not equals or not choices or not isinstance(content, dict):
+            raise ConfigError(
+                f"'{entry}' varies nothing; give values as in options.partition=uni,spatial"
+            )
+        axes.append([(*place.partition(".")[::2], value) for value in choices])
+    recipes = []
+    for chosen in product(*axes):
+        changed = copy.deepcopy(content)
+        for section, key, value in chosen:
+            if key:
+                changed[section] = {**(changed.get(section) or {}), key: value}
+            else:
+                changed[section] = value
+        told = ", ".join(f"{key or section}={value}" for section, key, value in chosen)
+        recipes.append(make_action_recipe(told or name, changed))
+    return recipes
+
+
+def make_action_recipe(name: str, content: Any) -> ActionRecipe:
+    """Recipe from plain values.
+
+    Raises
+    ------
+    ConfigError
+        If a section, name, type or value in it is wrong, or an option has no use.
+    """
     if not isinstance(content, dict) or not isinstance(content.get("network"), str):
         raise ConfigError(f"recipe '{name}' is no mapping with a 'network'")
     options = content.get("options") or {}
@@ -317,6 +368,48 @@ def evaluate_split(
         "kept": _kept(network),
         "seconds": time.monotonic() - started,
     }
+
+
+def evaluate(
+    recipe: ActionRecipe,
+    data: ActionSet,
+    splits: Sequences[Sequences[str]],
+    seeds: Sequences[int],
+    progress: Callable[[dict[str, Any]], None] = lambda run: None,
+) -> dict[str, Any]:
+    """Train and test on every split with every seed; means and deviations over the seeds.
+
+    A seed's figure is that of all windows, or recordings, that its splits test on.
+    """
+    runs: list[dict[str, Any]] = []
+    for seed in seeds:
+        for split in splits:
+            runs.append(evaluate_split(recipe, data, split, seed))
+            progress(runs[-1])
+    summary: dict[str, Any] = {"recipe": recipe.name}
+    for key in ("accuracy", "recording_accuracy", "macro_f1"):
+        weight = "recordings" if key == "recording_accuracy" else "windows"
+        per_seed = [
+            float(np.average([r[key] for r in of], weights=[r[weight] for r in of]))
+            for of in ([r for r in runs if r["seed"] == seed] for seed in seeds)
+        ]
+        summary[key] = float(np.mean(per_seed))
+        summary[f"{key}_std"] = float(np.std(per_seed, ddof=1)) if len(seeds) > 1 else None
+        summary[f"{key}_per_seed"] = per_seed
+    return {**summary, "parameters": runs[0]["parameters"], "runs": runs}
+
+
+def gain(before: dict[str, Any], after: dict[str, Any]) -> tuple[float, float, float]:
+    """Mean gain in accuracy from one evaluation to another, and its confidence interval of 95 %.
+
+    Paired by seed (Student's t); without an interval, NaN, for one seed.
+    """
+    pairs = after["accuracy_per_seed"], before["accuracy_per_seed"]
+    mean = float(np.mean(pairs[0]) - np.mean(pairs[1]))
+    if len(pairs[0]) < 2:
+        return mean, float("nan"), float("nan")
+    low, high = ttest_rel(*pairs).confidence_interval(0.95)
+    return mean, float(low), float(high)
 
 
 def _kept(network: nn.Module) -> dict[str, float]:

@@ -18,9 +18,12 @@ from ses_gcn_ros.training.actions import (
     ActionRecipe,
     ActionTask,
     answers,
+    evaluate,
+    gain,
     load_action_recipe,
     train_actions,
     train_and_calibrate,
+    varied_recipes,
 )
 
 SMALL = {
@@ -124,6 +127,29 @@ def test_an_epoch_shows_every_window_once_and_balanced_steps_every_class_alike(t
     task = ActionTask(even, few, 0)
     drawn = np.concatenate([task.batch(s, np.random.default_rng(s)).labels for s in range(5)])
     assert 0.4 < drawn.mean() < 0.6
+
+
+def test_variations_are_every_combination_and_are_compared_by_seed(tmp_path: Path, florence):
+    recipe(tmp_path)
+    path = str(tmp_path / "small.yaml")
+    names = [r.name for r in varied_recipes(path, ["network=sgn,esgn", "training.batch=8,16"])]
+    assert names == [f"network={n}, batch={b}" for n in ("sgn", "esgn") for b in (8, 16)]
+    lists = varied_recipes(path, ["options.kernels=[3],[3, 5]"])
+    assert [r.options["kernels"] for r in lists] == [[3], [3, 5]]
+    assert [r.name for r in varied_recipes(path, [])] == ["small"]
+    for wrong in ("options.width", "options.width=", "options.width=[1"):
+        with pytest.raises(ConfigError, match="varies nothing"):
+            varied_recipes(path, [wrong])
+    split = [["1", "3", "5"]]
+    first, second = (evaluate(r, florence, split, (0, 1)) for r in lists)
+    assert first["parameters"] < second["parameters"]
+    assert len(first["runs"]) == 2
+    assert first["accuracy"] == pytest.approx(np.mean(first["accuracy_per_seed"]))
+    mean, low, high = gain(first, second)
+    assert mean == pytest.approx(second["accuracy"] - first["accuracy"])
+    assert low <= mean <= high
+    alone = evaluate(lists[0], florence, split, (0,))
+    assert np.isnan(gain(alone, alone)[1])
 
 
 def test_a_recipe_may_see_some_joints_alone(tmp_path: Path, florence):
