@@ -64,8 +64,8 @@ class CellObserver(Node):
                 self._executor.spin_once(timeout_sec=min(left, 0.1))
             except Exception as error:  # of rclpy, over bytes that are no message
                 self.get_logger().debug(repr(error))
-        if "skeletons" not in self._streams and self._heard.keys() & {"forecasts", "actions"}:
-            self._listen("skeletons", msg.SkeletonArray)
+            if "skeletons" not in self._streams and self._heard.keys() & {"forecasts", "actions"}:
+                self._listen("skeletons", msg.SkeletonArray)
 
     def reading(self) -> dict[str, Any]:
         """What is known now.
