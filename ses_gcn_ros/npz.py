@@ -23,7 +23,9 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     the file is missing, is no npz file or asks for anything but plain arrays.
     """
     if not path.is_file():
-        raise InputError(f"there is no recording at '{path}'")
+        raise InputError(
+            f"there is no recording at '{path}'; `ses-gcn dataset` writes one (docs/data.md)"
+        )
     try:
         with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
             return {

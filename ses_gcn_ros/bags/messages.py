@@ -103,7 +103,7 @@ def typestore() -> Typestore:
     for name, text in DEFINITIONS.items():
         types.update(get_types_from_msg(text, name))
     for path in sorted(share_path("msg").glob("*.msg")):
-        types.update(get_types_from_msg(path.read_text(), f"ses_gcn_ros/msg/{path.stem}"))
+        types.update(get_types_from_msg(path.read_text("utf-8"), f"ses_gcn_ros/msg/{path.stem}"))
     store.register(types)
     return store
 

@@ -212,16 +212,19 @@ def _opened(path: Path, file: Path, stack: contextlib.ExitStack) -> _Whole | _Cu
         if _write_ahead(file) or file.suffix in (".zst", ".zstd"):
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ses_gcn_bag_")))
             file = _merged(file, scratch) if file.suffix == ".db3" else _unpacked(file, scratch)
-    try:
-        with _damage(path):
-            return _Whole(path, stack.enter_context(_reader(file)))
-    except BagError as error:
-        if file.is_dir():
-            inside = sorted(file.glob("*.mcap"))
-            file = inside[0] if len(inside) == 1 else file
-        if file.suffix != ".mcap":
-            raise
-        return _CutOff(path, file, str(error).partition("truncated: ")[2])
+    inside = sorted(file.glob("*.mcap")) if file.is_dir() else []
+    lone = inside if len(inside) == 1 else []  # where the metadata alone may be unusable
+    reason = BagError()
+    for tried in (file, *lone):
+        file = tried
+        try:
+            with _damage(path):
+                return _Whole(path, stack.enter_context(_reader(file)))
+        except BagError as error:
+            reason = error
+    if file.suffix != ".mcap":
+        raise reason
+    return _CutOff(path, file, str(reason).partition("truncated: ")[2])
 
 
 def _reader(file: Path) -> AnyReader:

@@ -78,7 +78,7 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
     """
     try:
         data = np.load(motion)
-        about = json.loads(motion.with_suffix(".json").read_text())
+        about = json.loads(motion.with_suffix(".json").read_text("utf-8"))
         entry = {item["id"]: item for item in about["sequences"]}[clip.sequence]
         index = list(data["ids"]).index(clip.sequence)
         start = int(data["lengths"][:index].sum())
@@ -140,5 +140,5 @@ def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict
         note = message("std_msgs/msg/String", data=text)
         bag.write_message("/sample/acknowledgement", round(START * NANO), note)
         write_skeletons(bag, "/skeletons", observations)
-    (folder / "README.md").write_text(README.format(count=len(positions), **facts))
+    (folder / "README.md").write_text(README.format(count=len(positions), **facts), "utf-8")
     return facts

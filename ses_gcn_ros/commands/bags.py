@@ -184,12 +184,13 @@ def _replay(bag: Path, folder: Path, robot: str, demo_robot: bool) -> None:
 
 
 def _worst(replay: Any) -> float:
-    """Time of the least separation [s]; the beginning where none is known."""
+    """Time of the least separation [s]; where none is known, one at which somebody is seen."""
     import numpy as np
 
     states = replay.states
     inside = np.flatnonzero((states.time >= 0) & np.isfinite(states.separation))
     if not len(inside):
-        return 0.0
+        seen = np.flatnonzero(np.diff(replay.rows))
+        return float(replay.time[seen[len(seen) // 2]]) if len(seen) else 0.0
     least = inside[np.argmin(np.asarray(states.separation)[inside])]
     return min(float(states.time[least]), float(replay.about.duration))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ses_gcn_ros.pose.camera import Camera
 
 
+_WHOLE = 0.98  # share of the frames announced, which is an estimate for some containers
 _BEGIN = 1.0  # s, stamp of the first frame: in ROS, 0 means that there is no time
 _PLACES = "X Y Z ROLL PITCH YAW"
 
@@ -117,9 +118,15 @@ def pose(
         journal.remove()
     counts = Counter(len(observation.people) for observation in journal.frames)
     seen = Counter(person.person_id for o in journal.frames for person in o.people)
+    if counts.total() < _WHOLE * frames.frames:
+        terminal.err().print(
+            f"'{video}' ends after {counts.total()} of {frames.frames} frames: "
+            "it is cut short or damaged"
+        )
     summary = {
         "out": str(out),
         "frames": counts.total(),
+        "frames_announced": frames.frames,
         "resumed_after": resumed,
         "frames_by_people": {str(n): counts[n] for n in sorted(counts)},
         "frames_by_person": dict(seen.most_common()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -130,7 +131,12 @@ def sentence(text: str) -> str:
 
 
 def never_fail_to_print() -> None:
-    """Have characters that a terminal's encoding lacks replaced instead of raising."""
+    """Have what nobody can read dropped instead of raising.
+
+    Characters that a terminal's encoding lacks are replaced; a closed stream swallows all.
+    """
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

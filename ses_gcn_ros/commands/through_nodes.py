@@ -57,7 +57,7 @@ def evaluate_through_nodes(
         described = dict(DEMO_ROBOT)
     elif description.lstrip().startswith("<"):  # a command line is no place for a whole robot
         urdf = out / "robot.urdf"
-        urdf.write_text(description)
+        urdf.write_text(description, "utf-8")
         described = {"robot_description": str(urdf)}
     nodes = _nodes(normal, recording, topics, options.demo_robot, rate, described)
     _play(nodes, params_file, console)

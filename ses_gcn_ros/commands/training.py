@@ -49,6 +49,9 @@ def train(
     masks_only: Annotated[
         bool, typer.Option("--masks-only", help="Of --start, take the masks and nothing else.")
     ] = False,
+    steps: Annotated[
+        int, typer.Option(help="Optimiser steps instead of the recipe's; 0: the recipe's.", min=0)
+    ] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
@@ -79,6 +82,9 @@ def train(
     check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_datasets(data)
+    if steps:
+        training = dataclasses.replace(chosen.training, steps=steps, epochs=0, milestones=())
+        chosen = dataclasses.replace(chosen, training=training)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
     with terminal.progress(leads) as bar:
@@ -444,6 +450,8 @@ def import_official(
         return
     weights = convert(state_dict, out, mask_a, mask_t)
     config = weights.config
+    if mask_a is None:
+        terminal.err().print("no masks: right for a teacher; a student needs --mask-a and --mask-t")
     summary = {
         "out": str(out),
         "name": weights.name,

@@ -172,7 +172,7 @@ def params(
         raise ConfigError(f"there is no node '{node}'; there are {', '.join(known)}")
     chosen = {name: kind for name, kind in known.items() if node in ("", name)}
     if as_yaml:
-        print(yaml.safe_dump(_parameter_file(chosen), sort_keys=False), end="")
+        print("\n".join(map(_section, chosen, chosen.values())), end="")
     elif as_json:
         print(json.dumps({name: _rows(kind) for name, kind in chosen.items()}, indent=2))
     elif as_markdown:
@@ -196,16 +196,12 @@ def markdown(kind: type[Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parameter_file(chosen: dict[str, type[Any]]) -> dict[str, Any]:
-    # ROS can't tell the type of an empty list: those parameters stay out.
-    return {
-        f"/**/{name}": {
-            "ros__parameters": {
-                row["name"]: row["default"] for row in _rows(kind) if row["default"] != []
-            }
-        }
-        for name, kind in chosen.items()
-    }
+def _section(node: str, kind: type[Any]) -> str:
+    """Part of a parameter file; lists without items, whose type YAML can't say, as comments."""
+    values = {row["name"]: row["default"] for row in _rows(kind)}
+    given = {name: value for name, value in values.items() if value != []}
+    text = yaml.safe_dump({f"/**/{node}": {"ros__parameters": given}}, sort_keys=False)
+    return text + "".join(f"    # {name}: []\n" for name in values if name not in given)
 
 
 def _rows(kind: type[Any]) -> list[dict[str, Any]]:

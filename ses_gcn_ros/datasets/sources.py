@@ -119,7 +119,9 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
     if kind not in KINDS:
         raise InputError(f"there is no kind of data '{kind}'; known are {', '.join(KINDS)}")
     if not path.exists():
-        raise InputError(f"there is no recording at '{path}'")
+        raise InputError(
+            f"there is no recording at '{path}'; `ses-gcn dataset` writes one (docs/data.md)"
+        )
     if kind == "auto":
         kind = _look(path)
     if kind == "recording":

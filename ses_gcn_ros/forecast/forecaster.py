@@ -21,6 +21,8 @@ from ses_gcn_ros.models.framing import DAMPING, damped_velocity
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 _ONCE = np.ones(1)
+_LEAP = 0.5  # m in one step, of all joints in the mean; nobody moves so fast
+FAR_OFF = "network far off"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,12 +242,17 @@ class Forecaster:
         return answers
 
     def _forecasts(self, snapshot: SceneSnapshot, answers: Mapping[str, Answer]) -> list[Forecast]:
-        forecasts = [
-            self._by_model(snapshot, name, answers[name])
-            if name in answers
-            else self._by_velocity(snapshot, name)
-            for name in snapshot.present
-        ]
+        forecasts = []
+        for name, person in snapshot.present.items():
+            reason = person.reason
+            if name in answers and person.history is not None:
+                reason = _far_off(person.history, answers[name].path)
+            made = (
+                self._by_velocity(snapshot, name, reason)
+                if reason
+                else self._by_model(snapshot, name, answers[name])
+            )
+            forecasts.append(made)
         self.counts.forecasts += len(forecasts)
         return forecasts
 
@@ -287,10 +294,13 @@ class Forecaster:
             )
         return forecast
 
-    def _by_velocity(self, snapshot: SceneSnapshot, name: str) -> Forecast:
-        reason = snapshot.present[name].reason
+    def _by_velocity(self, snapshot: SceneSnapshot, name: str, reason: str) -> Forecast:
         self.counts.fallbacks[reason.partition(":")[0]] += 1
-        last, velocity = snapshot.motions[name]
+        history = snapshot.present[name].history
+        if history is None:
+            last, velocity = snapshot.motions[name]
+        else:
+            last, velocity = history[-1], (history[-1] - history[-2]) * self._engine.fps
         return Forecast(
             person_id=name,
             layout=self._engine.layout,
@@ -335,3 +345,11 @@ def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
         model=entry.model,
         flatness=float(getattr(entry, "flatness", 0.0)) or 1.0,  # recordings of before have none
     )
+
+
+def _far_off(history: Positions, path: Positions) -> str:
+    """Why a path is none of this history's: weights trained in other coordinates leap; or ''."""
+    leap = float(np.linalg.norm(path[0] - history[-1], axis=-1).mean())
+    if not leap > _LEAP:
+        return ""
+    return f"{FAR_OFF}: it begins {leap:.1f} m away, as weights made for other coordinates do"

@@ -85,13 +85,13 @@ def import_official(
         for layer in range(_LAYERS):
             tensors[f"layers.{layer}.graph.mask_{kind}"] = mask[layer]
     _check(tensors, config, str(state_dict))
-    role = "teacher" if mask_a is None else "student"
+    masked = mask_a is not None  # nothing in the file itself tells a student from a teacher
     weights = Weights(
         config=config,
         tensors=tensors,
-        name=f"sesgcn_{config.layout}_{config.horizon}_{role}",
+        name=f"sesgcn_{config.layout}_{config.horizon}" + ("_student" if masked else ""),
         about={
-            "source": f"official SeS-GCN {role}, {Path(state_dict).name}",
+            "source": f"official SeS-GCN{' student' if masked else ''}, {Path(state_dict).name}",
             "paper": "Sampieri et al., Pose Forecasting in Industrial Human-Robot Collaboration, "
             "ECCV 2022",
             "licence": "not stated by the authors; do not redistribute",

@@ -14,6 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster, load
 from ses_gcn_ros.forecast.adaptive import RadiusStore
+from ses_gcn_ros.forecast.forecaster import FAR_OFF
 from ses_gcn_ros.msg import ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, to_seconds
@@ -145,6 +146,8 @@ class ForecasterNode(ManagedNode):
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         concern = score.warning() if score is not None else ""
+        if counts.fallbacks[FAR_OFF]:
+            concern = f"{FAR_OFF}: were the weights made for these coordinates?"
         if self.adaptive is not None:
             concern = concern or self.adaptive.warning() or self.store.problem
         if concern:

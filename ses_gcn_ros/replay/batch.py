@@ -24,6 +24,7 @@ from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import plain, write_json
+from ses_gcn_ros.resources import check_folder
 
 OUTCOME = "outcome.json"
 _ENDS = 1 << 22  # bytes at both ends of a file that stand for its content
@@ -132,8 +133,10 @@ def evaluate_all(
     Raises
     ------
     ConfigError
-        If the cluster can't be reached or Dask isn't installed.
+        If the cluster can't be reached, Dask isn't installed or results would go into a bag.
     """
+    for name in folders_of(bags):
+        check_folder(out / name, "metrics.csv")
     out.mkdir(parents=True, exist_ok=True)
     tasks = [
         BatchTask(bag, out, name, options) for bag, name in zip(bags, folders_of(bags), strict=True)
@@ -168,12 +171,12 @@ class BatchTask:
     def outcome(self) -> BatchOutcome | None:
         """Outcome of this or an earlier run; None if there is none of this bag and options."""
         try:
-            content = json.loads(self._file.read_text())
+            content = json.loads(self._file.read_text("utf-8"))
             if content["key"] != key_of(self.bag, self.options):
                 return None
             summary = None
             if not content["error"]:
-                summary = json.loads((self._file.with_name("summary.json")).read_text())
+                summary = json.loads((self._file.with_name("summary.json")).read_text("utf-8"))
             return BatchOutcome(str(self.bag), self.name, content["error"], summary)
         except (OSError, ValueError, KeyError):
             return None

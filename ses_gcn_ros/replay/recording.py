@@ -133,7 +133,7 @@ def open_replay(folder: str | Path) -> Replay:
     if not (folder / DESCRIPTION).exists() and (folder / "replay" / DESCRIPTION).exists():
         folder = folder / "replay"
     try:
-        text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+        text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
         if text.pop("format") != FORMAT:
             raise BagError(f"'{folder}' holds a replay of another version; run evaluate again")
         fields: dict[str, Any] = {

@@ -19,7 +19,7 @@ from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 
 _SHOWN = 10  # gaps that are listed
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"(?<!\w)-?\d+(\.\d+)?(?!\w)")  # not of names, as in wrist_3_link
 _PERSON = re.compile(r"person \S+?:")
 _BLOCK = 4096  # values that are put into a distribution at once
 

@@ -20,7 +20,7 @@ def memory(pid: int) -> tuple[float, float]:
     Its own grows with a leak; the rest is files that the system drops and reads again as it likes.
     """
     kilobytes = {"VmRSS": 0.0, "RssAnon": 0.0, "VmSwap": 0.0}
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
         key, _, value = line.partition(":")
         if key in kilobytes:
             kilobytes[key] = float(value.split()[0])

@@ -89,7 +89,7 @@ class _Motion:
 
     def __init__(self, motion: Path) -> None:
         try:
-            about = json.loads(motion.with_suffix(".json").read_text())
+            about = json.loads(motion.with_suffix(".json").read_text("utf-8"))
             data = np.load(motion)
             self._positions = data["positions_mm"]
             ends = np.cumsum(data["lengths"])

@@ -25,6 +25,10 @@ def test_the_printed_file_holds_the_defaults(node):
     assert build(configs()[node], values) == configs()[node]()
 
 
+def test_lists_without_items_are_in_the_file_as_comments():
+    assert "\n    # robot_frames: []\n" in run("safety_node", "--yaml")
+
+
 def test_every_parameter_is_described():
     listed = json.loads(run("--json"))
     assert set(listed) == set(configs())

@@ -241,3 +241,22 @@ def test_many_at_once_are_forecast_as_one_after_the_other(engine, clip, seed, hi
 def test_nothing_is_forecast_before_anything_is_seen(engine):
     assert Forecaster(engine, CONFIG).forecast() == []
     assert Forecaster(engine, CONFIG).replay([]) == []
+
+
+def test_weights_of_other_coordinates_are_known_by_their_leap(engine, clip, monkeypatch):
+    """The authors' networks take millimetres from CHICO's origin, and are metres off elsewhere."""
+    forecaster = Forecaster(engine, CONFIG)
+    predict = engine.predict_with_radius
+
+    def elsewhere(histories):
+        paths, *rest = predict(histories)
+        return (paths + np.float32([2.0, 0.0, 0.0]), *rest)
+
+    monkeypatch.setattr(engine, "predict_with_radius", elsewhere)
+    watch(forecaster, clip)
+    (forecast,) = forecaster.forecast()
+    assert forecast.model.startswith("constant_velocity (network far off: it begins 2.")
+    assert forecaster.counts.fallbacks == {"network far off": 1}
+    assert forecast.coverage == 0.0
+    moved = clip[11] - clip[10]
+    np.testing.assert_allclose(forecast.positions[0], clip[11] + moved, atol=1e-4)

@@ -139,3 +139,12 @@ def test_a_cluster_that_is_not_there_is_named(bags, tmp_path):
     pytest.importorskip("distributed", reason="needs Dask")
     with pytest.raises(ConfigError, match="no Dask scheduler answers at 'nowhere'"):
         evaluate_all(bags[:1], tmp_path, OPTIONS, cluster="nowhere")
+
+
+def test_results_go_into_no_bag(sample, tmp_path):
+    people = list(read_skeletons(sample))[:5]
+    bags = [write_bag(tmp_path / name, people) for name in ("a", "b")]
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="which holds a bag"):
+        evaluate_all(bags, tmp_path, OPTIONS)
+    assert sorted(tmp_path.rglob("*")) == before

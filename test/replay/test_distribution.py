@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.replay.safety_scores import Distribution
+from ses_gcn_ros.replay.safety_scores import Distribution, kind_of
 
 
 @settings(max_examples=50)
@@ -41,3 +41,8 @@ def test_what_is_not_finite_is_left_out():
     found.add([math.nan, math.inf, 3.0])
     assert found.summary()["count"] == 1
     assert found.quantile(0.5) == 3.0
+
+
+def test_complaints_are_of_one_kind_whatever_their_numbers_and_keep_their_names():
+    said = "person 1: wrist_3_link of chico15 at -0.31 m, 12 times"
+    assert kind_of(said) == "person …: wrist_3_link of chico15 at … m, … times"

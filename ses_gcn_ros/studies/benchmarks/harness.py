@@ -220,7 +220,7 @@ def processor_time(children: Sequence[Child]) -> float:
     """Seconds of processor time that processes have used."""
     ticks = 0
     for child in children:
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{child.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         ticks += sum(int(field) for field in fields[_TIMES])
     return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -247,7 +247,7 @@ def describe_machine() -> dict[str, Any]:
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -285,7 +285,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError if the file isn't there or isn't one of them.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         for section in content["sections"]:
             Section.from_json(section)
         describe(content)

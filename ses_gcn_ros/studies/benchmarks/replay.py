@@ -133,7 +133,7 @@ def measure(bags: Sequence[Path], options: Sequence[str] = ()) -> Run:
         said, _ = process.communicate()
         if process.returncode != 0:
             raise BagError(f"evaluating {there[0]} failed: {said.strip()[-300:]}")
-        summary = json.loads((Path(folder) / "summary.json").read_text())
+        summary = json.loads((Path(folder) / "summary.json").read_text("utf-8"))
     told = _REPLAYED.search(said)
     replay = float(told[1]) if told else None
     return Run(summary["duration_s"], summary["frames"], took, replay, highest)
@@ -142,7 +142,7 @@ def measure(bags: Sequence[Path], options: Sequence[str] = ()) -> Run:
 def _resident(pid: int) -> float:
     """Resident memory of a process and its children on Linux [B]; 0 elsewhere."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
         return memory(pid)[0] + sum(_resident(int(child)) for child in children)
     except (OSError, ProcessLookupError):
         return 0.0
