@@ -75,8 +75,6 @@ class AuditLog:
         What the program runs with.
     size : float
         Bytes from which on a new file is begun.
-    clock : callable
-        Gives the date of the next event.
 
     Raises
     ------

@@ -70,8 +70,6 @@ def forward(
 
     Parameters
     ----------
-    body : ExpmapBody
-        Bones.
     local : NDArray, shape (T, J, 3, 3)
         Rotation of each joint relative to its parent; the root's turns the whole body.
 

@@ -61,8 +61,6 @@ class Protocol:
 
         Parameters
         ----------
-        sequences : sequence of Sequence
-            From `sequences`.
         windows : str
             Key of `windows`.
         observed, horizon : int

@@ -381,8 +381,6 @@ class RandomWindows:
 
         Parameters
         ----------
-        rng : numpy.random.Generator
-            Source of chance.
         count : int
             Number N of windows.
         tempo : float

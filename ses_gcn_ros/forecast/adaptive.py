@@ -322,8 +322,6 @@ class RadiusStore:
 
     Parameters
     ----------
-    radius : AdaptiveRadius
-        What learns.
     path : Path or None
         File of its state; None: it is kept nowhere.
 

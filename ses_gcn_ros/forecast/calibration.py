@@ -129,8 +129,6 @@ def furthest(positions: Array, last: Array, velocity: Array, step: float, layout
         Where joints are [m], and how they move [m/s].
     step : float
         Time between steps [s].
-    layout : str
-        Joint layout.
     """
     speed, acceleration = _limits(layout)
     seconds = step * np.arange(1, positions.shape[1] + 1, dtype=np.float32)[:, None]

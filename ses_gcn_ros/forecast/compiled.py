@@ -521,8 +521,6 @@ class CompiledRunner:
 
     Parameters
     ----------
-    weights : Weights
-        Checked weights.
     device : str
         'auto' or 'cpu'.
 

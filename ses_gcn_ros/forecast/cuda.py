@@ -111,12 +111,8 @@ class TorchForecast:
 
     Parameters
     ----------
-    config : ModelConfig
-        How the network wants motion.
     network : callable
         Features (N, T, J, C) → answer (N, H, J, 3).
-    device : str
-        Where.
     """
 
     def __init__(self, config: ModelConfig, network: Callable[[Any], Any], device: str) -> None:
@@ -271,8 +267,6 @@ class CudaRunner:
 
     Parameters
     ----------
-    weights : Weights
-        Checked weights.
     device : str
         'auto' or 'cuda'.
 

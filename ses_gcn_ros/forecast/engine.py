@@ -49,8 +49,6 @@ class EagerRunner:
 
     Parameters
     ----------
-    weights : Weights
-        Checked weights.
     device : str
         'auto' (a GPU if there is one), 'cpu' or 'cuda'.
 

@@ -107,8 +107,6 @@ class ObservationBuffer:
     ----------
     engine : Engine
         Its layout, grid and needs count; it is not run.
-    config : ForecastConfig
-        Limits.
     """
 
     def __init__(self, engine: Engine, config: ForecastConfig) -> None:

@@ -21,8 +21,6 @@ class OnnxRunner:
 
     Parameters
     ----------
-    weights : Weights
-        Checked weights.
     device : str
         'auto' or 'cpu'.
     threads : int

@@ -27,11 +27,6 @@ _LONGEST = 0.5  # s; a gap between observations counts as no more
 class OnlineScore:
     """Errors lately, and what is used in place of the network.
 
-    Parameters
-    ----------
-    layout : str
-        Joint layout of the forecasts.
-
     Attributes
     ----------
     members : NDArray, shape (3, J), bool

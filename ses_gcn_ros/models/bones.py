@@ -35,8 +35,6 @@ def hold_bones(path: NDArray[np.float32], history: NDArray[np.float32], layout: 
         Forecast, NaN where unseen.
     history : NDArray, shape (N, T, J, 3), float32
         What was observed, in the same unit.
-    layout : str
-        Joint layout.
     """
     _hold(path, np.ascontiguousarray(history, np.float32), *_bones(layout))
 

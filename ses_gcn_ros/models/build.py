@@ -24,8 +24,6 @@ def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork:
 
     Parameters
     ----------
-    config : ModelConfig
-        Which network, and its sizes.
     dropout : float
         Share left out in each layer, in training.
     """

@@ -63,8 +63,6 @@ class Esgn(Sgn):
         Parent of each joint, -1 for the root.
     channels : int
         Coordinates per joint.
-    config : EsgnConfig
-        Options.
 
     Attributes
     ----------

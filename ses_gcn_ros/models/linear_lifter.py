@@ -16,8 +16,6 @@ class LinearLifter(nn.Module):
 
     Parameters
     ----------
-    config : LiftingConfig
-        Its width, blocks and dropout.
     joints : int
         Number of joints J.
     """

@@ -9,13 +9,7 @@ from ses_gcn_ros.models.learnt_base import LearntBase
 
 
 class ForecastNetwork(nn.Module):
-    """Features of observed motion in, path of every joint out.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        What the network is.
-    """
+    """Features of observed motion in, path of every joint out."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -171,8 +171,6 @@ class SemGCN(nn.Module):
 
     Parameters
     ----------
-    config : LiftingConfig
-        What it is.
     parents : sequence of int
         Parent of every joint, -1 for the root.
     """

@@ -69,8 +69,6 @@ class SeSGCN(ForecastNetwork):
 
     Parameters
     ----------
-    config : ModelConfig
-        Sizes and decoder.
     dropout : float
         Share of features that a window goes without in each layer, in training.
     """

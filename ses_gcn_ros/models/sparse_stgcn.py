@@ -199,8 +199,6 @@ class Assembly(nn.Module):
     ----------
     networks : list of SparseStgcn
         One per level, their own classifiers included.
-    classes : int
-        Number of classes.
     """
 
     def __init__(self, networks: list[SparseStgcn], classes: int) -> None:

@@ -186,8 +186,6 @@ class Unit(nn.Module):
         Channels in and out; each how many frames the temporal convolution looks.
     adjacency : Tensor, shape (K, V, V)
         Where the unit starts from.
-    config : StgcnConfig
-        Kind of unit and of edges.
     skip : bool
         Whether the unit has a skip connection, where its kind has any.
     convolution : callable
@@ -263,12 +261,8 @@ class Stgcn(nn.Module):
 
     Parameters
     ----------
-    config : StgcnConfig
-        Options.
     adjacency : array, shape (K, V, V)
         Of `adjacency_subsets` and `normalised`.
-    classes : int
-        Number of classes.
     channels : int
         Coordinates per joint.
     convolution : callable

@@ -144,8 +144,6 @@ def capsule_markers(
 
     Parameters
     ----------
-    ns : str
-        Namespace of the markers.
     starts, ends : (L, 3) array
         Ends of the axes [m].
     radii : (L,) array

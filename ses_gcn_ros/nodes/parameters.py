@@ -123,11 +123,6 @@ def help_on(config_type: type[Any]) -> str:
 def _read_files(node: str) -> tuple[set[str], list[str]]:
     """Look through the process's parameter files, which rclpy has read before.
 
-    Parameters
-    ----------
-    node : str
-        Fully qualified name.
-
     Returns
     -------
     set of str

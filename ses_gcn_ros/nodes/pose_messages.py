@@ -309,10 +309,6 @@ class Ros4HriPublisher:
 
         Parameters
         ----------
-        header : Header
-            Of the skeletons.
-        picture : Header
-            Of the picture.
         detections : Detections
             Everybody in it, by the same names.
         """

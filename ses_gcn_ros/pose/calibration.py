@@ -78,10 +78,6 @@ def locate_board(pictures: Iterable[NDArray[np.uint8]], camera: Camera, board: B
     ----------
     pictures : iterable of NDArray, shape (H, W, 3)
         Pictures, RGB.
-    camera : Camera
-        Its intrinsics.
-    board : Board
-        What to look for.
 
     Raises
     ------
@@ -172,12 +168,8 @@ def arrange_cameras(walks: Sequence[Walk], height: float, layout: str) -> Arrang
 
     Parameters
     ----------
-    walks : sequence of Walk
-        One per camera.
     height : float
         The person's height [m].
-    layout : str
-        Joint layout.
 
     Raises
     ------

@@ -192,10 +192,6 @@ def place_with_depth(
         Probability that a joint is in the image and not hidden.
     depth : NDArray, shape (H, W)
         Depth registered to the image [m], NaN where there is no data.
-    camera : Camera
-        Intrinsics of the image.
-    layout : str
-        Joint layout.
     min_visibility : float
         Joints less visible than this are not measured.
     """

@@ -263,15 +263,7 @@ def _placed(
 
 
 class SkeletonEstimator:
-    """Skeletons from the landmarks of one camera: placement, identity, distance, bones, smoothing.
-
-    Parameters
-    ----------
-    config : PoseConfig
-        Mode, camera and filter settings.
-    layout : str
-        Joint layout of the landmarks.
-    """
+    """Skeletons from one camera's landmarks: placement, identity, distance, bones, smoothing."""
 
     def __init__(self, config: PoseConfig, layout: str = "mediapipe33") -> None:
         self._config = config
@@ -384,11 +376,6 @@ def _skeleton(
 class PoseEstimator:
     """Skeletons in metres from the images of one camera. Close it when done.
 
-    Parameters
-    ----------
-    config : PoseConfig
-        Model, camera and filter settings.
-
     Raises
     ------
     ModelError
@@ -417,8 +404,6 @@ class PoseEstimator:
             starts over: everybody is new.
         rgb : NDArray, shape (H, W, 3), uint8
             The image.
-        camera : Camera
-            Its intrinsics.
         target_from_camera : NDArray, shape (4, 4), optional
             Camera's optical frame in the frame of the skeletons; by default that frame itself. Its
             z axis is up, and the floor lies at the configured ``floor_height``.

@@ -138,8 +138,6 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    data : buffer
-        The file.
     upright : bool
         Whether to turn a photograph as its EXIF orientation says. A camera's image is not to be
         turned: its calibration is that of the pixels as they are sent.

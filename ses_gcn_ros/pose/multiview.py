@@ -187,11 +187,6 @@ class Synchroniser:
     camera has a frame at or after it, or when it has waited for `max_wait`. A camera without a
     frame at the instant is interpolated between its neighbours, person by person, if they are
     no more than `max_gap` apart; else it is left out.
-
-    Parameters
-    ----------
-    config : FusionConfig
-        Limits.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -207,12 +202,8 @@ class Synchroniser:
 
         Parameters
         ----------
-        camera : int
-            Number of the camera.
         stamp : float
             When the picture was taken [s].
-        detections : Detections
-            Who is in it.
         now : float
             Steady clock [s].
 
@@ -338,11 +329,6 @@ class MultiviewFusion:
     People known are looked for where they are expected in each picture; who is left over is matched
     across cameras by epipolar distance. A person comes into being when two cameras see one, and
     keeps the id while any camera sees enough, and for `track_memory` after.
-
-    Parameters
-    ----------
-    config : FusionConfig
-        Gates, noise and filters.
     """
 
     def __init__(self, config: FusionConfig) -> None:

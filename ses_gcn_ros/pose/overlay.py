@@ -41,8 +41,6 @@ def draw_skeletons(
         The image.
     people : sequence of Skeleton
         Whom to draw, by their metric positions: what is off here is off in space.
-    camera : Camera
-        Intrinsics of the image.
     target_from_camera : NDArray, shape (4, 4), optional
         Camera's optical frame in the frame of the skeletons; by default that frame itself.
     """

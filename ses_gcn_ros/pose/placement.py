@@ -238,8 +238,6 @@ class DepthFilter:
 
     Parameters
     ----------
-    layout : str
-        Joint layout.
     height : float
         The person's height [m]; 0 if unknown.
 

@@ -68,8 +68,6 @@ class VideoFile:
 
     Parameters
     ----------
-    path : str
-        The file.
     realtime : bool
         Play at the file's own pace and drop frames when the taker is late; otherwise give every
         frame as fast as it is taken.

@@ -128,11 +128,6 @@ class BoneLengthFilter:
     The length of a limb is the median over the last frames and both sides of the body. Joints are
     moved along their limbs, those that are less certain more (position-based dynamics).
 
-    Parameters
-    ----------
-    layout : str
-        Joint layout.
-
     References
     ----------
     Müller et al.: Position Based Dynamics, VRIPHYS 2006.
@@ -257,8 +252,6 @@ class Tracker(Generic[M]):
 
     Parameters
     ----------
-    config : PoseConfig
-        Gate and memory.
     make_memory : callable
         Makes the memory of a new person.
     """

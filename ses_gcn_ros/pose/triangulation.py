@@ -46,7 +46,7 @@ def triangulate(
     Parameters
     ----------
     rays : NDArray, shape (V, P, 2)
-        Sightings, undistorted and at unit depth.
+        Observations, undistorted and at unit depth.
     weights : NDArray, shape (V, P)
         Trust in each, 0 where there is none; divides its variance.
     camera_from_base : NDArray, shape (V, 4, 4)

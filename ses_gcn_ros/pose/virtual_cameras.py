@@ -70,8 +70,6 @@ def sample_view(
 
     Parameters
     ----------
-    rng : Generator
-        Chance.
     target : array-like, shape (3,)
         What it looks at, in the cell [m]; the middle of a body, for instance.
     heading : float, optional
@@ -121,12 +119,8 @@ def observe(
 
     Parameters
     ----------
-    view : View
-        The camera.
     points : array-like, shape (..., J, 3)
         Joints in the cell [m].
-    rng : Generator
-        Chance.
     noise : float
         Standard deviation in u and in v [px].
     outliers : float
@@ -166,12 +160,8 @@ def landmarks_like_mediapipe(
 
     Parameters
     ----------
-    view : View
-        The camera.
     people : array-like, shape (T, J, 3)
         One person's joints in the cell [m], layout chico15.
-    rng : Generator
-        Chance.
     fps : float
         Pictures per second.
 
@@ -216,12 +206,8 @@ def estimate_shape(
 
     Parameters
     ----------
-    view : View
-        The camera.
     points : array-like, shape (..., J, 3)
         Joints in the cell [m].
-    rng : Generator
-        Chance.
     root : int
         Joint that they are given about.
 
@@ -254,8 +240,6 @@ def render_depth(
 
     Parameters
     ----------
-    view : View
-        The camera.
     bodies : NDArray, shape (N, J, 3)
         Joints in the cell [m], layout chico15, z up, the floor at 0.
     stoutness : float
@@ -311,8 +295,6 @@ def measured_depth(
     ----------
     depth : NDArray, shape (H, W)
         Exact depth [m].
-    rng : Generator
-        Chance.
     noise : float
         Standard deviation as a share of the depth.
     """

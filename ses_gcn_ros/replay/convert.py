@@ -97,8 +97,6 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
         As for `read_takes`.
     path : Path
         Folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
-    overwrite : bool
-        Whether to replace an existing bag.
 
     Returns
     -------

@@ -148,8 +148,6 @@ class EventReader:
 
     Parameters
     ----------
-    topics : mapping
-        From `find_topics`.
     world : str
         Frame to give people in who come as frames of TF or in images.
     pose : PoseConfig

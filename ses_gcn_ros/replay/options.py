@@ -165,10 +165,6 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
     ----------
     path : str or Path
         YAML file; an empty name stands for none.
-    node : str
-        Name of the node.
-    kind : type
-        Its configuration.
     **more
         Parameters on top of those of the file.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.figures import THEMES
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.replay.scene import Moment, Stage, moment_at, scene_figure, stage_for
+from ses_gcn_ros.replay.scene import ReplayScene, Stage, moment_at, scene_figure, stage_for
 
 Image = NDArray[np.uint8]  # (height, width, 3)
 
@@ -110,7 +110,7 @@ def _images(
         progress(index + 1, len(times))
 
 
-def _title(moment: Moment) -> str:
+def _title(moment: ReplayScene) -> str:
     return _TITLES.get(moment.level, "No state")
 
 

@@ -19,8 +19,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.replay.figures import Theme, headline, styled
 from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, capsule_distances
-from ses_gcn_ros.safety import limb_capsules as capsules_of
+from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, limb_capsules
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -49,7 +48,7 @@ class Person:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class ReplayScene:
     """What there was at one time; positions in the frame of the skeletons [m]."""
 
     at: float  # time since the first observation [s]
@@ -62,7 +61,7 @@ class Moment:
     reason: str  # its reasons
 
 
-def moment_at(replay: Replay, at: float) -> Moment:
+def moment_at(replay: Replay, at: float) -> ReplayScene:
     """Put together what a replay knows of a time `at` [s] after its first observation.
 
     Raises InputError if it shows nobody at any time.
@@ -79,11 +78,11 @@ def moment_at(replay: Replay, at: float) -> Moment:
     closest, distance = _stated_pair(replay, frame, at)
     if robot is not None and closest is None:
         for person in people:
-            pair, gap = _closest(person.limbs, robot)
-            if gap < distance:
-                closest, distance = pair, gap
+            pair = person.limbs.to_links(*robot).nearest()
+            if pair.distance < distance:
+                closest, distance = (pair.a_point, pair.b_point), float(pair.distance)
     said = int(np.searchsorted(states.time, at + 1e-6, side="right")) - 1
-    return Moment(
+    return ReplayScene(
         at=at,
         people=people,
         robot=robot,
@@ -126,24 +125,13 @@ def _people(replay: Replay, frame: int) -> list[Person]:
             Person(
                 layout=about.layout,
                 positions=positions,
-                limbs=capsules_of(positions.astype(float), about.layout, hand_reach=HAND_REACH),
+                limbs=limb_capsules(positions.astype(float), about.layout, hand_reach=HAND_REACH),
                 trail=np.nanmean(came[np.isfinite(came).any(axis=(1, 2))], axis=1),
                 ahead=np.asarray(replay.forecast[row]),
                 steps=about.steps,
             )
         )
     return found
-
-
-def _closest(limbs: LimbCapsules, robot: Capsules) -> tuple[tuple[Array, Array], float]:
-    start, end, radius = robot
-    found = capsule_distances(
-        limbs.start[:, None], limbs.end[:, None], limbs.radius[:, None], start, end, radius
-    )
-    distance = np.where(np.isnan(found.distance), np.inf, found.distance)
-    limb, link = np.unravel_index(distance.argmin(), distance.shape)
-    pair = found.a_point[limb, link], found.b_point[limb, link]
-    return pair, float(distance[limb, link])
 
 
 Box = tuple[float, float, float, float]  # left, right, bottom and top [m]
@@ -173,7 +161,7 @@ class Stage:
     boxes: tuple[Box, Box]
 
 
-def stage_for(moments: Sequence[Moment], reach: float = np.inf) -> Stage:
+def stage_for(moments: Sequence[ReplayScene], reach: float = np.inf) -> Stage:
     """Make a stage that has room for moments.
 
     The side view looks across the line from the robot to whoever comes nearest.
@@ -197,7 +185,7 @@ def stage_for(moments: Sequence[Moment], reach: float = np.inf) -> Stage:
     )
 
 
-def _nearest_person(moment: Moment) -> Person | None:
+def _nearest_person(moment: ReplayScene) -> Person | None:
     """Whose body is nearest to the robot's base; None where one is missing."""
     if moment.robot is None:
         return None
@@ -213,7 +201,7 @@ def _middle(person: Person) -> Array:
     return np.asarray(np.nanmean(person.positions[:, :2], axis=0), np.float64)
 
 
-def _line_of_sight(moment: Moment) -> Array:
+def _line_of_sight(moment: ReplayScene) -> Array:
     """Horizontal unit vector from the robot to the nearest person; x where one is missing."""
     nearest = _nearest_person(moment)
     if moment.robot is None or nearest is None:
@@ -223,7 +211,7 @@ def _line_of_sight(moment: Moment) -> Array:
     return np.asarray(offset / length if length > 0.05 else [1.0, 0.0])
 
 
-def _points(moment: Moment, reach: float) -> Array:
+def _points(moment: ReplayScene, reach: float) -> Array:
     """What has to be seen of a moment, shape (N, 3) [m]; the origin always."""
     clouds: list[NDArray[np.floating]] = []
     for person in moment.people:
@@ -257,7 +245,9 @@ _ARC = np.linspace(-np.pi / 2, np.pi / 2, 15)
 _LEGS = ("knee", "ankle", "toe", "toe_base", "small_toe", "heel")
 
 
-def scene_figure(moment: Moment, theme: Theme, title: str, stage: Stage | None = None) -> Figure:
+def scene_figure(
+    moment: ReplayScene, theme: Theme, title: str, stage: Stage | None = None
+) -> Figure:
     """Draw a moment from above and from the side.
 
     Parameters
@@ -292,7 +282,7 @@ def scene_figure(moment: Moment, theme: Theme, title: str, stage: Stage | None =
     return figure
 
 
-def _draw(axes: Axes, moment: Moment, view: SceneView, box: Box, theme: Theme) -> None:
+def _draw(axes: Axes, moment: ReplayScene, view: SceneView, box: Box, theme: Theme) -> None:
     axes.set(xlim=box[:2], ylim=box[2:], xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -395,7 +385,7 @@ def stadium(a: Array, b: Array, radius: float) -> Array:
     return np.concatenate([b + cap, a - cap])
 
 
-def _nearest_pair(axes: Axes, moment: Moment, view: SceneView, theme: Theme) -> None:
+def _nearest_pair(axes: Axes, moment: ReplayScene, view: SceneView, theme: Theme) -> None:
     if moment.closest is None:
         return
     line = view.project(np.stack(moment.closest))[:, :2]
@@ -407,7 +397,7 @@ def _nearest_pair(axes: Axes, moment: Moment, view: SceneView, theme: Theme) -> 
     _label(axes, at, text, theme.alarm, theme, weight="bold", size=11)
 
 
-def _labels(axes: Axes, moment: Moment, view: SceneView, theme: Theme) -> None:
+def _labels(axes: Axes, moment: ReplayScene, view: SceneView, theme: Theme) -> None:
     if moment.robot is not None:
         points = view.project(np.concatenate(moment.robot[:2]))
         at = points[0, 0], points[:, 1].min() - 0.2

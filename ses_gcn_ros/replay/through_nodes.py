@@ -67,10 +67,6 @@ def agreement(bag: Path, options: Options, robots: Robots | None) -> Agreement:
     ----------
     bag : Path
         Recording of skeletons, transforms, forecasts and states.
-    options : Options
-        With which the nodes ran.
-    robots : Robots or None
-        What the safety node watched.
     """
     forecasts, forecast_gap, radius_gap = _forecasts(bag, options)
     walk = _Walk(ReplayMonitor(options.safety, robots))

@@ -104,6 +104,11 @@ class CapsuleDistances:
     def b_point(self) -> Array:
         return self.b_axis - self._b[2][..., None] * self.normal
 
+    def nearest(self) -> CapsuleDistances:
+        """Only the pair at the least known distance; NaN if none is known."""
+        known = np.where(np.isnan(self.distance), np.inf, self.distance)
+        return self.at(tuple(map(int, np.unravel_index(known.argmin(), known.shape))))
+
     def at(self, index: tuple[int, ...]) -> CapsuleDistances:
         """Only the pair at an index: its points cost nothing for all the others."""
         return CapsuleDistances(

@@ -14,10 +14,11 @@ from functools import cache, lru_cache
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
+from ses_gcn_ros.safety.geometry import CapsuleDistances, capsule_distances
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
@@ -46,6 +47,17 @@ class LimbCapsules:
     end: Array
     radius: Array
     names: tuple[str, ...]
+
+    def to_links(self, start: ArrayLike, end: ArrayLike, radius: ArrayLike) -> CapsuleDistances:
+        """From the N limbs to M links, whose ends are (M, 3) and radii (M,) [m]: (..., N, M)."""
+        return capsule_distances(
+            self.start[..., None, :],
+            self.end[..., None, :],
+            self.radius[..., None],
+            start,
+            end,
+            radius,
+        )
 
     def in_a_row(self) -> LimbCapsules:
         """Capsules (..., P, N) of P people as those of P N limbs, one person after the other."""

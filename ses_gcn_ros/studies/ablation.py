@@ -112,8 +112,6 @@ def ablate(
 
     Parameters
     ----------
-    recipe : Recipe
-        The complete one.
     recording : Recording
         What it is trained on, by its split.
     folder : Path
@@ -219,8 +217,6 @@ def mask_figure(points: Sequences[CurvePoint], steps: int, theme: Theme) -> Figu
         From `mask_curve`, the teacher first.
     steps : int
         For how many steps the students were trained on.
-    theme : Theme
-        Colours.
     """
     colours = {"keep": theme.person, "threshold": theme.forecast}
     teacher = points[0]

@@ -13,9 +13,8 @@ from ses_gcn_ros.datasets.sequences import at_rate, window_starts
 from ses_gcn_ros.forecast.alarm import HORIZONS, THRESHOLD, ContactAlarm, reliability, urgency
 from ses_gcn_ros.forecast.baselines import constant_velocity
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.safety import capsule_distances
 from ses_gcn_ros.skeleton import get_layout
-from ses_gcn_ros.studies.collisions import Encounter
+from ses_gcn_ros.studies.collisions import Encounter, axis_distances
 
 _BATCH = 128
 _AWAY = (0.3, 1.8)  # m from root to root of those who are put near one another
@@ -39,7 +38,8 @@ def measure(
         for first in range(0, len(starts), _BATCH):
             rows = starts[first : first + _BATCH, None] + np.arange(length)
             person, robot = met.person[rows], met.robot[rows]
-            real = _distances(person[:, engine.observed - 1 :], robot, links, limbs).min((-2, -1))
+            ahead = person[:, engine.observed - 1 :]
+            real = axis_distances(ahead, limbs, robot, links).min((-2, -1))
             free = real[:, 0] >= THRESHOLD
             if not free.any():
                 continue
@@ -48,26 +48,13 @@ def measure(
             assert radius is not None
             grown = radius[:, :, limbs].max(axis=-1)
             z = [
-                urgency(_distances(p, robot[free], links, limbs), grown, step)
+                urgency(axis_distances(p, limbs, robot[free], links), grown, step)
                 for p in (path, constant_velocity(history, engine.horizon))
             ]
             begun = np.minimum.accumulate(real[free, 1:], axis=1)[:, last] < THRESHOLD
             found.append((z[0], z[1], begun))
     network, velocity, contact = zip(*found, strict=True)
     return np.concatenate(network), np.concatenate(velocity), np.concatenate(contact)
-
-
-def _distances(
-    person: NDArray[np.float32],
-    robot: NDArray[np.float32],
-    links: NDArray[np.int64],
-    limbs: NDArray[np.int64],
-) -> Floats:
-    """Distances (W, H, N, M) of limbs and links over the last frames of the robot's [m]."""
-    robot = robot[:, -person.shape[1] :]
-    start, end = robot[..., links[:, 0], :], robot[..., links[:, 1], :]
-    a, b = person[..., limbs[:, 0], None, :], person[..., limbs[:, 1], None, :]
-    return capsule_distances(a, b, 0.0, start[..., None, :, :], end[..., None, :, :], 0.0).distance
 
 
 def placed(
@@ -83,10 +70,6 @@ def placed(
         Frame rate to resample to [Hz].
     length : int
         Frames of each encounter, T + H.
-    count : int
-        How many.
-    seed : int
-        Of what is drawn.
 
     Returns
     -------

@@ -33,7 +33,6 @@ from ses_gcn_ros.safety import (
     SeparationMonitor,
     Urdf,
     braking,
-    capsule_distances,
     limb_capsules,
     protective_distance,
 )
@@ -206,10 +205,7 @@ class Fence:
             person.positions.astype(np.float64), person.layout, scale=config.body_scale,
             hand_reach=config.hand_reach,
         )  # fmt: skip
-        met = capsule_distances(
-            limbs.start[:, None], limbs.end[:, None], limbs.radius[:, None],
-            self._start, self._end, self._radius,
-        )  # fmt: skip
+        met = limbs.to_links(self._start, self._end, self._radius)
         self._inside = bool(met.distance.min() < self.distance)
 
     def factor(self, now: float, poses: Array) -> float:
@@ -345,7 +341,11 @@ class Simulator:
             elif fastest > 0.0:
                 stops, hard, fastest = stops + 1, hard + (fastest > HARD), 0.0
             if now >= near:  # else they can't be in touch yet
-                gaps = _gaps(self._limbs(approach, now - EPOCH), *placed, self._model.radius)
+                gaps = (
+                    self._limbs(approach, now - EPOCH)
+                    .to_links(*placed, self._model.radius)
+                    .distance
+                )
                 least = min(least, float(gaps.min()))
                 near = now + max(float(gaps.min()), 0.0) / CLOSING
                 together = gaps <= 0.0
@@ -388,7 +388,7 @@ class Simulator:
         """How fast touching limbs came at the robot where it is now; whether that was reckoned."""
         config = self._config
         span = config.reaction_time + config.robot_speed_max / config.deceleration
-        earlier = _gaps(self._limbs(approach, time - span), *placed, self._model.radius)
+        earlier = self._limbs(approach, time - span).to_links(*placed, self._model.radius).distance
         speeds = (earlier.min(axis=1) - gaps.min(axis=1)) / span
         names = get_layout(approach.layout).limb_names()
         floors = np.array(
@@ -409,13 +409,6 @@ def _at(approach: Approach, time: float) -> Array:
     share = frame - low
     joints: Array = (1.0 - share) * approach.positions[low] + share * approach.positions[low + 1]
     return joints
-
-
-def _gaps(limbs: LimbCapsules, start: Array, end: Array, radius: Array) -> Array:
-    """Distances of all limbs to all links (N, M) [m]."""
-    return capsule_distances(
-        limbs.start[:, None], limbs.end[:, None], limbs.radius[:, None], start, end, radius
-    ).distance
 
 
 def _speeds(before: tuple[Array, Array], after: tuple[Array, Array], seconds: float) -> Array:
@@ -443,18 +436,12 @@ def run_study(
 
     Parameters
     ----------
-    files : sequence of Path
-        Recordings of motion.
     count : int
         Approaches, shared among the files.
     log : Path
         JSON lines, one per run; runs that it holds are not repeated.
     weights : Path, optional
         Of the forecaster; the ones that ship if left out.
-    jobs : int
-        Processes.
-    progress : callable
-        Told how many runs are done.
 
     Raises
     ------

@@ -113,19 +113,17 @@ def measure(
         for first in range(0, len(starts), _BATCH):
             rows = starts[first : first + _BATCH, None] + np.arange(length)
             person, robot = met.person[rows], met.robot[rows]
-            start, end = robot[..., links[:, 0], :], robot[..., links[:, 1], :]
             now = engine.observed - 1
-            real = _nearest(person[:, now:], limbs, start[:, now:], end[:, now:])
+            real = _least(axis_distances(person[:, now:], limbs, robot, links))
             last.append(real[:, 0])
             happened.append(real[:, 1:])
             whose.append(np.full(len(rows), count - 1))
             history = np.ascontiguousarray(person[:, : engine.observed])
-            ahead = start[:, engine.observed :], end[:, engine.observed :]
             path, radii, _ = engine.predict_with_radius(history)
             for name in (*BASELINES, engine.name):
                 own = name == engine.name
                 forecast = path if own else BASELINES[name](history, engine.horizon)
-                distances = _distances(forecast, limbs, *ahead)
+                distances = axis_distances(forecast, limbs, robot, links)
                 predicted[name].append(_least(distances))
                 if name not in (engine.name, "constant_velocity") or engine.radius is None:
                     continue
@@ -152,21 +150,20 @@ def measure(
     )
 
 
-def _nearest(person: Floats, limbs: NDArray[np.int64], start: Floats, end: Floats) -> Floats:
-    """Least distance (W, H) of the limbs of (W, H, J, 3) to the links."""
-    return _least(_distances(person, limbs, start, end))
-
-
-def _distances(
-    person: Floats, limbs: NDArray[np.int64], start: Floats, end: Floats
+def axis_distances(
+    person: Floats, limbs: NDArray[np.int64], robot: Floats, links: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Distances of the axes of all limbs and links (W, H, N, M) [m]."""
+    """Distances of all limbs' axes (W, H, J, 3) to all links' over the last H frames: (W, H, N, M).
+
+    Limbs (N, 2) are pairs of joints, links (M, 2) pairs of the robot's points; all in metres.
+    """
+    robot = robot[:, -person.shape[1] :]
     return capsule_distances(
         person[..., limbs[:, 0], None, :],
         person[..., limbs[:, 1], None, :],
         0.0,
-        start[..., None, :, :],
-        end[..., None, :, :],
+        robot[..., None, links[:, 0], :],
+        robot[..., None, links[:, 1], :],
         0.0,
     ).distance
 

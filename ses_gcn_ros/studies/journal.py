@@ -32,10 +32,6 @@ def run_all(
         Arguments by the number of the task.
     run : callable
         Of a module's top level; its answers are plain JSON.
-    jobs : int
-        Processes.
-    progress : callable
-        Told how many tasks are done.
 
     Returns
     -------

@@ -126,14 +126,8 @@ def adapt(
     ----------
     paths : iterable of Path
         Bags with skeletons, or recordings (.npz).
-    start : Weights
-        What to go on from.
-    training : TrainingRecipe
-        How.
     checkpoint : Path
         File for the state of the run while it lasts; a killed run goes on from it.
-    progress : callable
-        Told of the steps.
 
     Raises
     ------

@@ -253,10 +253,6 @@ def summarise(errors: Errors, engine: Engine, frames: tuple[int, ...] = FRAMES) 
 
     Parameters
     ----------
-    errors : Errors
-        From `measure`.
-    engine : Engine
-        What was measured.
     frames : tuple of int
         Frames to single out, from 1; the last frame is always among them.
 

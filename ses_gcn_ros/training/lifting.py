@@ -144,8 +144,6 @@ def see(
     ----------
     windows : NDArray, shape (N, F, J, 3)
         Positions [m], z up.
-    rng : Generator
-        Chance.
     noise : (float, float)
         Range of the standard deviation [px], drawn per camera.
     outliers, missing : float
@@ -189,8 +187,6 @@ class LiftingTask:
 
     Parameters
     ----------
-    recipe : LiftingRecipe
-        What to do.
     sequences : sequence of Sequence
         What to do it with, split as the recipe says.
 

@@ -196,8 +196,6 @@ def read_sections(
     ----------
     name : str
         Of the recipe, for messages.
-    content : Any
-        What its YAML holds.
     sections : mapping of str to type
         Dataclass by section; a section that is left out has its defaults.
     unused : collection of str

@@ -121,8 +121,6 @@ class RandomSource:
 
     Parameters
     ----------
-    windows : RandomWindows
-        What to draw from.
     batch : int
         Windows per step.
     tempo : float
@@ -157,8 +155,6 @@ class GridSource:
         Frames from one window to the next.
     batch : int
         Windows per step; the last step of an epoch takes what is left.
-    seed : int
-        Of the order.
 
     Raises
     ------

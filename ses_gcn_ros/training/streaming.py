@@ -77,15 +77,11 @@ def measure_stream(
 
     Parameters
     ----------
-    engine : Engine
-        What forecasts.
     first, second : sequence of Sequence
         Recordings that a stream is made of, drawn at random, before and after the change. People
         recorded together come together.
     streams : int
         How many streams, each with a radius that starts as calibrated.
-    seed : int
-        Of the drawing.
 
     Returns
     -------

@@ -174,8 +174,6 @@ def mask_curve(
     ----------
     teacher : Weights
         Trained SeS-GCN.
-    sequences : sequence of Sequence
-        What to measure on.
     stride : int
         Frames from one window to the next.
     shares : sequence of float

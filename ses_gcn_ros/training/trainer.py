@@ -187,8 +187,6 @@ class Schedule:
 
     Parameters
     ----------
-    plan : TrainingRecipe
-        What to do.
     per_epoch : int
         Steps of an epoch; 0 where the recipe counts steps.
 
@@ -220,8 +218,6 @@ class Trainer:
 
     Parameters
     ----------
-    task : Task
-        What to train.
     checkpoint : Path or None
         File that the state is kept in; a log in CSV is kept beside it. Nothing is kept with None.
     processes : Processes, optional

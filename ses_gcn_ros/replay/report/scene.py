@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.safety import SafetyConfig, capsule_distances, limb_capsules
+from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.people import body
 from ses_gcn_ros.skeleton import get_layout
 
@@ -121,14 +121,9 @@ def _pairs(
         if not len(people) or np.isnan(robot[index]).all():
             continue
         limbs = limb_capsules(people.astype(float), replay.about.layout, hand_reach=reach)
-        found = capsule_distances(
-            limbs.start[..., None, :], limbs.end[..., None, :], limbs.radius[..., None],
-            robot[index, :, 0], robot[index, :, 1], radii,
-        )  # fmt: skip
-        distance = np.where(np.isnan(found.distance), np.inf, found.distance)
-        least = np.unravel_index(distance.argmin(), distance.shape)
-        if np.isfinite(distance[least]):
-            pairs[index] = found.a_point[least], found.b_point[least]
+        nearest = limbs.to_links(robot[index, :, 0], robot[index, :, 1], radii).nearest()
+        if np.isfinite(nearest.distance):
+            pairs[index] = nearest.a_point, nearest.b_point
     return pairs
 
 

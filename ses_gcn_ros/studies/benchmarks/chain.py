@@ -40,8 +40,6 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
     ----------
     quick : bool
         Three seconds with one person instead of three times eight for each number.
-    progress : callable
-        Told what comes next.
     people : sequence of int
         Numbers of people in sight.
     """

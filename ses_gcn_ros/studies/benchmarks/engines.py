@@ -42,8 +42,6 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     ----------
     quick : bool
         Half a second for each batch size instead of six.
-    progress : callable
-        Told what comes next.
     weights : sequence of Weights
         Networks to run besides the one that ships and an untrained one of the published size for
         Human3.6M.
