@@ -293,7 +293,7 @@ class Track:
     distance : float
         From the robot when last assessed [m].
     same : float
-        For how long the joints have repeated, as no living person's do [s].
+        For how long the joints have told nothing new, as no living person's do [s].
     last_seen, last_news : float
         When a joint was last seen, and when one was last elsewhere than before [s].
     unseen : float
@@ -343,8 +343,14 @@ class Track:
         """Take a skeleton in the world."""
         positions = np.asarray(skeleton.positions, np.float64)
         before = self.positions if self.seen else _NOBODY
+        earlier, pace = before, 0.0
+        if self._past - self._first > 1:
+            earlier = self._positions[self._past - 2]
+            then, last = self._stamps[self._past - 2 : self._past].tolist()
+            pace = (stamp - last) / (last - then)
         seen, repeated = kernel("separation").look_at(
-            positions, before, body(self.layout).edges, LIMB_LENGTH, self.edge_lengths
+            *(positions, before, earlier, pace),
+            *(body(self.layout).edges, LIMB_LENGTH, self.edge_lengths),
         )
         self.same = self.same + stamp - self.last_seen if repeated else 0.0
         self.liveness = max(self.liveness, 1.0 if skeleton.liveness < 0.0 else skeleton.liveness)

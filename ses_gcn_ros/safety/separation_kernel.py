@@ -237,6 +237,7 @@ def min_distances(
 
 
 HAIR = 1e-5  # m; no living person measured by a camera moves less from frame to frame
+DYING = 0.99  # share of a speed that is left a frame later, at most, where a filter dies away
 SHORT = 0.05  # m; a forearm shorter than this has no direction that the hand could go on in
 
 _POINTS, _VALUES = real[:, :, ::1], real[:, ::1]
@@ -352,9 +353,20 @@ def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
                 velocity[j, k] = 0.5 * (slopes[half - 1] + slopes[half])
 
 
-@compiled(types.Tuple((whole, boolean))(array(2), array(2), array(2, whole), real, real[::1]))
-def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: Any) -> Any:
-    """Number of joints seen (J, 3), and whether all are where they were `before`, to a hair.
+@compiled(
+    types.Tuple((whole, boolean))(
+        array(2), array(2), array(2), real, array(2, whole), real, real[::1]
+    )
+)
+def look_at(
+    positions: Any, before: Any, earlier: Any, pace: float, edges: Any, longest: float, lengths: Any
+) -> Any:
+    """Number of joints seen (J, 3), and whether two in three or more of them tell nothing new.
+
+    A joint tells nothing new where it was `before`, to a hair, and where it goes on as it went from
+    `earlier` to `before`, ever slower: so the output of a filter dies away over a picture that
+    stands still. `pace` is the time since `before` over the time between the two. Other joints may
+    be means of such, which turn on their way.
 
     Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest`; NaN
     are those that nobody has seen yet.
@@ -371,12 +383,23 @@ def look_at(positions: Any, before: Any, edges: Any, longest: float, lengths: An
             lengths[e] = length
     if len(before) != len(positions):
         return seen, False
+    known, new = 0, 0
     for j in range(len(positions)):
+        if math.isnan(positions[j, 0]) and math.isnan(before[j, 0]):
+            continue
+        along, square = 0.0, 0.0
         for k in range(3):
-            now, then = positions[j, k], before[j, k]
-            if not abs(now - then) <= HAIR and not (math.isnan(now) and math.isnan(then)):
-                return seen, False
-    return seen, True
+            then = pace * (before[j, k] - earlier[j, k])
+            along += then * (positions[j, k] - before[j, k])
+            square += then * then
+        share = min(max(along / square, 0.0), DYING) if square > 0.0 else 0.0
+        off = 0.0
+        for k in range(3):
+            then = pace * (before[j, k] - earlier[j, k]) if share > 0.0 else 0.0
+            off += (positions[j, k] - before[j, k] - share * then) ** 2
+        known += 1
+        new += not off <= HAIR * HAIR  # true of NaN: it was unseen before, or is now
+    return seen, 3 * new <= known
 
 
 CROSSING = 1e-9  # m between axes that cross: what lies between them has no direction

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster
+from ses_gcn_ros.pose.smoothing import OneEuroFilter, packed_covariance
 from ses_gcn_ros.safety import (
     ClockMonitor,
     SafetyConfig,
@@ -27,6 +28,7 @@ from ses_gcn_ros.safety import (
     capsule_distances,
     limb_capsules,
 )
+from ses_gcn_ros.safety.people import quantile
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.studies.attack_world import PATHS, POINTS, TICK, Robot, pose, step
 
@@ -113,6 +115,7 @@ FAULTS = (
     "slow clock",
     "fast clock",
     "frozen picture",
+    "frozen, filtered",
     "millimetres",
     "future transform",
     "absurd forecasts",
@@ -123,7 +126,6 @@ FAULTS = (
 )
 MOTIONS = ("reach", "cross", "return", "occlusion", "stranger", "flicker", "several", "delay")
 SCENARIOS = (*MOTIONS, *FAULTS)
-BEYOND = ("frozen, filtered",)  # what the monitor can't see: whoever filters has to fall silent
 VARIANTS = ("forecasts", "alone", "reachable", "probability")
 
 
@@ -434,6 +436,8 @@ class Sensors:
         reach = WITHIN * monitor.config.robot_uncertainty
         self._robot_error = reach * direction / np.linalg.norm(direction)
         self._moved: deque[tuple[float, float, Array, tuple[Any, ...]]] = deque()
+        self._smoothers: dict[str, OneEuroFilter] = {}
+        self._smoothing = float(self._rng.choice((1, 2, 4))), float(self._rng.choice((0, 3, 6)))
 
     def now(self, time: float) -> float:
         """The clock of the nodes."""
@@ -493,11 +497,6 @@ class Sensors:
         if self.broken(time):
             if self._fault in ("frozen picture", "frozen, filtered"):
                 self._frozen = skeletons = self._frozen or skeletons
-                if self._fault == "frozen, filtered":  # a filter's approach to where it stands
-                    fade = 0.02 * math.exp(-(time - self._fault_at) / 0.3)
-                    skeletons = [
-                        replace(s, positions=(s.positions + np.float32(fade))) for s in skeletons
-                    ]
             elif self._fault == "millimetres":
                 skeletons = [replace(s, positions=1000.0 * s.positions) for s in skeletons]
             elif self._fault == "duplicate identity" and skeletons:
@@ -505,7 +504,22 @@ class Sensors:
                 skeletons = [*skeletons, away]
             elif self._fault in ("silence", "slow clock", "fast clock"):
                 return
+        if self._fault == "frozen, filtered":
+            skeletons = [self._filtered(now, skeleton) for skeleton in skeletons]
         self._coming.append((arrival, now, skeletons))
+
+    def _filtered(self, stamp: float, skeleton: Skeleton) -> Skeleton:
+        """A skeleton behind the pose node's filter, which says what it may be off."""
+        config, name = self._monitor.config, skeleton.person_id
+        smoother = self._smoothers.setdefault(name, OneEuroFilter(*self._smoothing))
+        positions = smoother.smooth(stamp, skeleton.positions)
+        sigma = config.human_uncertainty / quantile(config.uncertainty_coverage)
+        covariance = smoother.lag_covariance() + sigma**2 * np.eye(3)
+        return replace(
+            skeleton,
+            positions=positions.astype(np.float32),
+            covariance=packed_covariance(covariance, positions, LAYOUT, LAYOUT),
+        )
 
     def _deliver(self, time: float, stamp: float, skeletons: list[Skeleton]) -> None:
         now = self.now(time)

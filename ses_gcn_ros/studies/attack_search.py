@@ -17,7 +17,6 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.studies.attack import (
-    BEYOND,
     FAULTS,
     MOTIONS,
     MOVING,
@@ -83,9 +82,7 @@ def run_attack(
         If there is no such scenario or variant, or the log is of another attack.
     """
     groups = {"motions": MOTIONS, "faults": FAULTS}
-    scenarios = groups.get(scenario) or (
-        BEYOND if scenario in BEYOND else _chosen("scenario", scenario, SCENARIOS)
-    )
+    scenarios = groups.get(scenario) or _chosen("scenario", scenario, SCENARIOS)
     chosen = _chosen("variant", variant, variants())
     about = {
         "seed": seed, "scenario": scenario, "variant": variant,
@@ -124,7 +121,7 @@ def read_case(path: Path) -> AttackCase:
         case = AttackCase(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"'{path}' holds no case of an attack: {error}") from error
-    if len(case.numbers) != NUMBERS or case.scenario not in (*SCENARIOS, *BEYOND):
+    if len(case.numbers) != NUMBERS or case.scenario not in SCENARIOS:
         raise InputError(f"'{path}' holds a case of another version of the attack")
     return case
 
