@@ -59,6 +59,24 @@ class ContactAlarm:
         rising: Array = np.maximum.accumulate(1 / (1 + np.exp(-logit)), axis=-1)
         return rising
 
+    def by_step(self, times: Array, network: Array, velocity: Array) -> Array:
+        """Probability that a contact has begun by each step, (H,).
+
+        Between two horizons their coefficients are interpolated; before the first and after the
+        last they are its own.
+
+        Parameters
+        ----------
+        times : NDArray, shape (H,)
+            Since the last observation [s], rising.
+        network, velocity : NDArray, shape (H,)
+            (distance − threshold) / radius at each step, the least over limbs and links.
+        """
+        columns = [np.interp(times, HORIZONS, column) for column in self.coefficients.T]
+        at_steps = ContactAlarm(np.stack(columns, axis=-1))
+        so_far = [np.minimum.accumulate(z) for z in (network, velocity)]
+        return at_steps.probability(*so_far)
+
 
 def urgency(gaps: Array, radius: Array, step: float, threshold: float = THRESHOLD) -> Array:
     """z up to each of `HORIZONS`, shape (..., 5).

@@ -161,7 +161,7 @@ class SeparationMonitor:
         except InputError as error:
             self.fault("forecasts", f"forecasts unusable: {error}")
             raise
-        self._forecasts = inflate(self.config, forecasts)
+        self._forecasts = inflate(self.config, forecasts, self.tracks.present)
         self._forecast_ids = frozenset(
             forecast.person_id for forecast in forecasts if not np.isnan(forecast.positions).all()
         )

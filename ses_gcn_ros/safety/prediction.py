@@ -6,27 +6,21 @@ It answers with limits on the speed, never with a permission, so it can only tig
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.alarm import SHIPPED
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.geometry import capsule_distances
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import (
-    LimbCapsules,
-    body,
-    join,
-    limb_capsules,
-    quantile,
-    tail_probability,
-)
+from ses_gcn_ros.safety.people import LimbCapsules, Track, body, join, limb_capsules
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotMotion
 from ses_gcn_ros.safety.separation import braking
@@ -43,23 +37,25 @@ class ForecastCapsules:
 
     Attributes
     ----------
+    stamp : float
+        Of the observations that they are made from [s].
     times : ndarray, shape (H,)
         When each step is [s].
-    limbs : LimbCapsules
-        (H, N, ...), in the world.
+    limbs, straight : LimbCapsules
+        (H, N, ...), in the world: where the forecast has them, and where they get at the velocities
+        that people have; both grown by the forecast's radius.
     person_ids : tuple of str
         Person of each of the N limbs.
     growth : ndarray, shape (H, N)
         Part of each radius that stands for uncertainty [m].
-    quantile : ndarray, shape (N,)
-        That part in standard deviations of a joint along each axis.
     """
 
+    stamp: float
     times: Array
     limbs: LimbCapsules
+    straight: LimbCapsules
     person_ids: tuple[str, ...]
     growth: Array
-    quantile: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +96,7 @@ class PredictionResult:
     times : ndarray, shape (H,)
         When the steps are [s from now].
     probability : ndarray, shape (H,)
-        Probability of contact at each step, 0 to 1.
+        That a contact begins by each step, 0 to 1.
     person_ids : tuple of str
         Whom each step's is about.
     """
@@ -149,10 +145,13 @@ def check_forecasts(forecasts: Sequence[Forecast]) -> None:
             raise InputError(f"{who} has a coverage of {forecast.coverage}; it lies in 0 to 1")
 
 
-def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[ForecastCapsules]:
+def inflate(
+    config: SafetyConfig, forecasts: Sequence[Forecast], tracks: Mapping[str, Track]
+) -> list[ForecastCapsules]:
     """Capsules around forecasts in the world frame, grown by the radius of their joints.
 
-    People whose steps fall on the same times go together, so that one pass serves them all.
+    People whose steps fall on the same times go together, so that one pass serves them all. Who is
+    not among the `tracks` goes straight where the forecast goes.
     """
     together: dict[tuple[float, float, int], list[Forecast]] = {}
     for forecast in forecasts:
@@ -163,37 +162,52 @@ def inflate(config: SafetyConfig, forecasts: Sequence[Forecast]) -> list[Forecas
         alike: dict[str, list[Forecast]] = {}
         for member in members:
             alike.setdefault(member.layout, []).append(member)
-        parts = [_around(config, layout, same) for layout, same in alike.items()]
-        names, sizes, quantiles = [], [], []
+        parts = [_around(config, layout, same, tracks) for layout, same in alike.items()]
+        names, sizes = [], []
         for layout, same in alike.items():
             names += [member.person_id for member in same]
             sizes += [len(body(layout).names)] * len(same)
-            quantiles += [quantile(member.coverage) for member in same]
         groups.append(
             ForecastCapsules(
+                stamp=stamp,
                 times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
-                limbs=join([limbs for limbs, _ in parts]),
+                limbs=join([limbs for limbs, _, _ in parts]),
+                straight=join([straight for _, straight, _ in parts]),
                 person_ids=tuple(chain.from_iterable(map(repeat, names, sizes))),
-                growth=np.concatenate([growth for _, growth in parts], axis=1),
-                quantile=np.repeat(quantiles, sizes),
+                growth=np.concatenate([growth for _, _, growth in parts], axis=1),
             )
         )
     return groups
 
 
 def _around(
-    config: SafetyConfig, layout: str, members: Sequence[Forecast]
-) -> tuple[LimbCapsules, Array]:
+    config: SafetyConfig, layout: str, members: Sequence[Forecast], tracks: Mapping[str, Track]
+) -> tuple[LimbCapsules, LimbCapsules, Array]:
     """Capsules (H, N, ...) around forecasts of one layout, all made at once, and their growth."""
-    people = limb_capsules(
-        np.array([member.positions for member in members]).swapaxes(0, 1),
-        layout,
-        scale=config.body_scale,
-        hand_reach=config.hand_reach,
-        growth=np.array([member.radius for member in members]).swapaxes(0, 1),
+    straight = [_straight_on(member, tracks.get(member.person_id)) for member in members]
+    paths = [np.array([member.positions for member in members]), np.array(straight)]
+    people, going_on = (
+        limb_capsules(
+            path.swapaxes(0, 1),
+            layout,
+            scale=config.body_scale,
+            hand_reach=config.hand_reach,
+            growth=np.array([member.radius for member in members]).swapaxes(0, 1),
+        )
+        for path in paths
     )
     grown = people.radius - config.body_scale * body(layout).radii
-    return people.in_a_row(), grown.reshape(len(grown), -1)
+    return people.in_a_row(), going_on.in_a_row(), grown.reshape(len(grown), -1)
+
+
+def _straight_on(forecast: Forecast, track: Track | None) -> Array:
+    """Joints (H, J, 3) [m] at the velocities that a person has; the forecast's where unknown."""
+    expected = np.asarray(forecast.positions, np.float64)
+    if track is None or not track.seen or track.layout != forecast.layout:
+        return expected
+    times = forecast.stamp + forecast.step * np.arange(1, len(expected) + 1) - track.last_seen
+    straight = track.positions + times[:, None, None] * track.velocities()
+    return np.where(np.isnan(straight), expected, straight)
 
 
 def first_contact(
@@ -205,31 +219,26 @@ def first_contact(
 ) -> PredictionResult:
     """First time that a forecast limb touches the moving robot within the horizon, and how likely.
 
-    The probability of a step is the greatest, over limbs and links, that a joint is off by more
-    than what parts the limb from the link without its growth, if errors are Gaussian and alike
-    along all axes with the forecast's radius at its coverage. Directions are not regarded, so for
-    one pair it is an upper bound; it falls as the distance grows, and it is 1 where the expected
-    limb itself touches.
+    The probability is `forecast.alarm`'s, from how many radii lie between limbs and links on the
+    forecast's path and at constant velocities; the surfaces of their capsules are what touches.
     """
     first = bisect_right(group.times, now)
     past = bisect_right(group.times, now + config.prediction_horizon)
     if first == past:
         return PredictionResult()
     steps = slice(first, past)
-    times, limbs = group.times[steps], group.limbs
-    start, end = robot.carried(times - robot.stamp)
-    at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
-    nearest, deviations = np.empty((2, len(times)))
-    pairs = np.empty((len(times), 3), np.int64)
-    kernel("separation").min_distances(
-        at_step,
-        (start, end, model.radius),
-        group.growth[steps],
-        group.quantile,
-        nearest,
-        pairs,
-        deviations,
-    )
+    times = group.times[steps]
+    links = (*robot.carried(times - robot.stamp), model.radius)
+
+    def hold(limbs: LimbCapsules) -> tuple[Any, ...]:
+        """Ends and radii of limbs, their least distances, pairs and urgency, step by step."""
+        at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
+        found = np.empty(len(times)), np.empty((len(times), 3), np.int64), np.empty(len(times))
+        kernel("separation").min_distances(at_step, links, group.growth[steps], *found)
+        return at_step, *found
+
+    at_step, nearest, pairs, urgency = hold(group.limbs)
+    *_, straight = hold(group.straight)
     touching = np.flatnonzero(nearest <= 0.0)
     contact = None
     if len(touching):
@@ -238,16 +247,16 @@ def first_contact(
         contact = PredictedContact(
             time_to_breach=_crossing(times, nearest, step, now),
             person_id=group.person_ids[n],
-            limb=limbs.names[n],
+            limb=group.limbs.names[n],
             frame=model.names[m],
             # copies, or whoever keeps this would keep all limbs and links
             limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
-            link_capsule=(start[step, m].copy(), end[step, m].copy(), model.radius[m]),
+            link_capsule=(links[0][step, m].copy(), links[1][step, m].copy(), model.radius[m]),
         )
     return PredictionResult(
         contact=contact,
         times=times - now,
-        probability=np.array([tail_probability(length) for length in deviations.tolist()]),
+        probability=SHIPPED.by_step(times - group.stamp, urgency, straight),
         person_ids=tuple(group.person_ids[n] for n in pairs[:, 2].tolist()),
     )
 

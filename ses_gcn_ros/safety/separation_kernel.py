@@ -171,14 +171,12 @@ _LINKS_AT_STEPS = types.Tuple((array(3), array(3), array(1)))
 
 
 @compiled(
-    types.void(
-        _LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), array(1), real[::1], whole[:, ::1], real[::1]
-    )
+    types.void(_LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), real[::1], whole[:, ::1], real[::1])
 )
 def min_distances(
-    limbs: Any, links: Any, growth: Any, quantile: Any, nearest: Any, pair: Any, deviations: Any
+    limbs: Any, links: Any, growth: Any, nearest: Any, pair: Any, urgency: Any
 ) -> None:
-    """Fill the least distance at each step, and how far off a forecast would have to be to touch.
+    """Fill the least distance at each step, and how many radii of the forecasts lie between.
 
     Parameters
     ----------
@@ -188,15 +186,13 @@ def min_distances(
         Ends (H, M, 3) and radii (M,).
     growth : ndarray, shape (H, N)
         Part of each limb's radius that stands for uncertainty [m].
-    quantile : ndarray, shape (N,)
-        That part in standard deviations.
     nearest : ndarray, shape (H,)
         Filled with the least distance of each step [m]; inf where no limb is known.
     pair : ndarray of int, shape (H, 3)
         Filled with the limb and the link that it is the distance of, and the limb of the last one.
-    deviations : ndarray, shape (H,)
-        Filled with the least number of standard deviations, over all pairs, that use up the growth
-        and the distance beyond it; inf where no limb is known.
+    urgency : ndarray, shape (H,)
+        Filled with the least, over all pairs, of the distance without the growth, in growths; below
+        0 where the expected limb itself touches, inf where no limb is known.
     """
     start, end, radius = limbs
     link_start, link_end, link_radius = links
@@ -213,10 +209,9 @@ def min_distances(
             if turn == first or n >= start.shape[1]:
                 continue
             beyond = _no_nearer(start[h, n], end[h, n], sphere) - radius[h, n]
-            if beyond > nearest[h]:
-                length = quantile[n] * (1.0 + beyond / max(growth[h, n], LEAST_GROWTH))
-                if length > least:
-                    continue
+            radii = 1.0 + beyond / max(growth[h, n], LEAST_GROWTH)
+            if beyond > nearest[h] and radii > least:
+                continue
             _answer(start[h, n], end[h, n], row)
             gap = math.inf
             for m in range(row.shape[1]):
@@ -228,12 +223,11 @@ def min_distances(
                 for m in range(row.shape[1]):
                     if row[_GAP, m] == gap:
                         pair[h, 1] = m
-            length = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
-            length = quantile[n] * (length if length > 0.0 else 0.0)
-            if length < least:
-                least, pair[h, 2] = length, n
+            radii = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
+            if radii < least:
+                least, pair[h, 2] = radii, n
         first = pair[h, 0]
-        deviations[h] = least
+        urgency[h] = least
 
 
 HAIR = 1e-5  # m; no living person measured by a camera moves less from frame to frame

@@ -173,16 +173,14 @@ def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     radius = growth + 0.05
     links = rng.uniform(-1, 1, (2, steps, LINKS, 3))
     link_radius = rng.uniform(0.02, 0.2, LINKS)
-    quantile = rng.uniform(0.5, 3.0, LIMBS)
-    nearest, deviations, pair = np.empty(steps), np.empty(steps), np.empty((steps, 3), np.int64)
+    nearest, urgency, pair = np.empty(steps), np.empty(steps), np.empty((steps, 3), np.int64)
     kernel("separation").min_distances(
         (start, end, radius),
         (links[0], links[1], link_radius),
         growth,
-        quantile,
         nearest,
         pair,
-        deviations,
+        urgency,
     )
     distance = capsule_distances(
         *(start[:, :, None], end[:, :, None], radius[:, :, None]),
@@ -192,10 +190,10 @@ def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     np.testing.assert_allclose(nearest, distance.min(axis=(1, 2)), atol=1e-9)
     of_pair = distance[np.arange(steps), pair[:, 0], pair[:, 1]]
     np.testing.assert_allclose(of_pair, nearest, atol=1e-9)
-    lengths = quantile * np.maximum(1.0 + distance.min(axis=2) / np.maximum(growth, 1e-6), 0.0)
-    np.testing.assert_allclose(deviations, lengths.min(axis=1), atol=1e-9)
+    radii = 1.0 + distance.min(axis=2) / np.maximum(growth, 1e-6)
+    np.testing.assert_allclose(urgency, radii.min(axis=1), rtol=1e-9, atol=1e-9)
     known = np.arange(steps) != 2
-    np.testing.assert_allclose(lengths[np.arange(steps), pair[:, 2]][known], deviations[known])
+    np.testing.assert_allclose(radii[np.arange(steps), pair[:, 2]][known], urgency[known])
 
 
 @settings(max_examples=60)
