@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
+import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
-from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
+from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
     from ses_gcn_ros.safety import Assessment
@@ -125,6 +128,8 @@ def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
 Array = NDArray[np.float64]
 
 MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
+SPEAKS_FOR = 1.0  # s for which whoever published a frame counts as one who does
+GID = 16  # bytes that tell a publisher in every message and in the graph
 
 
 class Frames:
@@ -136,16 +141,19 @@ class Frames:
         Hears /tf and /tf_static while it is active.
     world : str
         Frame that everything is taken to.
+    tolerance : float
+        How far ahead of the clock a stamp may be [s].
     """
 
-    def __init__(self, node: ManagedNode, world: str) -> None:
+    def __init__(self, node: ManagedNode, world: str, tolerance: float = math.inf) -> None:
         self.world = world
-        self._node = node
+        self._node, self._tolerance = node, tolerance
+        self._speakers: dict[str, dict[bytes, float]] = {}  # when each was last heard, by frame
         self._buffer = TransformBuffer(world)
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
         moving = QoSProfile(depth=MOVING_KEPT)
         for topic, handler, profile in (
-            ("/tf", self._on_moving, moving),
+            ("/tf", _with_info(self._on_moving), moving),
             ("/tf_static", self._on_static, qos.STATIC_TRANSFORMS),
         ):
             node.while_active(
@@ -177,19 +185,54 @@ class Frames:
         """
         return self._buffer.poses(frames, now)
 
-    def _on_moving(self, data: bytes) -> None:
-        self._add(data, static=False)
+    def doubled(self, frames: Sequence[str]) -> dict[str, list[str]]:
+        """Frames that move the given ones and lately came from several publishers; whose nodes."""
+        since = time.monotonic() - SPEAKS_FOR
+        found: dict[str, list[str]] = {}
+        for frame in self._buffer.chain(frames):
+            heard = self._speakers.get(frame, {})
+            alive = [gid for gid, when in heard.items() if when >= since]
+            if len(alive) > 1:
+                infos = self._node.get_publishers_info_by_topic("/tf")
+                found[frame] = sorted(i.node_name for i in infos if _gid(i.endpoint_gid) in alive)
+        return found
+
+    def _on_moving(self, data: bytes, info: Mapping[str, Any]) -> None:
+        heard = self._add(data, static=False)
+        if "publisher_gid" in info:  # since ROS Jazzy
+            gid, now = _gid(info["publisher_gid"]["data"]), time.monotonic()
+            for item in heard:
+                self._speakers.setdefault(item.child.removeprefix("/"), {})[gid] = now
 
     def _on_static(self, data: bytes) -> None:
         self._add(data, static=True)
 
-    def _add(self, data: bytes, *, static: bool) -> None:
+    def _add(self, data: bytes, *, static: bool) -> Sequence[StampedTransform]:
+        heard: Sequence[StampedTransform] = ()
         try:
-            left_out = self._buffer.add(decode_transforms(data), static=static)
+            heard = decode_transforms(data)
+            latest = self._node.now() + self._tolerance
+            left_out = self._buffer.add(heard, static=static, latest=latest)
         except InputError as error:
             left_out = [str(error)]
         for sentence in left_out:
             self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
+        return heard
+
+
+def _with_info(handler: Callable[[bytes, Mapping[str, Any]], None]) -> Callable[..., None]:
+    """A callback that also takes who sent a message; the events executor gives both as one."""
+
+    @functools.wraps(handler)  # whose two arguments ask rclpy for them
+    def handle(*taken: Any) -> None:
+        handler(*(taken[0] if len(taken) == 1 else taken))
+
+    return handle
+
+
+def _gid(data: Iterable[int]) -> bytes:
+    """What a publisher goes by, as long as in both places that tell it."""
+    return bytes(data)[:GID]
 
 
 def matrix(stamped: TransformStamped) -> Array:

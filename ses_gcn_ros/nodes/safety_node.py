@@ -67,7 +67,7 @@ class SafetyInputs:
     ) -> None:
         self._node, self._watch, self._then = node, watch, then
         config: SafetyConfig = watch.config
-        self.frames = Frames(node, config.world_frame)
+        self.frames = Frames(node, config.world_frame, config.future_tolerance)
         self._publishers: dict[str, Callable[[], int]] = {}
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
@@ -88,10 +88,10 @@ class SafetyInputs:
         return {source: count() for source, count in self._publishers.items()}
 
     def look_for_others(self, outputs: Sequence[str]) -> None:
-        """Stop where more than one speaks: of people or forecasts, or on this node's own topics.
+        """Stop where more than one speaks: of people, forecasts or a frame of the robot's, or here.
 
-        A second publisher of people, empty and fresher, would silence the first; a second safety
-        node would tell the robot to go on.
+        A second publisher of people, empty and fresher, would silence the first; one of the robot's
+        joints would put it elsewhere; a second safety node would tell the robot to go on.
         """
         # also those that DDS does not match with this node: others may hear them
         node = self._node
@@ -105,6 +105,12 @@ class SafetyInputs:
             speakers = ", ".join(sorted(info.node_name for info in infos))
             reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
             self._watch.fault(f"publishers of {topic}", reason)
+        doubled = self.frames.doubled(self._watch.model.frames)
+        if not doubled:
+            self._watch.well("publishers of tf")
+        for frame, nodes in doubled.items():
+            reason = f"tf of {frame} comes from several publishers: {', '.join(nodes)}"
+            self._watch.fault("publishers of tf", reason)
 
     def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
         def handle(message: Any) -> None:

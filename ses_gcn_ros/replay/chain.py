@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -124,18 +125,20 @@ class Wanted:
     world: str  # frame that people, forecasts and the robot are taken to
     frames: tuple[str, ...]  # of the robot; none if it is not taken from the transforms
     rate: float  # states per second; 0 if none are made
+    ahead: float = math.inf  # s by which transforms may be stamped ahead of their arrival
 
 
 class FrameResolver:
     """The transform tree as the events tell it."""
 
     def __init__(self, wanted: Wanted) -> None:
-        self._frames = wanted.frames
+        self._frames, self._ahead = wanted.frames, wanted.ahead
         self._buffer = TransformBuffer(wanted.world)
 
     def observe(self, event: Transforms) -> None:
         """Take in transforms."""
-        self._buffer.add(event.transforms, static=event.static)
+        latest = event.time + self._ahead
+        self._buffer.add(event.transforms, static=event.static, latest=latest)
 
     def placed(self, event: PeopleSeen | PeopleForecast) -> Event:
         """People or forecasts taken to the world; `Unplaced` where that can't be."""
@@ -265,6 +268,7 @@ class ReplayMonitor:
             world=config.world_frame,
             frames=self._model.frames if self._model and robot is None else (),
             rate=config.rate if self.monitor else 0.0,
+            ahead=config.future_tolerance,
         )
         self._factor = 0.0
         self.capsules: tuple[float, Array, Array] | None = None

@@ -195,12 +195,12 @@ class CollisionScores:
             hand_reach=self._config.hand_reach,
         )
         nearest = np.empty(limbs.radius.shape[:2])
-        unused = np.zeros(limbs.radius.shape[1:]), np.zeros(limbs.radius.shape[2])
+        none_grown = np.zeros(limbs.radius.shape[1:])
         pairs, rest = np.empty((len(start), 3), np.int64), np.empty(len(start))
         for person, found in enumerate(nearest):
             own = limbs.start[person], limbs.end[person], np.zeros_like(limbs.radius[person])
             kernel("separation").min_distances(
-                own, (start, end, self._axes), *unused, found, pairs, rest
+                own, (start, end, self._axes), none_grown, found, pairs, rest
             )
         return nearest
 

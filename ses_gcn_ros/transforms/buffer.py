@@ -214,7 +214,7 @@ def _upwards(
             yield item
             name = item.parent
             continue
-        if strict:
+        if strict or (item is not None and item.parent == frame):
             raise NoPathError(frame, reason)
         return
 
@@ -252,13 +252,26 @@ class TransformBuffer:
         self._place = place
         self._edges: dict[str, Edge] = {}
         self._paths: dict[tuple[str, ...], Paths] = {}  # by what was heard last
+        self._refused: dict[str, str] = {}  # frames from the future, and how far
         self._news = 0  # how often something was heard
         self._latest: tuple[int, tuple[str, ...], float | None, Array] | None = None
 
-    def add(self, transforms: Iterable[StampedTransform], *, static: bool) -> list[str]:
-        """Take in transforms; gives a sentence for each that makes no sense and is left out."""
+    def add(
+        self, transforms: Iterable[StampedTransform], *, static: bool, latest: float = math.inf
+    ) -> list[str]:
+        """Take in transforms; gives a sentence for each that makes no sense and is left out.
+
+        So are those that move and are stamped after `latest` [s]; until a better one comes, no
+        `poses` are given of what hangs on them.
+        """
         left_out = []
         for item in transforms:
+            ahead, child = item.stamp * 1e-9 - latest, item.child.removeprefix("/")
+            if ahead > 0.0 and not static:
+                self._refused[child] = f"from the future, by {ahead:.2f} s more than may be"
+                left_out.append(f"transform of '{child}' is {self._refused[child]}")
+                continue
+            self._refused.pop(child, None)
             edge = self._edges.get(item.child)
             if edge is None or edge.static != static or edge.latest.parent != item.parent:
                 fault = self._hang(item, static)
@@ -296,6 +309,7 @@ class TransformBuffer:
         """Forget frames that move, as after a jump of the clock."""
         self._edges = {name: edge for name, edge in self._edges.items() if edge.static}
         self._paths.clear()
+        self._refused.clear()
         self._news += 1
 
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
@@ -329,9 +343,13 @@ class TransformBuffer:
         """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
 
         Frames that never move hold at any time; if all are so, the stamp is `now`. Raises
-        RobotError if a frame is unknown or the frames have no time in common.
+        RobotError if a frame is unknown or from the future, or they have no time in common.
         """
         wanted = tuple(frames)
+        if self._refused:
+            for frame in self.chain(wanted):
+                if frame in self._refused:
+                    raise RobotError(f"tf of {frame} is {self._refused[frame]}")
         if self._latest is None or self._latest[:2] != (self._news, wanted):
             try:
                 moving = self._paths_now(wanted).moving
@@ -362,6 +380,14 @@ class TransformBuffer:
             return nearest * 1e-9, self._poses_at(tuple(frames), nearest)
         except NoPathError:
             return None
+
+    def chain(self, frames: Sequence[str]) -> tuple[str, ...]:
+        """Some frames, and those that move between them and the world."""
+        try:
+            moving = self._paths_now(tuple(frames)).moving
+        except NoPathError:
+            return tuple(frames)
+        return (*frames, *(edge.latest.child for edge in moving))
 
     def _paths_now(self, frames: tuple[str, ...]) -> Paths:
         """Paths by what was heard last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -100,6 +101,12 @@ class Listener(ManagedNode):
                     raise
                 self.executor.spin_once(timeout_sec=0.02)
 
+    def hears_while(self, say: Callable[[], dict[str, list[str]]], seconds: float):
+        deadline, found = time.monotonic() + seconds, {}
+        while not found and time.monotonic() < deadline:
+            found = say()
+        return found
+
 
 def test_broadcasters_are_heard(node):
     static, moving = StaticTransformBroadcaster(node), TransformBroadcaster(node)
@@ -119,4 +126,27 @@ def test_broadcasters_are_heard(node):
     np.testing.assert_allclose(poses[:, :3, 3], [[1.0, 2.0, 0.0], [1.0, 0.0, 0.0]], atol=1e-12)
     point = listener.frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
     np.testing.assert_allclose(point, [[1.0, 3.0, 0.0]], atol=1e-12)
+    listener.close()
+
+
+def test_two_who_publish_one_frame_are_named(node):
+    listener, executor = Listener(), make_executor()
+    executor.add_node(listener)
+    speakers = [TransformBroadcaster(node) for _ in range(2)]
+    while any(not speaker.pub_tf.get_subscription_count() for speaker in speakers):
+        time.sleep(0.02)
+    link = StampedTransform("map", "link", 7 * 10**9, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    other = message(link._replace(child="other"))
+
+    def say(count: int) -> dict[str, list[str]]:
+        for speaker in speakers[:count]:
+            speaker.sendTransform(message(link))
+        for speaker in speakers:
+            speaker.sendTransform(other)  # of a frame that is none of the robot's
+        for _ in range(2 * len(speakers) + 1):
+            executor.spin_once(timeout_sec=0.02)
+        return listener.frames.doubled(["link"])
+
+    assert listener.hears_while(lambda: say(1), 0.3) == {}
+    assert listener.hears_while(lambda: say(2), 5.0) == {"link": [node.get_name()] * 2}
     listener.close()

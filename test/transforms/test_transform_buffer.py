@@ -76,6 +76,26 @@ def test_what_does_not_connect_is_said():
         buffer.poses(["x"], 10.0)
 
 
+def test_a_loop_through_the_world_is_said():
+    """Where a link also has the world as its child, either way round may be the right one."""
+    buffer = arm()
+    buffer.add([moved("a", "world", 10.1, 5.0)], static=False)
+    with pytest.raises(RobotError, match="world, a, base form a loop"):
+        buffer.poses(["a"], 10.1)
+
+
+def test_what_is_from_the_future_is_refused_until_better_comes():
+    buffer = arm()
+    left_out = buffer.add([moved("base", "/a", 15.3, 9.0)], static=False, latest=10.25)
+    assert left_out == ["transform of 'a' is from the future, by 5.05 s more than may be"]
+    with pytest.raises(RobotError, match=r"tf of a is from the future, by 5\.05 s"):
+        buffer.poses(["b"], 10.25)
+    buffer.add([moved("base", "a", 10.24, 10.24)], static=False, latest=10.25)
+    stamp, poses = buffer.poses(["b"], 10.25)
+    assert stamp == pytest.approx(10.1)
+    assert poses[0, 0, 3] == pytest.approx(1.0 + 10.1 + 0.5)
+
+
 def test_a_frame_may_get_another_parent():
     buffer = arm()
     buffer.add([moved("world", "a", 10.3, 7.0)], static=False)
