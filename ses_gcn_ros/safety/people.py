@@ -341,7 +341,7 @@ class Track:
 
     def observe(self, stamp: float, skeleton: Skeleton) -> None:
         """Take a skeleton in the world."""
-        positions = np.asarray(skeleton.positions, np.float64)
+        positions = np.ascontiguousarray(skeleton.positions, np.float64)
         before = self.positions if self.seen else _NOBODY
         earlier, pace = before, 0.0
         if self._past - self._first > 1:

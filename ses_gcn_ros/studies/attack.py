@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster
-from ses_gcn_ros.pose.smoothing import OneEuroFilter, packed_covariance
+from ses_gcn_ros.pose.tracking import OneEuroFilter, packed_covariance
 from ses_gcn_ros.safety import (
     ClockMonitor,
     SafetyConfig,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from faults import REPEATS, Fault, World, check, write_report
+from fault_report import REPEATS, write_report
+from faults import Fault, World, check
 
 CLOCK_FAULTS = [
     Fault(
@@ -23,4 +24,4 @@ def test_a_leap_of_the_clock_stops_the_robot_and_is_named(cell):
     for _ in range(REPEATS):
         for fault in CLOCK_FAULTS:
             check(world, fault, moments.uniform(0.0, 0.5))
-    write_report(world)
+    write_report(world.reactions)

@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from faults import REPEATS, Fault, World, check, kill, pause, resume, write_report
+from fault_report import REPEATS, write_report
+from faults import Fault, World, check, kill, pause, resume
+from std_msgs.msg import Float64
 
-from ses_gcn_ros.msg import SafetyState
+from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
+from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import TransformSender
 from ses_gcn_ros.safety import SafetyConfig, Urdf
 
@@ -63,6 +66,37 @@ def play_robot(world: World, age: float, leap: float) -> None:
 def end_play(world: World) -> None:
     world.cell.node.destroy_timer(world.false_robot)
     resume("robot")(world)
+
+
+def speak_too(kind: type, topic: str, profile: object = qos.STREAM) -> Callable[[World], None]:
+    """Somebody else publishes on a topic that has its speaker."""
+
+    def now(world: World) -> None:
+        world.stranger = world.cell.node.create_publisher(kind, topic, profile)
+
+    return now
+
+
+def fall_silent(world: World) -> None:
+    world.cell.node.destroy_publisher(world.stranger)
+
+
+def move_joint_too(world: World) -> None:
+    """Somebody else says where a joint is, and says the same."""
+    urdf = Urdf.load("demo")
+    sender = TransformSender([(joint.parent, joint.child) for joint in urdf.movable[-1:]])
+    still = urdf.movable[-1].transform(0.0)[None]
+
+    def send() -> None:
+        stamp = world.cell.node.get_clock().now().nanoseconds * 1e-9
+        world.transforms.publish(sender.fill(stamp, still))
+
+    world.false_robot = world.cell.node.create_timer(0.02, send)
+
+
+def stop_moving_it(world: World) -> None:
+    world.cell.node.destroy_timer(world.false_robot)
+    world.pass_time(1.0)
 
 
 def come_near(world: World) -> None:
@@ -125,6 +159,21 @@ FAULTS = [
     Fault(
         "TF jumping", lambda world: play_robot(world, 0.0, 0.3), end_play, "tf jumps", 0.15, 1.0
     ),
+    *(
+        Fault(
+            f"second publisher of {topic}", speak_too(kind, topic, profile), fall_silent,
+            f"2 publishers of {topic}, where one is to speak", 0.1, 1.0,
+        )
+        for topic, kind, profile in (
+            ("skeletons", SkeletonArray, qos.STREAM),
+            ("forecasts", ForecastArray, qos.STREAM),
+            ("speed_scaling", Float64, qos.SPEED_FACTOR),
+        )
+    ),
+    Fault(
+        "second publisher of a joint's frame", move_joint_too, stop_moving_it,
+        "tf of .* comes from several publishers", 0.1, 1.0,
+    ),
     Fault(
         "person vanishes at 0.4 m", camera(broken="nobody"), well,
         r"person 1 lost at 0\.\d\d m", 0.0, 1.8, come_near,
@@ -137,7 +186,7 @@ FAULTS = [
 def world(shared_cell):
     world = World(shared_cell)
     yield world
-    write_report(world)
+    write_report(world.reactions)
 
 
 @pytest.mark.timeout(60 + 40 * REPEATS)

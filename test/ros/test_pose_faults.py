@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from faults import NODES, REPEATS, Fault, World, check, kill, pause, resume, write_report
+from fault_report import REPEATS, write_report
+from faults import NODES, Fault, World, check, kill, pause, resume
 from filmed_person import CAMERA_POSE, FilmedPerson
 
 # an estimate may take a busy machine long: what is too old then is not what is tested
@@ -36,7 +37,7 @@ def world(shared_cell, shared_data):
     camera = FilmedPerson(shared_cell.node, media / "one_person.mp4")
     world = World(shared_cell, nodes=nodes, camera=camera)
     yield world
-    write_report(world)
+    write_report(world.reactions)
 
 
 @pytest.mark.timeout(90 + 60 * REPEATS)

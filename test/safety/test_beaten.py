@@ -6,70 +6,28 @@ import dataclasses
 
 import numpy as np
 import pytest
-from safety_scenes import STANDING, TICK, Scene, column, column_at, forecast_of, person, settled
+from safety_scenes import (
+    LATENCY,
+    MOVING,
+    STANDING,
+    TICK,
+    Loop,
+    Scene,
+    column,
+    column_at,
+    forecast_of,
+    person,
+    settled,
+)
 
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.pose.smoothing import OneEuroFilter
+from ses_gcn_ros.pose.tracking import OneEuroFilter
 from ses_gcn_ros.safety import ClockMonitor, Level, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.people import PeopleTracks
-
-MOVING = 0.05  # m/s; a link slower than this hurts nobody
-LATENCY = 0.08  # s from image to monitor
 
 
 def stopped_by(answer, words: str) -> bool:
     return answer.level is Level.STOP and any(words in reason for reason in answer.reasons)
-
-
-class Loop:
-    """A column on a linear axis along y that obeys the factor, and a person who is seen late.
-
-    The robot brakes at `deceleration` after its reaction time; it turns around at ±1 m.
-    """
-
-    def __init__(self, person_at, seen=lambda now: True, **changes) -> None:
-        changes = {"forecast_lost_factor": 1.0, "release_time": 0.1, "recovery_rate": 5.0} | changes
-        self.config = SafetyConfig(**changes)
-        self.monitor = SeparationMonitor(self.config, column())
-        self.person_at, self.seen = person_at, seen
-        self.rng = np.random.default_rng(0)
-
-    def poses(self, y: float) -> np.ndarray:
-        poses = column_at(0.0)
-        poses[:, 1, 3] = y
-        return poses
-
-    def speed_at_contact(self, seconds: float) -> float:
-        """Speed of the column when the trunk touches it [m/s]; 0 if it never does or it stands."""
-        config, y, speed, way = self.config, 0.0, 0.0, 1.0
-        orders = [0.0] * max(round(config.robot_reaction_time / TICK), 1)
-        fastest = 0.0
-        for tick in range(round(seconds / TICK)):
-            now = 100.0 + tick * TICK
-            orders.append(self.answer(now, y).speed_factor * config.robot_speed_max)
-            change = config.deceleration * TICK
-            speed += min(max(orders.pop(0) - speed, -change), change)
-            y += way * speed * TICK
-            if abs(y) > 1.0:
-                way = -np.sign(y)
-            self.y = y
-            x, across = self.person_at(now - 100.0, y)
-            if np.hypot(x, across - y) < 0.07 + 0.15:  # the axis of the trunk, its radius
-                fastest = max(fastest, speed)
-        return fastest
-
-    def answer(self, now: float, y: float):
-        self.monitor.observe_robot(now, self.poses(y))
-        if self.seen(now - 100.0):
-            x, across = self.person_at(now - 100.0 - LATENCY, y)
-            joints = (
-                STANDING + np.array([0.0, across, 0.0]) + self.rng.normal(scale=1e-4, size=(15, 3))
-            )
-            people = [person(x, joints=joints)]
-        else:
-            people = []
-        self.monitor.observe_skeletons(now - LATENCY, people, now)
-        return self.monitor.assess(now)
 
 
 class TestStopping:

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safety_scenes import STANDING
 
-from ses_gcn_ros.safety import limb_capsules
-from ses_gcn_ros.safety.people import LIMB_LENGTH, body, joint_velocities
+from ses_gcn_ros.safety import SafetyConfig, limb_capsules
+from ses_gcn_ros.safety.people import LIMB_LENGTH, PeopleTracks, body, joint_velocities
 from ses_gcn_ros.safety.separation_kernel import approach_floor
-from ses_gcn_ros.skeleton import convert, get_layout, layout_names
+from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, layout_names
 
 
 def holds(capsules, limb: int, point) -> bool:
@@ -133,3 +133,11 @@ class TestSpeed:
 
     def test_without_credit_the_floor_holds_always(self):
         assert approach_floor(-3.0, 1.6, 0.0) == 1.6
+
+
+def test_joints_may_lie_in_memory_in_any_order():
+    tracks = PeopleTracks(SafetyConfig())
+    for stamp in (1.0, 1.1):
+        joints = np.asfortranarray(STANDING.astype(np.float32))
+        tracks.observe(stamp, [Skeleton("a", "chico15", joints, np.ones(15, np.float32))])
+    assert tracks.present["a"].whole
