@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
 
@@ -50,17 +51,9 @@ def read_expmaps(path: Path, joints: int) -> NDArray[np.float64]:
 
 
 def rotations(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrices of exponential maps (Rodrigues), (..., 3) → (..., 3, 3)."""
-    angle = np.linalg.norm(expmaps, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(expmaps, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1)
-    cross = cross.reshape(*x.shape, 3, 3)
-    # sinc keeps both factors exact where the angle vanishes.
-    sine = np.sinc(angle / np.pi)
-    cosine = np.sinc(angle / (2 * np.pi)) ** 2 / 2
-    turned: NDArray[np.float64] = np.eye(3) + sine * cross + cosine * (cross @ cross)
-    return turned
+    """Rotation matrices of exponential maps, (..., 3) → (..., 3, 3)."""
+    turned = Rotation.from_rotvec(expmaps.reshape(-1, 3)).as_matrix()
+    return turned.reshape(*expmaps.shape, 3)
 
 
 def forward(

@@ -9,21 +9,12 @@ to the end of the horizon, transformed whole, and the answer is read off the add
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.framing import cosines
 from ses_gcn_ros.models.network import ForecastNetwork
-
-
-def cosine_basis(length: int) -> Tensor:
-    """Orthonormal DCT-II matrix, shape (length, length): rows are frequencies, columns frames."""
-    frame = torch.arange(length, dtype=torch.float64)
-    basis = torch.cos(math.pi / length * (frame[None, :] + 0.5) * frame[:, None])
-    basis[0] /= math.sqrt(2)
-    return (basis * math.sqrt(2 / length)).float()
 
 
 class FrequencyBlock(nn.Module):
@@ -71,7 +62,7 @@ class DCTMLP(ForecastNetwork):
         width = config.widths[0]
         self.observed, self.horizon, self.joints = config.observed, config.horizon, config.joints
         length = config.observed + config.horizon
-        self.register_buffer("basis", cosine_basis(length), persistent=False)
+        self.register_buffer("basis", torch.tensor(cosines(length)), persistent=False)
         self.inputs = nn.Linear(config.joints * config.features, width)
         self.blocks = nn.ModuleList(FrequencyBlock(length, width, dropout) for _ in config.widths)
         self.outputs = nn.Linear(width, config.joints * 3)

@@ -34,6 +34,12 @@ from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_tra
 if TYPE_CHECKING:
     from ses_gcn_ros.safety import Assessment
 
+Array = NDArray[np.float64]
+
+MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
+SPEAKS_FOR = 1.0  # s for which whoever published a frame counts as one who does
+GID = 16  # bytes that tell a publisher in every message and in the graph
+
 
 def message_type(name: str) -> Any:
     """Message or service class of a name such as ``std_msgs/msg/Float64``.
@@ -123,13 +129,6 @@ def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     message.header.stamp = to_time(assessment.stamp)
     message.header.frame_id = frame_id
     return message
-
-
-Array = NDArray[np.float64]
-
-MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
-SPEAKS_FOR = 1.0  # s for which whoever published a frame counts as one who does
-GID = 16  # bytes that tell a publisher in every message and in the graph
 
 
 class Frames:

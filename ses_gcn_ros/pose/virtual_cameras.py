@@ -34,6 +34,13 @@ _POSTURE, _SLOW_SHAPE = 0.04, (0.02, 0.02, 0.05)  # of its metric ones: share of
 _SLOW_TIME = 0.5  # s that they last
 _CONFIDENCE = (0.5, 1.0)  # of a joint found, right or wrong: a detector that errs is as sure
 
+Array = NDArray[np.float64]
+
+_HEAD_RADIUS = 0.085  # m; the nose lies on it
+_MARGIN = 0.02  # m of flesh beyond a limb's radius before a joint counts as hidden
+_BLOCK = 4  # px that share their noise: stereo matches windows, not pixels
+_HOLES = 0.05  # share of blocks without data
+
 
 def look_at(place: ArrayLike, target: ArrayLike, roll: float = 0.0) -> NDArray[np.float64]:
     """Optical frame in the cell, 4×4, of a camera at `place` that looks at `target`.
@@ -223,14 +230,6 @@ def estimate_shape(
     about = np.einsum("...ba,...jb->...ja", turn, local - centre[..., None, :])
     size = 1.0 + rng.normal(0.0, _SIZE, about.shape[:-2])
     return np.asarray(about * size[..., None, None] + rng.normal(0.0, _SHAPE, about.shape))
-
-
-Array = NDArray[np.float64]
-
-_HEAD_RADIUS = 0.085  # m; the nose lies on it
-_MARGIN = 0.02  # m of flesh beyond a limb's radius before a joint counts as hidden
-_BLOCK = 4  # px that share their noise: stereo matches windows, not pixels
-_HOLES = 0.05  # share of blocks without data
 
 
 def render_depth(

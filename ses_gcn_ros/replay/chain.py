@@ -47,6 +47,14 @@ from ses_gcn_ros.transforms import TransformBuffer
 _BLOCK = 32  # observations that are forecast at once, which gives the same in less time
 _LONGEST = 1000  # events of a block, where there are few people
 
+Entry = TypeVar("Entry", Skeleton, Forecast)
+Array = NDArray[np.float64]
+Step = Assessment | PeopleSeen | PeopleForecast | Refused
+
+INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
+SILENCE = 60.0  # s without an event, from which on there are no states in between
+LONGEST_STEP = 0.1  # s; as the demo robot's node has it
+
 
 def with_forecasts(
     events: Iterable[Event], engine: Engine, config: ForecastConfig
@@ -110,12 +118,6 @@ def _blocks(events: Iterable[Event]) -> Iterator[list[Event]]:
     yield block
     if broken is not None:
         raise broken
-
-
-Entry = TypeVar("Entry", Skeleton, Forecast)
-
-INSTANT = 1e-5  # s; times that lie closer are the same but for rounding
-SILENCE = 60.0  # s without an event, from which on there are no states in between
 
 
 @dataclass(frozen=True)
@@ -220,12 +222,6 @@ def _with_ticks(events: Iterable[Event], rate: float) -> Iterator[Event]:
         elif count >= 0:
             yield Tick(origin + count * period)
         yield event
-
-
-Array = NDArray[np.float64]
-Step = Assessment | PeopleSeen | PeopleForecast | Refused
-
-LONGEST_STEP = 0.1  # s; as the demo robot's node has it
 
 
 class ReplayMonitor:

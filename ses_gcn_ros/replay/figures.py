@@ -24,6 +24,8 @@ from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import spans
 from ses_gcn_ros.replay.summary import limb_words
 
+Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -104,8 +106,6 @@ DARK = Theme(
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
-__all__ = ["DARK", "LIGHT", "THEMES", "Theme", "bare", "headline", "png", "styled"]
-
 _FONTS = ("Inter", "Source Sans 3", "Noto Sans", "Liberation Sans", "Arial", "DejaVu Sans")
 DPI = 160
 
@@ -164,8 +164,6 @@ def png(figure: Figure) -> bytes:
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 
-
-Array = NDArray[np.float64]
 
 _SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
 _TICKS = (0.08, 0.4, 1.0)  # s ahead

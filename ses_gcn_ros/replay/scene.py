@@ -28,6 +28,14 @@ Capsules = tuple[Array, Array, Array]  # starts (M, 3), ends (M, 3), radii (M,) 
 TRAIL = 3.0  # s of the way that somebody came
 HAND_REACH = SafetyConfig().hand_reach  # m beyond a wrist, as far as the layout shows no hand
 
+Box = tuple[float, float, float, float]  # left, right, bottom and top [m]
+Colour = str | tuple[float, ...]
+
+BELOW = 0.3  # m under the floor, for the scale
+_MARGIN = 0.3  # m around what is drawn
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 15)
+_LEGS = ("knee", "ankle", "toe", "toe_base", "small_toe", "heel")
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
@@ -134,12 +142,6 @@ def _people(replay: Replay, frame: int) -> list[Person]:
     return found
 
 
-Box = tuple[float, float, float, float]  # left, right, bottom and top [m]
-
-BELOW = 0.3  # m under the floor, for the scale
-_MARGIN = 0.3  # m around what is drawn
-
-
 @dataclass(frozen=True)
 class SceneView:
     """A direction to look from: rows of `axes` are right, up and towards the eye."""
@@ -237,12 +239,6 @@ def _heighten(box: Box, height: float, share_below: float) -> Box:
     left, right, bottom, top = box
     more = height - (top - bottom)
     return left, right, bottom - share_below * more, top + (1 - share_below) * more
-
-
-Colour = str | tuple[float, ...]
-
-_ARC = np.linspace(-np.pi / 2, np.pi / 2, 15)
-_LEGS = ("knee", "ankle", "toe", "toe_base", "small_toe", "heel")
 
 
 def scene_figure(

@@ -12,7 +12,7 @@ from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.dctmlp import cosine_basis
+from ses_gcn_ros.models.framing import cosines
 from ses_gcn_ros.models.shapes import parameter_count, tensor_shapes
 
 FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
@@ -78,7 +78,7 @@ def test_the_published_sts_gcn_has_the_published_number_of_parameters():
 
 
 def test_the_cosine_transform_is_the_orthonormal_one():
-    basis = cosine_basis(35).numpy()
+    basis = cosines(35)
     np.testing.assert_allclose(basis, dct(np.eye(35), norm="ortho", axis=0), atol=1e-6)
 
 

@@ -18,6 +18,16 @@ UNKNOWN = np.iinfo(np.int16).min  # stands for NaN
 MILLIMETRE = 0.001  # m
 _KINDS = {"f4": "<f4", "u1": "u1", "u4": "<u4", "i2": "<i2"}
 
+Floats = NDArray[np.float32]
+Array = NDArray[np.float64]
+
+MOST_FRAMES = 2400  # on a page; of a longer run evenly spaced ones and all around the worst
+AROUND = 1.0  # s before and after a moment
+_VIEW_ANGLE = np.radians(17.5)  # half of what the page's camera sees
+_NEAR = (1.2, 2.5)  # m from the robot: people within have to fit into the picture
+MOST_STATES = 20_000
+_SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
+
 
 def pack(values: ArrayLike, kind: str) -> dict[str, Any]:
     """Array as it is, row by row: kind f4, u1, u4 or i2."""
@@ -31,14 +41,6 @@ def pack_metres(values: ArrayLike) -> dict[str, Any]:
     known = np.isfinite(millimetres)
     limited = np.clip(np.where(known, millimetres, 0), UNKNOWN + 1, -UNKNOWN - 1)
     return {**pack(np.where(known, limited, UNKNOWN), "i2"), "unit": MILLIMETRE}
-
-
-Floats = NDArray[np.float32]
-
-MOST_FRAMES = 2400  # on a page; of a longer run evenly spaced ones and all around the worst
-AROUND = 1.0  # s before and after a moment
-_VIEW_ANGLE = np.radians(17.5)  # half of what the page's camera sees
-_NEAR = (1.2, 2.5)  # m from the robot: people within have to fit into the picture
 
 
 def chosen_frames(
@@ -153,12 +155,6 @@ def _view(positions: Floats, robot: Floats) -> dict[str, Any]:
         "pitch": 0.35,
         "side": round(across, 3),
     }
-
-
-Array = NDArray[np.float64]
-
-MOST_STATES = 20_000
-_SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
 
 
 def chosen_states(replay: Replay, most: int = MOST_STATES) -> NDArray[np.int64]:
