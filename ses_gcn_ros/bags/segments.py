@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,28 +28,36 @@ def read_segments(path: Path) -> list[tuple[str, float, float, str]]:
         raise InputError(
             f"there is no table of segments at '{path}'; draw one with 'ses-gcn actions label BAG'"
         )
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        missing = [c for c in _SEGMENT_COLUMNS if c not in (rows.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"'{path}' lacks the column '{missing[0]}'; it takes {', '.join(_SEGMENT_COLUMNS)}"
-            )
-        segments = []
-        for number, row in enumerate(rows, start=2):
-            try:
-                start, end = float(row["start"]), float(row["end"])
-            except (TypeError, ValueError):
-                raise InputError(f"line {number} of '{path}' has no times") from None
-            if not start < end:
-                raise InputError(f"line {number} of '{path}' ends at {end:g}, before {start:g}")
-            if row["label"]:
-                segments.append((row["person_id"], start, end, row["label"]))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            columns, rows = table.fieldnames or (), list(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"'{path}' is no table of segments: {error}") from error
+    missing = [c for c in _SEGMENT_COLUMNS if c not in columns]
+    if missing:
+        raise InputError(
+            f"'{path}' lacks the column '{missing[0]}'; it takes {', '.join(_SEGMENT_COLUMNS)}"
+        )
+    segments = []
+    for number, row in enumerate(rows, start=2):
+        try:
+            start, end = float(row["start"]), float(row["end"])
+        except (TypeError, ValueError):
+            raise InputError(f"line {number} of '{path}' has no times") from None
+        if not start < end:
+            raise InputError(f"line {number} of '{path}' ends at {end:g}, before {start:g}")
+        if row["label"]:
+            segments.append((row["person_id"], start, end, row["label"]))
     return segments
 
 
 def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]) -> None:
     """Write a table of segments, as `read_segments` reads it, in one piece."""
-    lines = [",".join(_SEGMENT_COLUMNS)]
-    lines += [f"{who},{start:.3f},{end:.3f},{label}" for who, start, end, label in segments]
-    write_atomically(path, "\n".join(lines) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(_SEGMENT_COLUMNS)
+    writer.writerows(
+        [who, f"{start:.3f}", f"{end:.3f}", what] for who, start, end, what in segments
+    )
+    write_atomically(path, table.getvalue())

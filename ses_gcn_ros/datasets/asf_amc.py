@@ -71,8 +71,8 @@ def read_asf(path: Path) -> dict[str, Bone]:
 
 
 def _bone(values: dict[str, list[str]]) -> Bone:
-    direction = np.array(values["direction"][:3], float)
-    axis = np.array(values["axis"][:3], float)
+    direction = np.array(values["direction"][:3], float).reshape(3)
+    axis = np.array(values["axis"][:3], float).reshape(3)
     return Bone(
         offset=UNIT * float(values["length"][0]) * direction,
         frame=Rotation.from_euler("xyz", axis, degrees=True),
@@ -232,5 +232,9 @@ def _sequence(
 
 def _read(path: Path, skeleton: Path, part: slice) -> NDArray[np.float32]:
     bones = read_asf(skeleton)
-    recorded = positions(bones, read_amc(path, bones))[part]
+    angles = read_amc(path, bones)
+    try:
+        recorded = positions(bones, angles)[part]
+    except KeyError as error:
+        raise InputError(f"the skeleton '{skeleton}' lacks the bone {error}") from error
     return resampled(recorded).astype(np.float32)
