@@ -6,6 +6,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -73,6 +74,8 @@ class SafetyInputs:
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
         self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
+        for topic in config.redundant_skeletons:
+            self._listen(topic, msg.SkeletonArray, partial(self.on_skeletons, topic=topic), profile)
         self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
         if config.action_limits:
             self._listen("actions", msg.ActionArray, self.on_actions, qos.stream())
@@ -162,15 +165,15 @@ class SafetyInputs:
         labels = {action.person_id: action.label for action in message.actions}
         self._watch.observe_actions(to_seconds(message.header.stamp), labels, self._node.now())
 
-    def on_skeletons(self, message: msg.SkeletonArray) -> None:
+    def on_skeletons(self, message: msg.SkeletonArray, topic: str = "skeletons") -> None:
         """Take everybody to the world frame and into the monitor."""
         stamp = to_seconds(message.header.stamp)
         try:
             people = self._to_world(message.header.frame_id, skeletons_from_message(message), stamp)
         except InputError as error:
-            self._watch.fault("skeletons", f"skeletons unusable: {error}")
+            self._watch.fault(topic, f"{topic} unusable: {error}")
             raise
-        self._watch.observe_skeletons(stamp, people, self._node.now())
+        self._watch.observe_skeletons(stamp, people, self._node.now(), topic)
 
     def on_forecasts(self, message: msg.ForecastArray) -> None:
         """Take everybody's forecast to the world frame and into the monitor, and answer."""

@@ -27,6 +27,11 @@ class SafetyConfig:
         "of skeletons and forecasts; reliable never hears a best-effort publisher",
         choices=("reliable", "best_effort"),
     )
+    redundant_skeletons: tuple[str, ...] = option(
+        (),
+        "further topics of skeletons, of cameras that watch the same cell: whoever is on any of "
+        "them counts, and each has to come",
+    )
 
     # The robot
     world_frame: str = option("world", "frame that everything is compared in; not moving")
@@ -337,6 +342,12 @@ class SafetyConfig:
         if reductions and not self.accept_reduced_safety:
             raise ConfigError(
                 f"{'; '.join(reductions)}: set accept_reduced_safety to true if that is meant"
+            )
+        topics = ("skeletons", *self.redundant_skeletons)
+        if len(set(topics)) < len(topics) or "" in topics:
+            raise ConfigError(
+                f"redundant_skeletons is {list(self.redundant_skeletons)}; it takes topics besides "
+                "'skeletons', each once"
             )
         if len(self.cell) % 2 or 0 < len(self.cell) < 6:
             raise ConfigError(

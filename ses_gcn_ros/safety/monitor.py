@@ -102,6 +102,8 @@ class SeparationMonitor:
         self.robot = RobotTracker(model)
         self.joints = JointMotion(urdf, model) if urdf else None
         self.tracks = PeopleTracks(config)
+        more = {topic: PeopleTracks(config) for topic in config.redundant_skeletons}
+        self._sources = {"skeletons": self.tracks, **more}
         self.decision = Decision(config)
         self.inputs = Inputs(config)
         self.actions = ActionLimits(config)
@@ -118,11 +120,16 @@ class SeparationMonitor:
     # Inputs ---------------------------------------------------------------------------------
 
     def observe_skeletons(
-        self, stamp: float, skeletons: Sequence[Skeleton], now: float | None = None
+        self,
+        stamp: float,
+        skeletons: Sequence[Skeleton],
+        now: float | None = None,
+        source: str = "skeletons",
     ) -> None:
         """Take everybody seen at `stamp` [s]; `now` (default: the stamp) exposes a wrong clock.
 
-        Somebody whom no human body can be is refused alone, and named in the next answers.
+        Somebody whom no human body can be is refused alone, and named in the next answers. Another
+        `source` is one of `redundant_skeletons`: whom it sees counts besides.
 
         Raises
         ------
@@ -130,13 +137,13 @@ class SeparationMonitor:
             If the stamp is ahead of `now`, or not after the last one.
         """
         now = stamp if now is None else now
-        self.inputs.arrive("skeletons", stamp, now)
+        self.inputs.arrive(source, stamp, now)
         try:
-            self.tracks.observe(stamp, skeletons)
+            self._sources[source].observe(stamp, skeletons)
         except InputError:
-            self.inputs.refuse("skeletons", now)
+            self.inputs.refuse(source, now)
             raise
-        self._arrive("skeletons")
+        self._arrive(source)
 
     def observe_forecasts(
         self, stamp: float, forecasts: Sequence[Forecast], now: float | None = None
@@ -224,7 +231,7 @@ class SeparationMonitor:
 
     def reset(self) -> tuple[bool, str]:
         """Release a latched stop whose cause is gone, and whoever is lost; says whether and why."""
-        released = self.tracks.release()
+        released = sum(tracks.release() for tracks in self._sources.values())
         done, why = self.decision.reset(bool(released))
         if released:
             return True, f"{released} lost people released; {why}"
@@ -244,15 +251,17 @@ class SeparationMonitor:
     def assess(self, now: float) -> Assessment:
         """Judge the situation at `now` [s]. Call it at a fixed rate."""
         limits = [*self._clock(now), *self._reductions]
-        self.tracks.expire(now)
         self.inputs.expire(now)
-        skeleton_age = self._age("skeletons", now, self.tracks.stamp)
+        ages = {source: self._age(source, now, t.stamp) for source, t in self._sources.items()}
+        skeleton_age = max(ages.values())
         forecast_age = self._age("forecasts", now, self._forecast_stamp)
         robot = self.robot.state
         tf_age = self._age("robot", now, robot.stamp if robot else None)
+        for source, tracks in self._sources.items():
+            tracks.expire(now)
+            limits += check_people(self.config, tracks, now, ages[source], source)
         limits += [
             *self.inputs.limits(),
-            *check_people(self.config, self.tracks, now, skeleton_age),
             *check_robot(self.config, self.model, robot, tf_age),
             *forecast_limits(self.config, self.tracks, self._forecast_ids, now, forecast_age),
             *self.actions.limits(now, [t.person_id for t in self.tracks.present.values()]),
@@ -291,7 +300,7 @@ class SeparationMonitor:
             forecast_age=forecast_age,
             tf_age=tf_age,
             enabled=self.muting.enabled,
-            people=len(self.tracks.present) + len(self.tracks.lost),
+            people=sum(len(t.present) + len(t.lost) for t in self._sources.values()),
             pair=reactive.pair if reactive else None,
             breakdown=reactive.breakdown if reactive else None,
             predicted=prediction.contact,
@@ -330,7 +339,23 @@ class SeparationMonitor:
         age: float,
         limits: list[Limit],
     ) -> Reactive | None:
-        people, config = self.tracks.people(), self.config
+        """Hold everybody against the robot; the answer of the source with the least margin."""
+        case = robot, paths, speeds, now, age, limits
+        found = [self._react_to(tracks, *case) for tracks in self._sources.values()]
+        known = [reactive for reactive in found if reactive]
+        return min(known, key=lambda r: r.pair.distance - r.protective_distance, default=None)
+
+    def _react_to(
+        self,
+        tracks: PeopleTracks,
+        robot: RobotState,
+        paths: Sequence[RobotMotion],
+        speeds: RobotSpeeds,
+        now: float,
+        age: float,
+        limits: list[Limit],
+    ) -> Reactive | None:
+        people, config = tracks.people(), self.config
         if len(people.person) == 0:
             return None
         # until people were last seen; T_r reckons with the rest
@@ -343,7 +368,7 @@ class SeparationMonitor:
         t_r = reaction_time(config, age if math.isfinite(age) else config.skeleton_age_max)
         kept = config.slowdown_margin + hysteresis
         reactive = assess_now(config, people, growth, self.model, robot, speeds, now, t_r, kept)
-        self.tracks.note_distances(reactive.distances)
+        tracks.note_distances(reactive.distances)
         reachable = None
         if config.model != "formula" and not np.isnan(robot.start_velocity).any():
             reachable = assess_reachable(
@@ -393,7 +418,8 @@ class SeparationMonitor:
         self.robot.forget()
         if self.joints:
             self.joints.forget()
-        self.tracks.begin_anew(before, now)
+        for tracks in self._sources.values():
+            tracks.begin_anew(before, now)
         self.actions.forget()
         self._forecasts, self._forecast_ids, self._forecast_stamp = [], frozenset(), None
         return [Limit(0.0, f"clock went back {back:.2f} s")]

@@ -107,11 +107,13 @@ TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the paramet
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
 
 
-def check_people(config: SafetyConfig, tracks: PeopleTracks, now: float, age: float) -> list[Limit]:
+def check_people(
+    config: SafetyConfig, tracks: PeopleTracks, now: float, age: float, source: str
+) -> list[Limit]:
     """Skeletons too old or stuck, people without a joint, people lost near the robot."""
-    limits = _too_old("skeletons", age, config.skeleton_age_max, 0.0)
+    limits = _too_old(source, age, config.skeleton_age_max, 0.0)
     limits += [
-        Limit(0.0, f"skeletons frozen: person {track.person_id} unchanged for {track.same:.2f} s")
+        Limit(0.0, f"{source} frozen: person {track.person_id} unchanged for {track.same:.2f} s")
         for track in tracks.present.values()
         if 0.0 < config.frozen_time < track.same
     ]

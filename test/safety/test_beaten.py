@@ -91,6 +91,44 @@ class TestSecondPublisher:
         assert scene.run(3.0).level is Level.CLEAR
 
 
+class TestRedundantSkeletons:
+    def both(self, first: float | None, second: float | None, seconds: float = 2.0):
+        """Two cameras that see somebody at a distance, or nobody; the answer after a while."""
+        config = SafetyConfig(redundant_skeletons=("other",), forecast_lost_factor=1.0)
+        monitor, rng = SeparationMonitor(config, column()), np.random.default_rng(0)
+        for tick in range(round(seconds / TICK)):
+            now = 100.0 + tick * TICK
+            monitor.observe_robot(now, column_at(0.0))
+            for topic, x in (("skeletons", first), ("other", second)):
+                joints = STANDING + rng.normal(scale=1e-3, size=(15, 3))
+                seen = [person(x, joints=joints)] if x is not None else []
+                monitor.observe_skeletons(now, seen, now, topic)
+            answer = monitor.assess(now)
+        return monitor, answer
+
+    def test_whoever_either_sees_counts_and_the_nearer_one_decides(self):
+        answers = [self.both(*seen)[1] for seen in ((0.5, None), (None, 0.5), (0.5, 3.0))]
+        assert {answer.level for answer in answers} == {Level.STOP}
+        assert [answer.people for answer in answers] == [1, 1, 2]
+        assert max(answer.separation for answer in answers) < 0.5
+        assert self.both(3.0, 3.1)[1].level is Level.CLEAR
+
+    def test_one_that_falls_silent_stops_the_robot_by_name(self):
+        monitor, answer = self.both(3.0, 3.0)
+        for tick in range(20):
+            now = answer.stamp + tick * TICK
+            monitor.observe_robot(now, column_at(0.0))
+            monitor.observe_skeletons(now + 1e-3, [person(3.0)], now + 1e-3)
+            last = monitor.assess(now + 1e-3)
+        assert stopped_by(last, "other stale: 0.")
+        assert last.skeleton_age > 0.25
+
+    def test_one_topic_twice_is_refused(self):
+        for topics in (("skeletons",), ("other", "other"), ("",)):
+            with pytest.raises(ConfigError, match="redundant_skeletons is"):
+                SeparationMonitor(SafetyConfig(redundant_skeletons=topics), column())
+
+
 class TestForgotten:
     @pytest.mark.parametrize("speed", [0.3, 1.0, 1.55])
     @pytest.mark.parametrize("lost_at", [1.0, 2.0, 4.0])
