@@ -111,10 +111,6 @@ def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict
     ----------
     motion : Path
         ``cmu.npz`` with ``cmu.json`` beside it.
-    folder : Path
-        The bag to write.
-    overwrite : bool
-        Whether to replace an existing bag.
 
     Returns
     -------

@@ -88,8 +88,6 @@ def show(
     ----------
     rows : iterable of sequences
         As many cells each as there are headings. Cells that read as numbers stand to the right.
-    as_csv : bool
-        Whether to print comma-separated values instead.
     """
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")

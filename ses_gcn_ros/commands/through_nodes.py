@@ -31,8 +31,6 @@ def evaluate_through_nodes(
         Recorded seconds per second.
     params_file : str
         Parameters of the nodes; empty for those that ship.
-    console : Console
-        For progress.
 
     Returns
     -------

@@ -49,10 +49,7 @@ class ActionSet:
     def only(self, names: Sequences[str]) -> ActionSet:
         """Recordings of some joints, all if none are named.
 
-        Raises
-        ------
-        InputError
-            If there is no such joint, or they hang from nothing.
+        Raises InputError if there is no such joint, or they hang from nothing.
         """
         if not names:
             return self

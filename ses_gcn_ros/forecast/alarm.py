@@ -31,14 +31,9 @@ _SWEEPS, _RIDGE = 50, 1e-3
 
 @dataclass(frozen=True, eq=False)
 class ContactAlarm:
-    """Probability of contact by each horizon.
+    """Probability of contact by each horizon."""
 
-    Attributes
-    ----------
-    coefficients : NDArray, shape (5, 3)
-        Of one, of the network's z and of constant velocity's, for each of `HORIZONS`.
-    """
-
+    # (5, 3): of one, of the network's z and of constant velocity's, for each of `HORIZONS`
     coefficients: Array
 
     def probability(self, network: Array, velocity: Array) -> Array:

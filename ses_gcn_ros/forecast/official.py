@@ -52,8 +52,6 @@ def import_official(
     ----------
     state_dict : path
         Their ``.pth`` file. Read as tensors only, nothing in it is run.
-    out : path
-        Weights file to write.
     mask_a, mask_t : path, optional
         A student's masks of joints (5, T, J, J) and of frames (5, J, T, T), as ``.npy``. Without
         them the weights are a teacher's.

@@ -376,10 +376,7 @@ def _skeleton(
 class PoseEstimator:
     """Skeletons in metres from the images of one camera. Close it when done.
 
-    Raises
-    ------
-    ModelError
-        If the model can't be had.
+    Raises ModelError if the model can't be had.
     """
 
     def __init__(self, config: PoseConfig) -> None:

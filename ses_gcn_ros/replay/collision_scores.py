@@ -239,8 +239,6 @@ class RobotTrail:
 
     Parameters
     ----------
-    capsules : int
-        M.
     patience : float
         How long a pose may stand for an earlier or later instant [s].
     """

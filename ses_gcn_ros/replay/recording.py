@@ -261,8 +261,6 @@ class ReplayRecorder:
         Time between two steps of a forecast [s].
     horizon : int
         Steps of a forecast.
-    model : RobotModel or None
-        The robot, if there is one.
     observations : int
         How many there will be, which decides how many are left out.
     start : float

@@ -211,8 +211,6 @@ class SafetyScores:
 
     Parameters
     ----------
-    config : SafetyConfig
-        How the robot brakes.
     threshold : float
         Distance of surfaces that counts as a collision [m].
     """

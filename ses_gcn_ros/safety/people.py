@@ -31,22 +31,13 @@ ARM = re.compile("elbow|wrist|hand|thumb|index|middle|ring|pinky")  # at the end
 
 @dataclass(frozen=True, eq=False)
 class LimbCapsules:
-    """Capsules of N limbs, of one person or several, at one instant or at H steps.
+    """Capsules of N limbs, of one person or several, at one instant or at H steps."""
 
-    Attributes
-    ----------
-    start, end : ndarray, shape (..., N, 3)
-        Ends of the axes [m]; NaN where a limb can't be placed.
-    radius : ndarray, shape (..., N)
-        Radii [m].
-    names : tuple of str
-        Names of the N limbs.
-    """
-
+    # (..., N, 3): ends of the axes [m]; NaN where a limb can't be placed
     start: Array
     end: Array
-    radius: Array
-    names: tuple[str, ...]
+    radius: Array  # (..., N): radii [m]
+    names: tuple[str, ...]  # names of the N limbs
 
     def to_links(self, start: ArrayLike, end: ArrayLike, radius: ArrayLike) -> CapsuleDistances:
         """From the N limbs to M links, whose ends are (M, 3) and radii (M,) [m]: (..., N, M)."""
@@ -73,41 +64,22 @@ class LimbCapsules:
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """What the capsules of a layout are made from.
+    """What the capsules of a layout are made from."""
 
-    Attributes
-    ----------
-    starts, ends : ndarray of int, shape (N,)
-        Joints of each limb.
-    radii : ndarray, shape (N,)
-        Radii of a large adult [m].
-    hands : ndarray of bool, shape (N,)
-        Limbs that end in a wrist beyond which the layout has no joint.
-    edges : ndarray of int, shape (E, 2)
-        Joints tied by a limb or by the kinematic tree.
-    arms : ndarray of bool, shape (N,)
-        Limbs from the shoulder outwards, which are faster than a walking body.
-    names : tuple of str
-    """
-
+    # (N,): joints of each limb
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    radii: Array
-    hands: NDArray[np.bool_]
-    edges: NDArray[np.int64]
+    radii: Array  # (N,): radii of a large adult [m]
+    hands: NDArray[np.bool_]  # (N,): limbs that end in a wrist beyond which the layout has no joint
+    edges: NDArray[np.int64]  # (E, 2): joints tied by a limb or by the kinematic tree
+    # (N,): limbs from the shoulder outwards, which are faster than a walking body
     arms: NDArray[np.bool_]
     names: tuple[str, ...]
 
 
 @cache
 def body(layout_name: str) -> Body:
-    """Make the body of a layout.
-
-    Raises
-    ------
-    InputError
-        If no layout has that name.
-    """
+    """Make the body of a layout. Raises InputError if no layout has that name."""
     layout = get_layout(layout_name)
     limbs = np.asarray(layout.limbs, dtype=np.int64)
     with_child = {parent for parent in layout.parents if parent >= 0}
@@ -131,7 +103,6 @@ def path_lengths(layout_name: str, edge_lengths: Array) -> Array:
 
     Parameters
     ----------
-    layout_name : str
     edge_lengths : ndarray, shape (E,)
         Length of each edge of `body` [m].
 
@@ -282,7 +253,6 @@ class Track:
 
     Parameters
     ----------
-    person_id, layout : str
     first_seen : float
         [s]
 
@@ -447,38 +417,19 @@ def implausible(skeleton: Skeleton) -> str:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Capsules of everybody, limb after limb.
+    """Capsules of everybody, limb after limb."""
 
-    Attributes
-    ----------
-    limbs : LimbCapsules
-        N limbs of all people, in the world, when last seen.
-    start_velocity, end_velocity : ndarray, shape (N, 3)
-        Velocities of the limbs' ends [m/s]; 0 where unknown.
-    floor : ndarray, shape (N,)
-        Least speed v_h that each limb must be expected to have [m/s].
-    uncertainty : ndarray, shape (N,)
-        Z_d of each limb [m].
-    receding : ndarray, shape (N, 4)
-        Velocity of the whole body, and what noise makes of standing, [m/s].
-    arms : ndarray of bool, shape (N,)
-    person : ndarray of int, shape (N,)
-        Index of each limb's person.
-    ids : tuple of str
-        The people.
-    unseen : ndarray, shape (P,)
-        How long nothing new had been known of each when people were last seen [s].
-    """
-
-    limbs: LimbCapsules
+    limbs: LimbCapsules  # n limbs of all people, in the world, when last seen
+    # (N, 3): velocities of the limbs' ends [m/s]; 0 where unknown
     start_velocity: Array
     end_velocity: Array
-    floor: Array
-    uncertainty: Array
-    receding: Array
-    arms: NDArray[np.bool_]
-    person: NDArray[np.int64]
-    ids: tuple[str, ...]
+    floor: Array  # (N,): least speed v_h that each limb must be expected to have [m/s]
+    uncertainty: Array  # (N,): z_d of each limb [m]
+    receding: Array  # (N, 4): velocity of the whole body, and what noise makes of standing, [m/s]
+    arms: NDArray[np.bool_]  # (N,)
+    person: NDArray[np.int64]  # (N,): index of each limb's person
+    ids: tuple[str, ...]  # the people
+    # (P,): how long nothing new had been known of each when people were last seen [s]
     unseen: Array
 
 
@@ -494,10 +445,6 @@ class PeopleTracks:
 
     Only those of whom the pose estimation said that they are hardly a living person (liveness
     under `PHANTOM` at every sighting) are not held. A stranger replaces nobody.
-
-    Parameters
-    ----------
-    config : SafetyConfig
 
     Attributes
     ----------
@@ -532,10 +479,7 @@ class PeopleTracks:
     def observe(self, stamp: float, skeletons: Sequence[Skeleton]) -> None:
         """Take everybody seen at `stamp`, in the world frame.
 
-        Raises
-        ------
-        InputError
-            If the stamp is not after the last one.
+        Raises InputError if the stamp is not after the last one.
         """
         if self.stamp is not None and stamp <= self.stamp:
             raise InputError(

@@ -33,49 +33,28 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ForecastCapsules:
-    """Inflated capsules of people whose forecasts share their times.
+    """Inflated capsules of people whose forecasts share their times."""
 
-    Attributes
-    ----------
-    stamp : float
-        Of the observations that they are made from [s].
-    times : ndarray, shape (H,)
-        When each step is [s].
-    limbs, straight : LimbCapsules
-        (H, N, ...), in the world: where the forecast has them, and where they get at the velocities
-        that people have; both grown by the forecast's radius.
-    person_ids : tuple of str
-        Person of each of the N limbs.
-    growth : ndarray, shape (H, N)
-        Part of each radius that stands for uncertainty [m].
-    """
-
-    stamp: float
-    times: Array
+    stamp: float  # of the observations that they are made from [s]
+    times: Array  # (H,): when each step is [s]
+    # (H, N, ...), in the world: where the forecast has them, and where they get at the velocities
+    # that people have; both grown by the forecast's radius
     limbs: LimbCapsules
     straight: LimbCapsules
-    person_ids: tuple[str, ...]
-    growth: Array
+    person_ids: tuple[str, ...]  # person of each of the N limbs
+    growth: Array  # (H, N): part of each radius that stands for uncertainty [m]
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedContact:
-    """First meeting within the horizon.
+    """First meeting within the horizon."""
 
-    Attributes
-    ----------
-    time_to_breach : float
-        When [s from now].
-    person_id, limb, frame : str
-        The pair that meets at that step.
-    limb_capsule, link_capsule : tuple
-        Ends (3,) and radius of both then [m].
-    """
-
-    time_to_breach: float
+    time_to_breach: float  # when [s from now]
+    # the pair that meets at that step
     person_id: str
     limb: str
     frame: str
+    # ends (3,) and radius of both then [m]
     limb_capsule: tuple[Array, ...]
     link_capsule: tuple[Array, ...]
 
@@ -87,24 +66,14 @@ class PredictedContact:
 
 @dataclass(frozen=True, eq=False)
 class PredictionResult:
-    """What forecasts hold.
+    """What forecasts hold."""
 
-    Attributes
-    ----------
-    contact : PredictedContact or None
-        The first contact of inflated capsules, if any.
-    times : ndarray, shape (H,)
-        When the steps are [s from now].
-    probability : ndarray, shape (H,)
-        That a contact begins by each step, 0 to 1.
-    person_ids : tuple of str
-        Whom each step's is about.
-    """
-
-    contact: PredictedContact | None = None
+    contact: PredictedContact | None = None  # the first contact of inflated capsules, if any
+    # (H,): when the steps are [s from now]
     times: Array = field(default_factory=lambda: np.empty(0))
+    # (H,): that a contact begins by each step, 0 to 1
     probability: Array = field(default_factory=lambda: np.empty(0))
-    person_ids: tuple[str, ...] = ()
+    person_ids: tuple[str, ...] = ()  # whom each step's is about
 
     @property
     def highest(self) -> float:
@@ -127,11 +96,8 @@ class PredictionResult:
 def check_forecasts(forecasts: Sequence[Forecast]) -> None:
     """Check what comes from outside; somebody without any position has no forecast, no fault.
 
-    Raises
-    ------
-    InputError
-        For an infinite position, a radius that is negative or not finite
-        where there is a position, or a coverage that is no probability.
+    Raises InputError for an infinite position, a radius that is negative or not finite where there
+    is a position, or a coverage that is no probability.
     """
     for forecast in forecasts:
         who = f"forecast of person '{forecast.person_id}'"

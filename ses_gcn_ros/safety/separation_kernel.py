@@ -652,7 +652,6 @@ def react(
         Of R robots: speed of the fastest point now, its stopping time, the acceleration that the
         robot is capable of, its highest speed (R,), and its table of stopping times: speeds and
         times (R, K).
-    case : Case
     worst : ndarray, shape (P, len(PairResult._fields))
         Filled with the pair of each person that has the lowest factor, and among equals the least
         margin.

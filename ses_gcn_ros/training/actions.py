@@ -131,10 +131,7 @@ def varied_recipes(name: str, variations: Sequences[str]) -> list[ActionRecipe]:
 def make_action_recipe(name: str, content: Any) -> ActionRecipe:
     """Recipe from plain values.
 
-    Raises
-    ------
-    ConfigError
-        If a section, name, type or value in it is wrong, or an option has no use.
+    Raises ConfigError if a section, name, type or value in it is wrong, or an option has no use.
     """
     if not isinstance(content, dict) or not isinstance(content.get("network"), str):
         raise ConfigError(f"recipe '{name}' is no mapping with a 'network'")
@@ -188,17 +185,7 @@ class ActionBatch:
 
 
 class ActionTask:
-    """A network for actions to be trained; see `trainer.Task`.
-
-    Parameters
-    ----------
-    recipe : ActionRecipe
-        What to do.
-    data : ActionSet
-        What to do it with: all of it.
-    seed : int
-        Of everything drawn at random.
-    """
+    """A network for actions to be trained; see `trainer.Task`."""
 
     def __init__(self, recipe: ActionRecipe, data: ActionSet, seed: int) -> None:
         self.recipe, self._data = recipe, data

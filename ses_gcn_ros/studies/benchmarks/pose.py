@@ -52,8 +52,6 @@ def run(
     ----------
     quick : bool
         40 frames each instead of 300.
-    progress : callable
-        Told what comes next.
     video : Path, optional
         Video of a person; without a person only the detector would be timed, so there is no
         measurement without a video.
