@@ -27,6 +27,9 @@ def attack(
         str, typer.Option(help="forecasts, alone, reachable, probability or all.")
     ] = "all",
     weights: terminal.Weights = None,
+    params_file: Annotated[
+        str, typer.Option("--params-file", help="Of a cell, whose robot obeys as it says.")
+    ] = "",
     jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
@@ -45,6 +48,8 @@ def attack(
     """
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.replay.figures import LIGHT, png
+    from ses_gcn_ros.replay.options import node_parameters
+    from ses_gcn_ros.safety import SafetyConfig
     from ses_gcn_ros.studies.attack_search import (
         as_markdown,
         case_figure,
@@ -54,10 +59,11 @@ def attack(
         worst_case,
     )
 
+    cell = node_parameters(params_file, "safety_node", SafetyConfig) if params_file else None
     check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
     if case is not None:
-        figure, outcome = case_figure(read_case(case), load(weights), LIGHT)
+        figure, outcome = case_figure(read_case(case), load(weights), LIGHT, cell)
         write_atomically(out / f"{case.stem}.png", png(figure))
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)
@@ -65,11 +71,11 @@ def attack(
         task = bar.add_task("runs", total=runs)
         batches = run_attack(
             out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,
-            jobs=jobs, progress=lambda done: bar.update(task, completed=min(done, runs)),
+            cell=cell, jobs=jobs, progress=lambda done: bar.update(task, completed=min(done, runs)),
         )  # fmt: skip
     summary = summarise(batches)
     worst = worst_case(batches)
-    figure, _ = case_figure(worst, load(weights), LIGHT)
+    figure, _ = case_figure(worst, load(weights), LIGHT, cell)
     write_atomically(out / "worst.json", json.dumps(asdict(worst)).encode())
     write_atomically(out / "worst.png", png(figure))
     write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
@@ -346,3 +352,42 @@ def evidence(
     write_atomically(out, markdown(content).encode())
     if save is not None:
         write_atomically(save, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def commission_study(
+    cells: Annotated[int, typer.Option(help="Simulated cells.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
+    searches: Annotated[int, typer.Option(help="Of 25 attacks on each cell.", min=0)] = 2,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs.")] = Path(
+        "commission_study"
+    ),
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Commission simulated cells whose times are known, and say by how much that is off.
+
+    Killed, the same command goes on where it was.
+
+    Example: ses-gcn commission-study --cells 20 -o commission_study
+    """
+    from ses_gcn_ros.studies.simulated_cells import run_cells
+
+    check_folder(out, "runs.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    with terminal.progress() as bar:
+        task = bar.add_task("cells", total=cells)
+        rows = run_cells(
+            out / "runs.jsonl", cells, seed, searches=searches, jobs=jobs,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(rows))
+        return
+    shown = [
+        (row["seed"], row["cell"]["robot"], f"{row['cell']['rate']:g}", row["stops"],
+         *(f"{1e3 * row[name]:+.1f}" for name in ("reaction", "stopping", "latency")),
+         f"{row['violations']} of {row['attacks']}")
+        for row in rows
+    ]  # fmt: skip
+    heads = ("cell", "robot", "Hz", "stops", "T_r off [ms]", "T_s off [ms]", "latency off [ms]")
+    terminal.show((*heads, "violations"), shown)

@@ -136,7 +136,7 @@ def configs() -> dict[str, type[Any]]:
     from ses_gcn_ros.drivers import BridgeConfig
     from ses_gcn_ros.forecast.config import ForecastConfig
     from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
-    from ses_gcn_ros.replay.playback import PlayerConfig, RecorderConfig
+    from ses_gcn_ros.replay.playback import PlayerConfig, RecorderConfig, TesterConfig
     from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 
     return {
@@ -149,6 +149,7 @@ def configs() -> dict[str, type[Any]]:
         "demo_robot": DemoRobotConfig,
         "bag_player": PlayerConfig,
         "bag_recorder": RecorderConfig,
+        "stop_tester": TesterConfig,
     }
 
 

@@ -57,6 +57,16 @@ class RecorderConfig:
     autostart: bool = option(True, "Configure and activate without being asked to.")
 
 
+@dataclass(frozen=True)
+class TesterConfig:
+    """Parameters of the stop tester."""
+
+    stops: int = option(12, "Stops; 0 to wait only.", minimum=0)
+    seconds: float = option(20.0, "How long to wait [s], without stops.", minimum=0.0)
+    safety_node: str = option("safety_node", "Name of the safety node that is deactivated.")
+    autostart: bool = option(True, "Configure and activate without being asked to.")
+
+
 class Playback(Generic[T]):
     """Hand out the messages of a recording as their time comes.
 

@@ -178,13 +178,13 @@ def variants() -> tuple[str, ...]:
     return tuple(name for name in VARIANTS if needs.get(name, "rate") in known)
 
 
-def configuration(draw: Draw, variant: str, robot: str) -> SafetyConfig:
-    """Defaults, but for the robot's brakes and how soon it gets going again."""
+def configuration(draw: Draw, variant: str, cell: SafetyConfig | None) -> SafetyConfig:
+    """Defaults but for the robot's brakes, or as in `cell`; how soon the robot gets going again."""
     kind = draw.one_of(["deceleration"] * 4 + ["time", "table"])
     speed, brake = draw.spread(0.25, 1.6), draw.spread(0.5, 5.0)
     untouched, eager = draw.chance(0.3), draw.chance(0.5)
     changes: dict[str, Any] = {}
-    if not untouched:
+    if not (untouched or cell):
         changes = {"robot_speed_max": speed}
         if kind == "deceleration":
             changes["deceleration"] = brake
@@ -202,7 +202,7 @@ def configuration(draw: Draw, variant: str, robot: str) -> SafetyConfig:
         changes["model"] = "reachable"
     if variant == "probability":
         changes["prediction"] = "probability"
-    return replace(SafetyConfig(), **changes)
+    return replace(cell or SafetyConfig(), **changes)
 
 
 def _people(draw: Draw, scenario: str, noise: float, floor: float) -> list[AttackedPerson]:
@@ -322,12 +322,17 @@ class Trace:
     robots: list[Array] = field(default_factory=list)
 
 
-def attack_once(case: AttackCase, engine: Engine, trace: Trace | None = None) -> AttackOutcome:
-    """Run a case: until its people are done, or 6 s (10 s where somebody is occluded)."""
+def attack_once(
+    case: AttackCase, engine: Engine, trace: Trace | None = None, cell: SafetyConfig | None = None
+) -> AttackOutcome:
+    """Run a case: until its people are done, or 6 s (10 s where somebody is occluded).
+
+    With `cell`, the monitor has these parameters, and the robot obeys and brakes as they say.
+    """
     draw = Draw(case.numbers)
     crossing = case.scenario == "cross"
     kind = draw.one_of(["linear axis"] if crossing else list(PATHS))
-    config = configuration(draw, case.variant, kind)
+    config = configuration(draw, case.variant, cell)
     robot = Robot(
         kind, config, draw.between(0.5, 1.0), min(draw.spread(0.3, 3.0), config.deceleration),
         draw.between(0, 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
+from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.attack import (
     FAULTS,
     MOTIONS,
@@ -35,7 +37,14 @@ RANDOM = 10  # of these that are drawn anew
 ELITE = 3  # of the nearest so far that are changed
 
 
-def search(seed: int, batch: int, scenario: str, variant: str, weights: Path | None) -> Any:
+def search(
+    seed: int,
+    batch: int,
+    scenario: str,
+    variant: str,
+    weights: Path | None,
+    cell: SafetyConfig | None = None,
+) -> Any:
     """Run one search; what its runs came to, and the cases worth keeping, as plain JSON."""
     rng = np.random.default_rng([seed, batch])
     ranked: list[tuple[float, AttackCase, AttackOutcome]] = []
@@ -49,7 +58,7 @@ def search(seed: int, batch: int, scenario: str, variant: str, weights: Path | N
             near = (parent + rng.normal(0.0, 0.15, NUMBERS)) % 1.0
             numbers = np.where(changed, np.where(rng.random(NUMBERS) < 0.3, numbers, near), parent)
         case = AttackCase(scenario, variant, tuple(numbers.round(6).tolist()), batch * BATCH + run)
-        outcome = attack_once(case, _engine(weights))
+        outcome = attack_once(case, _engine(weights), cell=cell)
         score = -outcome.contact_speed if outcome.violation else max(outcome.miss, 0.0)
         ranked.append((score, case, outcome))
         ranked.sort(key=lambda entry: entry[0])
@@ -71,10 +80,14 @@ def run_attack(
     scenario: str = "all",
     variant: str = "all",
     weights: Path | None = None,
+    cell: SafetyConfig | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[int, Any]:
     """Searches over scenarios and variants by turns, `BATCH` runs each, until there are `runs`.
+
+    With `cell`, the monitor has these parameters of a cell but for its robots, tools, zones and
+    floor plan, which are the attack's own.
 
     Raises
     ------
@@ -88,6 +101,11 @@ def run_attack(
         "seed": seed, "scenario": scenario, "variant": variant,
         "weights": weights.name if weights else "default",
     }  # fmt: skip
+    if cell is not None:
+        own = SafetyConfig()
+        kept = ("more_robots", "tools", "zones", "cell", "world_frame", "latch_stops")
+        cell = replace(cell, **{name: getattr(own, name) for name in kept})
+        about["parameters"] = configuration_digest(cell)
     tasks = {
         batch: (
             seed,
@@ -95,6 +113,7 @@ def run_attack(
             scenarios[batch % len(scenarios)],
             chosen[batch // len(scenarios) % len(chosen)],
             weights,
+            cell,
         )
         for batch in range(max(math.ceil(runs / BATCH), 1))
     }
@@ -190,10 +209,12 @@ def _badness(row: Mapping[str, Any]) -> float:
     return -speed if speed > MOVING else max(float(row["miss"]), 0.0)
 
 
-def case_figure(case: AttackCase, engine: Engine, theme: Theme) -> tuple[Figure, AttackOutcome]:
+def case_figure(
+    case: AttackCase, engine: Engine, theme: Theme, cell: SafetyConfig | None = None
+) -> tuple[Figure, AttackOutcome]:
     """Run a case once more and draw it: from above, and what everybody knew over time."""
     trace = Trace()
-    outcome = attack_once(case, engine, trace)
+    outcome = attack_once(case, engine, trace, cell)
     with styled(theme):
         figure = Figure(figsize=(10, 4.6))
         grid = figure.add_gridspec(

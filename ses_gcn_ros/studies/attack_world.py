@@ -17,10 +17,11 @@ from numba import types
 from numpy.typing import NDArray
 
 from ses_gcn_ros.compiling import array, compiled, real
-from ses_gcn_ros.safety import RobotModel, SafetyConfig, Urdf
+from ses_gcn_ros.safety import RobotModel, SafetyConfig, Urdf, braking
 
 Array = NDArray[np.float64]
 
+SPEEDS = np.linspace(0.0, 5.0, 1001)  # m/s, at which stopping times are known
 TICK = 0.01  # s; robot, people and transforms advance by it
 POINTS = 17  # joints of chico15 and two finger tips
 _BODY_ACCELERATION = 5.6  # m/s² of the feet, each way; with lean and turn under SARA's 20
@@ -315,7 +316,7 @@ class Robot:
 
     def __init__(self, kind: str, config: SafetyConfig, pace: float, rate: float, way: float):
         self.path = path(kind)
-        self._config = config
+        self._times = braking(config)[0].time(SPEEDS)
         self._fastest = pace * config.robot_speed_max
         self._acceleration = rate
         self.way, self.speed, self.factor = way * self.path.length, 0.0, 0.0
@@ -360,9 +361,5 @@ class Robot:
 
     def _deceleration(self) -> float:
         """What the parameters say of a stop from the speed that it began at [m/s²]."""
-        config, speed = self._config, self._braking_from
-        if config.stopping_speeds:
-            return speed / float(np.interp(speed, config.stopping_speeds, config.stopping_times))
-        if config.stopping_time > 0:
-            return speed / config.stopping_time
-        return config.deceleration
+        speed = self._braking_from
+        return speed / max(float(np.interp(speed, SPEEDS, self._times)), 1e-3)

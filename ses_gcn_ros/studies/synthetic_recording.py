@@ -163,7 +163,7 @@ def _write(
     sent = 0
     description = message("std_msgs/msg/String", data=urdf.text)
     bag.write_message("/robot_description", start, description)
-    fixed = [item._replace(stamp=start) for item in _transforms(urdf, {}, moving=False)]
+    fixed = [item._replace(stamp=start) for item in joint_transforms(urdf, {}, moving=False)]
     bag.write("/tf_static", _TF, start, encode_transforms(fixed))
     for frame, people in enumerate(islice(frames, round(recording.minutes * 60 * fps))):
         stamp = start + round(frame * NANO / fps)
@@ -184,12 +184,14 @@ def _sweep(urdf: Urdf, rate: float) -> list[list[StampedTransform]]:
     messages = []
     for _ in range(round(config.period * rate)):
         angles = dict(zip(motion.joints, motion.positions.tolist(), strict=True))
-        messages.append(_transforms(urdf, angles, moving=True))
+        messages.append(joint_transforms(urdf, angles, moving=True))
         motion.advance(1.0 / rate, 1.0)
     return messages
 
 
-def _transforms(urdf: Urdf, angles: dict[str, float], *, moving: bool) -> list[StampedTransform]:
+def joint_transforms(
+    urdf: Urdf, angles: dict[str, float], *, moving: bool
+) -> list[StampedTransform]:
     """Transforms of all joints that move, or of all that don't; without a stamp."""
     joints = [joint for joint in urdf.joints if (joint.kind != "fixed") == moving]
     poses = np.stack([joint.transform(angles.get(joint.name, 0.0)) for joint in joints])

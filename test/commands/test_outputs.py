@@ -16,7 +16,11 @@ from ses_gcn_ros.resources import check_folder, check_writable
 
 FILES = ("out", "csv", "plot", "curves", "curve", "save", "markdown", "overlay", "launch")
 FOLDERS = {
-    (name, "out") for name in ("demo", "report", "evaluate", "ablate", "braking-study", "attack")
+    (name, "out")
+    for name in (
+        *("demo", "report", "evaluate", "ablate", "braking-study", "attack"),
+        *("commission", "commission-study"),
+    )
 }
 KIND = {"convert": ".mcap", "render": ".png", "adapt": ".safetensors"}
 GIVEN = {

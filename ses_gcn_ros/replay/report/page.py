@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -454,6 +455,32 @@ def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
     about = replay.about
     told = _sections(replay, numbers)
     data = _data(replay, _worst(numbers), told)
+    return render_sections(
+        told,
+        title=Path(about.bag).name,
+        verdict=verdict(numbers),
+        facts_line=_facts_line(numbers),
+        facts=facts(numbers),
+        problems=about.problems,
+        parameters={**about.parameters, "versions": about.versions},
+        data=data,
+        view=data["scene"]["view"] if data["scene"] else {},
+        shown_step=_shown_step(about.steps),
+    )
+
+
+def render_sections(told: Sequence[PageSection], **page: Any) -> str:
+    """HTML of a page: sections under what else the template shows.
+
+    Parameters
+    ----------
+    told : sequence of PageSection
+    **page
+        ``title``, ``verdict`` (sentences, the first one large), ``facts_line``, ``facts``,
+        ``problems`` and ``parameters``; ``data``, ``view`` and ``shown_step`` for a run in 3D.
+    """
+    charts = [chart.to_dict() for section in told for chart in section.charts]
+    nothing = {"scene": None, "bands": None, "worst": [], "charts": charts}
     return (
         _templates()
         .get_template("report.html")
@@ -462,16 +489,8 @@ def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
             themes=THEMES,
             style=_text("style.css"),
             script=Markup("\n".join(_text(name) for name in _SCRIPTS)),
-            title=Path(about.bag).name,
-            verdict=verdict(numbers),
-            facts_line=_facts_line(numbers),
-            facts=facts(numbers),
-            problems=about.problems,
             sections=told,
-            data=data,
-            view=data["scene"]["view"] if data["scene"] else {},
-            shown_step=_shown_step(about.steps),
-            parameters={**about.parameters, "versions": about.versions},
+            **({"data": nothing, "view": {}, "shown_step": -1} | page),
         )
     )
 

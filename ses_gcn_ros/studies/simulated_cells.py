@@ -1,0 +1,309 @@
+"""Cells whose reaction and stopping times are known, recorded as a real one would be.
+
+What commissioning finds in such recordings is held against the truth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.bags.messages import NANO, Observation, header_message, message, skeletons_message
+from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.replay.commissioning import CellSources, commission
+from ses_gcn_ros.replay.messages import state_message
+from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
+from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.studies.attack import MOVING, SCENARIOS
+from ses_gcn_ros.studies.attack_search import search
+from ses_gcn_ros.studies.attack_world import PATHS, path, pose
+from ses_gcn_ros.studies.journal import run_all
+from ses_gcn_ros.studies.synthetic_recording import joint_transforms
+from ses_gcn_ros.transforms import encode_transforms
+
+Array = NDArray[np.float64]
+
+START = 1_000.0  # s; when recordings begin
+STEP = 0.001  # s in which the robot is moved on
+PERIOD = 0.02  # s between two states
+STOPS = 12  # in each recording
+MARK, LINE = (1.5, -0.5), (0.5, 1.0, 3.5, 1.6)
+
+
+@dataclass(frozen=True)
+class SimulatedCell:
+    """What is true of a cell."""
+
+    robot: str  # one of the attack's, with its program
+    top: float  # m/s of its fastest point
+    reaction: float  # T_r of the robot [s], give or take a millisecond
+    deceleration: float  # m/s²; T_s is delay + v / deceleration, a third more with a payload
+    delay: float  # s
+    soft: float  # share of T_s in which braking takes hold, and lets go
+    latency: float  # s from an image to the arrival of its skeletons
+    jitter: float  # s, standard deviation of that
+    rate: float  # Hz of the robot's poses
+    joint_states: bool  # whether they come as joint states, and not as transforms alone
+    dropped: float  # share of the images that are lost
+    bias: tuple[float, float]  # m by which people are placed beside the truth
+    seed: int
+
+    @classmethod
+    def draw(cls, seed: int) -> SimulatedCell:
+        """A cell at random."""
+        rng = np.random.default_rng(seed)
+        angle, off = rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.08)
+        return cls(
+            robot=list(PATHS)[int(rng.integers(len(PATHS)))],
+            top=float(rng.uniform(0.4, 1.2)),
+            reaction=float(rng.uniform(0.02, 0.25)),
+            deceleration=float(rng.uniform(1.5, 6.0)),
+            delay=float(rng.uniform(0.02, 0.08)),
+            soft=float(rng.uniform(0.02, 0.5)),
+            latency=float(rng.uniform(0.06, 0.16)),
+            jitter=float(rng.uniform(0.001, 0.006)),
+            rate=float(rng.choice([50.0, 100.0, 125.0, 250.0])),
+            joint_states=bool(rng.random() < 0.7),
+            dropped=float(rng.uniform(0.0, 0.04)),
+            bias=(off * math.cos(angle), off * math.sin(angle)),
+            seed=seed,
+        )
+
+    def stopping(self, speed: float, payload: float) -> float:
+        """T_s from a speed with a payload [kg]."""
+        return (self.delay + speed / self.deceleration) * (4 / 3 if payload else 1.0)
+
+
+class SimulatedRun:
+    """A robot that runs to and fro on its path and is stopped again and again.
+
+    Its `ways` along the path [m] are those of every `STEP`; of each stop there are order, beginning
+    of braking and end [s].
+    """
+
+    def __init__(self, cell: SimulatedCell, stops: int, level: float, payload: float) -> None:
+        rng = np.random.default_rng([cell.seed, round(100 * level), round(payload)])
+        self.path = path(cell.robot)
+        grid = np.linspace(0.0, self.path.length, max(int(self.path.length / 0.001), 2))
+        room = np.array([min(self.path.room(way)) for way in grid])
+        wave = (1.0 + 0.15 * np.sin(2.0 * math.pi * grid / 0.7)) / 1.15
+        program = level * np.minimum(np.sqrt(4.0 * cell.top * room) + 0.01, cell.top * wave)
+        ways, pace = [0.0], 0.0
+
+        def speed() -> float:
+            return float(program[int(ways[-1] % self.path.length / grid[1])])
+
+        def go_on(until: float, change: Callable[[float], float]) -> None:
+            nonlocal pace
+            while (now := len(ways) * STEP) < until:
+                pace = min(max(pace + change(now) * STEP, 0.0), 1.0)
+                ways.append(ways[-1] + pace * speed() * STEP)
+
+        self.stops = []
+        for _ in range(stops):
+            wanted = len(ways) * STEP + rng.uniform(3.5, 5.5)
+            order = math.ceil(wanted / PERIOD) * PERIOD
+            begin = order + cell.reaction + rng.normal(0.0, 0.001)
+            go_on(begin, lambda _: 1.0)
+            length = cell.stopping(speed(), payload)
+            # a deceleration that rises, stays and falls, whose area is 1
+            go_on(
+                begin + length + 0.7,
+                lambda now, begin=begin, length=length: (  # type: ignore[misc]
+                    -min(1.0, max(0.0, min(now - begin, begin + length - now)) / cell.soft / length)
+                    / (1.0 - cell.soft)
+                    / length
+                ),
+            )
+            self.stops.append((order, begin, len(ways) * STEP))
+        self.ways = np.array(ways)
+
+    def factor(self, time: float) -> float:
+        """Speed factor at a time [s]."""
+        before = [stop for stop in self.stops if stop[0] <= time + 1e-9]
+        if not before:
+            return min(time, 1.0)
+        return min(max(time - before[-1][2], 0.0), 1.0)
+
+
+def _person(time: float, walks: bool, cell: SimulatedCell, rng: np.random.Generator) -> Skeleton:
+    state = np.zeros(20)
+    state[:2], state[4:10] = MARK, (0.05, 0.0, -0.5) * 2
+    if walks:
+        start, end = np.array(LINE[:2]), np.array(LINE[2:])
+        phase = 1.2 * time / float(np.linalg.norm(end - start)) % 2.0
+        state[:2] = start + (phase if phase < 1.0 else 2.0 - phase) * (end - start)
+    points = np.empty((17, 3))
+    pose(state, 1.0, points)
+    seen = points[:15] + np.array([*cell.bias, 0.0]) + rng.normal(0.0, 0.004, (15, 3))
+    return Skeleton("1", "chico15", seen.astype(np.float32), np.ones(15, np.float32))
+
+
+def record_cell(
+    cell: SimulatedCell, bag: FilePath, run: SimulatedRun, person: str = ""
+) -> list[float]:
+    """Write a recording; gives the true age of each image at the first state that knew it [s].
+
+    Parameters
+    ----------
+    cell : SimulatedCell
+    bag : Path
+        To be written.
+    run : SimulatedRun
+        What the robot does; without stops it stands for 20 s.
+    person : str
+        "stands", "walks", or empty for nobody.
+    """
+    rng = np.random.default_rng([cell.seed, 7])
+    duration = len(run.ways) * STEP if run.stops else 20.0
+    messages: list[tuple[float, str, Any]] = []  # recorded at, topic, content
+    urdf = run.path.urdf
+    messages.append((0.0, "/robot_description", message("std_msgs/msg/String", data=urdf.text)))
+    if any(joint.kind == "fixed" for joint in urdf.joints):
+        fixed = joint_transforms(urdf, {}, moving=False)
+        stamped = [item._replace(stamp=round(START * NANO)) for item in fixed]
+        messages.append((0.0, "/tf_static", encode_transforms(stamped)))
+
+    for number, time in enumerate(np.arange(0.0, duration, 1.0 / cell.rate)):
+        way = float(np.interp(time, np.arange(len(run.ways)) * STEP, run.ways))
+        angles = run.path.at(way)[1] + rng.normal(0.0, 2e-6, len(run.path.joints))
+        named = dict(zip(run.path.joints, angles.tolist(), strict=True))
+        late = time + rng.uniform(0.0005, 0.002)
+        if cell.joint_states:
+            content = message(
+                "sensor_msgs/msg/JointState", header=header_message(START + time, ""),
+                name=list(named), position=angles, velocity=np.empty(0), effort=np.empty(0),
+            )  # fmt: skip
+            messages.append((late, "/joint_states", content))
+        if not cell.joint_states or number % 4 == 0:
+            at = round((START + time) * NANO)
+            moving = joint_transforms(urdf, named, moving=True)
+            sent = encode_transforms([item._replace(stamp=at) for item in moving])
+            messages.append((late, "/tf", sent))
+
+    arrivals = []
+    for stamp in np.arange(0.013, duration, 1.0 / 30.0):
+        if rng.random() >= cell.dropped:
+            arrival = stamp + max(rng.normal(cell.latency, cell.jitter), 0.01)
+            people = [_person(stamp, person == "walks", cell, rng)] if person else []
+            content = skeletons_message(Observation(START + stamp, "world", people))
+            messages.append((arrival + 0.001, "/skeletons", content))
+            arrivals.append((arrival, stamp))
+
+    first: dict[float, float] = {}
+    coming, known = deque(sorted(arrivals)), -math.inf
+    for time in np.arange(0.0, duration, PERIOD):
+        while coming and coming[0][0] <= time:
+            known = max(known, coming.popleft()[1])
+        first.setdefault(known, time - known)
+        content = state_message(_state(START + time, run.factor(time), time - known), "world")
+        messages.append((time + rng.uniform(0.0003, 0.001), "/safety_state", content))
+
+    with BagWriter(bag, overwrite=True) as writer:
+        for time, topic, content in sorted(messages, key=lambda item: item[0]):
+            at = round((START + time) * NANO)
+            if topic.startswith("/tf"):
+                writer.write(topic, "tf2_msgs/msg/TFMessage", at, content)
+            else:
+                writer.write_message(topic, at, content)
+    return [age for age in first.values() if math.isfinite(age)][1:]
+
+
+def _state(stamp: float, factor: float, age: float) -> Assessment:
+    level = Level.CLEAR if factor >= 1.0 else Level.REDUCED if factor > 0.0 else Level.STOP
+    nan = math.nan
+    return Assessment(
+        stamp, level, factor, nan, nan, nan, math.inf, 0.0, "", (), age, age, 0.0, True, 0, None,
+        None, None,
+    )  # fmt: skip
+
+
+GROUPS = tuple(itertools.product((0.0, 8.0), (1.0, 0.5)))  # payload [kg], speed of the program
+
+
+def try_cell(
+    seed: int, folder: FilePath, groups: Sequence[tuple[float, float]], stops: int, searches: int
+) -> dict[str, Any]:
+    """Record a cell at random, commission it, hold that against the truth, and attack it.
+
+    Parameters
+    ----------
+    seed : int
+    folder : Path
+        For the recordings.
+    groups : sequence of tuple of float
+        Payload [kg] and share of the speed, of each recording of stops.
+    stops : int
+        In each of them.
+    searches : int
+        Of the attack on a monitor with the parameters that follow.
+
+    Returns
+    -------
+    dict
+        Estimates less the truth in s: mean T_r, mean T_s of the payload that is the farthest off,
+        mean latency; how many stops, attacks and violations; the parameters.
+    """
+    cell = SimulatedCell.draw(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    bags: list[tuple[FilePath, float]] = []
+    ages: list[float] = []
+    truth: list[float] = []
+    for payload, level in groups:
+        run = SimulatedRun(cell, stops, level, payload)
+        bags.append((folder / f"stops_{payload:g}kg_{level:g}", payload))
+        ages += record_cell(cell, bags[-1][0], run)
+        truth += [begin - order for order, begin, _ in run.stops]
+    still = SimulatedRun(cell, 0, 1.0, 0.0)
+    for person in ("stands", "walks"):
+        ages += record_cell(cell, folder / person, still, person)
+    found = commission(
+        CellSources(tuple(bags), folder / "stands", folder / "walks", MARK, LINE),
+        dataclasses.replace(SafetyConfig(), robot_speed_max=round(cell.top, 2)),
+    )
+    off: dict[float, list[float]] = {}
+    for stop in found.stops:
+        true = cell.stopping(stop.speed, stop.payload)
+        off.setdefault(stop.payload, []).append(stop.stopping - true)
+    latency = next(q for q in found.quantities if q.name == "image to state")
+    attacked = [
+        search(seed, batch, scenario, "forecasts", None, found.config)
+        for batch, scenario in zip(range(searches), itertools.cycle(SCENARIOS), strict=False)
+    ]
+    rows = [row for batch in attacked for row in batch["runs"]]
+    return {
+        "seed": seed,
+        "reaction": float(np.mean([stop.reaction for stop in found.stops]) - np.mean(truth)),
+        "stopping": max((float(np.mean(group)) for group in off.values()), key=abs),
+        "latency": latency.mean - float(np.mean(ages)),
+        "stops": len(found.stops),
+        "attacks": len(rows),
+        "violations": sum(row["contact_speed"] > MOVING for row in rows),
+        "cell": dataclasses.asdict(cell),
+        "parameters": {name: getattr(found.config, name) for name in found.reasons},
+    }
+
+
+def _try(seed: int, searches: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="ses_gcn_cell_") as folder:
+        return try_cell(seed, FilePath(folder), GROUPS, STOPS, searches)
+
+
+def run_cells(
+    log: FilePath, cells: int, seed: int, *, searches: int, jobs: int,
+    progress: Callable[[int], None],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What `try_cell` gives of so many cells, from the log where they were tried before."""
+    tasks = {number: (seed + number, searches) for number in range(cells)}
+    about = {"seed": seed, "searches": searches}
+    return list(run_all(log, about, tasks, _try, jobs=jobs, progress=progress).values())
