@@ -351,7 +351,7 @@ def evidence(
     content |= {kind: read(kind, paths) for kind, paths in given.items() if paths}
     write_atomically(out, markdown(content).encode())
     if save is not None:
-        write_atomically(save, (json.dumps(content, indent=1) + "\n").encode())
+        write_atomically(save, (json.dumps(content) + "\n").encode())
 
 
 def commission_study(
