@@ -105,14 +105,16 @@ def plan_workcell(
     robot: Mapping[str, Value] = {}
     if demo_robot:
         robot = DEMO_ROBOT
-        plans.append(NodePlan("demo_robot"))
+        plans.append(NodePlan("demo_robot", {"driver": driver} if driver else {}))
     # What a recording teaches about the radius is nothing for the cell's next start.
     recorded: Mapping[str, Value] = {"adaptive_state": "none"} if bag or video else {}
     # A recording may be played at any pace.
     watched: Mapping[str, Value] = {**robot, "replay": True} if bag else robot
-    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", watched)]
     if driver:
-        plans.append(NodePlan("robot_bridge", {"driver": driver}))
+        watched = {**watched, "bridges": ["robot_bridge"]}
+        known = {k: v for k, v in robot.items() if k in ("robot_speed_max", "deceleration")}
+        plans.append(NodePlan("robot_bridge", {"driver": driver, **known}))
+    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", watched)]
     if actions:
         plans.append(NodePlan("action_node"))
     listeners = 2 + bool(record) + actions
@@ -177,14 +179,18 @@ def with_robot(plans: Sequence[NodePlan], urdf: str) -> list[NodePlan]:
 
 
 def plan_demo(
-    record: Path, *, video: str = "", rate: float = 1.0, actions: bool = False
+    record: Path, *, video: str = "", rate: float = 1.0, actions: bool = False, driver: str = ""
 ) -> list[NodePlan]:
-    """Nodes of the demo: the sample recording or a video, the demo robot, everything recorded."""
+    """Nodes of the demo: the sample recording or a video, the demo robot, everything recorded.
+
+    With a `driver` the demo robot obeys a simulation of that one, and a bridge speaks to it.
+    """
     return plan_workcell(
         bag="" if video else "sample",
         video=video,
         rate=rate,
         demo_robot=True,
+        driver=driver,
         record=str(record),
         actions=actions,
     )

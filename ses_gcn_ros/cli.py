@@ -83,6 +83,7 @@ for command in (
     studies.alarm,
     studies.braking_study,
     studies.attack,
+    studies.obedience,
     studies.evidence,
     studies.soak,
     bench.bench,

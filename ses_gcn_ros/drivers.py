@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from ses_gcn_ros.config import option
+from ses_gcn_ros.errors import ConfigError
 
 Number = bool | int | float
 
@@ -33,6 +34,18 @@ class Call:
         return "/srv/" in self.type
 
 
+SLIDER, PAUSE, CANCEL, STOP = MEANS = "slider", "pause", "cancel", "stop_service"  # ever harder
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A call that holds a robot: which of the `MEANS` it is, and what lets the robot go again."""
+
+    means: str
+    call: Call
+    resume: tuple[Call, ...] = ()
+
+
 @dataclass(frozen=True)
 class Driver:
     """What one family of drivers takes."""
@@ -43,11 +56,10 @@ class Driver:
     # whether the field is an integer; it is rounded down, so that nobody is faster than allowed
     whole: bool = False
     lowest: float = 0.0  # smallest factor above 0 that is sent; below it the robot is held
-    zero: bool = True  # whether a factor of 0 is sent, too, before `hold`
-    # what truly holds the robot, each tried if the one before was refused
-    hold: tuple[Call, ...] = ()
-    # what a robot that was held needs to move on, in this order, before a factor
-    resume: tuple[Call, ...] = ()
+    zero: bool = True  # whether a factor of 0 is sent, and holds the robot
+    holds: tuple[Hold, ...] = ()  # what truly holds it otherwise, or harder, ever harder
+    # where the goals come from that `CANCEL` cancels; empty where that is for the user to say
+    action: str = ""
 
     def carrying(self, factor: float) -> Call:
         """Call that carries a factor, 0 to 1."""
@@ -58,6 +70,9 @@ class Driver:
 
 
 _TRIGGER = "std_srvs/srv/Trigger"
+_PLAY = (Call("/dashboard_client/play", _TRIGGER),)
+_START = (Call("start_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"),)
+_RESUME = (Call("motion/move_resume", "dsr_msgs2/srv/MoveResume"),)
 DRIVERS: Mapping[str, Driver] = MappingProxyType(
     {
         # refuses a slider under 0.01, and one near 0 has caused protective stops
@@ -68,15 +83,19 @@ DRIVERS: Mapping[str, Driver] = MappingProxyType(
             "speed_slider_fraction",
             lowest=0.05,
             zero=False,
-            hold=(
-                Call("/dashboard_client/pause", _TRIGGER),
-                Call("/io_and_status_controller/hand_back_control", _TRIGGER),
-                Call("/dashboard_client/stop", _TRIGGER),
+            holds=(
+                Hold(PAUSE, Call("/dashboard_client/pause", _TRIGGER), _PLAY),
+                Hold(STOP, Call("/io_and_status_controller/hand_back_control", _TRIGGER), _PLAY),
+                Hold(STOP, Call("/dashboard_client/stop", _TRIGGER), _PLAY),
             ),
-            resume=(Call("/dashboard_client/play", _TRIGGER),),
+            action="/scaled_joint_trajectory_controller/follow_joint_trajectory",
         ),
         # joint_trajectory_controller from Jazzy on; position commands alone; 0 pauses it
-        "jtc": Driver(Call("speed_scaling_input", "control_msgs/msg/SpeedScalingFactor"), "factor"),
+        "jtc": Driver(
+            Call("speed_scaling_input", "control_msgs/msg/SpeedScalingFactor"),
+            "factor",
+            action="follow_joint_trajectory",
+        ),
         "fanuc": Driver(
             Call("speed_scaling_factor", "std_msgs/msg/Int32"), "data", scale=100, whole=True
         ),
@@ -87,8 +106,9 @@ DRIVERS: Mapping[str, Driver] = MappingProxyType(
             whole=True,
             lowest=0.01,
             zero=False,
-            hold=(Call("stop_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"),),
-            resume=(Call("start_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"),),
+            holds=(
+                Hold(PAUSE, Call("stop_rapid", "abb_robot_msgs/srv/TriggerWithResultCode"), _START),
+            ),
         ),
         "doosan": Driver(
             Call("motion/change_operation_speed", "dsr_msgs2/srv/ChangeOperationSpeed"),
@@ -97,22 +117,23 @@ DRIVERS: Mapping[str, Driver] = MappingProxyType(
             whole=True,
             lowest=0.01,
             zero=False,
-            hold=(
-                Call("motion/move_pause", "dsr_msgs2/srv/MovePause"),
-                Call("motion/move_stop", "dsr_msgs2/srv/MoveStop", (("stop_mode", 1),)),
+            holds=(
+                Hold(PAUSE, Call("motion/move_pause", "dsr_msgs2/srv/MovePause"), _RESUME),
+                # a quick stop ends the motion: there is nothing to resume
+                Hold(STOP, Call("motion/move_stop", "dsr_msgs2/srv/MoveStop", (("stop_mode", 1),))),
             ),
-            resume=(Call("motion/move_resume", "dsr_msgs2/srv/MoveResume"),),
         ),
-        # states: 0 move, 3 pause, 4 stop; there is no factor between them
+        # states: 0 move, 3 pause, 4 stop; there is no factor between them, so below 1 it pauses
         "xarm": Driver(
             Call("set_state", "xarm_msgs/srv/SetInt16"),
             "data",
             scale=0,
             whole=True,
+            lowest=1.0,
             zero=False,
-            hold=(
-                Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 3),)),
-                Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 4),)),
+            holds=(
+                Hold(PAUSE, Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 3),))),
+                Hold(STOP, Call("set_state", "xarm_msgs/srv/SetInt16", (("data", 4),))),
             ),
         ),
         "cnr": Driver(Call("/speed_ovr", "std_msgs/msg/Int16"), "data", scale=100, whole=True),
@@ -124,13 +145,17 @@ DRIVERS: Mapping[str, Driver] = MappingProxyType(
             scale=100,
             lowest=0.01,
             zero=False,
-            hold=(
-                Call(
-                    "speed_limit",
-                    "nav2_msgs/msg/SpeedLimit",
-                    (("percentage", True), ("speed_limit", 1e-3)),
+            holds=(
+                Hold(
+                    PAUSE,
+                    Call(
+                        "speed_limit",
+                        "nav2_msgs/msg/SpeedLimit",
+                        (("percentage", True), ("speed_limit", 1e-3)),
+                    ),
                 ),
             ),
+            action="navigate_to_pose",
         ),
         # each velocity command on cmd_vel_in goes out on cmd_vel, times the factor
         "twist": Driver(Call("cmd_vel", "geometry_msgs/msg/TwistStamped"), "twist"),
@@ -153,24 +178,81 @@ class BridgeConfig:
         1.0, "fastest speed of any link at factor 1 [m/s], as of the safety node", minimum=0.01
     )
     deceleration: float = option(
-        1.0, "braking that the safety node reckons with [m/s²]; the ramp is as steep", minimum=0.01
+        3.0, "braking that the safety node reckons with [m/s²]; the ramp is as steep", minimum=0.01
     )
     ramp_up: float = option(1.0, "from factor 0 to 1 [s]", minimum=0.0, maximum=60)
     heartbeat: float = option(
         0.1, "longest silence of the safety node before the robot is held [s]", minimum=0.02
     )
     answer_within: float = option(
-        0.2, "time for a driver to answer a call before the next harder one [s]", minimum=0.02
+        0.12,
+        "time for a driver to answer a call, and for a robot that disobeys to stand, before the "
+        "next harder means [s]",
+        minimum=0.02,
+        maximum=10,
     )
+    escalation: tuple[str, ...] = option(
+        MEANS, f"means to hold the robot, ever harder, of {', '.join(MEANS)}; the first is slider"
+    )
+    cancel_action: str = option(
+        "", "action whose goals cancel cancels; empty: the one that the driver has, if any"
+    )
+    stop_service: str = option(
+        "", "std_srvs/Trigger that stops the robot, before the driver's own ones; empty: none"
+    )
+
+    def resolved(self, name: str) -> str:
+        """Name in the driver's namespace, unless it begins with a slash."""
+        namespace = self.driver_namespace.rstrip("/")
+        return name if name.startswith("/") or not namespace else f"{namespace}/{name}"
+
+
+def holds(config: BridgeConfig) -> tuple[Hold, ...]:
+    """What holds the robot of a bridge beside a factor of 0, ever harder.
+
+    Raises
+    ------
+    ConfigError
+        If `escalation` has unknown means, doesn't begin with the slider or holds no robot.
+    """
+    wrong = [means for means in config.escalation if means not in MEANS]
+    if wrong or config.escalation[:1] != (SLIDER,):
+        raise ConfigError(
+            f"escalation is {list(config.escalation)}; it takes {SLIDER} first, then any "
+            f"of {', '.join(MEANS[1:])}"
+        )
+    driver = DRIVERS[config.driver]
+    known = list(driver.holds)
+    if config.stop_service:
+        known.insert(0, Hold(STOP, Call(config.stop_service, _TRIGGER)))
+    if action := config.cancel_action or driver.action:
+        # a goal without an identity or a stamp stands for all of them
+        name = f"{action}/_action/cancel_goal"
+        known.append(Hold(CANCEL, Call(name, "action_msgs/srv/CancelGoal")))
+    wanted = tuple(hold for means in config.escalation for hold in known if hold.means == means)
+    if not (wanted or driver.zero):
+        raise ConfigError(
+            f"escalation is {list(config.escalation)}, of which nothing holds a robot of "
+            f"'{config.driver}'; it has {', '.join(dict.fromkeys(hold.means for hold in known))}"
+        )
+    return wanted
+
+
+def calls(config: BridgeConfig) -> dict[str, Call]:
+    """One call of every topic and service that a bridge speaks, by name."""
+    held = holds(config)
+    spoken = [DRIVERS[config.driver].factor, *(hold.call for hold in held)]
+    return {call.name: call for call in (*spoken, *(c for hold in held for c in hold.resume))}
 
 
 class Bridge:
     """Decide what to say to a driver, from the factor that the safety node allows.
 
     Times are those of a steady clock [s]. The robot is held until both factor and state are heard.
-    A call at a time is under way; one that is refused or not answered in time is counted, and
-    followed by the next harder one. A speed or a resumption that is refused ends in holding until
-    a new `Bridge` is made, since nobody knows what the driver would do with the next one.
+    A call at a time is under way; one that is refused or not answered in time is counted. After a
+    hold the next harder one follows, also while the safety node says that the robot disobeys: then
+    there is no ramp, which nobody would follow. A speed or a resumption that is refused ends in
+    holding until a new `Bridge` is made, since nobody knows what the driver would do with the next.
 
     Attributes
     ----------
@@ -189,17 +271,28 @@ class Bridge:
     def __init__(self, config: BridgeConfig) -> None:
         self.config = config
         self.driver = DRIVERS[config.driver]
+        self.holds = holds(config)
         self.factor, self.held, self.refused = 0.0, False, ""
         self.reason = "no safety state heard yet"
         self.problems: Counter[str] = Counter()
-        self._allowed, self._stop = 0.0, True
+        self._allowed, self._stop, self._disobeys = 0.0, True, False
         self._heard_factor = self._heard_state = float("-inf")
         self._last = float("nan")  # time of the tick before
         self._under_way: Call | None = None
-        self._since = 0.0
+        self._since = self._held_since = 0.0
         self._accepted: Call | None = None  # the latest factor that a service took
-        self._hold = 0  # which way of holding is to be tried next
+        self._first = -1 if self.driver.zero else 0  # -1: a factor of 0 holds
+        self._next = self._first  # which way of holding is in force, or to be tried next
+        self._failed, self._again = False, 0.0  # whether all was tried in vain; until when to wait
         self._resume: list[Call] = []
+        self._doubtful: set[Call] = set()  # resumptions after holds that may not have held
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the driver, if anything."""
+        if self._failed:
+            return "nothing holds the robot"
+        return f"{self.refused}; deactivate and activate to try again" if self.refused else ""
 
     def hear_factor(self, factor: float, now: float) -> None:
         """Take the factor that the safety node allows; what is no number from 0 to 1 stops."""
@@ -208,19 +301,19 @@ class Bridge:
         if not 0.0 <= factor <= 1.0:
             self.problems["factor out of range"] += 1
 
-    def hear_state(self, stop: bool, now: float) -> None:
-        """Take the level of a safety state."""
-        self._stop, self._heard_state = stop, now
+    def hear_state(self, stop: bool, now: float, disobeys: bool = False) -> None:
+        """Take a safety state: whether its level is STOP, and whether a robot disobeys."""
+        self._stop, self._disobeys, self._heard_state = stop, disobeys, now
 
-    def answer(self, call: Call, accepted: bool) -> None:
-        """Take a service's answer; one that comes too late changes nothing."""
+    def answer(self, call: Call, accepted: bool, how: str = "refused") -> None:
+        """Take a service's answer, or how it failed; one that comes too late changes nothing."""
         if call != self._under_way:
             return
         self._under_way = None
         if not accepted:
-            self._fail(call, "refused")
-        elif call in self.driver.hold:
-            self.held = True
+            self._fail(call, how)
+        elif (hold := self._hold_of(call)) is not None:
+            self._take_hold(hold)
         elif self._resume and call == self._resume[0]:
             self._resume.pop(0)
         else:
@@ -230,26 +323,32 @@ class Bridge:
         """What to send now."""
         if self._under_way is not None and now - self._since > self.config.answer_within:
             call, self._under_way = self._under_way, None
+            if (hold := self._hold_of(call)) is not None:
+                self._will_resume(hold)  # it may have held the robot all the same
+                self._doubtful.update(hold.resume)
             self._fail(call, "silent")
         target = self._target(now)
         passed = max(now - self._last, 0.0) if self._last == self._last else 0.0
         self._last = now
-        if target > 0.0 and (self._resume or self._under_way in self.driver.hold):
+        waits = self._under_way is not None and self._hold_of(self._under_way) is not None
+        if target > 0.0 and (self._resume or waits):
             self.factor = 0.0  # goes on once the driver has let go
             calls = self._resume[:1]
         else:
-            self.factor = self._ramped(target, passed)
-            calls = self._moving() if self.factor > 0.0 else self._standing()
+            self.factor = 0.0 if self._disobeys else self._ramped(target, passed)
+            calls = self._moving() if self.factor > 0.0 else self._standing(now)
         return [call for call in calls if self._begins(call, now)]
 
     def _target(self, now: float) -> float:
         heard = min(self._heard_state, self._heard_factor)
         if self.refused:
-            self.reason = f"{self.refused} failed; deactivate and activate to try again"
+            self.reason = self.fault
         elif heard == float("-inf"):
             self.reason = "no safety state heard yet"
         elif now - heard > self.config.heartbeat:
             self.reason = f"the safety node is silent for more than {self.config.heartbeat:g} s"
+        elif self._disobeys:
+            self.reason = "the robot disobeys"
         elif self._stop:
             self.reason = "stopped by the safety node"
         else:
@@ -267,43 +366,64 @@ class Bridge:
         return factor if factor >= self.driver.lowest else 0.0
 
     def _moving(self) -> list[Call]:
-        self.held, self._hold = False, 0
+        self.held, self._next, self._failed = False, self._first, False
         call = self.driver.carrying(self.factor)
         return [call] if call != self._accepted else []
 
-    def _standing(self) -> list[Call]:
+    def _standing(self, now: float) -> list[Call]:
         calls = []
         if self.driver.zero:
             zero = self.driver.carrying(0.0)
             if zero != self._accepted:
                 calls.append(zero)
-        if not self.driver.hold:
-            self.held = True
-        elif not self.held:
+            if self._next < 0 and not self.held:
+                self.held, self._held_since = True, now
+        harder = self.held and self._disobeys and self._next + 1 < len(self.holds)
+        if harder and now - self._held_since > self.config.answer_within:
+            self._next, self.held = self._next + 1, False
+        if not self.held:
             self._accepted = None
-            self._resume = list(self.driver.resume)
-            calls.append(self.driver.hold[self._hold])
+            if now >= self._again:
+                calls.append(self.holds[self._next].call)
         return calls
+
+    def _hold_of(self, call: Call) -> Hold | None:
+        return next((hold for hold in self.holds if hold.call == call), None)
+
+    def _take_hold(self, hold: Hold) -> None:
+        self.held, self._held_since, self._failed = True, self._last, False
+        if hold.means == STOP:  # ends what was paused
+            self._resume.clear()
+        self._will_resume(hold)
+        self._doubtful.difference_update(hold.resume)
+
+    def _will_resume(self, hold: Hold) -> None:
+        self._resume += [call for call in hold.resume if call not in self._resume]
 
     def _begins(self, call: Call, now: float) -> bool:
         """Whether a call may go out now; services one at a time, a hold before all others."""
+        hold = self._hold_of(call)
         if not call.is_service:
-            if call in self.driver.hold:
-                self.held = True
+            if hold is not None:
+                self._take_hold(hold)
             return True
-        if self._under_way is not None:
-            waits = self._under_way in self.driver.hold or call not in self.driver.hold
-            if waits:
-                return False
+        if self._under_way is not None and (
+            hold is None or self._hold_of(self._under_way) is not None
+        ):
+            return False
         self._under_way, self._since = call, now
         return True
 
     def _fail(self, call: Call, how: str) -> None:
         self.problems[f"{call.name} {how}"] += 1
-        if call not in self.driver.hold:
-            self.refused = call.name
+        if call in self._doubtful and call in self._resume:
+            self._resume.remove(call)
             return
-        self._hold += 1
-        if self._hold == len(self.driver.hold):
-            self._hold = 0  # from the beginning: holding is never given up
+        if self._hold_of(call) is None:
+            self.refused = f"{call.name} {how}"
+            return
+        self._next += 1
+        if self._next == len(self.holds):
+            self._next = max(self._first, 0)  # from the beginning: holding is never given up
+            self._failed, self._again = True, self._last + self.config.answer_within
             self.problems["nothing holds the robot"] += 1

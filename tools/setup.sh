@@ -77,20 +77,21 @@ python_packages() {
   echo "$wanted" >"$stamp"
 }
 
-# build FOLDER: configure, compile and install an ament package; symbolic links to its Python files,
+# build FOLDER [OPTION…]: configure, compile and install an ament package; symbolic links to its Python files,
 # so that editing one needs no rebuild. Nothing is compiled again while its build files are the same.
 build() {
   local source=$1 name stamp wanted
+  shift
   name=$(basename "$(cd "$source" && pwd)")
   [ "$source" = . ] && name=ses_gcn_ros
   stamp=$venv/build/$name/.built
   # shellcheck disable=SC2046 # no blank is in these names
-  wanted=$(hash_of "$venv/.requirements" $(find "$source"/{CMakeLists.txt,package.xml,msg,resource} -type f 2>/dev/null | sort))
+  wanted=$(hash_of "$venv/.requirements" $(find "$source"/{CMakeLists.txt,package.xml,msg,resource,*/CMakeLists.txt,*/msg,*/srv} -type f 2>/dev/null | sort))$*
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     run "Building $name" bash -c "
       '$venv/bin/cmake' -S '$source' -B '$venv/build/$name' -DCMAKE_INSTALL_PREFIX='$venv' \
         -DCMAKE_PREFIX_PATH='$venv' -DPython3_EXECUTABLE='$venv/bin/python' -DPython3_FIND_VIRTUALENV=ONLY \
-        -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release &&
+        -DAMENT_CMAKE_SYMLINK_INSTALL=1 -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release $* &&
       '$venv/bin/cmake' --build '$venv/build/$name' --parallel $(nproc)"
   fi
   # From its folder: a symlinked install leaves its manifest where it is run.
@@ -126,6 +127,12 @@ export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
   served $package || build underlay/$package
 done
+# What the bridge says to robot drivers, for the simulated ones.
+drivers=
+for package in abb_robot_msgs control_msgs dsr_msgs2 nav2_msgs ur_msgs xarm_msgs; do
+  served $package || drivers+="$package;"
+done
+[ -z "$drivers" ] || build underlay/driver_msgs "'-DPACKAGES=$drivers'"
 build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.

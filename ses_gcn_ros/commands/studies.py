@@ -1,4 +1,4 @@
-"""Evidence about the safety part: attacks, braking, collisions, alarm, soak, and the page."""
+"""Evidence about safety: attacks, braking, obedience, collisions, alarm, soak, and the page."""
 
 from __future__ import annotations
 
@@ -116,6 +116,36 @@ def braking_study(
     write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
     write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
     write_atomically(out / "time_lost.png", png(lost_figure(outcomes, LIGHT)))
+    print(json.dumps(summary) if as_json else as_markdown(summary))
+
+
+def obedience(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs and table.")] = Path(
+        "obedience"
+    ),
+    robots: Annotated[int, typer.Option(help="Robots that disobey.", min=1)] = 200,
+    hours: Annotated[float, typer.Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
+    seed: Annotated[int, typer.Option(help="Of robots, factors and noise.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Let simulated robots disobey until they are named, and others obey for hours.
+
+    Killed, the same command goes on where it was.
+
+    Example: ses-gcn obedience --robots 200 --hours 8 --jobs 2
+    """
+    from ses_gcn_ros.studies.obedience import as_markdown, run_study, tasks
+
+    check_folder(out, "runs.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    with terminal.progress() as bar:
+        task = bar.add_task("robots", total=len(tasks(robots, hours, seed)))
+        summary = run_study(
+            robots, hours, seed, out / "runs.jsonl", jobs=jobs,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
     print(json.dumps(summary) if as_json else as_markdown(summary))
 
 

@@ -87,6 +87,9 @@ def demo(
     ),
     rate: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
     video: Annotated[str, typer.Option(help="Feed this video through the pose node.")] = "",
+    driver: Annotated[
+        str, typer.Option(help="Let the robot obey a simulated driver, such as ur, by a bridge.")
+    ] = "",
     actions: terminal.Actions = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "warn",
@@ -101,7 +104,7 @@ def demo(
 
     console = terminal.err()
     bag = fresh_recording(out)
-    plans = plan_demo(bag, video=video, rate=rate, actions=actions)
+    plans = plan_demo(bag, video=video, rate=rate, actions=actions, driver=driver)
     environment = demo_environment()
     started = time.monotonic()
     with ProcessGroup(console) as group:

@@ -12,11 +12,16 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 
+from ses_gcn_ros.config import build
+from ses_gcn_ros.drivers import BridgeConfig
+from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import TransformSender, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
+from ses_gcn_ros.simulated_drivers import SIMULATED, SimulatedDriver
 
 TOGETHER = 0.2  # s in which each of several publishers of the speed factor is heard
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
@@ -51,8 +56,26 @@ class DemoRobot(ManagedNode):
         self.static_frames.publish(self.transforms(moving=False))
         self.moving_frames = self.publisher(TFMessage, "/tf", qos.STREAM)
         self.states = self.publisher(JointState, "joint_states", qos.STREAM)
-        self.orders = self.subscription(Float64, "speed_scaling", self.on_factor, qos.LATCHED)
+        self.driver: SimulatedDriver | None = None
+        if self.config.driver:
+            self.open_driver()
+        else:
+            self.orders = self.subscription(Float64, "speed_scaling", self.on_factor, qos.LATCHED)
         self.every(1.0 / self.config.rate, self.tick)
+
+    def open_driver(self) -> None:
+        """Obey a simulated driver, which comes up paused, until a bridge resumes it."""
+        name = self.config.driver
+        values = {"driver": name, "driver_namespace": self.config.driver_namespace}
+        bridge = build(BridgeConfig, values)
+        if bridge.driver not in SIMULATED:
+            raise ConfigError(
+                f"driver is '{bridge.driver}', which moves no arm; the demo robot takes "
+                f"{', '.join(SIMULATED)}"
+            )
+        self.driver = SimulatedDriver(bridge)
+        self.driver.pause()
+        DriverPorts(self, bridge, self.driver)
 
     def on_factor(self, message: Float64) -> None:
         """Take the speed factor; the lowest of the last ones where several publish it."""
@@ -65,6 +88,8 @@ class DemoRobot(ManagedNode):
 
     def allowed(self) -> float:
         """Speed factor in force: none that is heard of is none that is given."""
+        if self.driver is not None:  # which goes on as it was told last, as drivers do
+            return self.driver.speed
         silent = time.monotonic() - self.heard
         return self.factor if silent <= self.config.heartbeat else 0.0
 
@@ -91,7 +116,13 @@ class DemoRobot(ManagedNode):
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """Pace, and whether the speed factor is heard."""
-        values = {"speed_factor": f"{self.factor:.3f}", "pace": f"{self.motion.pace:.3f}"}
+        values: dict[str, object] = {
+            "speed_factor": f"{self.allowed():.3f}",
+            "pace": f"{self.motion.pace:.3f}",
+        }
+        if self.driver is not None:
+            values |= {"driver": self.config.driver, "refused": len(self.driver.refused)}
+            return DiagnosticStatus.OK, f"held by {self.driver.held_by or 'nothing'}", values
         if time.monotonic() - self.heard > self.config.heartbeat:
             return DiagnosticStatus.WARN, "stopped: no speed_scaling is heard", values
         return DiagnosticStatus.OK, "moving" if self.motion.pace > 0 else "standing", values

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64
 
 from ses_gcn_ros import msg
-from ses_gcn_ros.drivers import Bridge, BridgeConfig, Call
+from ses_gcn_ros.drivers import Bridge, BridgeConfig, Call, calls
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.safety.obedience import DISOBEYS
 
+STATUS_PERIOD = 0.03  # s; of the bridge's word to the safety node, which waits for 0.1 s
 # latched for a controller that comes up later, as ros2_control asks for
 OUTPUT = QoSProfile(
     depth=1,
@@ -34,22 +36,20 @@ class RobotBridge(ManagedNode):
 
     def configure(self) -> None:
         """Find the driver's messages and services; raises InputError where a package is missing."""
-        self.bridge = Bridge(self.config)
-        driver = self.bridge.driver
-        calls = {call.name: call for call in (driver.factor, *driver.hold, *driver.resume)}
-        self.types = {name: message_type(call.type) for name, call in calls.items()}
+        self.calls = calls(self.config)
+        self.types = {name: message_type(call.type) for name, call in self.calls.items()}
 
     def activate(self) -> None:
         """Begin holding the robot, and go on by the ramp once the safety node allows it."""
         self.bridge = Bridge(self.config)
-        self.reason = ""
         self.said: Mapping[str, int] = {}
-        driver = self.bridge.driver
+        self.status = self.while_active(
+            self.create_publisher(DiagnosticStatus, "~/status", qos.STREAM)
+        )
+        self.told = float("-inf")
         self.outputs: dict[str, Any] = {}
-        for call in (driver.factor, *driver.hold, *driver.resume):
-            if call.name in self.outputs:
-                continue
-            kind, name = self.types[call.name], self.resolved(call.name)
+        for call in self.calls.values():
+            kind, name = self.types[call.name], self.config.resolved(call.name)
             if call.is_service:
                 client = self.create_client(kind, name)
                 self.when_inactive(partial(self.destroy_client, client))
@@ -63,16 +63,16 @@ class RobotBridge(ManagedNode):
         ]
         if self.config.driver == "twist":
             subscriptions.append(
-                (self.types[driver.factor.name], "cmd_vel_in", self.on_twist, qos.STREAM)
+                (
+                    self.types[self.bridge.driver.factor.name],
+                    "cmd_vel_in",
+                    self.on_twist,
+                    qos.STREAM,
+                )
             )
         for kind, topic, handler, profile in subscriptions:
             self.while_active(self.create_subscription(kind, topic, self.guarded(handler), profile))
         self.every(1.0 / self.config.rate, self.tick)
-
-    def resolved(self, name: str) -> str:
-        """Name in the driver's namespace."""
-        namespace = self.config.driver_namespace.rstrip("/")
-        return name if name.startswith("/") or not namespace else f"{namespace}/{name}"
 
     def on_factor(self, message: Float64) -> None:
         """Take the speed factor."""
@@ -80,8 +80,10 @@ class RobotBridge(ManagedNode):
         self.tick()
 
     def on_state(self, message: msg.SafetyState) -> None:
-        """Take the level."""
-        self.bridge.hear_state(message.level == msg.SafetyState.STOP, time.monotonic())
+        """Take the level, and whether the robot disobeys."""
+        disobeys = any(reason.startswith(DISOBEYS) for reason in message.reasons)
+        stop = message.level == msg.SafetyState.STOP
+        self.bridge.hear_state(stop, time.monotonic(), disobeys)
 
     def on_twist(self, message: Any) -> None:
         """Pass a velocity command on, as fast as is allowed."""
@@ -91,15 +93,33 @@ class RobotBridge(ManagedNode):
         self.outputs[self.bridge.driver.factor.name].publish(message)
 
     def tick(self) -> None:
-        """Go on with the ramp."""
-        for call in self.bridge.tick(time.monotonic()):
+        """Go on with the ramp, and say how it goes."""
+        now = time.monotonic()
+        for call in self.bridge.tick(now):
             self.send(call)
-        if self.bridge.problems != self.said:
-            news = {k: n for k, n in self.bridge.problems.items() if n != self.said.get(k)}
+        news = {k: n for k, n in self.bridge.problems.items() if n != self.said.get(k)}
+        if news:
             self.said = dict(self.bridge.problems)
             self.get_logger().error(
                 f"{self.config.driver}: {', '.join(news)}", throttle_duration_sec=2.0
             )
+        if news or now - self.told >= STATUS_PERIOD:
+            self.told = now
+            level, text, values = self.diagnose()
+            pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+            name = self.get_fully_qualified_name()
+            self.status.publish(
+                DiagnosticStatus(level=level, name=name, message=text, values=pairs)
+            )
+
+    def absent(self) -> str:
+        """What nobody listens to, where that is known; empty otherwise."""
+        for name, output in self.outputs.items():
+            if self.calls[name].is_service:
+                continue
+            if not output.get_subscription_count():
+                return f"nobody listens to {output.topic_name}"
+        return ""
 
     def send(self, call: Call) -> None:
         """Publish a message, or call a service."""
@@ -111,6 +131,8 @@ class RobotBridge(ManagedNode):
         elif output.service_is_ready():
             future = output.call_async(filled(kind.Request(), call))
             future.add_done_callback(partial(self.on_answer, call))
+        else:
+            self.bridge.answer(call, False, "not offered")
 
     def on_answer(self, call: Call, future: Any) -> None:
         """Take a service's answer to the bridge."""
@@ -128,8 +150,8 @@ class RobotBridge(ManagedNode):
         bridge = self.bridge
         values = {"driver": self.config.driver, "factor": f"{bridge.factor:.3f}"}
         values |= {f"problem {name}": str(count) for name, count in bridge.problems.items()}
-        if bridge.refused or bridge.problems["nothing holds the robot"]:
-            return DiagnosticStatus.ERROR, bridge.reason or "nothing holds the robot", values
+        if fault := bridge.fault or self.absent():
+            return DiagnosticStatus.ERROR, fault, values
         if bridge.reason:
             return DiagnosticStatus.WARN, f"held: {bridge.reason}", values
         return DiagnosticStatus.OK, "moving as allowed", values
@@ -152,6 +174,8 @@ def accepted(answer: Any) -> bool:
         return answer.ret == 0
     if hasattr(answer, "result_code"):  # abb_robot_msgs
         return answer.result_code == 1
+    if hasattr(answer, "return_code"):  # action_msgs: 2 and 3 are goals that are over already
+        return answer.return_code in (0, 2, 3)
     return answer is not None
 
 

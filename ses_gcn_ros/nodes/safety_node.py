@@ -79,6 +79,9 @@ class SafetyInputs:
         self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
         if config.action_limits:
             self._listen("actions", msg.ActionArray, self.on_actions, qos.stream())
+        for name in config.bridges:
+            handler = partial(self.on_bridge, name)
+            node.subscription(DiagnosticStatus, f"{name}/status", handler, qos.STREAM)
         if watch.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
@@ -164,6 +167,11 @@ class SafetyInputs:
         """Take what everybody does to the monitor."""
         labels = {action.person_id: action.label for action in message.actions}
         self._watch.observe_actions(to_seconds(message.header.stamp), labels, self._node.now())
+
+    def on_bridge(self, name: str, message: DiagnosticStatus) -> None:
+        """Take a bridge's word to the monitor."""
+        fault = message.message if message.level >= DiagnosticStatus.ERROR else ""
+        self._watch.observe_bridge(name, fault, self._node.now())
 
     def on_skeletons(self, message: msg.SkeletonArray, topic: str = "skeletons") -> None:
         """Take everybody to the world frame and into the monitor."""

@@ -81,6 +81,21 @@ class SafetyConfig:
         minimum=0,
         maximum=100,
     )
+    obedience_tolerance: float = option(
+        0.05,
+        "how much faster than the factor allows the robot may be measured before it is stopped as "
+        "disobedient [m/s]; 0: nobody looks",
+        minimum=0,
+        maximum=1,
+    )
+    bridges: tuple[str, ...] = option(
+        (),
+        "nodes that carry the factor to the robots, such as robot_bridge; one that is silent or "
+        "says that its driver fails is a stop",
+    )
+    bridge_age_max: float = option(
+        0.1, "longest silence of one of them [s]", minimum=0.02, maximum=5
+    )
 
     # Terms of the protective separation distance
     model: str = option(
@@ -379,6 +394,12 @@ class DemoRobotConfig:
     heartbeat: float = option(
         0.2, "longest silence of speed_scaling before the robot stops [s]", minimum=0.02, maximum=10
     )
+    driver: str = option(
+        "",
+        "obey a simulation of this driver instead of speed_scaling, by the names that robot_bridge "
+        "has for them; empty: speed_scaling",
+    )
+    driver_namespace: str = option("", "namespace of that driver's topics and services")
 
 
 T = TypeVar("T")

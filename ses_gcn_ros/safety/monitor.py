@@ -14,6 +14,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.assessment import Assessment
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Decision, Limit, Muting
+from ses_gcn_ros.safety.obedience import Obedience
 from ses_gcn_ros.safety.people import PeopleTracks
 from ses_gcn_ros.safety.prediction import (
     ForecastCapsules,
@@ -43,6 +44,7 @@ from ses_gcn_ros.safety.separation import (
 from ses_gcn_ros.safety.watchdogs import (
     NOTED,
     ActionLimits,
+    Bridges,
     Inputs,
     check_people,
     check_robot,
@@ -106,6 +108,8 @@ class SeparationMonitor:
         self._sources = {"skeletons": self.tracks, **more}
         self.decision = Decision(config)
         self.inputs = Inputs(config)
+        self.obedience = Obedience(config, model)
+        self.bridges = Bridges(config)
         self.actions = ActionLimits(config)
         self.muting = Muting(config)
         self._steady = steady
@@ -191,6 +195,10 @@ class SeparationMonitor:
         self.actions.observe(stamp, labels)
         self.well("actions")
 
+    def observe_bridge(self, name: str, fault: str, now: float) -> None:
+        """Take the word of one of the `bridges`: what is wrong with its driver; empty: nothing."""
+        self.bridges.observe(name, fault, self._steady() if self._steady else now)
+
     def observe_robot(self, stamp: float, poses: ArrayLike, now: float | None = None) -> None:
         """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
 
@@ -232,10 +240,12 @@ class SeparationMonitor:
     def reset(self) -> tuple[bool, str]:
         """Release a latched stop whose cause is gone, and whoever is lost; says whether and why."""
         released = sum(tracks.release() for tracks in self._sources.values())
-        done, why = self.decision.reset(bool(released))
-        if released:
-            return True, f"{released} lost people released; {why}"
-        return done, why
+        gone = [f"{released} lost people released"] if released else []
+        gone += ["the robot is taken to obey again"] if self.obedience.reset() else []
+        done, why = self.decision.reset(bool(gone))
+        if self.obedience.fault:
+            return False, "the robot still disobeys"
+        return (True, "; ".join([*gone, why])) if gone else (done, why)
 
     def enable(self, on: bool, now: float) -> tuple[bool, str]:
         """Switch monitoring on, or off for a while where that is allowed; says whether and why."""
@@ -260,8 +270,12 @@ class SeparationMonitor:
         for source, tracks in self._sources.items():
             tracks.expire(now)
             limits += check_people(self.config, tracks, now, ages[source], source)
+        if robot is not None:
+            self.obedience.observe(robot)
         limits += [
             *self.inputs.limits(),
+            *self.obedience.limits(),
+            *self.bridges.limits(self._steady() if self._steady else now),
             *check_robot(self.config, self.model, robot, tf_age),
             *forecast_limits(self.config, self.tracks, self._forecast_ids, now, forecast_age),
             *self.actions.limits(now, [t.person_id for t in self.tracks.present.values()]),
@@ -279,6 +293,7 @@ class SeparationMonitor:
                 limits.append(expected)
             self._drop_future(robot, now)
         verdict = self.muting.apply(self.decision.update(now, limits), now)
+        self.obedience.send(now, verdict.factor)
 
         # with no trusted data of people or robot a distance would be a guess
         known = max(skeleton_age, tf_age) < math.inf
@@ -416,6 +431,7 @@ class SeparationMonitor:
         if back <= 0.0:
             return []
         self.robot.forget()
+        self.obedience.forget()
         if self.joints:
             self.joints.forget()
         for tracks in self._sources.values():

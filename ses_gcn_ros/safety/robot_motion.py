@@ -38,6 +38,8 @@ class RobotState:
         Angular velocities of the frames that the ends are fixed in [rad/s]; NaN while unknown.
     poses : ndarray, shape (F, 4, 4)
         world_from_frame of the model's frames.
+    since : float
+        When the poses were measured that the velocities are taken from, too [s].
     """
 
     stamp: float
@@ -48,6 +50,7 @@ class RobotState:
     start_turn: Array
     end_turn: Array
     poses: Array
+    since: float = -math.inf
 
     def fastest(self, robot: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
         """Speed of the fastest end of each robot, and the capsule it belongs to.
@@ -169,7 +172,9 @@ class RobotTracker:
         kernel("motion").derive(old, new, span, model.starts, model.ends, state)
         start, end, start_velocity, end_velocity, start_turn, end_turn = state
         return RobotState(
-            *(stamp, start, end, start_velocity, end_velocity, start_turn, end_turn), poses=new
+            *(stamp, start, end, start_velocity, end_velocity, start_turn, end_turn),
+            poses=new,
+            since=old_stamp,
         )
 
 

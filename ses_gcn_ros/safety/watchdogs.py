@@ -232,6 +232,33 @@ class ActionLimits:
         return limits
 
 
+class Bridges:
+    """What the nodes that carry the factor to the robots say of themselves, and whether they do.
+
+    Parameters
+    ----------
+    config : SafetyConfig
+        Its `bridges` are waited for.
+    """
+
+    def __init__(self, config: SafetyConfig) -> None:
+        self._names, self._oldest = config.bridges, config.bridge_age_max
+        self._heard: dict[str, tuple[float, str]] = {}
+
+    def observe(self, name: str, fault: str, now: float) -> None:
+        """Take a bridge's word: what is wrong with its driver, empty for nothing."""
+        self._heard[name] = now, fault
+
+    def limits(self, now: float) -> list[Limit]:
+        """A stop for each that is silent, or whose driver fails; `now` by the same clock [s]."""
+        limits = []
+        for name in self._names:
+            heard, fault = self._heard.get(name, (-math.inf, ""))
+            limits += _too_old(name, now - heard, self._oldest, 0.0)
+            limits += [Limit(0.0, f"{name}: {fault}")] if fault else []
+        return limits
+
+
 def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]:
     if age <= oldest:
         return []

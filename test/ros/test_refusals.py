@@ -26,8 +26,12 @@ URDF = str(share_path("config", "demo", "cell.urdf"))
         ("safety_node", {"robot_description": URDF, "zones": ["{name: a}"]}, "zone 'a': size is"),
         (
             "safety_node",
-            {"robot_description": URDF, "speed_scaling_input": "speed"},
-            "install the package control_msgs",
+            {
+                "robot_description": URDF,
+                "trajectory": "plan",
+                "trajectory_type": "moveit_msgs/msg/DisplayTrajectory",
+            },
+            "install the package moveit_msgs",
         ),
         ("bag_player", {"bag": "/nowhere/bag"}, "/nowhere/bag"),
         (

@@ -6,13 +6,20 @@ import subprocess
 import sys
 import time
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from std_msgs.msg import Float64, Int16, Int32
 
 from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.drivers import BridgeConfig
 from ses_gcn_ros.msg import SafetyState
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.robot_bridge import OUTPUT
+from ses_gcn_ros.nodes.simulated_driver import DriverPorts
+from ses_gcn_ros.safety import DemoRobotConfig
+from ses_gcn_ros.safety.obedience import DISOBEYS
+from ses_gcn_ros.simulated_drivers import SimulatedDriver
 
 QUICK = {"ramp_up": 0.2, "deceleration": 4.0, "robot_speed_max": 1.0, "heartbeat": 0.3}
 
@@ -28,12 +35,12 @@ class Safety:
     def wait(self) -> None:
         self.cell.wait_for_listeners(self.factors, self.states)
 
-    def say(self, factor: float, until, what: str) -> None:
+    def say(self, factor: float, until, what: str, reasons=()) -> None:
         """Say a factor, and a state that goes with it, until something holds."""
         level = SafetyState.STOP if factor == 0.0 else SafetyState.CLEAR
 
         def said() -> bool:
-            self.states.publish(SafetyState(level=level))
+            self.states.publish(SafetyState(level=level, reasons=list(reasons)))
             self.factors.publish(Float64(data=factor))
             return bool(until())
 
@@ -95,7 +102,71 @@ def test_a_mobile_base_drives_as_fast_as_is_allowed(cell):
     assert abs(driven[-1].twist.angular.z + 0.1) < 1e-6
 
 
-def test_a_driver_whose_messages_are_missing_is_one_sentence(cell):
+class SimulatedDrivers(ManagedNode):
+    """Drivers that take services, each in a namespace of its name, in the tester's process."""
+
+    config_type = DemoRobotConfig
+    names = ("ur", "jtc", "abb", "doosan", "xarm")
+
+    def activate(self) -> None:
+        self.drivers = {}
+        for name in self.names:
+            config = BridgeConfig(driver=name, driver_namespace=name)
+            self.drivers[name] = SimulatedDriver(config)
+            DriverPorts(self, config, self.drivers[name])
+
+
+def bridges(cell, names, **parameters) -> None:
+    """Start a bridge for each driver, under a name of its own."""
+    for name in names:
+        arguments = ros_arguments(
+            {"driver": name, "driver_namespace": name, **parameters},
+            params_file="",
+            namespace="",
+            log_level="error",
+        )
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", "robot_bridge", *arguments]
+        cell.processes[name] = subprocess.Popen([*command, "-r", f"__node:={name}_bridge"])
+
+
+def test_every_driver_in_its_own_messages_side_by_side(cell):
+    """Full speed, a stop that holds, a refusal that is named, disobedience: over DDS."""
+    safety, node = Safety(cell), SimulatedDrivers()
+    cell.executor.add_node(node)
+    node.bring_up()
+    names, drivers = node.names, node.drivers
+    # under load a call may take long, which is no matter here
+    bridges(cell, names, **QUICK, answer_within=2.0)
+    cell.wait_for_listeners(safety.factors, safety.states, count=len(names))
+    everybody = drivers.values()
+    safety.say(0.0, lambda: all(d.speed == 0.0 for d in everybody), "all robots held")
+    safety.say(1.0, lambda: all(d.speed == 1.0 for d in everybody), "full speed of all")
+    safety.say(0.5, lambda: all(d.factor == 0.5 for d in everybody if d is not drivers["xarm"]),
+               "half of the speed of all")  # fmt: skip
+    assert not any(driver.refused for driver in everybody)
+
+    said = cell.listen(DiagnosticStatus, "abb_bridge/status", qos.STREAM)
+    drivers["abb"].refuses = frozenset({"set_speed_ratio"})
+    safety.say(0.3, lambda: said and said[-1].level == DiagnosticStatus.ERROR, "a refusal")
+    assert said[-1].message.startswith("set_speed_ratio refused")
+    safety.say(0.3, lambda: drivers["abb"].held_by == "pause", "the robot paused")
+
+    reason = f"{DISOBEYS}: tool at 0.30 m/s"
+    hard = {"ur": "stop_service", "jtc": "cancel", "doosan": "stop_service", "xarm": "stop_service"}
+
+    def stopped_hard() -> bool:
+        return all(drivers[name].held_by == means for name, means in hard.items())
+
+    safety.say(0.0, stopped_hard, "the hardest means of each", reasons=[reason])
+    cell.executor.remove_node(node)
+    node.close()
+
+
+def test_a_driver_whose_messages_are_missing_is_one_sentence(cell, tmp_path, monkeypatch):
+    missing = tmp_path / "abb_robot_msgs"  # as if it were not installed
+    missing.mkdir()
+    (missing / "__init__.py").write_text("raise ModuleNotFoundError(__name__)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     process = cell.start("robot_bridge", driver="abb")
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
