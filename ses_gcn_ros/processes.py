@@ -21,6 +21,7 @@ from ses_gcn_ros.errors import ConfigError
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _PATIENCE = 4.0  # s for a child to end after a signal before it is killed
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 # DDS-RTPS 9.6.1: ports of a domain start at 7400 + 250 d; participant p takes unicast 10 + 2 p.
 _PORT_BASE, _PORT_GAIN, _UNICAST_OFFSET, _PARTICIPANT_GAIN = 7400, 250, 10, 2
@@ -53,7 +54,6 @@ class ProcessGroup:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._ending: set[str] = set()
         self._signalled = threading.Event()
-        self._libc = ctypes.CDLL(None)
 
     def __enter__(self) -> ProcessGroup:
         check_ros()
@@ -78,7 +78,7 @@ class ProcessGroup:
             command,
             env={**os.environ, **(environment or {})},
             start_new_session=True,  # Ctrl-C reaches this process alone, which ends them in order
-            preexec_fn=self._prepare_child,
+            preexec_fn=_prepare_child,
         )
         if any(plan.ends_run for plan in plans):
             self._ending.add(name)
@@ -133,10 +133,15 @@ class ProcessGroup:
                 child.wait()
         self._children.clear()
 
-    def _prepare_child(self) -> None:
-        # Signals wait until the node listens for them; it dies with this process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+def _prepare_child() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # which wait until the node listens for them
+    die_with_parent()
+
+
+def die_with_parent() -> None:
+    """End this child process when the one that started it ends, however that comes about."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def demo_environment() -> dict[str, str]:

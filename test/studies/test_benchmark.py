@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +178,29 @@ def test_the_page_is_what_the_saved_measurements_say():
     content = harness.read(docs / "benchmarks.json")
     assert (docs / "benchmarks.md").read_text() == harness.markdown(content)
     assert {section["name"] for section in content["sections"]} == set(SECTIONS)
+
+
+def test_what_a_benchmark_runs_ends_even_when_it_is_killed():
+    program = (
+        "import time\n"
+        "from ses_gcn_ros.studies.benchmarks.harness import running\n"
+        "with running([['timeit', '-n1', '-r1', 'import time; time.sleep(60)']], {}) as (child,):\n"
+        "    print(child.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as benchmark:
+        assert benchmark.stdout is not None
+        child = Path("/proc") / benchmark.stdout.readline().decode().strip()
+        assert "timeit" in (child / "cmdline").read_text()
+        benchmark.kill()
+    deadline = time.monotonic() + 20
+    while runs(child):
+        assert time.monotonic() < deadline, "the child outlives the benchmark"
+        time.sleep(0.02)
+
+
+def runs(process: Path) -> bool:
+    try:
+        return " Z " not in (process / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.processes import die_with_parent
 
 Cell = str | int | float | None
 Progress = Callable[[str], None]
@@ -184,7 +185,10 @@ _TIMES = slice(11, 13)  # utime and stime among the fields that follow the name 
 def running(
     commands: Sequence[Sequence[str]], environment: Mapping[str, str]
 ) -> Iterator[list[Child]]:
-    """Run modules, each a command of its name and arguments, with their output to be read."""
+    """Run modules, each a command of its name and arguments, with their output to be read.
+
+    They end with the context, and with this process even if it is killed.
+    """
     children = [
         subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -192,6 +196,7 @@ def running(
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=die_with_parent,
         )
         for command in commands
     ]
