@@ -24,6 +24,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.pose.tracking import OneEuroFilter
 from ses_gcn_ros.safety import ClockMonitor, Level, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.people import PeopleTracks
+from ses_gcn_ros.safety.separation import allowed_speed, braking
 
 
 def stopped_by(answer, words: str) -> bool:
@@ -51,6 +52,22 @@ class TestStopping:
         loop = Loop(lambda t, y: (max(start - 1.55 * max(t - 2.0, 0.0), 0.1), y),
                     deceleration=deceleration)  # fmt: skip
         assert loop.speed_at_contact(5.0) <= MOVING
+
+    def test_a_robot_that_stands_may_start_towards_anybody(self):
+        """Nobody knows where it will go: it may be as fast as one that goes straight at them."""
+        scene = Scene(1.3, release_time=0.0, recovery_rate=100.0, forecast_lost_factor=1.0)
+        scene.forecasts_on = False
+        answer = scene.run(0.4)
+        terms, config = answer.breakdown, scene.config
+        room = answer.separation - terms.intrusion - terms.human_uncertainty
+        straight = allowed_speed(
+            room - terms.robot_uncertainty - config.slowdown_margin,
+            human_speed=terms.human_speed,
+            reaction_time=terms.reaction_time,
+            table=braking(config)[0],
+        )
+        assert 0.05 < straight < 0.9
+        assert 0.95 * straight < answer.speed_factor < straight + 0.01  # a limb may have less room
 
     def test_the_robot_that_brakes_worst_is_not_judged_by_the_others(self):
         other = "{frames: [a, b], radii: [0.07], deceleration: 0.5}"
