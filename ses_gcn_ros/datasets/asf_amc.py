@@ -237,4 +237,6 @@ def _read(path: Path, skeleton: Path, part: slice) -> NDArray[np.float32]:
         recorded = positions(bones, angles)[part]
     except KeyError as error:
         raise InputError(f"the skeleton '{skeleton}' lacks the bone {error}") from error
+    except ValueError as error:
+        raise InputError(f"'{skeleton}' or '{path}' turns a bone by no angle: {error}") from error
     return resampled(recorded).astype(np.float32)

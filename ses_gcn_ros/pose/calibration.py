@@ -513,7 +513,8 @@ def read_calibration(path: Path) -> tuple[str, Mapping[str, Array]]:
         transforms = {}
         for entry in content["cameras"]:
             transform = np.eye(4)
-            transform[:3, :3] = Rotation.from_quat(entry["rotation_xyzw"]).as_matrix()
+            quaternion = np.asarray(entry["rotation_xyzw"], float)
+            transform[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
             transform[:3, 3] = entry["translation"]
             transforms[str(entry["optical_frame"])] = transform
         return str(content["frame"]), transforms

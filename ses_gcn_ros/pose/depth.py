@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Camera
-from ses_gcn_ros.pose.images import Buffer, pixel_rows
+from ses_gcn_ros.pose.images import Buffer, check_size, pixel_rows
 from ses_gcn_ros.pose.placement import place
 from ses_gcn_ros.skeleton import get_layout
 
@@ -110,6 +110,7 @@ def decode_compressed_depth(data: Buffer, encoding: str | None = None) -> NDArra
     """
     buffer = np.frombuffer(data, np.uint8)
     start = bytes(buffer[:64]).find(_PNG)  # a header of parameters may come first
+    check_size(bytes(buffer[max(start, 0) :]))
     picture = cv2.imdecode(buffer[start:], cv2.IMREAD_UNCHANGED) if start >= 0 else None
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
         raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from typing import Any
 
@@ -47,6 +48,9 @@ _ENCODINGS: dict[str, tuple[int, int, int | None]] = {
     **{name: (1, 8, way) for name, way in _PLANAR.items()},
     **{f"{name}{bits}": (1, bits, way) for name, way in _BAYER.items() for bits in (8, 16)},
 }
+_DENSEST = 1100  # pixels of a byte: deflate packs no more, JPEG less
+_SMALL = 1 << 24  # pixels that there is always room for
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of the picture's size
 _PADDING = 4096  # bytes of zeros that may follow a JPEG
 _DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles of a grey 16-bit picture that become black and white
 _LEAST_RANGE = 64  # values between them: less is noise of a dark picture
@@ -153,6 +157,7 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     head, tail = bytes(buffer[:2]), bytes(buffer[-_PADDING:]).rstrip(b"\0")[-64:]
     if head == b"\xff\xd8" and b"\xff\xd9" not in tail:
         raise InputError(f"JPEG of {len(buffer)} bytes has no end marker; it is truncated")
+    check_size(bytes(buffer))
     turn = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
     try:
         picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR | turn) if len(buffer) else None
@@ -161,6 +166,28 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     if picture is None:
         raise InputError(f"compressed image of {len(buffer)} bytes can't be decoded")
     return rgb_from_bgr(picture)
+
+
+def check_size(data: bytes) -> None:
+    """Refuse a PNG or JPEG whose header promises more pixels than so few bytes can hold.
+
+    OpenCV makes room for all of them first, which may be gigabytes. Raises InputError.
+    """
+    width = height = 0
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+    elif data[:2] == b"\xff\xd8":
+        at = 2
+        while at + 9 <= len(data):
+            kind, length, _, rows, columns = struct.unpack_from(">xBHBHH", data, at)
+            if kind in _FRAMES:
+                width, height = columns, rows
+                break
+            at += 2 + length
+    if width * height > max(_SMALL, _DENSEST * len(data)):
+        raise InputError(
+            f"compressed image of {len(data)} bytes promises {width}×{height} px; it is damaged"
+        )
 
 
 def decode_image_message(message: Any) -> NDArray[np.uint8]:

@@ -137,8 +137,8 @@ def make_action_recipe(name: str, content: Any) -> ActionRecipe:
         raise ConfigError(f"recipe '{name}' is no mapping with a 'network'")
     options = content.get("options") or {}
     rest = {key: value for key, value in content.items() if key not in ("network", "options")}
-    given = {f"{section}.{key}" for section, part in rest.items() for key in part or ()}
     parts = read_sections(name, rest, _SECTIONS, _UNUSED)
+    given = {f"{section}.{key}" for section, part in rest.items() for key in part or ()}
     recipe = ActionRecipe(name, content["network"], options, **parts)
     window, plan, objective = recipe.window, recipe.training, recipe.objective
     idle = {

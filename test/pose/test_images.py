@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -187,3 +189,13 @@ def test_any_number_of_identical_pictures_is_taken_where_that_is_asked_for():
     camera = FrozenCamera(longest=0)
     for _ in range(100):
         camera.check(b"same")
+
+
+@pytest.mark.parametrize("form", [".png", ".jpg"])
+def test_a_header_that_promises_more_than_the_bytes_hold_takes_no_memory(form):
+    data = bytearray(cv2.imencode(form, np.zeros((6, 8, 3), np.uint8))[1].tobytes())
+    at = 16 if form == ".png" else data.index(b"\xff\xc0") + 5
+    size = struct.pack(">II" if form == ".png" else ">HH", 30_000, 30_000)
+    data[at : at + len(size)] = size
+    with pytest.raises(InputError, match="promises 30000×30000 px; it is damaged"):
+        decode_compressed(bytes(data))
