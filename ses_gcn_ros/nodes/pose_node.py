@@ -68,6 +68,13 @@ class PoseNode(ManagedNode):
         """Load the landmark model."""
         self.estimator = PoseEstimator(self.config)
         self.people = 0
+        config = self.config
+        placed = "camera_pose" if config.camera_pose else "TF"
+        where = f"in {config.target_frame} by {placed}" if config.target_frame else "in its frame"
+        self.get_logger().info(
+            f"model {config.model}, {config.source} of {config.camera_frame}, people {where}; "
+            f"{config.field_of_view:g}° wide unless camera_info says otherwise"
+        )
         self.unpaired = 0  # images without depth, when the last one with depth was answered
 
     def activate(self) -> None:

@@ -264,8 +264,12 @@ class SafetyNode(ManagedNode):
         compile_all()
         TransformBuffer(self.config.world_frame)  # compiles
         self.audit = AuditLog(self.config.audit_log, self.config, 1e6 * self.config.audit_log_size)
+        config = self.config
+        stops = "a table of stops" if config.stopping_times else f"{config.deceleration:g} m/s²"
         self.get_logger().info(
-            f"{len(model.names)} robot capsules in {', '.join(model.frames)}; "
+            f"{len(model.names)} robot capsules in {', '.join(model.frames)}; it brakes by {stops} "
+            f"from {config.robot_speed_max:g} m/s at most, after {config.reaction_time:g} s; "
+            f"people walk at {config.human_speed:g} and reach at {config.arm_speed:g} m/s at least; "
             "not a certified safety function"
         )
 
