@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.models.framing import DAMPING, damped_velocity
+from ses_gcn_ros.models.framing import DAMPING, damped_velocity, reach
+
+_FADES = 12  # steps in which a velocity is gone
 
 
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
@@ -30,6 +32,17 @@ def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]
 def constant_velocity(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     """Every joint keeps its last velocity; shapes as in `last_pose`."""
     return damped_velocity(history, horizon, damping=1.0)
+
+
+def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
+    """The damped velocity, faded into the last pose; shapes as in `last_pose`.
+
+    What one camera guesses goes on for a moment and then tells nothing.
+    """
+    fading = np.maximum(0, 1 - np.arange(1, horizon + 1) / _FADES).astype(np.float32)
+    carried = (reach(horizon, DAMPING) * fading)[:, None, None]
+    last = history[..., -1:, :, :]
+    return last + carried * (last - history[..., -2:-1, :, :])
 
 
 def latest_motion(

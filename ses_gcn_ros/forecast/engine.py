@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.forecast.baselines import cautious
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
-from ses_gcn_ros.forecast.learnt_base import CompiledBase
+from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE
@@ -125,6 +126,8 @@ class Engine:
         Probability that a joint is within it; 0 without one.
     calibration : Calibration or None
         What the network's scales are multiplied by for a radius of each forecast.
+    familiarity : Familiarity or None
+        What known motion looks like; the answer to any other is more cautious.
     flatness : float
         Vertical by horizontal axis of the ellipsoids that radii stand for.
     unseen_joints : bool
@@ -142,7 +145,7 @@ class Engine:
         self.layout, self.observed, self.horizon = config.layout, config.observed, config.horizon
         self.fps, self.name = config.fps, weights.name
         self.radius, self.coverage = weights.radius, weights.coverage
-        self.calibration = weights.calibration
+        self.calibration, self.familiarity = weights.calibration, weights.familiarity
         self.flatness = 1.0 if weights.calibration is None else weights.calibration.flatness
         self.unseen_joints = config.visibility
         self.kind, self.device = runner.kind, runner.device
@@ -200,6 +203,9 @@ class Engine:
                 answer = self._base(framed.features, answer)
             path = unframe(answer, framed, config)
             path = path if config.unit == "m" else path / units
+        doubt = self.doubt(history)[:, None, None, None]
+        if doubt.any():
+            path += doubt * (cautious(history, self.horizon) - path)
         return self.hold_bones(path, history), answer[..., 3] if config.gate else None
 
     def predict_with_radius(
@@ -226,6 +232,15 @@ class Engine:
         if self.radius is None:
             return path, None, kind
         return path, np.broadcast_to(self.radius, path.shape[:3]), kind
+
+    def doubt(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How little like known motion histories (N, T, J, 3) are, shape (N,): 0 known, 1 not.
+
+        By as much does the answer move from the network's to `baselines.cautious`.
+        """
+        if self.familiarity is None:
+            return np.zeros(len(history), np.float32)
+        return self.familiarity.doubt(looks(history, self.layout))
 
     def hold_bones(
         self, path: NDArray[np.float32], history: NDArray[np.float32]

@@ -22,6 +22,7 @@ from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 _ONCE = np.ones(1)
 _LEAP = 0.5  # m in one step, of all joints in the mean; nobody moves so fast
+_DOUBTFUL = 0.5  # from which a forecast says that the network is not believed
 FAR_OFF = "network far off"
 
 
@@ -39,7 +40,8 @@ class Forecast:
     # probability that a joint is within its radius; 0 if the radius is not calibrated
     coverage: float
     # what made it: the name of the weights, followed by what speaks for some joints in their place,
-    # as in ``sesgcn_workcell (arms: last_pose)``, or ``constant_velocity (<reason>)``
+    # as in ``sesgcn_workcell (arms: last_pose)``, or ``unlike known motion`` where it is hardly
+    # believed, or ``constant_velocity (<reason>)``
     model: str
     # vertical by horizontal axis of the ellipsoid that holds a joint with that probability; its
     # horizontal axis is the radius
@@ -47,11 +49,12 @@ class Forecast:
 
 
 class Answer(NamedTuple):
-    """What the network says of one person: path (H, J, 3) and radius (H, J) [m], kind of motion."""
+    """What the network says of one person."""
 
-    path: Positions
-    radius: NDArray[np.float32]
-    kind: int
+    path: Positions  # (H, J, 3) [m]
+    radius: NDArray[np.float32]  # (H, J) [m]
+    kind: int  # of motion
+    doubt: float  # of the network, from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +240,8 @@ class Forecaster:
             histories = np.array([history for _, _, history in group_asked])
             paths, radii, kinds = self._engine.predict_with_radius(histories)
             given = radii if radii is not None else [self._fallback_radius] * len(paths)
-            for (into, name, _), *answer in zip(group_asked, paths, given, kinds, strict=True):
+            answers_given = zip(paths, given, kinds, self._engine.doubt(histories), strict=True)
+            for (into, name, _), answer in zip(group_asked, answers_given, strict=True):
                 into[name] = Answer(*answer)
         return answers
 
@@ -260,13 +264,17 @@ class Forecaster:
         engine, history = self._engine, snapshot.present[name].history
         assert history is not None
         path, said = answer.path, ""
+        if answer.doubt >= _DOUBTFUL:
+            said = "unlike known motion"
+            self.counts.fallbacks[said] += 1
         if self.score is not None and self.score.behind(answer.kind):
             baselines = [
                 damped_velocity(history, engine.horizon, damping) for damping in (0.0, DAMPING)
             ]
-            path, said = self.score.choose(answer.kind, path, baselines)
+            path, instead = self.score.choose(answer.kind, path, baselines)
             path = engine.hold_bones(path[None], history[None])[0]
-            self.counts.fallbacks[f"network behind ({said})"] += 1
+            self.counts.fallbacks[f"network behind ({instead})"] += 1
+            said = ", ".join(filter(None, [said, instead]))
         radius, factor = answer.radius, _ONCE
         if self._adaptive is not None:
             factor = self._adaptive.factor

@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from ses_gcn_ros.compiling import array, compiled, single
+from ses_gcn_ros.compiling import array, compiled, single, whole
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.framing import input_scales, offset_scale, reach
+from ses_gcn_ros.models.framing import bone_parents, input_scales, offset_scale, reach
 from ses_gcn_ros.models.shapes import BODY_SPANS, DAMPINGS, MEASURES, SPANS, VECTORS
 
 _SHIFT = -2.3  # log of the scale [m] that training starts from, as in `models.learnt_base`
@@ -18,6 +18,9 @@ _STILL = np.float32(0.002)  # m, likewise
 _TINY, _SHORT = np.float32(1e-6), np.float32(1e-4)
 _RECENT = 10  # frames that the base looks at
 _SPANS, _BODY_SPANS = np.array(SPANS), np.array(BODY_SPANS)
+_LOOKS = np.array(
+    [5, 6, 7, 8, 15, 16, 17, 18, 19, 20]
+)  # of the measures: path, jolts, bones, angles
 
 
 class CompiledBase:
@@ -40,6 +43,7 @@ class CompiledBase:
         self._arguments = (
             np.float32(1 / input_scales(config)[0]),
             config.visibility,
+            bone_parents(config.layout),
             *(np.ascontiguousarray(part("joints").T), part("inputs.weight"), part("inputs.bias")),
             *(part("hidden.weight"), part("hidden.bias")),
             *(part("outputs.weight"), part("outputs.bias")),
@@ -58,12 +62,13 @@ class CompiledBase:
 
 
 @njit(error_model="numpy")
-def _measure(local: Any, seen: Any, own: Any, vectors: Any) -> None:
+def _measure(local: Any, seen: Any, parents: Any, own: Any, vectors: Any) -> None:
     """Fill own (J, MEASURES) and vectors (J, VECTORS, 3) from the last frames (10, J, 3) [m]."""
     joints, last, spans = local.shape[1], _RECENT - 1, len(_SPANS)
     count = np.float32(max(seen.sum(), 1))
     steps = np.empty((last, 3), np.float32)
     length = np.empty(last, np.float32)
+    bones = np.empty(_RECENT, np.float32)
     body = np.zeros((spans, 3), np.float32)
     for j in range(joints):
         for s in range(spans):
@@ -105,6 +110,12 @@ def _measure(local: Any, seen: Any, own: Any, vectors: Any) -> None:
             own[j, place + len(_BODY_SPANS)] = _norm(body[_BODY_SPANS[b]])
             place += 1
         place += len(_BODY_SPANS)
+        own[j, place] = np.float32(0)
+        if seen[parents[j]]:
+            for t in range(_RECENT):
+                bones[t] = _norm(local[t, j] - local[t, parents[j]])
+            own[j, place] = bones.std()
+        place += 1
         speeds = own[j, 0], own[j, 1], own[j, 3], own[j, 4]
         for amount in range(place):
             own[j, amount] = np.log1p(own[j, amount] / _STILL) / np.float32(3) - np.float32(1)
@@ -132,7 +143,7 @@ _MATRIX, _VECTOR = array(2, single), array(1, single)
 
 @compiled(
     types.void(
-        *(array(4, single), array(4, single), single, types.boolean, _MATRIX),
+        *(array(4, single), array(4, single), single, types.boolean, array(1, whole), _MATRIX),
         *(_MATRIX, _VECTOR, _MATRIX, _VECTOR, _MATRIX, _VECTOR),
         *(_MATRIX, _MATRIX, _VECTOR, single[:, :, :, ::1]),
     )
@@ -142,6 +153,7 @@ def _add_base(
     offset: Any,
     unit: Any,
     visibility: Any,
+    parents: Any,
     embedding: Any,
     inputs: Any,
     inputs_bias: Any,
@@ -172,7 +184,7 @@ def _add_base(
             for t in range(_RECENT):
                 for k in range(3):
                     local[t, j, k] = features[n, frames - _RECENT + t, j, k] * unit
-        _measure(local, seen, measures, vectors)
+        _measure(local, seen, parents, measures, vectors)
         count = np.float32(max(seen.sum(), 1))
         for m in range(MEASURES):
             mean, most = np.float32(0), np.float32(-9)
@@ -212,3 +224,36 @@ def _add_base(
                 for i in range(3):
                     log += shares[rest + 1 + i] * times[i, h]
                 answer[n, h, j, 3] = np.exp(log)
+
+
+def looks(history: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
+    """How motion (N, T, J, 3) [m] looks: path, jolts, bones, angles of the mean joint, (N, 10).
+
+    T is at least 10; joints that are NaN in any frame do not count.
+    """
+    measured = np.empty((len(history), len(_LOOKS)), np.float32)
+    _look(np.ascontiguousarray(history, np.float32), bone_parents(layout), _LOOKS, measured)
+    return measured
+
+
+@compiled(types.void(array(4, single), array(1, whole), array(1, whole), single[:, ::1]))
+def _look(history: Any, parents: Any, chosen: Any, measured: Any) -> None:
+    people, frames, joints, _ = history.shape
+    local = np.empty((_RECENT, joints, 3), np.float32)
+    seen = np.empty(joints, np.bool_)
+    own = np.empty((joints, MEASURES), np.float32)
+    vectors = np.empty((joints, VECTORS, 3), np.float32)
+    for n in range(people):
+        for j in range(joints):
+            seen[j] = np.isfinite(history[n, :, j]).all()
+            for t in range(_RECENT):
+                for k in range(3):
+                    value = history[n, frames - _RECENT + t, j, k]
+                    local[t, j, k] = value if seen[j] else np.float32(0)
+        _measure(local, seen, parents, own, vectors)
+        count = np.float32(max(seen.sum(), 1))
+        for m in range(len(chosen)):
+            measured[n, m] = 0
+            for j in range(joints):
+                if seen[j]:
+                    measured[n, m] += own[j, chosen[m]] / count

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,17 @@ from safetensors.numpy import save
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast.calibration import KINDS, Calibration
+from ses_gcn_ros.forecast.familiarity import SHAPES as FAMILIARITY_SHAPES
+from ses_gcn_ros.forecast.familiarity import Familiarity
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
 from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
-FORMAT = 1
+FORMAT = 2  # 1: the learnt base did not look at bones
 _KEY = "ses_gcn_ros"
 _RADIUS, _QUANTILE, _FLATNESS = (f"calibration.{n}" for n in ("radius", "quantile", "flatness"))
+_FAMILIAR = tuple(f"familiarity.{field.name}" for field in fields(Familiarity))
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "sesgcn_workcell.safetensors"
 
 
@@ -45,6 +48,7 @@ class Weights:
     about: dict[str, str] = field(default_factory=dict)
     # what the network's own scales are multiplied by for a radius per forecast, where it has any
     calibration: Calibration | None = None
+    familiarity: Familiarity | None = None  # what the motion looks like that it knows
 
 
 def read_weights(path: str | os.PathLike[str]) -> Weights:
@@ -79,14 +83,21 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         about = {str(key): str(value) for key, value in header["about"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
-    if version != FORMAT:
-        raise ModelError(f"'{path}' has format {version}; this version reads format {FORMAT}")
+    if version != FORMAT and not (version == 1 and not config.gate):
+        raise ModelError(
+            f"'{path}' has format {version}; this version reads format {FORMAT}: train or adapt "
+            "it anew from the weights that ship"
+        )
     radius = tensors.pop(_RADIUS, None)
     quantile, flatness = tensors.pop(_QUANTILE, None), tensors.pop(_FLATNESS, None)
     calibration = None
     if quantile is not None and flatness is not None:
         calibration = Calibration(quantile, float(flatness))
-    weights = Weights(config, tensors, name, radius, coverage, about, calibration)
+    familiar = [tensors.pop(name, None) for name in _FAMILIAR]
+    familiarity = None
+    if all(tensor is not None for tensor in familiar):
+        familiarity = Familiarity(*familiar)
+    weights = Weights(config, tensors, name, radius, coverage, about, calibration, familiarity)
     check_weights(weights, str(path))
     return weights
 
@@ -145,6 +156,16 @@ def check_weights(weights: Weights, where: str) -> None:
                 "network with a scale, and a radius"
             )
 
+    if weights.familiarity is not None:
+        given = {name: np.asarray(value) for name, value in vars(weights.familiarity).items()}
+        fits = all(given[name].shape == shape for name, shape in FAMILIARITY_SHAPES.items())
+        fits = fits and all(np.isfinite(value).all() for value in given.values())
+        if not fits or not given["limits"][0] < given["limits"][1] or config.observed < 10:
+            raise ModelError(
+                f"what '{where}' says of known motion does not fit: it takes tensors of shapes "
+                f"{FAMILIARITY_SHAPES}, all finite, limits that rise, and 10 observed frames"
+            )
+
 
 def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     """Write a weights file in one piece: an interrupted write leaves the old file as it was.
@@ -166,4 +187,7 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     if weights.calibration is not None:
         tensors[_QUANTILE] = np.ascontiguousarray(weights.calibration.quantile, np.float32)
         tensors[_FLATNESS] = np.array(weights.calibration.flatness, np.float32)
+    if weights.familiarity is not None:
+        for name, value in zip(_FAMILIAR, vars(weights.familiarity).values(), strict=True):
+            tensors[name] = np.ascontiguousarray(value, np.float32)
     write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))

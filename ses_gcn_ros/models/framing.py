@@ -259,6 +259,12 @@ def cosines(frames: int) -> NDArray[np.float32]:
 
 
 @cache
+def bone_parents(layout: str) -> NDArray[np.int64]:
+    """Joint at the other end of each joint's bone, shape (J,); the root's is the root."""
+    return np.array([max(p, j * (p < 0)) for j, p in enumerate(get_layout(layout).parents)])
+
+
+@cache
 def body_line(
     layout: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:

@@ -12,7 +12,7 @@ DECODER_LAYERS, DECODER_HIDDEN = 4, 64
 # ones of which the body's mean is used; damping per frame in the ways that they are continued.
 SPANS, BODY_SPANS, DAMPINGS = (1, 2, 3, 5, 9), (0, 2, 4), (0.5, 0.8, 0.9, 1.0)
 VECTORS = len(SPANS) + len(BODY_SPANS) + 2  # and the way to the mean of all frames and of five
-MEASURES = 20  # per joint; with their mean and their largest over the body three times as many
+MEASURES = 21  # per joint; with their mean and their largest over the body three times as many
 ANSWERS = VECTORS * len(DAMPINGS) + 1 + 3  # shares, trust in the offset, scale over time
 
 Shapes = dict[str, tuple[int, ...]]

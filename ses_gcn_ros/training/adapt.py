@@ -52,7 +52,7 @@ _STRIDE = 2
 
 TRAINING = TrainingRecipe(
     seed=1,
-    steps=900,
+    steps=1300,
     batch=64,
     learning_rate=2e-3,
     warm_up=50,
@@ -150,13 +150,14 @@ def adapt(
     )
     known = read_recording(REHEARSAL).sequences
     kept = [s for s in known if HELD_OUT in s.tags]
-    task = AdaptTask(recipe, parts, start, [s for s in known if HELD_OUT not in s.tags])
+    rehearsed = [dataclasses.replace(s, group="rehearsal") for s in known if HELD_OUT not in s.tags]
+    task = AdaptTask(recipe, parts, start, rehearsed)
     trainer = Trainer(task, checkpoint)
     trainer.run(progress)
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_suffix(".csv").unlink(missing_ok=True)
     weights = Weights(config, trainer.tensors(), recipe.name, about=dict(start.about))
-    weights = calibrated(weights, recipe, parts)
+    weights = calibrated(weights, recipe, parts, rehearsed)
     old, new = build_engine(start), build_engine(weights)
     found = Adapted(
         weights,

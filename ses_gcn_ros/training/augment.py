@@ -124,11 +124,12 @@ def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, sha
 def camera(
     windows: Array, rng: np.random.Generator, layout: str, observed: int, share: float
 ) -> Array:
-    """Add what cameras and trackers add to a history; what lasts is in the future as well.
+    """Show windows as cameras and trackers would have, what is to be forecast included.
 
-    Measured on depth cameras at a table: trackers give some 15 frames a second, between which lies
-    a straight line; a quarter of a wrist's velocity is above 4 Hz; the depth of the whole body
-    wanders; single joints jump and come back. Each window draws how much of which it gets.
+    Measured on depth cameras and on one camera that guesses depth: 10 to 16 frames a second,
+    between which lies a straight line; a quarter of a wrist's velocity is above 4 Hz; the depth of
+    the whole body wanders, by 0.3 m with one camera, whose bones then change their length; single
+    joints jump and come back. Each window draws how much of which it gets.
 
     Parameters
     ----------
@@ -139,45 +140,55 @@ def camera(
     layout : str
         Joint layout.
     observed : int
-        Frames of the history.
+        Frames of the history, in which joints jump.
     share : float
         Share of the windows concerned; the others stay as they are.
     """
     count, frames, joints, _ = windows.shape
     chosen = rng.random((count, 1, 1, 1)) < share
-    some = [chosen & (rng.random((count, 1, 1, 1)) < part) for part in (0.85, 0.3, 0.2)]
-    unsteady, wandering, jumping = some
+    some = [chosen & (rng.random((count, 1, 1, 1)) < part) for part in (0.75, 0.35, 0.2, 0.5)]
+    unsteady, wandering, jumping, slow = some
 
-    # Noise that remembers itself for a while, from a tracker's frames in two of five windows.
     often = rng.random((count, 1, 1)) < 0.5
     memory = (0.8 * rng.random((count, 1, 1)) * often).astype(np.float32)
-    noise = _remembering(rng, (count, observed + 1, joints, 3), memory)
-    place = rng.random((count, 1)) + 0.6 * np.arange(observed)  # 15 frames of 25
-    low = place.astype(np.int64)
-    part = (place - low).astype(np.float32)[..., None, None]
-    window = np.arange(count)[:, None]
-    tracked = noise[window, low] * (1 - part) + noise[window, low + 1] * part
-    slow = rng.random((count, 1, 1, 1)) < 0.4
     strength = _log_uniform(rng, 0.0005, 0.015, (count, 1, 1, 1)) * _loose(layout)[:, None]
     strength *= rng.uniform(0.4, 1, (count, 1, joints, 1)).astype(np.float32) * unsteady
-    history = windows[:, :observed] + np.where(slow, tracked, noise[:, :observed]) * strength
+    seen = windows + _remembering(rng, windows.shape, memory) * strength
 
-    memory = np.exp(-1 / _log_uniform(rng, 3, 30, (count, 1))).astype(np.float32)  # frames
-    depth = _remembering(rng, (count, frames, 1), memory)[..., None]
+    memory = np.exp(-1 / _log_uniform(rng, 2, 30, (count, 1))).astype(np.float32)  # frames
     angle = rng.uniform(0, 2 * np.pi, count)
     ray = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1).astype(np.float32)
-    depth = depth * _log_uniform(rng, 0.003, 0.05, (count, 1, 1, 1)) * wandering
-    wander = depth * ray[:, None, None]
+    depth = _wandering(rng, (count, frames, 1), memory)[..., None] * ray[:, None, None]
+    limbs = _wandering(rng, windows.shape, memory[..., None]) * _loose(layout)[:, None]
+    limbs *= _log_uniform(rng, 0.02, 0.2, (count, 1, 1, 1))
+    seen += (depth + limbs) * _log_uniform(rng, 0.003, 0.4, (count, 1, 1, 1)) * wandering
 
     hit = jumping[:, 0, :, 0] & (rng.random((count, joints)) < 0.12)
     first, lasts = rng.integers(0, observed, hit.shape), rng.integers(1, 6, hit.shape)
-    frame = np.arange(observed)[None, :, None]
+    frame = np.arange(frames)[None, :, None]
     away = hit[:, None] & (frame >= first[:, None]) & (frame < (first + lasts)[:, None])
     jump = rng.standard_normal((count, 1, joints, 3), dtype=np.float32)
     jump *= _log_uniform(rng, 0.01, 0.08, (count, 1, joints, 1))
-    history = history + away[..., None] * jump
-    whole: Array = np.concatenate([history, windows[:, observed:]], axis=1) + wander
-    return whole
+    seen += away[..., None] * jump
+    return np.where(slow, _at_low_rate(seen, rng), seen)
+
+
+def _at_low_rate(windows: Array, rng: np.random.Generator) -> Array:
+    """Windows (N, T, J, 3) in which straight lines lie between 9 to 16 of 25 frames."""
+    count, frames = windows.shape[:2]
+    step = 25 / rng.uniform(9, 16, (count, 1))
+    phase = step * rng.random((count, 1))
+    before = np.floor((np.arange(frames) - phase) / step) * step + phase
+    number = np.arange(count)[:, None]
+
+    def at(place: NDArray[np.float64]) -> Array:
+        place = np.clip(place, 0, frames - 1)
+        low = np.minimum(place.astype(np.int64), frames - 2)
+        part = (place - low).astype(np.float32)[..., None, None]
+        return windows[number, low] * (1 - part) + windows[number, low + 1] * part
+
+    part = ((np.arange(frames) - before) / step).astype(np.float32)[..., None, None]
+    return at(before) * (1 - part) + at(before + step) * part
 
 
 def _remembering(rng: np.random.Generator, shape: tuple[int, ...], memory: Array) -> Array:
@@ -187,6 +198,16 @@ def _remembering(rng: np.random.Generator, shape: tuple[int, ...], memory: Array
     for frame in range(1, shape[1]):
         noise[:, frame] = memory * noise[:, frame - 1] + fresh * noise[:, frame]
     return noise
+
+
+def _wandering(rng: np.random.Generator, shape: tuple[int, ...], memory: Array) -> Array:
+    """The same once more smoothed, as the filters behind cameras do."""
+    noise = _remembering(rng, shape, memory)
+    left = np.sqrt(1 + memory**2) / (1 + memory)  # of its deviation
+    noise[:, 0] *= left
+    for frame in range(1, shape[1]):
+        noise[:, frame] = memory * noise[:, frame - 1] + (1 - memory) * noise[:, frame]
+    return (noise / left[:, None]).astype(np.float32)
 
 
 def _log_uniform(

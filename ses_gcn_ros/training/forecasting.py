@@ -19,6 +19,8 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.calibration import calibrate, kind_of_motion
 from ses_gcn_ros.forecast.engine import Engine, build_engine
+from ses_gcn_ros.forecast.familiarity import Familiarity, familiarise
+from ses_gcn_ros.forecast.learnt_base import looks
 from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
 from ses_gcn_ros.models.build import build_network
 from ses_gcn_ros.models.config import ModelConfig
@@ -32,6 +34,7 @@ from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_o
 
 _VALIDATION_STRIDE = 10  # frames: neighbouring windows say much the same
 _SCALE_WEIGHT = 0.01  # of the likelihood of the scale, beside metres
+_LITTLE = 0.005  # m of displacement that any window is taken to have at least
 _REFERENCE_WINDOWS = 2048  # of each file, that its baselines are measured on
 
 
@@ -46,7 +49,8 @@ class Batch:
     target : NDArray, shape (N, H, J, 3), float32
         What it should answer, such that the distance to its answer times `answer_scale` is metres.
     weight : NDArray, shape (N, H, J), float32
-        One for joints to learn from, zero for those that are not seen.
+        What joints count: zero where they are not seen, else one, or less where a camera's noise
+        has added to what is to be forecast.
     group : NDArray, shape (N,)
         Number of the file that each window comes from.
     """
@@ -81,15 +85,30 @@ def augmented_batch(
         windows = augment.slow_travel(windows, rng, config.layout, now, recipe.slow_share)
     if recipe.misplaced_share:
         windows = augment.misplace_joints(windows, rng, recipe.misplaced, recipe.misplaced_share)
+    weight = np.ones(len(windows), np.float32)
     if recipe.camera_share:
+        plain = _displacement(windows, config.observed)
         windows = augment.camera(windows, rng, config.layout, config.observed, recipe.camera_share)
+        weight = (plain + _LITTLE) / (_displacement(windows, config.observed) + _LITTLE)
     history, future = windows[:, : config.observed], windows[:, config.observed :]
     if recipe.noise:
         history = augment.camera_noise(history, rng, recipe.noise, recipe.noise_share)
     if recipe.unseen_share:
         history = augment.drop_joints(history, rng, recipe.unseen_share)
     batch = framed_batch(history, future, config, group)
+    # What a camera adds can't be forecast; without it a window would count as much as others do.
+    batch = dataclasses.replace(batch, weight=batch.weight * weight[:, None, None])
     return turned(batch, rng, recipe.turn) if recipe.turn else batch
+
+
+def _displacement(windows: NDArray[np.float32], observed: int) -> NDArray[np.float32]:
+    """Mean distance of what follows from the last pose [m], shape (N,)."""
+    away = np.linalg.norm(windows[:, observed:] - windows[:, observed - 1 : observed], axis=-1)
+    known = np.isfinite(away)
+    mean: NDArray[np.float32] = np.where(known, away, 0).sum((1, 2)) / np.maximum(
+        known.sum((1, 2)), 1
+    )
+    return mean
 
 
 def framed_batch(
@@ -341,20 +360,46 @@ def _first(
     return weights
 
 
-def calibrated(weights: Weights, recipe: Recipe, parts: Split) -> Weights:
-    """The same weights with a radius from the calibration sequences."""
-    plan = recipe.calibration
+def calibrated(
+    weights: Weights, recipe: Recipe, parts: Split, rehearsed: Sequences[Sequence] = ()
+) -> Weights:
+    """The same weights with a radius from the calibration sequences, and what is known motion.
+
+    Where something was `rehearsed`, that counts as known motion as well.
+    """
+    plan, coverage = recipe.calibration, recipe.calibration.coverage + recipe.calibration.margin
+    if recipe.model.gate:
+        known, held_out = [*parts.train, *rehearsed], [*parts.calibrate, *rehearsed]
+        familiarity = known_motion(known, held_out, recipe.model)
+        weights = dataclasses.replace(weights, familiarity=familiarity)
     engine, radii = build_engine(weights), []
     for group in sorted({sequence.group for sequence in parts.calibrate}):  # it holds in each
         chosen = [sequence for sequence in parts.calibrate if sequence.group == group]
         distance = measure(engine, chosen, recipe.data.stride).distance[weights.name]
-        radii.append(conformal_radius(distance, plan.coverage + plan.margin))
+        radii.append(conformal_radius(distance, coverage))
     radius = np.nanmax(radii, axis=0)
     weights = dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
     if not recipe.model.gate:
         return weights
-    scores = normalised(build_engine(weights), parts.calibrate, recipe.data.stride)
-    return dataclasses.replace(weights, calibration=calibrate(*scores, plan.coverage + plan.margin))
+    scores = normalised(engine, parts.calibrate, recipe.data.stride)
+    return dataclasses.replace(weights, calibration=calibrate(*scores, coverage))
+
+
+def known_motion(
+    known: Sequences[Sequence], held_out: Sequences[Sequence], config: ModelConfig
+) -> Familiarity:
+    """What motion looks like that trained, every file counting the same."""
+
+    def looked(part: Sequences[Sequence]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        found: dict[str, list[NDArray[np.float32]]] = {}
+        for sequence, views in windows(part, config.observed, config.fps, _VALIDATION_STRIDE):
+            seen = np.any(np.all(np.isfinite(views), axis=(1, 3)), axis=1)
+            found.setdefault(sequence.group, []).append(looks(views[seen], config.layout))
+        files = [np.concatenate(pieces) for pieces in found.values()]
+        weight = np.concatenate([np.full(len(file), 1 / max(len(file), 1)) for file in files])
+        return np.concatenate(files), weight
+
+    return familiarise(*looked(known), looked(held_out)[0])
 
 
 def normalised(

@@ -133,3 +133,20 @@ def test_slower_people_move_their_limbs_as_they_did_and_get_less_far(drawn):
     assert (factor <= 1 + 1e-4).all()
     assert 0.4 < np.mean(factor > 1 - 1e-4) < 0.6
     assert 0.15 < np.quantile(factor, 0.25) < 0.6
+
+
+def test_a_camera_shows_some_windows_and_leaves_the_others(drawn):
+    seen = augment.camera(drawn, np.random.default_rng(0), "chico15", 10, 0.5)
+    same = (seen == drawn).all(axis=(1, 2, 3))
+    assert 0.45 < same.mean() < 0.75
+    assert np.isfinite(seen).all()
+
+
+def test_where_a_camera_is_slow_straight_lines_lie_between_its_frames(drawn):
+    slow = augment._at_low_rate(drawn, np.random.default_rng(0))
+    bend = [np.linalg.norm(np.diff(x, n=2, axis=1), axis=-1).mean(axis=2) for x in (slow, drawn)]
+    assert (bend[0] < 1e-5).mean() > 0.04 > 10 * (bend[1] < 1e-5).mean()
+    assert np.abs(slow - drawn).mean() < 0.02
+    even = np.linspace(0, 1, 35, dtype=np.float32)[None, :, None, None] * np.ones((9, 1, 15, 3))
+    inner = augment._at_low_rate(even.astype(np.float32), np.random.default_rng(0))[:, 4:-4]
+    np.testing.assert_allclose(inner, even[:, 4:-4], atol=1e-5)  # that has no corners to lose

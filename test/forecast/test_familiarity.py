@@ -1,0 +1,90 @@
+"""Motion unlike any known is forecast with more caution, and said to be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.forecast import build_engine, read_weights, write_weights
+from ses_gcn_ros.forecast.baselines import cautious
+from ses_gcn_ros.forecast.familiarity import familiarise
+from ses_gcn_ros.forecast.learnt_base import looks
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return read_weights(DEFAULT_WEIGHTS)
+
+
+@pytest.fixture
+def known(clip):
+    return np.stack([clip[i : i + 10] for i in range(0, len(clip) - 10, 5)]).astype(np.float32)
+
+
+@pytest.fixture
+def guessed(known):
+    """As one camera guesses it: every joint wanders by itself, and bones change with it."""
+    rng = np.random.default_rng(0)
+    wander = np.cumsum(rng.normal(0, 0.015, known.shape), axis=1)
+    return (known + wander).astype(np.float32)
+
+
+def test_motion_capture_is_believed_and_what_one_camera_guesses_is_not(shipped, known, guessed):
+    engine = build_engine(shipped)
+    assert (engine.doubt(known) < 0.5).mean() > 0.95
+    assert (engine.doubt(guessed) == 1).all()
+
+
+def test_a_person_of_a_simulation_who_glides_without_a_tremor_is_believed(shipped, known):
+    glide = known[:1, -1:] + np.arange(10, dtype=np.float32)[:, None, None] * [0.06, 0, 0]
+    assert build_engine(shipped).doubt(glide.astype(np.float32)) == 0
+
+
+def test_what_is_not_believed_is_the_cautious_forecast(shipped, guessed):
+    free = dataclasses.replace(shipped, config=dataclasses.replace(shipped.config, bones=False))
+    engine = build_engine(free)
+    np.testing.assert_allclose(engine.predict(guessed), cautious(guessed, 25), atol=1e-5)
+
+
+def test_a_cautious_forecast_goes_on_and_comes_to_rest(known):
+    path = cautious(known, 25)
+    moved = known[:, -1] - known[:, -2]
+    assert (
+        np.linalg.norm(path[:, 0] - known[:, -1], axis=-1) <= np.linalg.norm(moved, axis=-1)
+    ).all()
+    np.testing.assert_array_equal(path[:, 12:], np.repeat(known[:, -1:], 13, axis=1))
+
+
+def test_how_motion_looks_does_not_depend_on_where_and_how_somebody_stands(known):
+    turned = known @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], np.float32) + np.float32(1.5)
+    np.testing.assert_allclose(looks(turned, "chico15"), looks(known, "chico15"), atol=2e-3)
+
+
+def test_joints_that_are_not_seen_do_not_count(known):
+    arms = known.copy()
+    arms[:, :, 1:7] = np.nan
+    assert np.isfinite(looks(arms, "chico15")).all()
+
+
+def test_two_in_a_hundred_held_out_windows_are_doubted_at_most():
+    rng = np.random.default_rng(1)
+    seen, held_out = rng.normal(size=(2, 4000, 10)).astype(np.float32)
+    learnt = familiarise(seen, np.ones(len(seen)), held_out)
+    assert 0.003 < (learnt.doubt(held_out) > 0).mean() < 0.015  # of those whose bones wobble
+    assert (learnt.doubt(held_out + 9) == 1).all()
+
+
+def test_what_is_known_is_kept_in_the_file_and_checked(shipped, tmp_path):
+    write_weights(tmp_path / "kept.safetensors", shipped)
+    kept = read_weights(tmp_path / "kept.safetensors").familiarity
+    for name, value in vars(shipped.familiarity).items():
+        np.testing.assert_array_equal(getattr(kept, name), value)
+    wrong = dataclasses.replace(shipped.familiarity, limits=np.array([2, 1], np.float32))
+    with pytest.raises(ModelError, match="limits that rise"):
+        write_weights(
+            tmp_path / "wrong.safetensors", dataclasses.replace(shipped, familiarity=wrong)
+        )
