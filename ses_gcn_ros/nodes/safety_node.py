@@ -269,7 +269,7 @@ class SafetyNode(ManagedNode):
         self.get_logger().info(
             f"{len(model.names)} robot capsules in {', '.join(model.frames)}; it brakes by {stops} "
             f"from {config.robot_speed_max:g} m/s at most, after {config.reaction_time:g} s; "
-            f"people walk at {config.human_speed:g} and reach at {config.arm_speed:g} m/s at least; "
+            f"people walk at {config.human_speed:g}, reach at {config.arm_speed:g} m/s at least; "
             "not a certified safety function"
         )
 
