@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from faults import NODES, Fault, World, check, kill, write_report
+from fault_report import write_report
+from faults import NODES, Fault, World, check, kill
 
 from ses_gcn_ros.safety.obedience import DISOBEYS
 
@@ -34,4 +35,4 @@ def test_a_bridge_that_dies_is_named_and_the_robot_that_goes_on_as_well(shared_c
     # nobody tells the driver to stop any more, so that the robot goes on
     said = {reason for state in world.states for reason in state.reasons}
     assert any(reason.startswith(DISOBEYS) for reason in said), sorted(said)
-    write_report(world)
+    write_report(world.reactions)
