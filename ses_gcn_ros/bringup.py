@@ -14,11 +14,13 @@ from ses_gcn_ros.resources import check_folder, share_path
 
 Value = bool | int | float | str | list[str]
 
-# What the demo robot does at full speed, for the node that watches it [m/s, m/s²].
+# What the demo robot does at full speed, for the node that watches it [m/s, m/s²]. Whether it obeys
+# nobody looks: as a process it may have to wait for the processor, which no robot does.
 DEMO_ROBOT: Mapping[str, Value] = {
     "robot_description": "demo",
     "robot_speed_max": 0.6,
     "deceleration": 1.8,
+    "obedience_tolerance": 0.0,
 }
 
 

@@ -104,6 +104,11 @@ class Obedience:
         if not self.watches or robot.stamp <= self._seen or not self._allowed:
             return
         self._seen = robot.stamp
+        if robot.stamp - robot.since > self._config.tf_age_max:
+            # poses were missing, which is a stop by its own name; the robot may come back
+            # elsewhere, and not have heard of anything meanwhile
+            self.forget()
+            return
         allowed = self._allowed_during(robot.since, robot.stamp)
         fault = self._too_fast(robot, allowed) or self._left_its_place(robot, allowed)
         if not fault:

@@ -11,7 +11,10 @@ from ses_gcn_ros.safety.obedience import DISOBEYS
 BRIDGED = {
     **NODES,
     "robot": ("demo_robot", {"rate": 50.0, "driver": "ur"}),
-    "safety": (NODES["safety"][0], {**NODES["safety"][1], "bridges": ["robot_bridge"]}),
+    "safety": (
+        NODES["safety"][0],
+        {**NODES["safety"][1], "bridges": ["robot_bridge"], "obedience_tolerance": 0.05},
+    ),
     "bridge": (
         "robot_bridge",
         # a loaded machine may take long to answer, which is no fault of the driver's here

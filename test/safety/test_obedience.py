@@ -79,6 +79,15 @@ def test_a_robot_whose_pose_is_wrong_once_is_left_alone():
     assert not scene.monitor.obedience.fault
 
 
+def test_a_robot_that_was_out_of_sight_may_come_back_elsewhere():
+    """As one whose driver was started anew: that its poses were missing is named already."""
+    scene = settled(None)
+    scene.robot_on = False
+    assert scene.run(1.0).reasons[0].startswith("tf of the robot stale")
+    scene.robot_on, scene.robot_x = True, 0.4
+    assert scene.run(2.0).level is Level.CLEAR
+
+
 @pytest.mark.parametrize("change", [{"obedience_tolerance": 0.0}, {"replay": True}])
 def test_nobody_looks_where_that_is_switched_off_or_a_recording_played(change):
     scene = settled(0.9, **change)
