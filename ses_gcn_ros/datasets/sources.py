@@ -25,7 +25,9 @@ _GAP = 0.2  # s between two observations of a joint that is interpolated
 
 
 def read_bag(path: Path) -> list[Sequence]:
-    """Everybody in a bag at 25 Hz in layout chico15, each stretch seen as a whole a sequence.
+    """Everybody in a bag at 25 Hz in layout chico15, each stretch in sight a sequence.
+
+    A joint that is unseen for longer than a gap is NaN meanwhile: legs behind a table hide nobody.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def read_bag(path: Path) -> list[Sequence]:
     Raises
     ------
     InputError
-        If nobody was seen as a whole for two frames.
+        If nobody was seen for two frames.
     BagError
         If there is no such bag or it has no skeletons.
     """
@@ -54,16 +56,16 @@ def read_bag(path: Path) -> list[Sequence]:
                 Sequence(f"{name}/{part}", index, name, frozenset(["bag"]), FPS, LAYOUT, stretch)
             )
     if not sequences:
-        raise InputError(f"nobody in '{path}' was seen with all joints for two frames in a row")
+        raise InputError(f"nobody in '{path}' was seen for two frames in a row")
     return sequences
 
 
 def _stretches(
     stamps: NDArray[np.float64], positions: NDArray[np.float32]
 ) -> list[NDArray[np.float32]]:
-    """Stretches on a grid of 25 Hz in which no joint is missing for longer than a gap."""
-    whole = np.isfinite(positions).all(axis=(1, 2))
-    stamps, positions = stamps[whole], positions[whole]
+    """Stretches on a grid of 25 Hz in which something is seen all the time."""
+    something = np.isfinite(positions).any(axis=(1, 2))
+    stamps, positions = stamps[something], positions[something]
     # A clock that was set back ends a stretch as a gap does.
     steps = np.diff(stamps)
     cuts = np.flatnonzero((steps > _GAP) | (steps <= 0)) + 1
@@ -72,10 +74,24 @@ def _stretches(
         if len(times) < 2 or times[-1] - times[0] < 1 / FPS:
             continue
         grid = np.arange(times[0], times[-1] + 1e-6, 1 / FPS)
-        low = np.clip(np.searchsorted(times, grid, side="right") - 1, 0, len(times) - 2)
-        share = ((grid - times[low]) / (times[low + 1] - times[low])).astype(np.float32)
-        stretches.append(points[low] + share[:, None, None] * (points[low + 1] - points[low]))
+        joints = [_on_grid(times, path, grid) for path in points.swapaxes(0, 1)]
+        stretches.append(np.stack(joints, axis=1))
     return stretches
+
+
+def _on_grid(
+    times: NDArray[np.float64], path: NDArray[np.float32], grid: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """One joint (T, 3) at the times of a grid, straight between sightings; NaN in longer gaps."""
+    seen = np.isfinite(path).all(axis=1)
+    times, path = times[seen], path[seen]
+    if len(times) < 2:
+        return np.full((len(grid), 3), np.nan, np.float32)
+    low = np.clip(np.searchsorted(times, grid, side="right") - 1, 0, len(times) - 2)
+    gap = times[low + 1] - times[low]
+    share = ((grid - times[low]) / gap).astype(np.float32)[:, None]
+    between = (gap <= _GAP)[:, None] & (share >= 0) & (share <= 1 + 1e-4)
+    return np.where(between, path[low] + share * (path[low + 1] - path[low]), np.float32(np.nan))
 
 
 @dataclass(frozen=True)

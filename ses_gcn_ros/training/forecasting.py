@@ -377,7 +377,9 @@ def calibrated(
         chosen = [sequence for sequence in parts.calibrate if sequence.group == group]
         distance = measure(engine, chosen, recipe.data.stride).distance[weights.name]
         radii.append(conformal_radius(distance, coverage))
+    # A joint that was never seen takes the step's largest.
     radius = np.nanmax(radii, axis=0)
+    radius = np.where(np.isnan(radius), np.nanmax(radius, axis=1, keepdims=True), radius)
     weights = dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
     if not recipe.model.gate:
         return weights
