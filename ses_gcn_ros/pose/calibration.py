@@ -518,7 +518,7 @@ def read_calibration(path: Path) -> tuple[str, Mapping[str, Array]]:
             transform[:3, 3] = entry["translation"]
             transforms[str(entry["optical_frame"])] = transform
         return str(content["frame"]), transforms
-    except (InputError, KeyError, TypeError, ValueError) as error:
+    except (InputError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ConfigError(
             f"'{path}' says not where cameras are ({error}); `ses-gcn calibrate` writes such a file"
         ) from error

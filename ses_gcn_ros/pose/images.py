@@ -169,13 +169,20 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
 
 
 def check_size(data: bytes) -> None:
-    """Refuse a PNG or JPEG whose header promises more pixels than so few bytes can hold.
+    """Refuse a PNG or JPEG that promises more than so few bytes can hold.
 
-    OpenCV makes room for all of them first, which may be gigabytes. Raises InputError.
+    OpenCV makes room for all pixels, and for a whole chunk of a PNG, before it looks whether they
+    are there, which may take gigabytes. Raises InputError.
     """
     width = height = 0
     if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
+        at, kind = 8, b""
+        while kind != b"IEND" and at + 8 <= len(data):
+            length, kind = struct.unpack_from(">I4s", data, at)
+            at += 12 + length
+        if at > len(data):
+            raise InputError(f"compressed image of {len(data)} bytes can't be decoded")
     elif data[:2] == b"\xff\xd8":
         at = 2
         while at + 9 <= len(data):
