@@ -13,7 +13,12 @@ BRIDGED = {
     "robot": ("demo_robot", {"rate": 50.0, "driver": "ur"}),
     "safety": (
         NODES["safety"][0],
-        {**NODES["safety"][1], "bridges": ["robot_bridge"], "obedience_tolerance": 0.05},
+        {
+            **NODES["safety"][1],
+            "bridges": ["robot_bridge"],
+            "obedience_tolerance": 0.05,
+            "robot_reaction_time": 0.3,  # of a robot that waits for the processor
+        },
     ),
     "bridge": (
         "robot_bridge",
@@ -32,7 +37,7 @@ def test_a_bridge_that_dies_is_named_and_the_robot_that_goes_on_as_well(shared_c
         lambda world: world.start("bridge"),
         r"robot_bridge stale: .* > 0\.10 s",
         0.1,
-        hold=1.0,
+        hold=1.5,
     )
     check(world, silent, 0.0)
     # nobody tells the driver to stop any more, so that the robot goes on
