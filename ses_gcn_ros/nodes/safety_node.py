@@ -240,6 +240,7 @@ MARKER_PERIOD = 0.03  # s; of skeletons that come faster not every one is drawn
 LOG_PERIOD = 5.0  # s between two lines that differ in their numbers alone
 LOOK_PERIOD = 0.1  # s between looks at who else publishes
 DEADLINE = 3.0  # periods between two states that are offered as the deadline
+LAST_WORD = Duration(seconds=0.1)  # that the last stop may take to whoever listens
 CONTROL = "control_msgs/msg/SpeedScalingFactor"
 
 
@@ -304,6 +305,8 @@ class SafetyNode(ManagedNode):
     def deactivate(self) -> None:
         """Leave the robot stopped."""
         self.publish_stop("safety node deactivated")
+        for publisher in (self.factors, self.states):  # what is not confirmed goes with them
+            publisher.wait_for_all_acked(LAST_WORD)
         self.audit.record("deactivated")
 
     def release(self) -> None:
