@@ -256,7 +256,9 @@ class ReplayMonitor:
         *,
         recorded: bool = False,
     ) -> None:
-        monitor = None if robots is None else SeparationMonitor(config, robots.model, robots.urdf)
+        # a recorded robot can't obey what is said only now
+        played = dataclasses.replace(config, replay=True)
+        monitor = None if robots is None else SeparationMonitor(played, robots.model, robots.urdf)
         self._model = monitor.model if monitor else None  # with the frames of the zones
         self.monitor = None if recorded else monitor
         self._robot = robot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ses_gcn_ros.replay.events import EventReader, RecordedState
 from ses_gcn_ros.replay.options import Naming, Options, find_topics, node_parameters
 from ses_gcn_ros.replay.recording import open_replay
 from ses_gcn_ros.safety import SafetyConfig
+from ses_gcn_ros.safety.obedience import DISOBEYS
 from ses_gcn_ros.skeleton import Skeleton
 
 OPTIONS = Options(safety=SafetyConfig(robot_speed_max=0.6, deceleration=1.8))
@@ -95,6 +97,17 @@ def test_the_scores_of_a_recording_are_those_of_its_forecasts(run_bag):
         expected = 1e3 * np.nanmean(np.stack(each), axis=(0, 2))
         np.testing.assert_allclose(found["mpjpe_mm"]["at"][name], expected, atol=1e-2)
     assert found["coverage"]["measured"] == pytest.approx(np.nanmean(np.stack(inside)), abs=1e-4)
+
+
+def test_a_recorded_robot_is_not_blamed_for_what_it_was_never_told(run_bag):
+    """Stopped by a wider margin than in the recorded run, it moves on as it did then."""
+    careful = dataclasses.replace(OPTIONS.safety, human_uncertainty=1.5)
+    found = evaluate(run_bag, None, dataclasses.replace(OPTIONS, safety=careful))["safety"]
+    before = evaluate(run_bag, None, OPTIONS)["safety"]
+    assert found["seconds"]["STOP"] > before["seconds"]["STOP"]
+    reasons = [moment["reason"] for moment in found["moments"]]
+    assert reasons
+    assert not any(reason.startswith(DISOBEYS) for reason in reasons)
 
 
 def test_the_replay_shows_what_was_there(shift_bag, out, summary):
