@@ -212,7 +212,9 @@ class Frames:
         heard: Sequence[StampedTransform] = ()
         try:
             heard = decode_transforms(data)
-            latest = self._node.now() + self._tolerance
+            now = self._node.now()
+            # before the first time on /clock, which is a stop of its own name, all is ahead
+            latest = now + self._tolerance if now > 0.0 else math.inf
             left_out = self._buffer.add(heard, static=static, latest=latest)
         except InputError as error:
             left_out = [str(error)]

@@ -10,6 +10,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rclpy.parameter import Parameter
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 from tf2_ros import (
@@ -126,6 +127,21 @@ def test_broadcasters_are_heard(node):
     np.testing.assert_allclose(poses[:, :3, 3], [[1.0, 2.0, 0.0], [1.0, 0.0, 0.0]], atol=1e-12)
     point = listener.frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
     np.testing.assert_allclose(point, [[1.0, 3.0, 0.0]], atol=1e-12)
+    listener.close()
+
+
+def test_nothing_is_ahead_of_a_clock_that_has_not_begun(node):
+    listener, executor = Listener(), make_executor()
+    executor.add_node(listener)
+    listener.set_parameters([Parameter("use_sim_time", value=True)])
+    listener.frames = Frames(listener, "map", 0.1)
+    moving = TransformBroadcaster(node)
+    while moving.pub_tf.get_subscription_count() < 2:
+        time.sleep(0.02)
+    link = StampedTransform("map", "link", 7 * 10**9, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    moving.sendTransform(message(link))
+    assert listener.now() == 0.0
+    assert listener.hears(["link"])[0] == pytest.approx(7.0)
     listener.close()
 
 
