@@ -21,6 +21,7 @@ from ses_gcn_ros.safety import (
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.people import LimbCapsules, People, body, limb_capsules, path_lengths
 from ses_gcn_ros.safety.separation import STILL, RobotSpeeds, assess_now, braking
+from ses_gcn_ros.safety.separation_kernel import reach
 
 LIMBS, LINKS, PEOPLE = 12, 5, 3
 BRAKING = {
@@ -260,3 +261,44 @@ def test_turn_rates_are_rotation_vectors(seed, angle):
     turned = Rotation.from_rotvec(0.5 * rate) * before
     np.testing.assert_allclose(turned.as_matrix(), new[0, :3, :3], atol=1e-9)
     assert np.linalg.norm(0.5 * rate) == pytest.approx(angle, abs=2e-8)
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_can_be_reached_is_the_intersection_of_the_balls_at_every_step(seed):
+    rng = np.random.default_rng(seed)
+    steps, people, limbs, links = 3, 2, 4, 3
+    start, end = rng.normal(0.0, 1.0, (2, limbs, 3))
+    start_velocity, end_velocity = rng.normal(0.0, 1.0, (2, limbs, 3))
+    radius, highest = rng.uniform(0.05, 0.2, limbs), rng.uniform(0.5, 2.0, limbs)
+    agility, fixed = rng.uniform(5.0, 50.0, limbs), rng.uniform(0.0, 0.2, limbs)
+    person = np.arange(limbs) % people
+    first, last = rng.normal(0.0, 1.5, (2, 1 + steps, links, 3))
+    thick = rng.uniform(0.05, 0.15, links)
+    times = rng.uniform(0.0, 0.5, (steps, 4))
+    margin = np.empty(people)
+    bodies = (start, end, radius, start_velocity, end_velocity, highest, agility)
+    reach(bodies, person, (first, last, thick), times, fixed, margin)
+
+    expected = np.full(people, np.inf)
+    for h, (seen, measured, travel, deviation) in enumerate(times, start=1):
+        for n in range(limbs):
+            to_start, to_end = seen * start_velocity[n], seen * end_velocity[n]
+            turned = 0.5 * agility[n] * measured**2
+            balls = (
+                (start[n], end[n], highest[n] * seen),
+                (start[n] + to_start, end[n] + to_end, turned),
+            )
+            for m in range(links):
+                ways = (
+                    (first[0, m], last[0, m], travel),
+                    (first[h, m], last[h, m], deviation),
+                )
+                surely = max(
+                    segment_distance(a, b - a, c, d - c)[0] - grown - away
+                    for a, b, grown in balls
+                    for c, d, away in ways
+                )
+                kept = surely - radius[n] - thick[m] - fixed[n]
+                expected[person[n]] = min(expected[person[n]], kept)
+    np.testing.assert_allclose(margin, expected, atol=1e-9)
