@@ -19,7 +19,7 @@ FOLDERS = {
     (name, "out")
     for name in (
         *("demo", "report", "evaluate", "ablate", "braking-study", "attack"),
-        *("commission", "commission-study"),
+        *("commission", "commission-study", "obedience"),
     )
 }
 KIND = {"convert": ".mcap", "render": ".png", "adapt": ".safetensors"}

@@ -50,6 +50,11 @@ ELSEWHERE = {  # commands without an end, or that take minutes, and where they a
     "actions evaluate": "test/actions",
     "actions train": "test/actions",
     "sample": "test/bags/test_bag_commands.py",
+    "attack": "test/studies/test_attack.py",
+    "collisions": "test/studies/test_collisions.py",
+    "commission": "test/replay/test_commissioning.py",
+    "commission-study": "test/replay/test_commissioning.py",
+    "evidence": "in the script, from the measurements that ship",
 }
 
 for folder in ("datasets", "forecast", ""):

@@ -66,6 +66,8 @@ class Stage:
 
         return SimpleNamespace(publish=publish, topic=topic)
 
+    publisher = create_publisher
+
     def destroy_publisher(self, publisher: Any) -> None:
         """Withdraw a topic."""
         self.open.remove(publisher.topic)
