@@ -181,6 +181,13 @@ class Engine:
         InputError
             For another shape, infinite positions or NaN where it is not allowed.
         """
+        path, scale, _ = self._predict(history)
+        return path, scale
+
+    def _predict(
+        self, history: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
+        """What `predict_with_scale` gives, and the `doubt` (N,) that went into it."""
         config = self._config
         history = np.asarray(history, dtype=np.float32)
         wanted = (config.observed, config.joints, 3)
@@ -190,7 +197,7 @@ class Engine:
             )
         if len(history) == 0:
             nobody = np.zeros((0, config.horizon, config.joints, 3), np.float32)
-            return nobody, nobody[..., 0] if config.gate else None
+            return nobody, nobody[..., 0] if config.gate else None, self.doubt(history)
         self._check_values(history)
         units = np.float32(UNITS_PER_METRE[config.unit])
         if self._runner.whole:
@@ -203,14 +210,16 @@ class Engine:
                 answer = self._base(framed.features, answer)
             path = unframe(answer, framed, config)
             path = path if config.unit == "m" else path / units
-        doubt = self.doubt(history)[:, None, None, None]
+        doubt = self.doubt(history)
         if doubt.any():
-            path += doubt * (cautious(history, self.horizon) - path)
-        return self.hold_bones(path, history), answer[..., 3] if config.gate else None
+            path += doubt[:, None, None, None] * (cautious(history, self.horizon) - path)
+        return self.hold_bones(path, history), answer[..., 3] if config.gate else None, doubt
 
     def predict_with_radius(
         self, history: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64]]:
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64], NDArray[np.float32]
+    ]:
         """Forecast a batch of histories, and how large a radius each joint needs.
 
         Parameters and errors are those of `predict`.
@@ -224,14 +233,16 @@ class Engine:
             `flatness`. None where nothing is calibrated.
         kind : NDArray, shape (N,), int
             Motion, a number in `calibration.KINDS`.
+        doubt : NDArray, shape (N,), float32
+            As `doubt` gives it.
         """
-        path, scale = self.predict_with_scale(history)
+        path, scale, doubt = self._predict(history)
         kind = kind_of_motion(history, self.fps)
         if self.calibration is not None and scale is not None:
-            return path, self.calibration.radius(scale, kind), kind
+            return path, self.calibration.radius(scale, kind), kind, doubt
         if self.radius is None:
-            return path, None, kind
-        return path, np.broadcast_to(self.radius, path.shape[:3]), kind
+            return path, None, kind, doubt
+        return path, np.broadcast_to(self.radius, path.shape[:3]), kind, doubt
 
     def doubt(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """How little like known motion histories (N, T, J, 3) are, shape (N,): 0 known, 1 not.

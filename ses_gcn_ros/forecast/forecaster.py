@@ -238,10 +238,9 @@ class Forecaster:
                     together.setdefault(group, []).append(asked)
         for group_asked in together.values():
             histories = np.array([history for _, _, history in group_asked])
-            paths, radii, kinds = self._engine.predict_with_radius(histories)
+            paths, radii, *about = self._engine.predict_with_radius(histories)
             given = radii if radii is not None else [self._fallback_radius] * len(paths)
-            answers_given = zip(paths, given, kinds, self._engine.doubt(histories), strict=True)
-            for (into, name, _), answer in zip(group_asked, answers_given, strict=True):
+            for (into, name, _), *answer in zip(group_asked, paths, given, *about, strict=True):
                 into[name] = Answer(*answer)
         return answers
 

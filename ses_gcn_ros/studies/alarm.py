@@ -44,7 +44,7 @@ def measure(
             if not free.any():
                 continue
             history = np.ascontiguousarray(person[free, : engine.observed])
-            path, radius, _ = engine.predict_with_radius(history)
+            path, radius, *_ = engine.predict_with_radius(history)
             assert radius is not None
             grown = radius[:, :, limbs].max(axis=-1)
             z = [

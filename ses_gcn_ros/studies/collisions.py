@@ -119,7 +119,7 @@ def measure(
             happened.append(real[:, 1:])
             whose.append(np.full(len(rows), count - 1))
             history = np.ascontiguousarray(person[:, : engine.observed])
-            path, radii, _ = engine.predict_with_radius(history)
+            path, radii, *_ = engine.predict_with_radius(history)
             for name in (*BASELINES, engine.name):
                 own = name == engine.name
                 forecast = path if own else BASELINES[name](history, engine.horizon)

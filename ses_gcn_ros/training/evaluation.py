@@ -125,7 +125,7 @@ def measure_windows(
             if not len(part):
                 continue
             history, future = part[:, : engine.observed], part[:, engine.observed :]
-            path, radius, _ = engine.predict_with_radius(history)
+            path, radius, *_ = engine.predict_with_radius(history)
             answers = {engine.name: path}
             if radius is not None:
                 radii.append(radius)

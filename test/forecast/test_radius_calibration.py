@@ -86,7 +86,7 @@ def test_it_is_kept_in_the_weights_and_given_out_by_the_engine(tmp_path, clip):
     engine = build_engine(read_weights(tmp_path / "w.safetensors"))
     history = np.stack([clip[:10], np.repeat(clip[:1], 10, axis=0)])
     _, scale = engine.predict_with_scale(history)
-    _, radius, kind = engine.predict_with_radius(history)
+    _, radius, kind, _ = engine.predict_with_radius(history)
     assert kind.tolist() == [3, 0]
     np.testing.assert_allclose(radius, scale * np.float32([3, 2])[:, None, None])
     assert engine.flatness == 0.5

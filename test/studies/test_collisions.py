@@ -64,7 +64,7 @@ def test_the_radius_of_the_forecast_brings_the_limbs_nearer(engine):
     person = walk(0.5, length)
     gaps = measure(engine, [Encounter("walk", person, pole(length))], chain(3))
     plain, grown = gaps.predicted[engine.name], gaps.predicted[engine.name + WITH_RADIUS]
-    _, radii, _ = engine.predict_with_radius(person[None, : engine.observed])
+    _, radii, *_ = engine.predict_with_radius(person[None, : engine.observed])
     assert ((plain - grown) >= radii.min(axis=2) - 1e-4).all()
     assert ((plain - grown) <= radii.max(axis=2) + 1e-4).all()
 
@@ -131,7 +131,7 @@ def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     gaps = measure(engine, [Encounter("walk", person, pole(length))], chain(3))
     z = gaps.alarms["constant_velocity" + BY_Z]
     distance = gaps.predicted["constant_velocity"]
-    _, radii, _ = engine.predict_with_radius(person[None, : engine.observed])
+    _, radii, *_ = engine.predict_with_radius(person[None, : engine.observed])
     bounds = [(distance - 0.13) / edge for edge in (radii.min(axis=2), radii.max(axis=2))]
     assert (z >= np.minimum(*bounds) - 1e-4).all()
     assert (z <= np.maximum(*bounds) + 1e-4).all()
