@@ -43,9 +43,7 @@ class RobotBridge(ManagedNode):
         """Begin holding the robot, and go on by the ramp once the safety node allows it."""
         self.bridge = Bridge(self.config)
         self.said: Mapping[str, int] = {}
-        self.status = self.while_active(
-            self.create_publisher(DiagnosticStatus, "~/status", qos.STREAM)
-        )
+        self.status = self.publisher(DiagnosticStatus, "~/status", qos.STREAM)
         self.told = float("-inf")
         self.outputs: dict[str, Any] = {}
         for call in self.calls.values():
@@ -55,23 +53,12 @@ class RobotBridge(ManagedNode):
                 self.when_inactive(partial(self.destroy_client, client))
                 self.outputs[call.name] = client
             else:
-                publisher = self.create_publisher(kind, name, OUTPUT)
-                self.outputs[call.name] = self.while_active(publisher)
-        subscriptions: list[tuple[Any, str, Any, Any]] = [
-            (Float64, "speed_scaling", self.on_factor, qos.LATCHED),
-            (msg.SafetyState, "safety_state", self.on_state, qos.STREAM),
-        ]
+                self.outputs[call.name] = self.publisher(kind, name, OUTPUT)
+        self.subscription(Float64, "speed_scaling", self.on_factor, qos.LATCHED)
+        self.subscription(msg.SafetyState, "safety_state", self.on_state, qos.STREAM)
         if self.config.driver == "twist":
-            subscriptions.append(
-                (
-                    self.types[self.bridge.driver.factor.name],
-                    "cmd_vel_in",
-                    self.on_twist,
-                    qos.STREAM,
-                )
-            )
-        for kind, topic, handler, profile in subscriptions:
-            self.while_active(self.create_subscription(kind, topic, self.guarded(handler), profile))
+            kind = self.types[self.bridge.driver.factor.name]
+            self.subscription(kind, "cmd_vel_in", self.on_twist, qos.STREAM)
         self.every(1.0 / self.config.rate, self.tick)
 
     def on_factor(self, message: Float64) -> None:

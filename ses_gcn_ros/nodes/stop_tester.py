@@ -34,11 +34,7 @@ class StopTester(ManagedNode):
         self.started = self.full = self.unable = float("nan")
         self.client = self.create_client(ChangeState, f"{self.config.safety_node}/change_state")
         self.when_inactive(lambda: self.destroy_client(self.client))
-        self.while_active(
-            self.create_subscription(
-                msg.SafetyState, "safety_state", self.guarded(self.on_state), qos.STREAM
-            )
-        )
+        self.subscription(msg.SafetyState, "safety_state", self.on_state, qos.STREAM)
         self.unable = time.monotonic()
         self.every(PERIOD, self.tick)
 
