@@ -286,7 +286,14 @@ class SeparationMonitor:
             speeds = self._speeds(robot, paths[0])
             t_r = reaction_time(self.config, skeleton_age)
             limits += self._check_robot_zones(robot, speeds, now)
-            reactive = self._react(robot, paths, speeds, now, skeleton_age, limits)
+            found = [
+                self._react(tracks, robot, paths, speeds, now, skeleton_age, limits)
+                for tracks in self._sources.values()
+            ]
+            judged = [one for one in found if one]
+            reactive = min(
+                judged, key=lambda r: r.pair.distance - r.protective_distance, default=None
+            )
             prediction = self._predict(paths, now)
             expected = limit(self.config, prediction, t_r)
             if expected is not None:
@@ -347,21 +354,6 @@ class SeparationMonitor:
 
     def _react(
         self,
-        robot: RobotState,
-        paths: Sequence[RobotMotion],
-        speeds: RobotSpeeds,
-        now: float,
-        age: float,
-        limits: list[Limit],
-    ) -> Reactive | None:
-        """Hold everybody against the robot; the answer of the source with the least margin."""
-        case = robot, paths, speeds, now, age, limits
-        found = [self._react_to(tracks, *case) for tracks in self._sources.values()]
-        known = [reactive for reactive in found if reactive]
-        return min(known, key=lambda r: r.pair.distance - r.protective_distance, default=None)
-
-    def _react_to(
-        self,
         tracks: PeopleTracks,
         robot: RobotState,
         paths: Sequence[RobotMotion],
@@ -370,6 +362,7 @@ class SeparationMonitor:
         age: float,
         limits: list[Limit],
     ) -> Reactive | None:
+        """Hold everybody of one source against the robot; None if nobody is there."""
         people, config = tracks.people(), self.config
         if len(people.person) == 0:
             return None
