@@ -299,29 +299,35 @@ class Tracker(Generic[M]):
         newcomers = [track for track in near if track.frames < _SETTLED]
         gone = [t for t in self._tracks if t not in near and t.frames >= _SETTLED]
         glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
-        for kind, tracks in (
-            ("settled", settled),
-            ("newcomers", newcomers),
-            ("blinked", settled),
-            ("gone", gone),
-            ("glimpsed", glimpsed),
+
+        def by_place(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
+            return self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+
+        def by_picture(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
+            cost = _beside(tracks, people[free], camera)
+            cost[[not 0.0 < stamp - track.stamp <= _BLINK for track in tracks]] = BARRED
+            cost[:, ray_sigma[free] < _UNMEASURED] = BARRED
+            return cost
+
+        def by_looks(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
+            cost = by_place(tracks, free)
+            alike = _ALIKE if tracks is gone else _ALIKE_GLIMPSED
+            cost[_likeness(tracks, seen[free]) < alike] = BARRED
+            if tracks is gone:
+                cost[:, (cost < BARRED).sum(axis=0) > 1] = BARRED  # it could be either
+            return cost
+
+        for tracks, costs in (
+            (settled, by_place),
+            (newcomers, by_place),
+            (settled, by_picture),
+            (gone, by_looks),
+            (glimpsed, by_looks),
         ):
             free = [index for index, track in enumerate(assigned) if track is None]
-            if kind == "blinked":
-                tracks = [t for t in settled if 0.0 < stamp - t.stamp <= _BLINK]
             if not tracks or not free:
                 continue
-            if kind == "blinked":
-                cost = _beside(tracks, people[free], camera)
-                cost[:, ray_sigma[free] < _UNMEASURED] = BARRED
-            else:
-                cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
-            if kind in ("gone", "glimpsed"):
-                alike = _ALIKE if kind == "gone" else _ALIKE_GLIMPSED
-                cost[_likeness(tracks, seen[free]) < alike] = BARRED
-            if kind == "gone":
-                cost[:, (cost < BARRED).sum(axis=0) > 1] = BARRED  # it could be either
-            for row, column in assign(cost):
+            for row, column in assign(costs(tracks, free)):
                 assigned[free[column]] = tracks[row]
                 _follow(tracks[row], stamp, people[free[column]])
         tracks = [track or self._begin(stamp, people[i]) for i, track in enumerate(assigned)]
