@@ -5,42 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import typer
-import yaml
-from boards import picture_of
+from boards import PLACES, film_board
 from typer.testing import CliRunner
 
 from ses_gcn_ros.commands.pose import calibrate
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError
-from ses_gcn_ros.pose.calibration import Board, read_calibration
-from ses_gcn_ros.pose.camera import View, camera_from_view
-from ses_gcn_ros.pose.virtual_cameras import look_at
+from ses_gcn_ros.pose.calibration import read_calibration
 
 app = typer.Typer()
 app.command()(calibrate)
-PLACES = {"left": (0.2, -1.2, 1.2), "right": (0.9, -1.0, 1.1)}
 
 
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pictures of a board from two cameras, and their intrinsics."""
     folder = tmp_path_factory.mktemp("cell")
-    camera = camera_from_view(1280, 720, 65.0)
-    for name, place in PLACES.items():
-        view = View(camera, look_at(place, (0.35, 0.25, 0.0)))
-        (folder / name).mkdir()
-        cv2.imwrite(str(folder / name / "0.png"), picture_of(Board(7, 5, 0.1, 0.075), view))
-        intrinsics = {
-            "image_width": 1280,
-            "image_height": 720,
-            "distortion_model": "plumb_bob",
-            "camera_matrix": {"data": [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]},
-            "distortion_coefficients": {"data": [0.0] * 5},
-        }
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(intrinsics))
+    film_board(folder)
     return folder
 
 

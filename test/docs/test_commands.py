@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 import torch
 import typer
@@ -34,9 +33,6 @@ from ses_gcn_ros.commands.workcell import configs
 from ses_gcn_ros.datasets.sequences import read_recording, write_recording
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
-from ses_gcn_ros.pose.calibration import Board
-from ses_gcn_ros.pose.camera import View, camera_from_view
-from ses_gcn_ros.pose.virtual_cameras import look_at
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import SafetyConfig
 
@@ -59,7 +55,7 @@ ELSEWHERE = {  # commands without an end, or that take minutes, and where they a
 
 for folder in ("datasets", "forecast", ""):
     sys.path.append(str(ROOT / "test" / folder))
-from boards import picture_of  # noqa: E402
+from boards import film_board  # noqa: E402
 from official_state import human36m_state  # noqa: E402
 from small_files import write_chico, write_h36m  # noqa: E402
 
@@ -190,23 +186,6 @@ def cut(source: Path, path: Path, seconds: float, every: int) -> None:
     write_recording(path, parts, recording.about, millimetres=parts[0].stored.dtype.kind == "i")
 
 
-def filmed(here: Path) -> None:
-    """Pictures of a board from two cameras, with their intrinsics."""
-    camera = camera_from_view(1280, 720, 65.0)
-    for name, place in {"left": (0.2, -1.2, 1.2), "right": (0.9, -1.0, 1.1)}.items():
-        (here / name).mkdir()
-        view = View(camera, look_at(place, (0.35, 0.25, 0.0)))
-        cv2.imwrite(str(here / name / "0.png"), picture_of(Board(7, 5, 0.1, 0.075), view))
-        intrinsics = {
-            "image_width": 1280,
-            "image_height": 720,
-            "distortion_model": "plumb_bob",
-            "camera_matrix": {"data": [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]},
-            "distortion_coefficients": {"data": [0.0] * 5},
-        }
-        (here / f"{name}.yaml").write_text(yaml.safe_dump(intrinsics), "utf-8")
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, shared_data, run_bag) -> Path:
     """Folder with all that the script reads, by the names that the pages give it."""
@@ -257,7 +236,7 @@ def workspace(tmp_path_factory, shared_data, run_bag) -> Path:
     for name in ("before.json", "after.json", "main/summary.json"):
         (here / name).write_text(numbers, "utf-8")
     shutil.copyfile(ROOT / "docs" / "benchmarks.json", here / "docs" / "benchmarks.json")
-    filmed(here)
+    film_board(here)
     with contextlib.closing(AuditLog(str(here / "audit.jsonl"), SafetyConfig())) as log:
         log.record("state", level="STOP")
     return here
