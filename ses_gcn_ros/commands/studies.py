@@ -24,7 +24,7 @@ def attack(
         typer.Option(help="motions, faults, all, or one by name, such as occlusion."),
     ] = "all",
     variant: Annotated[
-        str, typer.Option(help="forecasts, alone, reachable, probability or all.")
+        str, typer.Option(help="forecasts, alone, reachable, stricter, probability or all.")
     ] = "all",
     weights: terminal.Weights = None,
     params_file: Annotated[

@@ -12,7 +12,7 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,7 @@ FAULTS = (
 )
 MOTIONS = ("reach", "cross", "return", "occlusion", "stranger", "flicker", "several", "delay")
 SCENARIOS = (*MOTIONS, *FAULTS)
-VARIANTS = ("forecasts", "alone", "reachable", "probability")
+VARIANTS = ("forecasts", "alone", "reachable", "stricter", "probability")
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,6 @@ class AttackOutcome:
         return self.contact_speed > MOVING
 
 
-def variants() -> tuple[str, ...]:
-    """The variants that the monitor's parameters know."""
-    known = {option.name for option in fields(SafetyConfig)}
-    needs = {"reachable": "model", "probability": "prediction"}
-    return tuple(name for name in VARIANTS if needs.get(name, "rate") in known)
-
-
 def configuration(draw: Draw, variant: str, cell: SafetyConfig | None) -> SafetyConfig:
     """Defaults but for the robot's brakes, or as in `cell`; how soon the robot gets going again."""
     kind = draw.one_of(["deceleration"] * 4 + ["time", "table"])
@@ -198,8 +191,8 @@ def configuration(draw: Draw, variant: str, cell: SafetyConfig | None) -> Safety
         changes |= {"release_time": 0.1, "recovery_rate": 5.0}
     if variant == "alone":
         changes["forecast_lost_factor"] = 1.0
-    if variant == "reachable":
-        changes["model"] = "reachable"
+    if variant in ("reachable", "stricter"):
+        changes["model"] = variant
     if variant == "probability":
         changes["prediction"] = "probability"
     return replace(cell or SafetyConfig(), **changes)

@@ -24,11 +24,11 @@ from ses_gcn_ros.studies.attack import (
     MOVING,
     NUMBERS,
     SCENARIOS,
+    VARIANTS,
     AttackCase,
     AttackOutcome,
     Trace,
     attack_once,
-    variants,
 )
 from ses_gcn_ros.studies.journal import run_all
 
@@ -84,7 +84,7 @@ def run_attack(
     jobs: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[int, Any]:
-    """Searches over scenarios and variants by turns, `BATCH` runs each, until there are `runs`.
+    """Searches over variants and scenarios by turns, `BATCH` runs each, until there are `runs`.
 
     With `cell`, the monitor has these parameters of a cell but for its robots, tools, zones and
     floor plan, which are the attack's own.
@@ -96,7 +96,7 @@ def run_attack(
     """
     groups = {"motions": MOTIONS, "faults": FAULTS}
     scenarios = groups.get(scenario) or _chosen("scenario", scenario, SCENARIOS)
-    chosen = _chosen("variant", variant, variants())
+    chosen = _chosen("variant", variant, VARIANTS)
     about = {
         "seed": seed, "scenario": scenario, "variant": variant,
         "weights": weights.name if weights else "default",
@@ -110,8 +110,8 @@ def run_attack(
         batch: (
             seed,
             batch,
-            scenarios[batch % len(scenarios)],
-            chosen[batch // len(scenarios) % len(chosen)],
+            scenarios[batch // len(chosen) % len(scenarios)],
+            chosen[batch % len(chosen)],
             weights,
             cell,
         )
