@@ -112,13 +112,17 @@ def _faults(found: Mapping[str, Any]) -> str:
 
 
 def _mutants(found: Sequence[Mapping[str, Any]]) -> str:
-    killed = sum(entry["killed"] for entry in found)
-    lines = [f"{killed} of {len(found)} killed, {100 * killed / max(len(found), 1):.1f} %.", ""]
-    lines += [
-        f"- survived: {entry['file']}:{entry['line']} `{entry['before']}` → `{entry['after']}`"
-        for entry in found
-        if not entry["killed"]
+    same = [entry for entry in found if entry["equivalent"]]
+    killed, of = sum(entry["killed"] for entry in found), len(found) - len(same)
+    lines = [
+        f"{killed} of {of} killed, {100 * killed / max(of, 1):.1f} %; {len(same)} equivalent.",
+        "",
     ]
+    for entry in found:
+        if not entry["killed"]:
+            why = f"equivalent, {entry['equivalent']}" if entry["equivalent"] else "survived"
+            change = f"`{entry['before']}` → `{entry['after']}`"
+            lines.append(f"- {entry['file']}:{entry['line']} {change}: {why}")
     return "\n".join(lines)
 
 
