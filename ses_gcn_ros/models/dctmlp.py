@@ -18,17 +18,7 @@ from ses_gcn_ros.models.network import ForecastNetwork
 
 
 class FrequencyBlock(nn.Module):
-    """Linear map over frequencies, normalised over features, beside the identity.
-
-    Parameters
-    ----------
-    length : int
-        Number of frequencies.
-    width : int
-        Number of features.
-    dropout : float
-        Share of values left out in training.
-    """
+    """Linear map over frequencies, normalised over features, beside the identity."""
 
     def __init__(self, length: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -45,15 +35,7 @@ class FrequencyBlock(nn.Module):
 
 
 class DCTMLP(ForecastNetwork):
-    """DCT-MLP: features of observed motion in, path of every joint out.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        Sizes; all of `widths` are the same, one per block. `head` is not used.
-    dropout : float
-        Share of values left out in each block, in training.
-    """
+    """DCT-MLP; all of `widths` are the same, one per block, and `head` is not used."""
 
     basis: Tensor
 

@@ -18,15 +18,7 @@ HEADS = 4
 
 
 class JointBlock(nn.Module):
-    """Attention between joints, then a layer of twice the width for each.
-
-    Parameters
-    ----------
-    width : int
-        Features of a token; a multiple of `HEADS`.
-    dropout : float
-        Share of values left out in training.
-    """
+    """Attention between joints, then a layer of twice the width for each."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -45,15 +37,7 @@ class JointBlock(nn.Module):
 
 
 class Jointformer(ForecastNetwork):
-    """Joint-token transformer: features of observed motion in, path of every joint out.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        Sizes; all of `widths` are the same, one per block. `head` is not used.
-    dropout : float
-        Share of values left out in each block, in training.
-    """
+    """Joint-token transformer; all of `widths` are the same, one per block; `head` is not used."""
 
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__(config)

@@ -7,13 +7,16 @@ then plain matrix products without a copy.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import DECODER_HIDDEN
+from ses_gcn_ros.models.network import ForecastNetwork
+from ses_gcn_ros.models.shapes import DECODER_HIDDEN, DECODER_LAYERS
 
 
 class SpaceTimeGraph(nn.Module):
@@ -21,11 +24,6 @@ class SpaceTimeGraph(nn.Module):
 
     Sofianos et al., Space-Time-Separable Graph Convolutional Network for Pose Forecasting, ICCV
     2021, equation 4. https://arxiv.org/abs/2110.04573
-
-    Parameters
-    ----------
-    joints, frames : int
-        J and T.
     """
 
     def __init__(self, joints: int, frames: int) -> None:
@@ -52,11 +50,6 @@ class MaskedSpaceTimeGraph(SpaceTimeGraph):
     """Graph whose masks M_t, M_s keep the entries where they are one (SeS-GCN, equation 4).
 
     A teacher's masks are ones.
-
-    Parameters
-    ----------
-    joints, frames : int
-        J and T.
     """
 
     mask_time: Tensor
@@ -82,25 +75,58 @@ class PReLU(nn.PReLU):
         return self.weight * x + (1 - self.weight) * F.relu(x)
 
 
-class TemporalDecoder(nn.Module):
-    """The published decoder: 3×3 convolutions over (coordinate, joint), frames as channels.
+def skip(inputs: int, outputs: int) -> nn.Module:
+    """What a layer's answer is added to: its input, mapped where the numbers of features differ."""
+    if inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs))
+
+
+class SpaceTimeNetwork(ForecastNetwork):
+    """Layers over joints and frames, then a decoder; SeS-GCN and STS-GCN differ in their layers.
 
     Parameters
     ----------
-    observed, horizon : int
-        T and H.
-    layers : int
-        Number of convolutions; all but the first have a skip connection.
+    layer : callable
+        Makes a layer, (J, T, N, inputs) → (J, T, N, outputs), of J, T, inputs, outputs and the
+        share that it leaves out in training.
     """
 
-    def __init__(self, observed: int, horizon: int, layers: int = 4) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        layer: Callable[[int, int, int, int, float], nn.Module],
+        dropout: float,
+    ) -> None:
+        super().__init__(config)
+        self.layers = nn.ModuleList(
+            layer(config.joints, config.observed, inputs, outputs, dropout)
+            for inputs, outputs in pairwise((config.features, *config.widths))
+        )
+        self.decoder = build_decoder(config)
+
+    def path(self, features: Tensor) -> Tensor:
+        """See `ForecastNetwork.path`."""
+        x = features.permute(2, 1, 0, 3)
+        for layer in self.layers:
+            x = layer(x)
+        return self.decoder(x)
+
+
+class TemporalDecoder(nn.Module):
+    """The published decoder: 3×3 convolutions over (coordinate, joint), frames as channels.
+
+    All but the first have a skip connection.
+    """
+
+    def __init__(self, observed: int, horizon: int) -> None:
         super().__init__()
-        channels = [observed] + [horizon] * layers
+        channels = [observed] + [horizon] * DECODER_LAYERS
         self.convolutions = nn.ModuleList(
             nn.Conv2d(inputs, horizon, 3, padding=1) for inputs in channels[:-1]
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(horizon) for _ in range(layers))
-        self.activations = nn.ModuleList(PReLU() for _ in range(layers))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(horizon) for _ in self.convolutions)
+        self.activations = nn.ModuleList(PReLU() for _ in self.convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (J, T, N, 3) → (N, H, J, 3)."""
@@ -117,11 +143,6 @@ class LinearDecoder(nn.Module):
 
     It avoids the published decoder's bottleneck of three features. Starts at zero, so that an
     untrained network answers the path that it predicts the offset from.
-
-    Parameters
-    ----------
-    observed, horizon, features : int
-        T, H and the features per joint and frame.
     """
 
     def __init__(self, observed: int, horizon: int, features: int) -> None:
@@ -143,11 +164,6 @@ class BodyDecoder(LinearDecoder):
 
     Legs tell where a walking person's hands will be; a graph layer passes that on with what 150
     numbers share, here it has maps of its own. All new maps end at zero.
-
-    Parameters
-    ----------
-    observed, horizon, features : int
-        T, H and the features per joint and frame.
     """
 
     def __init__(self, observed: int, horizon: int, features: int) -> None:

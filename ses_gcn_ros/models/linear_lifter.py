@@ -12,13 +12,7 @@ from ses_gcn_ros.models.lifting import LiftingConfig
 
 
 class LinearLifter(nn.Module):
-    """A layer in, residual blocks of two layers, a layer out; as published 1024 units, 2 blocks.
-
-    Parameters
-    ----------
-    joints : int
-        Number of joints J.
-    """
+    """A layer in, residual blocks of two layers, a layer out; as published 1024 units, 2 blocks."""
 
     def __init__(self, config: LiftingConfig, joints: int) -> None:
         super().__init__()

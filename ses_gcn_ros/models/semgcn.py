@@ -23,8 +23,6 @@ class GraphConv(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs : int
-        Features per joint.
     adjacency : Tensor, shape (J, J)
         1 where two joints share a bone and on the diagonal.
     """
@@ -52,8 +50,6 @@ class SemGraphConv(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs : int
-        Features per joint.
     adjacency : Tensor, shape (J, J)
         1 where two joints share a bone and on the diagonal.
     channelwise : bool
@@ -99,13 +95,7 @@ class SemGraphConv(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Non-local block (Wang et al., CVPR 2018; Eq. 5) with concatenation as pairwise function.
-
-    Parameters
-    ----------
-    width : int
-        Features per joint.
-    """
+    """Non-local block (Wang et al., CVPR 2018; Eq. 5) with concatenation as pairwise function."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
