@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, Motion
 from ses_gcn_ros.bags.segments import SEGMENTS, read_segments, segment_table
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, checked, read_action_npz
+from ses_gcn_ros.datasets.sources import bag_people
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.npz import load_arrays
-from ses_gcn_ros.skeleton import convert
 
-_BAG_FPS, _BAG_LAYOUT = 25.0, "chico15"
+_BAG_LAYOUT = "chico15"
 
 
 def _words(text: str) -> list[str]:
@@ -46,9 +47,9 @@ _FLORENCE_NAMES = _words(
 )
 _FLORENCE_PARENTS = (1, 2, -1, 1, 3, 4, 1, 6, 7, 2, 9, 10, 2, 12, 13)
 
-_NTU_FILE = re.compile(r"S\d{3}C\d{3}P(\d{3})R\d{3}A(\d{3})")
-_MSR_FILE = re.compile(r"a(\d+)_s(\d+)_e(\d+)_skeleton")
-_KTH_FOLDER = re.compile(r"person(\d+)_([a-z]+)")
+_NTU_FILE = re.compile(r"S\d{3}C\d{3}P0*(?P<subject>\d+)R\d{3}A0*(?P<action>\d+)")
+_MSR_FILE = re.compile(r"^a0*(?P<action>\d+)_s0*(?P<subject>\d+)_e\d+_skeleton")
+_KTH_FOLDER = re.compile(r"person(?P<subject>\d+)_(?P<action>[a-z]+)")
 
 
 def read_actions(path: Path, root: Path | None = None) -> ActionSet:
@@ -108,25 +109,28 @@ def _numbers(path: Path, columns: int | None = None) -> NDArray[np.float64]:
     return table
 
 
+def _named(
+    files: Iterable[Path], pattern: re.Pattern[str], read: Callable[[Path], Motion], fps: float
+) -> Iterator[tuple[str, Callable[[], LabelledMotion]]]:
+    """Recordings whose action and subject the names of their files say."""
+
+    def recording(path: Path) -> LabelledMotion:
+        match = pattern.search(path.name)
+        if match is None:
+            raise InputError(f"is not named as its set names files ({pattern.pattern})")
+        return LabelledMotion(read(path), match["action"], match["subject"], fps, path.stem)
+
+    return ((path.name, partial(recording, path)) for path in files)
+
+
 # NTU RGB+D --------------------------------------------------------------------------------------
 
 
 def read_ntu(folder: Path) -> ActionSet:
     """NTU RGB+D ``.skeleton`` files: actions by number, subjects of their names [m]."""
-
-    def reader(path: Path) -> Callable[[], LabelledMotion]:
-        def read() -> LabelledMotion:
-            match = _NTU_FILE.search(path.name)
-            if match is None:
-                raise InputError("is not named as NTU RGB+D names its files")
-            motion = read_ntu_file(path)
-            return LabelledMotion(motion, str(int(match[2])), str(int(match[1])), 30.0, path.stem)
-
-        return read
-
     files = sorted(folder.rglob("*.skeleton"))
     joints = Joints.of_parents(NTU_NAMES, NTU_PARENTS)
-    return _whole(((path.name, reader(path)) for path in files), joints, folder)
+    return _whole(_named(files, _NTU_FILE, read_ntu_file, 30.0), joints, folder)
 
 
 def read_ntu_file(path: Path) -> Motion:
@@ -164,19 +168,12 @@ def read_ntu_file(path: Path) -> Motion:
 def read_msr(folder: Path) -> ActionSet:
     """MSR Action3D text files ``aAA_sSS_eEE_skeleton….txt``: 20 lines a frame, x y z confidence."""
 
-    def reader(path: Path) -> Callable[[], LabelledMotion]:
-        def read() -> LabelledMotion:
-            match = _MSR_FILE.match(path.name)
-            if match is None:
-                raise InputError("is not named as MSR Action3D names its files")
-            motion = _numbers(path, 4)[:, :3].reshape(-1, 20, 3).astype(np.float32)
-            return LabelledMotion(motion, str(int(match[1])), str(int(match[2])), 30.0, path.stem)
-
-        return read
+    def read(path: Path) -> Motion:
+        return _numbers(path, 4)[:, :3].reshape(-1, 20, 3).astype(np.float32)
 
     files = sorted(folder.rglob("a*_skeleton*.txt"))
     joints = Joints.of_layout("kinect20")
-    return _whole(((path.name, reader(path)) for path in files), joints, folder, "kinect20")
+    return _whole(_named(files, _MSR_FILE, read, 30.0), joints, folder, "kinect20")
 
 
 def read_utkinect(folder: Path) -> ActionSet:
@@ -191,20 +188,16 @@ def read_utkinect(folder: Path) -> ActionSet:
             if len(words) == 1:
                 recording = words[0]
             elif len(words) == 3 and "NaN" not in words:
-                yield f"{recording} {words[0]}", reader(recording, words)
+                yield f"{recording} {words[0]}", partial(read, recording, *words)
 
-    def reader(recording: str, words: list[str]) -> Callable[[], LabelledMotion]:
-        def read() -> LabelledMotion:
-            rows = _numbers(files[recording], 61)
-            number = rows[:, 0]
-            chosen = rows[(number >= int(words[1])) & (number <= int(words[2])), 1:]
-            if not len(chosen):
-                raise InputError(f"has no frames from {words[1]} to {words[2]}")
-            motion = chosen.reshape(-1, 20, 3).astype(np.float32)
-            subject = str(int(recording[1:3]))
-            return LabelledMotion(motion, words[0], subject, 15.0, f"{recording}_{words[0]}")
-
-        return read
+    def read(recording: str, action: str, first: str, last: str) -> LabelledMotion:
+        rows = _numbers(files[recording], 61)
+        chosen = rows[(rows[:, 0] >= int(first)) & (rows[:, 0] <= int(last)), 1:]
+        if not len(chosen):
+            raise InputError(f"has no frames from {first} to {last}")
+        motion = chosen.reshape(-1, 20, 3).astype(np.float32)
+        subject = str(int(recording[1:3]))
+        return LabelledMotion(motion, action, subject, 15.0, f"{recording}_{action}")
 
     return _whole(parts(), Joints.of_parents(_SDK_NAMES, _SDK_PARENTS), folder)
 
@@ -216,12 +209,12 @@ def read_florence(path: Path) -> ActionSet:
         video, actor, category = (str(int(value)) for value in row[:3])
         videos[video, actor, category].append(row[3:] / 1000)
 
-    def reader(key: tuple[str, str, str]) -> Callable[[], LabelledMotion]:
-        motion = np.array(videos[key], np.float32).reshape(-1, 15, 3)
-        return lambda: LabelledMotion(motion, key[2], key[1], 30.0, key[0])
+    def read(video: str, actor: str, category: str) -> LabelledMotion:
+        motion = np.array(videos[video, actor, category], np.float32).reshape(-1, 15, 3)
+        return LabelledMotion(motion, category, actor, 30.0, video)
 
     joints = Joints.of_parents(_FLORENCE_NAMES, _FLORENCE_PARENTS)
-    return _whole(((key[0], reader(key)) for key in videos), joints, path)
+    return _whole(((key[0], partial(read, *key)) for key in videos), joints, path)
 
 
 # OpenPose ---------------------------------------------------------------------------------------
@@ -234,28 +227,22 @@ def read_openpose(folder: Path) -> ActionSet:
     person are left out.
     """
 
-    def reader(video: Path) -> Callable[[], LabelledMotion]:
-        def read() -> LabelledMotion:
-            match = _KTH_FOLDER.search(video.name)
-            if match is None:
-                raise InputError("is not named personNN_action")
-            frames = []
-            for path in sorted(video.glob("*.json")):
-                people = json.loads(path.read_text(encoding="utf-8")).get("people", [])
-                if people:
-                    points = np.array(people[0]["pose_keypoints_2d"], np.float32).reshape(-1, 3)
-                    if len(points) != 25:
-                        raise InputError(f"'{path.name}' has {len(points)} joints, not BODY_25's")
-                    frames.append(np.where(points[:, 2:] > 0, points[:, :2], np.nan))
-            if not frames:
-                raise InputError("shows nobody in any frame")
-            return LabelledMotion(np.stack(frames), match[2], match[1], 25.0, video.name)
-
-        return read
+    def read(video: Path) -> Motion:
+        frames = []
+        for path in sorted(video.glob("*.json")):
+            people = json.loads(path.read_text(encoding="utf-8")).get("people", [])
+            if people:
+                points = np.array(people[0]["pose_keypoints_2d"], np.float32).reshape(-1, 3)
+                if len(points) != 25:
+                    raise InputError(f"'{path.name}' has {len(points)} joints, not BODY_25's")
+                frames.append(np.where(points[:, 2:] > 0, points[:, :2], np.nan))
+        if not frames:
+            raise InputError("shows nobody in any frame")
+        return np.stack(frames)
 
     videos = sorted({path.parent for path in folder.rglob("*.json")})
     joints = Joints.of_layout("openpose25")
-    return _whole(((v.name, reader(v)) for v in videos), joints, folder, "openpose25")
+    return _whole(_named(videos, _KTH_FOLDER, read, 25.0), joints, folder, "openpose25")
 
 
 # Bags -------------------------------------------------------------------------------------------
@@ -266,13 +253,9 @@ def read_bags(paths: Iterable[Path]) -> ActionSet:
     parts = []
     paths = list(paths)
     for path in paths:
-        table, people = read_segments(segment_table(path)), None
-        for person, start, end, label in table:
-            if people is None:
-                people = bag_people(path)
-            parts.append(
-                (f"{path.name} {person}", _segment(path, people, person, start, end, label))
-            )
+        table = read_segments(segment_table(path))
+        people = bag_people(path) if table else {}
+        parts += [(f"{path.name} {row[0]}", partial(_segment, path, people, *row)) for row in table]
     joints = Joints.of_layout(_BAG_LAYOUT)
     return _whole(parts, joints, paths[0].parent, _BAG_LAYOUT)
 
@@ -289,36 +272,18 @@ def _bag_of(table: Path) -> Path:
     return table.with_name(table.name.removesuffix(f".{SEGMENTS}") + ".mcap")
 
 
-def bag_people(bag: Path) -> dict[str, tuple[NDArray[np.float64], Motion]]:
-    """Stamps (T,) [s] and positions (T, 15, 3) [m] of everybody in a bag, in layout chico15."""
-    from ses_gcn_ros.bags.reading import read_skeletons
-
-    seen: dict[str, list[tuple[float, Motion]]] = defaultdict(list)
-    for observation in read_skeletons(bag):
-        for person in observation.people:
-            positions, _ = convert(person.positions, person.confidence, person.layout, _BAG_LAYOUT)
-            seen[person.person_id].append((observation.stamp, positions))
-    return {
-        person: (np.array([stamp for stamp, _ in rows]), np.stack([p for _, p in rows]))
-        for person, rows in seen.items()
-    }
-
-
 def _segment(
     bag: Path, people: Any, person: str, start: float, end: float, label: str
-) -> Callable[[], LabelledMotion]:
-    def read() -> LabelledMotion:
-        if person not in people:
-            raise InputError(f"person '{person}' is not in the bag; people are {', '.join(people)}")
-        stamps, positions = people[person]
-        within = (stamps >= start) & (stamps <= end)
-        if within.sum() < 2:
-            raise InputError(f"person '{person}' has no frames from {start:g} to {end:g} s")
-        fps = float((within.sum() - 1) / np.ptp(stamps[within]))
-        subject = f"{bag.stem}/{person}"
-        return LabelledMotion(positions[within], label, subject, fps, f"{subject}@{start:g}")
-
-    return read
+) -> LabelledMotion:
+    if person not in people:
+        raise InputError(f"person '{person}' is not in the bag; people are {', '.join(people)}")
+    stamps, positions = people[person]
+    within = (stamps >= start) & (stamps <= end)
+    if within.sum() < 2:
+        raise InputError(f"person '{person}' has no frames from {start:g} to {end:g} s")
+    fps = float((within.sum() - 1) / np.ptp(stamps[within]))
+    subject = f"{bag.stem}/{person}"
+    return LabelledMotion(positions[within], label, subject, fps, f"{subject}@{start:g}")
 
 
 # Lists of sources -------------------------------------------------------------------------------

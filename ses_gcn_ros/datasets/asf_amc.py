@@ -3,31 +3,72 @@
 Acclaim's format as the CMU Graphics Lab Motion Capture Database uses it. A bone has a direction and
 a length in the skeleton's frame, an axis that its own frame is turned by, and degrees of freedom.
 The root moves and turns; a bone begins where its parent ends. Angles turn about x, then y, then z.
+
+The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with
+funding from NSF EIA-0196217.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.datasets.cmu_body import RECORDED_FPS, UNIT, chico15
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.resources import share_path
 
+UNIT = 0.0254 / 0.45  # m; the skeletons are in inches times 0.45
+RECORDED_FPS = 120.0
+ABOUT = {
+    "licence": "CMU Graphics Lab Motion Capture Database: free for use in research and commercial "
+    "projects worldwide",
+    "acknowledgement": "The data used in this project was obtained from mocap.cs.cmu.edu. The "
+    "database was created with funding from NSF EIA-0196217.",
+}
 FPS = 25.0
 _ROOT = "root"
 _ALL = slice(None)
 _CUTOFF = 10.0  # Hz; faster is noise of the markers
 _SHORTEST = 30  # frames at 120 Hz that filtering takes
 _AXES = {"rx": 0, "ry": 1, "rz": 2}
+_NOSE = 0.10  # m before the head bone's end, which lies on the crown; the data have no nose
+_BONES = (
+    *("rhipjoint", "rfemur", "rtibia", "lhipjoint", "lfemur", "ltibia"),
+    *("rclavicle", "rhumerus", "rwrist", "lclavicle", "lhumerus", "lwrist"),
+)
+
+
+def chico15(
+    ends: Mapping[str, NDArray[np.float64]], facing: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Layout chico15, z up, from where bones end, y up.
+
+    Parameters
+    ----------
+    ends : dict of str to NDArray, shape (T, 3)
+        End of each bone by its name in the database [m].
+    facing : NDArray, shape (T, 3)
+        Where the face points, of length 1.
+
+    Returns
+    -------
+    NDArray, shape (T, 15, 3) [m]
+        Hip and c_shoulder are midpoints; a foot is the ankle; the nose is made.
+    """
+    legs, arms = (np.stack([ends[bone] for bone in part], 1) for part in (_BONES[:6], _BONES[6:]))
+    hip, shoulders = (part[:, [0, 3]].mean(axis=1, keepdims=True) for part in (legs, arms))
+    nose = (ends["head"] + _NOSE * facing)[:, None]
+    joints = np.concatenate([hip, legs, nose, shoulders, arms], axis=1)
+    return np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
 
 
 @dataclass
@@ -155,30 +196,22 @@ def resampled(recorded: NDArray[np.float64]) -> NDArray[np.float64]:
         low = butter(4, _CUTOFF, fs=RECORDED_FPS, output="sos")
         filtered = sosfiltfilt(low, recorded, axis=0)
     count = int((len(recorded) - 1) * FPS / RECORDED_FPS + 1e-9) + 1
-    place = np.arange(count) * RECORDED_FPS / FPS
-    low_frame = np.minimum(place.astype(int), max(len(recorded) - 2, 0))
-    t = (place - low_frame)[:, None, None]
-    p0, p1, p2, p3 = (
-        filtered[np.clip(low_frame + step, 0, len(recorded) - 1)] for step in (-1, 0, 1, 2)
-    )
-    slope1, slope2 = (p2 - p0) / 2, (p3 - p1) / 2
-    bend = 2 * (p1 - p2) + slope1 + slope2
-    curve: NDArray[np.float64] = ((bend * t - (bend + slope1 + p1 - p2)) * t + slope1) * t + p1
-    return curve
+    if len(recorded) < 2:
+        return filtered
+    around = np.pad(filtered, ((1, 1), (0, 0), (0, 0)), "edge")
+    curve = CubicHermiteSpline(np.arange(len(recorded)), filtered, (around[2:] - around[:-2]) / 2)
+    return np.asarray(curve(np.arange(count) * RECORDED_FPS / FPS))
 
 
 def read_asf_amc(folder: Path) -> list[Sequence]:
     """All trials below a folder at 25 Hz, each read when first looked at.
 
+    Raises InputError if there are none, or a trial's skeleton is missing.
+
     Returns
     -------
     list of Sequence
         Named ``cmu_02_01``, with the subject of the file's name, layout chico15.
-
-    Raises
-    ------
-    InputError
-        If there are none, or a trial's skeleton is missing.
     """
     paths = sorted(folder.rglob("*_*.amc"))
     if not paths:

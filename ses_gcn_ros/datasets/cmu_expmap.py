@@ -22,8 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.datasets.cmu_body import RECORDED_FPS, UNIT, chico15
-from ses_gcn_ros.datasets.expmap import ExpmapBody, forward, read_expmaps, rotations
+from ses_gcn_ros.datasets.asf_amc import RECORDED_FPS, UNIT, chico15
+from ses_gcn_ros.datasets.expmap import (
+    ExpmapBenchmark,
+    ExpmapBody,
+    forward,
+    read_expmaps,
+    rotations,
+)
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.errors import InputError
 
@@ -64,10 +70,6 @@ _BONE_ENDS = {
     **{"rclavicle": 30, "rhumerus": 31, "rwrist": 33, "head": 19},
 }
 _HEAD = 18  # the joint that turns the head's bone
-USED = (*range(3, 7), *range(9, 13), 14, 15, 17, 18, 19, 21, 22, 23, 25, 26, 28, *range(30, 33))
-USED = (*USED, 34, 35, 37)
-# Joints that lie on a used one; those that are neither (0, 1, 2, 7, 8, 13) stand still.
-COPIES = {16: 15, 20: 15, 29: 15, 24: 23, 27: 23, 33: 32, 36: 32}
 
 
 def _body(unit: float, missing: Mapping[int, tuple[float, ...]]) -> ExpmapBody:
@@ -78,21 +80,16 @@ def _body(unit: float, missing: Mapping[int, tuple[float, ...]]) -> ExpmapBody:
     return ExpmapBody(_PARENTS, unit * offsets)
 
 
-BENCHMARK_BODY = _body(_BENCHMARK_UNIT, {})
 BODY = _body(UNIT, _MISSING)
-
-
-def joint_weights() -> NDArray[np.float64]:
-    """Share of each of the 25 joints in the benchmark's mean over 38, shape (25,)."""
-    counted = [*USED, *COPIES.values()]
-    return np.array([counted.count(joint) for joint in USED]) / len(_PARENTS)
-
-
-def benchmark_positions(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """All 38 joints of lines of 117 numbers in benchmarks' metres, (T, 38, 3)."""
-    local = rotations(expmaps[:, 3:].reshape(len(expmaps), -1, 3))
-    local[:, 0] = np.eye(3)
-    return forward(BENCHMARK_BODY, local)[0]
+# Six joints (0, 1, 2, 7, 8, 13) stand still.
+BENCHMARK = ExpmapBenchmark(
+    _body(_BENCHMARK_UNIT, {}),
+    used=(
+        *(*range(3, 7), *range(9, 13), 14, 15, 17, 18, 19),
+        *(21, 22, 23, 25, 26, 28, *range(30, 33), 34, 35, 37),
+    ),
+    copies={16: 15, 20: 15, 29: 15, 24: 23, 27: 23, 33: 32, 36: 32},
+)
 
 
 def repaired_positions(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,17 +108,14 @@ def repaired_positions(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
 def read_benchmark(folder: Path) -> list[Sequence]:
     """All recordings as benchmarks use them, each read when first looked at.
 
+    Raises InputError if there are no such files.
+
     Returns
     -------
     list of Sequence
         Named ``train/walking/walking_1``, with the action as tag, layout cmu25.
-
-    Raises
-    ------
-    InputError
-        If there are no such files.
     """
-    return _sequences(folder, _read_benchmark, BENCHMARK_FPS, LAYOUT)
+    return _sequences(folder, BENCHMARK.read, BENCHMARK_FPS, LAYOUT)
 
 
 def read_repaired(folder: Path) -> list[Sequence]:
@@ -151,11 +145,6 @@ def _sequences(
         )
         for index, path in enumerate(paths)
     ]
-
-
-def _read_benchmark(path: Path) -> NDArray[np.float32]:
-    every_other = read_expmaps(path, len(_PARENTS))[::2]
-    return benchmark_positions(every_other)[:, USED].astype(np.float32)
 
 
 def _read_repaired(path: Path) -> NDArray[np.float32]:

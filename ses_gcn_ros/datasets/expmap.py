@@ -8,6 +8,7 @@ joint's parent. Row vectors: a child lies at ``offset @ R_parent`` from its pare
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,36 @@ class ExpmapBody:
     parents: tuple[int, ...]
     # (J, 3): from the parent to the joint while nothing is rotated [m]
     offsets: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ExpmapBenchmark:
+    """How forecasting uses a body: without global rotation and translation, some of its joints."""
+
+    body: ExpmapBody
+    used: tuple[int, ...]  # joints that are forecast
+    # joint that each copy lies on; those neither used nor copies stand still
+    copies: Mapping[int, int]
+
+    def joint_weights(self) -> NDArray[np.float64]:
+        """Share of each used joint in the benchmark's mean over all joints of the body.
+
+        The benchmark copies its answer for a joint to those that lie on it and takes the ones that
+        stand still from the truth, so that their error is 0 and the sum less than 1.
+        """
+        counted = [*self.used, *self.copies.values()]
+        return np.array([counted.count(joint) for joint in self.used]) / len(self.body.parents)
+
+    def positions(self, expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """All joints [m] of lines of numbers, (T, J, 3)."""
+        local = rotations(expmaps[:, 3:].reshape(len(expmaps), -1, 3))
+        local[:, 0] = np.eye(3)
+        return forward(self.body, local)[0]
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Used joints [m] of every other line of a file."""
+        every_other = read_expmaps(path, len(self.body.parents))[::2]
+        return self.positions(every_other)[:, self.used].astype(np.float32)
 
 
 def read_expmaps(path: Path, joints: int) -> NDArray[np.float64]:

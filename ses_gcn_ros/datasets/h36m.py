@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.expmap import ExpmapBody, forward, read_expmaps, rotations
+from ses_gcn_ros.datasets.expmap import ExpmapBenchmark, ExpmapBody
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.errors import InputError
 
@@ -50,41 +49,23 @@ def _body() -> ExpmapBody:
     return ExpmapBody(_PARENTS, offsets)
 
 
-BODY = _body()
-USED = (*range(2, 6), *range(7, 11), *range(12, 16), 17, 18, 19, 21, 22, 25, 26, 27, 29, 30)
-# Joints that lie on a used one; those that are neither (0, 1, 6, 11) stand still.
-COPIES = {16: 13, 20: 19, 23: 22, 24: 13, 28: 27, 31: 30}
-
-
-def joint_weights() -> NDArray[np.float64]:
-    """Share of each of the 22 joints in the benchmark's mean over 32, shape (22,).
-
-    The benchmark copies its answer for a joint to those that lie on it and takes the four that
-    stand still from the truth, so that their error is 0. The sum is therefore 28/32.
-    """
-    counted = [*USED, *COPIES.values()]
-    return np.array([counted.count(joint) for joint in USED]) / len(BODY.parents)
-
-
-def positions32(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """All 32 joints [m] of lines of 99 numbers, without global rotation and translation."""
-    local = rotations(expmaps[:, 3:].reshape(len(expmaps), -1, 3))
-    local[:, 0] = np.eye(3)
-    return forward(BODY, local)[0]
+# Four joints (0, 1, 6, 11) stand still.
+BENCHMARK = ExpmapBenchmark(
+    _body(),
+    used=(*range(2, 6), *range(7, 11), *range(12, 16), 17, 18, 19, 21, 22, 25, 26, 27, 29, 30),
+    copies={16: 13, 20: 19, 23: 22, 24: 13, 28: 27, 31: 30},
+)
 
 
 def read_h36m(folder: Path) -> list[Sequence]:
     """All recordings below a folder at 25 Hz, each read when first looked at.
 
+    Raises InputError if there are no such files.
+
     Returns
     -------
     list of Sequence
         Named ``S5/walking_1``, with subject ``5`` and the action as tag, layout h36m22.
-
-    Raises
-    ------
-    InputError
-        If there are no such files.
     """
     paths = [
         path
@@ -101,12 +82,7 @@ def read_h36m(folder: Path) -> list[Sequence]:
             tags=frozenset([path.stem.rpartition("_")[0]]),
             fps=FPS,
             layout=LAYOUT,
-            source=partial(_read, path),
+            source=partial(BENCHMARK.read, path),
         )
         for index, path in enumerate(paths)
     ]
-
-
-def _read(path: Path) -> NDArray[np.float32]:
-    every_other = read_expmaps(path, len(BODY.parents))[::2]
-    return positions32(every_other)[:, USED].astype(np.float32)

@@ -59,21 +59,7 @@ class Protocol:
     ) -> Iterator[tuple[Sequence, NDArray[np.float32]]]:
         """Windows of the sequences of a part.
 
-        Parameters
-        ----------
-        windows : str
-            Key of `windows`.
-        observed, horizon : int
-            Frames before and after the forecast.
-
-        Yields
-        ------
-        windows : NDArray, shape (W, observed + horizon, J, 3), float32 [m]
-
-        Raises
-        ------
-        InputError
-            If there is no such choice, or a sequence is too short for it.
+        Raises InputError if there is no such choice, or a sequence is too short for it.
         """
         if windows not in self.windows:
             raise InputError(
@@ -160,7 +146,7 @@ PROTOCOLS = {
         fps=h36m.FPS,
         part_of=_by_subject(h36m.VALIDATE, h36m.TEST),
         windows={"256": _pairs(128), "8": _pairs(4), "all": _every},
-        weights=h36m.joint_weights(),
+        weights=h36m.BENCHMARK.joint_weights(),
         mean="32 joints: 22 forecast, 6 copies of them, 4 that stand still",
     ),
     "chico": Protocol(
@@ -176,7 +162,7 @@ PROTOCOLS = {
         fps=cmu_expmap.BENCHMARK_FPS,
         part_of=lambda sequence: sequence.name.partition("/")[0],
         windows={"8": _eight_of_each, "all": _every},
-        weights=cmu_expmap.joint_weights(),
+        weights=cmu_expmap.BENCHMARK.joint_weights(),
         mean="38 joints: 25 forecast, 6 copies of them, 7 that stand still",
     ),
 }

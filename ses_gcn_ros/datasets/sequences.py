@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.npz import load_arrays
@@ -188,21 +188,15 @@ def write_recording(
 ) -> None:
     """Write sequences into one file, whole or not at all.
 
+    Raises InputError if there are none, layouts or frame rates differ or a position is too far off
+    for int16.
+
     Parameters
     ----------
-    path : path
-        File to write; its name ends in ``.npz``.
     sequences : sequence of Sequence
         All of one layout and one frame rate.
-    about : dict of str to str
-        Licence, acknowledgement and the like.
     millimetres : bool
         Store whole millimetres, which takes half the space; else float32 metres.
-
-    Raises
-    ------
-    InputError
-        If there are none, layouts or frame rates differ or a position is too far off for int16.
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -254,10 +248,22 @@ def at_rate(sequence: Sequence, fps: float) -> NDArray[np.float32]:
     if sequence.fps == fps or len(positions) < 2:
         return positions
     count = int((len(positions) - 1) * fps / sequence.fps + 1e-9) + 1
-    place = np.arange(count) * (sequence.fps / fps)
-    low = np.minimum(place.astype(int), len(positions) - 2)
-    share = (place - low).astype(np.float32)[:, None, None]
+    return between_frames(positions, np.arange(count) * (sequence.fps / fps))
+
+
+def between_frames(positions: NDArray[Any], place: ArrayLike) -> NDArray[Any]:
+    """Positions (..., J, 3) at places (...) counted in frames of (T, J, 3), on straight lines."""
+    at = np.asarray(place)
+    low = np.minimum(at.astype(int), len(positions) - 2)
+    share = np.asarray(at - low, positions.dtype)[..., None, None]
     return positions[low] + share * (positions[low + 1] - positions[low])
+
+
+def no_window(count: int, length: int, fps: float) -> InputError:
+    """What is raised where none of so many sequences is as long as a window."""
+    return InputError(
+        f"none of {count} sequences is as long as a window of {length} frames at {fps:g} Hz"
+    )
 
 
 def window_starts(frames: int, length: int, stride: int) -> NDArray[np.int64]:
@@ -270,26 +276,17 @@ def windows(
 ) -> Iterator[tuple[Sequence, NDArray[np.float32]]]:
     """Every window of every sequence, one sequence at a time.
 
+    Raises InputError if no sequence is as long as a window.
+
     Parameters
     ----------
     sequences : sequence of Sequence
         Those shorter than a window are passed over.
-    length : int
-        Frames per window.
-    fps : float
-        Frame rate of the windows [Hz].
-    stride : int
-        Frames from one window to the next.
 
     Yields
     ------
     windows : NDArray, shape (W, length, J, 3), float32 [m]
         A view: the frames are not copied.
-
-    Raises
-    ------
-    InputError
-        If no sequence is as long as a window.
     """
     anything = False
     for sequence in sequences:
@@ -299,37 +296,22 @@ def windows(
             views = np.lib.stride_tricks.sliding_window_view(positions, length, axis=0)
             yield sequence, np.moveaxis(views[::stride], -1, 1)
     if not anything:
-        raise InputError(
-            f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
-            f"{fps:g} Hz"
-        )
+        raise no_window(len(sequences), length, fps)
 
 
 class RandomWindows:
     """Windows that start anywhere, between recorded frames too, at a randomly changed tempo.
 
+    Raises InputError if no sequence is as long as a window, or their layouts differ.
+
     Parameters
     ----------
     sequences : sequence of Sequence
         What to draw from; a second of one is as likely as of another, but for `weights`.
-    length : int
-        Frames per window.
-    fps : float
-        Frame rate of the windows [Hz].
     weights : dict of str to float, optional
         How much likelier a second is in sequences with a tag than in others.
     shares : dict of str to float, optional
         How likely each file (`Sequence.group`) is; files that it does not name are not drawn from.
-
-    Attributes
-    ----------
-    groups : list of str
-        Files that windows are drawn from.
-
-    Raises
-    ------
-    InputError
-        If no sequence is as long as a window, or their layouts differ.
     """
 
     def __init__(
@@ -353,10 +335,7 @@ class RandomWindows:
         seconds = (length - 1) / fps
         usable = [s for s in sequences if (len(s) - 1) / s.fps >= seconds]
         if not usable:
-            raise InputError(
-                f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
-                f"{fps:g} Hz"
-            )
+            raise no_window(len(sequences), length, fps)
         self._stored = [s.stored for s in usable]
         self._per_metre = np.array([s.per_metre for s in usable])[:, None, None, None]
         self._lengths = np.array([len(s) for s in usable])
@@ -381,8 +360,6 @@ class RandomWindows:
 
         Parameters
         ----------
-        count : int
-            Number N of windows.
         tempo : float
             The tempo is changed by a factor within exp(±tempo).
 

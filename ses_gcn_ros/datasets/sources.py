@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets import asf_amc, cmu_body, cmu_expmap
+from ses_gcn_ros.datasets import asf_amc, cmu_expmap
 from ses_gcn_ros.datasets.amass import read_amass
 from ses_gcn_ros.datasets.chico import read_chico
 from ses_gcn_ros.datasets.h36m import read_h36m
@@ -24,34 +25,36 @@ LAYOUT = "chico15"
 _GAP = 0.2  # s between two observations of a joint that is interpolated
 
 
+def bag_people(bag: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]]:
+    """Stamps (T,) [s] and positions (T, 15, 3) [m] of everybody in a bag, in layout chico15."""
+    from ses_gcn_ros.bags.reading import read_skeletons
+
+    seen: dict[str, list[tuple[float, NDArray[np.float32]]]] = defaultdict(list)
+    for observation in read_skeletons(bag):
+        for person in observation.people:
+            positions, _ = convert(person.positions, person.confidence, person.layout, LAYOUT)
+            seen[person.person_id].append((observation.stamp, positions))
+    return {
+        person: (np.array([stamp for stamp, _ in rows]), np.stack([p for _, p in rows]))
+        for person, rows in seen.items()
+    }
+
+
 def read_bag(path: Path) -> list[Sequence]:
     """Everybody in a bag at 25 Hz in layout chico15, each stretch in sight a sequence.
 
     A joint that is unseen for longer than a gap is NaN meanwhile: legs behind a table hide nobody.
+    Raises InputError if nobody was seen for two frames; BagError if there is no such bag or it has
+    no skeletons.
 
     Returns
     -------
     list of Sequence
         Named by person and number of the stretch.
-
-    Raises
-    ------
-    InputError
-        If nobody was seen for two frames.
-    BagError
-        If there is no such bag or it has no skeletons.
     """
-    from ses_gcn_ros.bags.reading import read_skeletons
-
-    people: dict[str, list[tuple[float, NDArray[np.float32]]]] = {}
-    for observation in read_skeletons(path):
-        for person in observation.people:
-            positions, _ = convert(person.positions, person.confidence, person.layout, LAYOUT)
-            people.setdefault(person.person_id, []).append((observation.stamp, positions))
     sequences = []
-    for index, (name, seen) in enumerate(people.items()):
-        stamps = np.array([stamp for stamp, _ in seen])
-        for part, stretch in enumerate(_stretches(stamps, np.stack([p for _, p in seen]))):
+    for index, (name, (stamps, positions)) in enumerate(bag_people(path).items()):
+        for part, stretch in enumerate(_stretches(stamps, positions)):
             sequences.append(
                 Sequence(f"{name}/{part}", index, name, frozenset(["bag"]), FPS, LAYOUT, stretch)
             )
@@ -120,17 +123,14 @@ KINDS = ("auto", "recording", *_KINDS)
 def read_dataset(path: Path, kind: str = "auto") -> Recording:
     """Read motion of any kind.
 
+    Raises InputError if there is nothing, nothing of that kind, or it is damaged.
+
     Parameters
     ----------
     path : Path
         A recording of this project (.npz), a bag, or the file or folder of a data set.
     kind : str
         One of `KINDS`; 'auto' looks.
-
-    Raises
-    ------
-    InputError
-        If there is nothing, nothing of that kind, or it is damaged.
     """
     if kind not in KINDS:
         raise InputError(f"there is no kind of data '{kind}'; known are {', '.join(KINDS)}")
@@ -143,7 +143,7 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
     if kind == "recording":
         return read_recording(path)
     chosen = _KINDS[kind]
-    return Recording(path.name, chosen.read(path), cmu_body.ABOUT if chosen.from_cmu else {})
+    return Recording(path.name, chosen.read(path), asf_amc.ABOUT if chosen.from_cmu else {})
 
 
 def read_datasets(paths: Sequences[Path], kind: str = "auto") -> Recording:

@@ -28,13 +28,6 @@ def hold_bones(path: NDArray[np.float32], history: NDArray[np.float32], layout: 
     (Gauss-Seidel), as in position based dynamics (Mueller et al. 2007). The end that has further to
     go takes the larger part, so that a foot that stands is not pulled along; a joint that has not
     moved at all stays where it is. Bones with an end unseen are left as they are.
-
-    Parameters
-    ----------
-    path : NDArray, shape (N, H, J, 3), float32
-        Forecast, NaN where unseen.
-    history : NDArray, shape (N, T, J, 3), float32
-        What was observed, in the same unit.
     """
     _hold(path, np.ascontiguousarray(history, np.float32), *_bones(layout))
 

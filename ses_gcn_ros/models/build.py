@@ -22,9 +22,6 @@ _NETWORKS: dict[str, Callable[[ModelConfig, float], ForecastNetwork]] = {
 def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork:
     """Untrained network: features (N, T, J, C) → path (N, H, J, 3).
 
-    Parameters
-    ----------
-    dropout : float
-        Share left out in each layer, in training.
+    `dropout` is the share left out in each layer, in training.
     """
     return _NETWORKS[config.network](config, dropout)

@@ -55,8 +55,6 @@ def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     history : NDArray, shape (N, T, J, 3)
         Positions in the network's unit, z up where `config.heading` is set. A joint that is NaN
         in any frame counts as unseen: it is put at the centroid of the others and flagged.
-    config : ModelConfig
-        How the network wants it.
     """
     people, frames, joints, _ = history.shape
     position, motion = input_scales(config)
@@ -215,10 +213,6 @@ def damped_velocity(
 
     Parameters
     ----------
-    history : NDArray, shape (..., T, J, 3)
-        Observed positions, oldest first.
-    horizon : int
-        Frames H to continue for.
     damping : float
         Factor per frame; 1 keeps the velocity, 0 keeps the pose.
 

@@ -52,8 +52,6 @@ class SemGraphConv(nn.Module):
     ----------
     adjacency : Tensor, shape (J, J)
         1 where two joints share a bone and on the diagonal.
-    channelwise : bool
-        Whether every output channel has its own edge weights.
     """
 
     edges: Tensor
@@ -158,11 +156,6 @@ class SemGCN(nn.Module):
     ResGCN and the ablations of the paper are settings of `LiftingConfig`: without `semantic` and
     `nonlocal_blocks` it is ResGCN. With `identity` it knows from the start which joint is which,
     where the paper's network learns it by and by from the edges.
-
-    Parameters
-    ----------
-    parents : sequence of int
-        Parent of every joint, -1 for the root.
     """
 
     def __init__(self, config: LiftingConfig, parents: Sequence[int]) -> None:

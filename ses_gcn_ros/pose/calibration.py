@@ -72,18 +72,10 @@ class BoardPose:
 
 
 def locate_board(pictures: Iterable[NDArray[np.uint8]], camera: Camera, board: Board) -> BoardPose:
-    """Find a board that lies still, from all pictures together.
+    """Find a board that lies still, from all pictures (H, W, 3) [RGB] together.
 
-    Parameters
-    ----------
-    pictures : iterable of NDArray, shape (H, W, 3)
-        Pictures, RGB.
-
-    Raises
-    ------
-    InputError
-        If no picture shows enough of the board, one is of another size than the camera's, or the
-        board was moved.
+    Raises InputError if no picture shows enough of the board, one is of another size than the
+    camera's, or the board was moved.
     """
     model = board.opencv()
     detector = cv2.aruco.CharucoDetector(model)
@@ -161,20 +153,11 @@ class Arrangement:
 
 
 def arrange_cameras(walks: Sequence[Walk], height: float, layout: str) -> Arrangement:
-    """Arrange cameras around a walk by bundle adjustment.
+    """Arrange cameras around a walk of a person of a height [m], by bundle adjustment.
 
     The cameras' own estimates of the person are laid over one another for a start; then poses and
     joints are adjusted to the landmarks in all pictures, the size of the whole to the person's.
-
-    Parameters
-    ----------
-    height : float
-        The person's height [m].
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two cameras, or two that saw too little of the same.
+    Raises InputError if there are fewer than two cameras, or two that saw too little of the same.
     """
     if len(walks) < 2:
         raise InputError(f"{len(walks)} camera saw the walk; arranging takes two at least")

@@ -104,23 +104,15 @@ def camera_from_calibration(
 ) -> Camera:
     """Camera of a calibration as CameraInfo carries it: K (9 values, row by row) and D.
 
+    Raises InputError if the camera is not calibrated, its distortion model is unknown, or no lens
+    is like that.
+
     Parameters
     ----------
-    width, height : int
-        Image size [px].
-    matrix : array-like, 9 values
-        K.
     distortion : sequence of float
         D, in OpenCV's order; zeros behind the coefficients that a model has are left out.
-    model : str
-        Distortion model.
     cropped : bool
         Whether the image is a part of the camera's, which may lie beside the principal point.
-
-    Raises
-    ------
-    InputError
-        If the camera is not calibrated, its distortion model is unknown, or no lens is like that.
     """
     k = np.asarray(matrix, dtype=np.float64).reshape(3, 3)
     fx, fy, cx, cy = (float(v) for v in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))

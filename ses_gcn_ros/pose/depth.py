@@ -50,32 +50,11 @@ SAMPLES = 7  # rows and columns that a window is sampled in
 def decode_depth(
     data: Buffer, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
 ) -> NDArray[np.float32]:
-    """Depth [m] of the fields of a sensor_msgs/Image, NaN where there is no data.
+    """Depth (H, W) [m] of the fields of a sensor_msgs/Image, NaN where there is no data.
 
     16UC1 counts millimetres and 32FC1 metres (REP-118); 0, NaN, infinity and what is beyond 20 m
-    are no data.
-
-    Parameters
-    ----------
-    data : buffer
-        Rows of `step` bytes each.
-    height, width : int
-        Size [px].
-    encoding : str
-        16UC1, mono16 or 32FC1.
-    step : int
-        Length of a row [bytes].
-    is_bigendian : bool
-        Byte order.
-
-    Returns
-    -------
-    NDArray, shape (height, width), float32
-
-    Raises
-    ------
-    InputError
-        If the encoding is not supported or the sizes contradict one another.
+    are no data. Raises InputError if the encoding is not supported or the sizes contradict one
+    another.
     """
     if encoding not in _DEPTH_UNITS:
         raise InputError(
@@ -91,22 +70,12 @@ def decode_depth(
 
 
 def decode_compressed_depth(data: Buffer, encoding: str | None = None) -> NDArray[np.float32]:
-    """Depth [m] of a 16-bit PNG as compressed_depth_image_transport sends it.
+    """Depth (H, W) [m] of a 16-bit PNG as compressed_depth_image_transport sends it.
 
     Twelve bytes come before the PNG: the format, and two numbers A and B. Of an image of whole
-    millimetres they are zero; of one in metres the PNG holds A / depth + B.
-
-    Parameters
-    ----------
-    data : buffer
-        The field ``data``.
-    encoding : str, optional
-        The field ``format``, such as "32FC1; compressedDepth png"; without it A and B tell.
-
-    Raises
-    ------
-    InputError
-        If the data are no such picture.
+    millimetres they are zero; of one in metres the PNG holds A / depth + B. Without `encoding`, the
+    message's ``format`` such as "32FC1; compressedDepth png", A and B tell. Raises InputError if
+    the data are no such picture.
     """
     buffer = np.frombuffer(data, np.uint8)
     start = bytes(buffer[:64]).find(_PNG)  # a header of parameters may come first
@@ -191,8 +160,6 @@ def place_with_depth(
         The same in the image.
     visibility : NDArray, shape (N, J)
         Probability that a joint is in the image and not hidden.
-    depth : NDArray, shape (H, W)
-        Depth registered to the image [m], NaN where there is no data.
     min_visibility : float
         Joints less visible than this are not measured.
     """
@@ -302,8 +269,6 @@ def surfaces(
 
     Parameters
     ----------
-    depth : NDArray, shape (H, W)
-        [m], NaN where there is no data.
     pixels : NDArray, shape (..., 2)
         Points; NaN or outside of the image gives nothing.
     radius : NDArray, shape (...)

@@ -394,24 +394,19 @@ class PoseEstimator:
     ) -> list[Skeleton]:
         """Everybody in one more image.
 
+        Raises InputError if the image is of another size than the camera's, its stamp is not after
+        the last, or depth is missing or of another size.
+
         Parameters
         ----------
         stamp : float
             When the image was taken [s], after the one before. A stamp more than a second back
             starts over: everybody is new.
-        rgb : NDArray, shape (H, W, 3), uint8
-            The image.
         target_from_camera : NDArray, shape (4, 4), optional
             Camera's optical frame in the frame of the skeletons; by default that frame itself. Its
             z axis is up, and the floor lies at the configured ``floor_height``.
         depth : NDArray, shape (H, W), float32, optional
             Depth registered to the image [m], NaN where there is no data; for mode "rgbd".
-
-        Raises
-        ------
-        InputError
-            If the image is of another size than the camera's, its stamp is not after the last, or
-            depth is missing or of another size.
         """
         height, width = rgb.shape[:2]
         if (width, height) != (camera.width, camera.height):

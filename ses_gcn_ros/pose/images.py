@@ -62,30 +62,18 @@ def decode_image(
     """RGB picture of the fields of a sensor_msgs/Image.
 
     Channels of 16 bits give their upper byte, but grey ones (infrared cameras send 10 or 12 bits in
-    them) are stretched over the range that they use.
+    them) are stretched over the range that they use. Raises InputError if the encoding is not
+    supported or the sizes contradict one another.
 
     Parameters
     ----------
     data : buffer
         Rows of `step` bytes each; what is beyond the pixels of a row is padding.
-    height, width : int
-        Size [px].
-    encoding : str
-        Name as in sensor_msgs/image_encodings.
-    step : int
-        Length of a row [bytes].
-    is_bigendian : bool
-        Byte order of 16-bit channels.
 
     Returns
     -------
     NDArray, shape (height, width, 3), uint8, contiguous; of an rgb8 image that is not padded, the
     data themselves and no copy
-
-    Raises
-    ------
-    InputError
-        If the encoding is not supported or the sizes contradict one another.
     """
     if encoding not in _ENCODINGS:
         raise InputError(
@@ -140,16 +128,13 @@ def rgb_from_bgr(picture: cv2.typing.MatLike) -> NDArray[np.uint8]:
 def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     """RGB picture, shape (H, W, 3), of a compressed image (JPEG, PNG, ...).
 
+    Raises InputError if the data are truncated or no picture.
+
     Parameters
     ----------
     upright : bool
         Whether to turn a photograph as its EXIF orientation says. A camera's image is not to be
         turned: its calibration is that of the pixels as they are sent.
-
-    Raises
-    ------
-    InputError
-        If the data are truncated or no picture.
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
     # OpenCV fills up a truncated JPEG with grey and says nothing to the caller. Some cameras fill

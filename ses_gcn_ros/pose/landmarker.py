@@ -41,16 +41,14 @@ def model_url(name: str) -> str:
 def locate_model(model: str) -> Path:
     """File of a pose landmarker.
 
+    Raises ModelError if there is no such file, it can't be fetched or its checksum is not the
+    pinned one.
+
     Parameters
     ----------
     model : str
         "lite", "full" or "heavy", downloaded to the cache when it is not there; or the path of a
         ``.task`` file, taken as it is.
-
-    Raises
-    ------
-    ModelError
-        If there is no such file, it can't be fetched or its checksum is not the pinned one.
     """
     if model in CHECKSUMS:
         path = cache_folder() / f"pose_landmarker_{model}.task"
@@ -133,24 +131,13 @@ class PoseLandmarker:
     MediaPipe searches an image for people whenever it follows fewer than it is to look for, which
     takes as long as following one. So, while nobody comes or goes, the image goes to a graph that
     looks for as many people as are known, and to the one that looks for `max_people` only every
-    `search_period`, and whenever somebody is missing.
-
-    Parameters
-    ----------
-    model : Path
-        A ``.task`` file.
-    config : PoseConfig
-        Number of people, least scores, search period and what to run on.
+    `search_period`, and whenever somebody is missing. Raises ModelError if MediaPipe is not
+    installed, does not take the file or can't use the GPU asked for.
 
     Attributes
     ----------
     delegate : str
         What it runs on, "cpu" or "gpu".
-
-    Raises
-    ------
-    ModelError
-        If MediaPipe is not installed, does not take the file or can't use the GPU asked for.
 
     References
     ----------
@@ -294,13 +281,6 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
 
     Two are one if their trunks lie on one another, whatever their limbs do: a second finding on a
     body often has another's legs, or left and right exchanged.
-
-    Parameters
-    ----------
-    pixels : NDArray, shape (N, 33, 2)
-        Joints in the image.
-    visibility : NDArray, shape (N, 33)
-        Their visibility.
 
     Returns
     -------

@@ -61,13 +61,7 @@ def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> FramedImag
 
 
 class Lifter:
-    """Lifts people seen by one camera.
-
-    Parameters
-    ----------
-    weights : LiftingWeights, optional
-        The network; by default the one that ships.
-    """
+    """Lifts people seen by one camera."""
 
     def __init__(self, weights: LiftingWeights | None = None) -> None:
         import torch

@@ -200,17 +200,14 @@ class Synchroniser:
     def add(self, camera: int, stamp: float, detections: Detections, now: float) -> None:
         """Take in a frame.
 
+        Raises InputError if the stamp is not after the camera's last one, unless it starts over.
+
         Parameters
         ----------
         stamp : float
             When the picture was taken [s].
         now : float
             Steady clock [s].
-
-        Raises
-        ------
-        InputError
-            If the stamp is not after the camera's last one, unless it starts over.
         """
         frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
         if frames and stamp <= frames[-1][0] - _RESTART:
@@ -347,17 +344,15 @@ class MultiviewFusion:
     def fuse(self, stamp: float, detections: Mapping[int, Detections]) -> list[Skeleton]:
         """Everybody at `stamp` [s], which is after the one before; positions in the cell [m].
 
+        Raises InputError if the stamp is not after the last one, or the detections have different
+        layouts.
+
         Parameters
         ----------
         stamp : float
             Time of all detections [s].
         detections : mapping of int to Detections
             Pictures of that time by the number of their camera; cameras may be missing.
-
-        Raises
-        ------
-        InputError
-            If the stamp is not after the last one, or the detections have different layouts.
         """
         if stamp <= self._stamp:
             raise InputError(f"stamp {stamp:.6f} s is not after the last one, {self._stamp:.6f} s")

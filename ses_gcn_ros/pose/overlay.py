@@ -77,21 +77,13 @@ def draw_skeletons(
 class OverlayVideo:
     """Write pictures to an MP4 file, which appears under its name when it is whole.
 
-    Use it as a context manager; leaving it with an error leaves no file.
+    Use it as a context manager; leaving it with an error leaves no file. Raises InputError if the
+    file can't be written.
 
     Parameters
     ----------
     path : Path
         File to write; an existing one is replaced.
-    width, height : int
-        Size of the pictures [px].
-    fps : float
-        Pictures per second.
-
-    Raises
-    ------
-    InputError
-        If the file can't be written.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:

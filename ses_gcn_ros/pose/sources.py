@@ -66,6 +66,8 @@ class NewestFrame(Generic[F]):
 class VideoFile:
     """Frames of a video file.
 
+    Raises InputError if the file is missing or holds no video.
+
     Parameters
     ----------
     realtime : bool
@@ -75,11 +77,6 @@ class VideoFile:
         Gives, when the first frame is taken, the stamp [s] that the file's times count from.
     loop : bool
         Begin again at the end, with stamps that go on.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or holds no video.
     """
 
     def __init__(
@@ -178,17 +175,12 @@ def open_pictures(path: str, clock: Callable[[], float] = lambda: 0.0) -> VideoF
 class Webcam:
     """The newest frame of a webcam, read in a thread of its own.
 
+    Raises InputError if there is no such device.
+
     Parameters
     ----------
-    index : int
-        Device number.
     clock : callable
         Gives the stamps [s].
-
-    Raises
-    ------
-    InputError
-        If there is no such device.
     """
 
     def __init__(self, index: int, clock: Callable[[], float] = time.time) -> None:
@@ -241,11 +233,6 @@ class Pairer(Generic[C, D]):
     A colour image waits until a depth image at or after its own time has come, since that may be
     the nearest; then it takes the nearer neighbour, or is given up if none is near enough. The
     newest depth image is never taken just because it is the newest.
-
-    Parameters
-    ----------
-    tolerance : float
-        Greatest difference of stamps [s].
     """
 
     def __init__(self, tolerance: float) -> None:

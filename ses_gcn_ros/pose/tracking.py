@@ -96,8 +96,6 @@ def packed_covariance(
         Of the joints of the source's layout [m²].
     positions : NDArray, shape (J_target, 3)
         Converted joints; where they are NaN the covariance is.
-    source, target : str
-        Names of layouts.
 
     Returns
     -------
@@ -249,11 +247,6 @@ class Tracker(Generic[M]):
     not wait; someone out of sight keeps the id for a while and gets it back on coming into view
     near the expected place, or later where they can have gone to, if they look alike and nobody
     else who is missing does.
-
-    Parameters
-    ----------
-    make_memory : callable
-        Makes the memory of a new person.
     """
 
     def __init__(self, config: PoseConfig, make_memory: Callable[[], M]) -> None:

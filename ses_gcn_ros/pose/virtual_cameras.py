@@ -43,15 +43,7 @@ _HOLES = 0.05  # share of blocks without data
 
 
 def look_at(place: ArrayLike, target: ArrayLike, roll: float = 0.0) -> NDArray[np.float64]:
-    """Optical frame in the cell, 4×4, of a camera at `place` that looks at `target`.
-
-    Parameters
-    ----------
-    place, target : array-like, shape (3,)
-        Points of the cell [m], z up; not one above the other.
-    roll : float
-        Turn about the optical axis [rad].
-    """
+    """Optical frame in the cell, 4×4, of a camera at `place` that looks at `target`."""
     forward = np.asarray(target, np.float64) - np.asarray(place, np.float64)
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, (0.0, 0.0, 1.0))
@@ -211,13 +203,6 @@ def estimate_shape(
 ) -> NDArray[np.float64]:
     """Landmarks about the hips as a detector would estimate them, of wrong size and noisy.
 
-    Parameters
-    ----------
-    points : array-like, shape (..., J, 3)
-        Joints in the cell [m].
-    root : int
-        Joint that they are given about.
-
     Returns
     -------
     NDArray, shape (..., J, 3)
@@ -288,14 +273,9 @@ def render_depth(
 def measured_depth(
     depth: NDArray[np.float32], rng: np.random.Generator, noise: float = 0.01
 ) -> NDArray[np.float32]:
-    """Depth as a stereo camera measures it: noise that neighbours share, and holes.
+    """Depth (H, W) [m] as a stereo camera measures it: noise that neighbours share, and holes.
 
-    Parameters
-    ----------
-    depth : NDArray, shape (H, W)
-        Exact depth [m].
-    noise : float
-        Standard deviation as a share of the depth.
+    `noise` is its standard deviation as a share of the exact depth.
     """
     height, width = depth.shape
     blocks = (-(-height // _BLOCK), -(-width // _BLOCK))

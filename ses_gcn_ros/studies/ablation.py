@@ -110,6 +110,8 @@ def ablate(
 ) -> Iterator[AblationRow]:
     """Train every variant for as many steps and measure it; what is trained already is kept.
 
+    Raises ConfigError if weights in the folder were trained otherwise.
+
     Parameters
     ----------
     recording : Recording
@@ -126,11 +128,6 @@ def ablate(
         'cpu' or 'cuda'.
     progress : callable
         Gives what to call for each variant by its name.
-
-    Raises
-    ------
-    ConfigError
-        If weights in the folder were trained otherwise.
     """
     held_out = split(recording.sequences, recipe.data).held_out
     plan = dataclasses.replace(recipe.training, after="", steps=steps, epochs=0, milestones=())

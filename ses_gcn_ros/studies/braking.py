@@ -434,6 +434,8 @@ def run_study(
 ) -> list[BrakingOutcome]:
     """Outcomes of `count` approaches under every policy.
 
+    Raises InputError if a file holds no approach, or the log is of another study.
+
     Parameters
     ----------
     count : int
@@ -442,11 +444,6 @@ def run_study(
         JSON lines, one per run; runs that it holds are not repeated.
     weights : Path, optional
         Of the forecaster; the ones that ship if left out.
-
-    Raises
-    ------
-    InputError
-        If a file holds no approach, or the log is of another study.
     """
     drawn = approaches(files, count, seed)
     about = {

@@ -76,6 +76,9 @@ def measure(
 ) -> Gaps:
     """Forecast every window of every encounter, and measure how near it comes to the robot.
 
+    Raises InputError if a person has another number of joints, person and robot don't last equally
+    long, or no encounter is as long as a window.
+
     Parameters
     ----------
     engine : Engine
@@ -86,12 +89,6 @@ def measure(
         Points of the robot that each link leads from and to.
     stride : int
         Frames from one window to the next.
-
-    Raises
-    ------
-    InputError
-        If a person has another number of joints, person and robot don't last equally long, or no
-        encounter is as long as a window.
     """
     joints = len(get_layout(engine.layout).joints)
     limbs = np.asarray(get_layout(engine.layout).limbs)
@@ -341,6 +338,8 @@ def pair_up(
 ) -> tuple[list[Encounter], NDArray[np.int64]]:
     """Encounters of those who share a recording, and the links of who stands for the robot.
 
+    Raises InputError if a recording lacks one of the two.
+
     Parameters
     ----------
     sequences : sequence of Sequence
@@ -355,11 +354,6 @@ def pair_up(
     encounters : list of Encounter
     links : ndarray of int, shape (M, 2)
         Limbs of who stands for the robot.
-
-    Raises
-    ------
-    InputError
-        If a recording lacks one of the two.
     """
     recordings: dict[int, dict[str, Motion]] = {}
     for sequence in sequences:

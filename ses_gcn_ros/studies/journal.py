@@ -22,6 +22,8 @@ def run_all(
 ) -> dict[int, Any]:
     """What `run` answers for every task, from the log where it was done before.
 
+    Raises InputError if the log is of another study, or none at all.
+
     Parameters
     ----------
     log : Path
@@ -37,11 +39,6 @@ def run_all(
     -------
     dict of int to Any
         In the order of the tasks.
-
-    Raises
-    ------
-    InputError
-        If the log is of another study, or none at all.
     """
     done = {number: answer for number, answer in _read(log, about).items() if number in tasks}
     progress(len(done))

@@ -135,10 +135,7 @@ class Named:
 def disobey(number: int, seed: int) -> Named:
     """Let a robot disobey, until it is named or twice the allowed time has passed.
 
-    Raises
-    ------
-    RuntimeError
-        If it was named before.
+    Raises RuntimeError if it was named before.
     """
     kind = KINDS[number % len(KINDS)]
     rng = np.random.default_rng([seed, number])

@@ -122,6 +122,8 @@ def write_recording(
 ) -> None:
     """Write a recording as a bag: `/skeletons`, `/tf`, `/tf_static` and `/robot_description`.
 
+    Raises BagError if the data is missing or the bag exists.
+
     Parameters
     ----------
     motion : Path
@@ -130,11 +132,6 @@ def write_recording(
         The bag to write.
     overwrite : bool
         Whether to replace an existing bag.
-
-    Raises
-    ------
-    BagError
-        If the data is missing or the bag exists.
     """
     source = _Motion(motion)
     generators = np.random.default_rng(recording.seed).spawn(recording.people)

@@ -1,4 +1,7 @@
-"""Other bodies, other sides, other cameras: motion that was not recorded but could have been."""
+"""Other bodies, other sides, other cameras: motion that was not recorded but could have been.
+
+Functions take windows (N, T, J, 3) [m], z up, NaN where joints are missing, and give such windows.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,10 @@ def resize(
 
     Parameters
     ----------
-    windows : NDArray, shape (N, T, J, 3)
-        Positions [m].
-    rng : numpy.random.Generator
-        Source of chance.
-    layout : str
-        Joint layout.
     size : float
         Everything, steps included, is scaled by a factor within exp(±size).
     proportions : float
         Then each bone by one within exp(±proportions), left and right alike.
-
-    Returns
-    -------
-    NDArray, shape (N, T, J, 3)
-        NaN throughout for joints that are missing (NaN) in any frame of their window.
     """
     missing = np.isnan(windows).any(axis=(1, 3), keepdims=True)
     windows = np.where(missing, np.float32(0), windows)  # then bones hang from the frame's origin
@@ -81,12 +73,6 @@ def slow_travel(
 
     Parameters
     ----------
-    windows : NDArray, shape (N, T, J, 3)
-        Positions [m], z up.
-    rng : numpy.random.Generator
-        Source of chance.
-    layout : str
-        Joint layout.
     now : int
         Frame that stays where it is.
     share : float
@@ -105,10 +91,6 @@ def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, sha
 
     Parameters
     ----------
-    windows : NDArray, shape (N, T, J, 3)
-        Positions [m].
-    rng : numpy.random.Generator
-        Source of chance.
     deviation : float
         Largest standard deviation [m]; each joint of each window draws its own up to it.
     share : float
@@ -133,12 +115,6 @@ def camera(
 
     Parameters
     ----------
-    windows : NDArray, shape (N, T, J, 3)
-        Positions [m], z up.
-    rng : numpy.random.Generator
-        Source of chance.
-    layout : str
-        Joint layout.
     observed : int
         Frames of the history, in which joints jump.
     share : float
@@ -236,12 +212,10 @@ def turns(angles: NDArray[np.floating]) -> Array:
 def misplace_joints(windows: Array, rng: np.random.Generator, offset: float, share: float) -> Array:
     """Put joints beside where they are, as a pose estimator does with legs behind a table.
 
+    What is to be forecast is included: such joints stay wrong.
+
     Parameters
     ----------
-    windows : NDArray, shape (N, T, J, 3)
-        Positions [m], what is to be forecast included: such joints stay wrong.
-    rng : numpy.random.Generator
-        Source of chance.
     offset : float
         Largest displacement along each axis [m]; constant throughout a window.
     share : float

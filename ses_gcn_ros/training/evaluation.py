@@ -68,19 +68,7 @@ class Errors:
 def measure(engine: Engine, sequences: Sequences[Sequence], stride: int) -> Errors:
     """Forecast every window of some sequences.
 
-    Parameters
-    ----------
-    engine : Engine
-        What to measure; the baselines see the same windows.
-    sequences : sequence of Sequence
-        Resampled to the engine's frame rate.
-    stride : int
-        Frames from one window to the next.
-
-    Raises
-    ------
-    InputError
-        If the sequences have another layout, or none is as long as a window.
+    Raises InputError if the sequences have another layout, or none is as long as a window.
     """
     check_layout(engine, sequences)
     length = engine.observed + engine.horizon
@@ -94,21 +82,15 @@ def measure_windows(
 ) -> Errors:
     """Forecast windows of sequences in the engine's layout, at its frame rate.
 
-    A joint that is missing in any frame of a history is not forecast in that window.
+    A joint that is missing in any frame of a history is not forecast in that window. Raises
+    InputError if no window has a joint that is seen throughout its history.
 
     Parameters
     ----------
-    engine : Engine
-        What to measure; the baselines see the same windows.
     parts : iterable of (Sequence, NDArray)
         Sequences with windows of them, (W, T + H, J, 3) [m].
     weight : NDArray, shape (J,), optional
         Share of each joint in the mean; the same for all if None.
-
-    Raises
-    ------
-    InputError
-        If no window has a joint that is seen throughout its history.
     """
     distance: dict[str, list[NDArray[np.float32]]] = {engine.name: []}
     distance.update({name: [] for name in BASELINES})
@@ -204,8 +186,8 @@ def foot_slide(
 def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[np.float32]:
     """Radius per step and joint that holds the next unseen error with at least `coverage`.
 
-    Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): the ⌈(n+1)·coverage⌉-th
-    smallest of n held-out errors.
+    Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): the ⌈(n+1)·coverage⌉-th smallest
+    of n held-out errors. Raises InputError if there are too few windows for that coverage.
 
     Parameters
     ----------
@@ -218,11 +200,6 @@ def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[
     -------
     NDArray, shape (H, J), float32 [m]
         NaN for joints that are never known.
-
-    Raises
-    ------
-    InputError
-        If there are too few windows for that coverage.
     """
     count = np.isfinite(distance).sum(axis=0)
     rank = np.ceil((count + 1) * coverage).astype(int)

@@ -146,8 +146,6 @@ def see(
         Positions [m], z up.
     noise : (float, float)
         Range of the standard deviation [px], drawn per camera.
-    outliers, missing : float
-        Shares of joints found elsewhere, and not found.
     group : int
         Windows that share a camera, each turned about the vertical at random. It saves time.
 
@@ -185,15 +183,8 @@ def as_training(seen: SeenWindows) -> tuple[NDArray[np.float32], NDArray[np.floa
 class LiftingTask:
     """A lifting network to be trained; see `trainer.Task`.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        What to do it with, split as the recipe says.
-
-    Raises
-    ------
-    InputError
-        If the recipe's split leaves a part empty, or sequences are shorter than a window.
+    Raises InputError if the recipe's split leaves a part empty, or sequences are shorter than a
+    window.
     """
 
     per_epoch = 0

@@ -192,19 +192,14 @@ def read_sections(
 ) -> dict[str, Any]:
     """Sections of a recipe as the dataclasses that describe them.
 
+    Raises ConfigError if a section, name, type or value is wrong, or an option has no use.
+
     Parameters
     ----------
-    name : str
-        Of the recipe, for messages.
     sections : mapping of str to type
         Dataclass by section; a section that is left out has its defaults.
     unused : collection of str
         Options, as 'training.after', that what is trained has no use for.
-
-    Raises
-    ------
-    ConfigError
-        If a section, name, type or value is wrong, or an option has no use.
     """
     known = ", ".join(sections)
     if not isinstance(content, dict):

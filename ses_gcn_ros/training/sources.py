@@ -117,15 +117,7 @@ def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSourc
 
 
 class RandomSource:
-    """Windows that start anywhere.
-
-    Parameters
-    ----------
-    batch : int
-        Windows per step.
-    tempo : float
-        The tempo is changed by a factor within exp(±tempo).
-    """
+    """Windows that start anywhere."""
 
     per_epoch = 0
 
@@ -143,23 +135,12 @@ class RandomSource:
 class GridSource:
     """Every window of a regular grid once per epoch, in an order drawn anew for each.
 
+    Raises InputError if no sequence is as long as a window.
+
     Parameters
     ----------
-    sequences : sequence of Sequence
-        Those shorter than a window are passed over.
-    length : int
-        Frames per window.
-    fps : float
-        Frame rate of the windows [Hz].
-    stride : int
-        Frames from one window to the next.
     batch : int
         Windows per step; the last step of an epoch takes what is left.
-
-    Raises
-    ------
-    InputError
-        If no sequence is as long as a window.
     """
 
     def __init__(

@@ -75,6 +75,8 @@ def measure_stream(
 ) -> dict[str, Any]:
     """Run a forecaster with an adaptive radius over streams that change their kind of motion.
 
+    Raises InputError if the weights carry no radius or a kind of motion is missing.
+
     Parameters
     ----------
     first, second : sequence of Sequence
@@ -89,11 +91,6 @@ def measure_stream(
         ``asked_percent``; per step, over all streams, ``coverage_percent``, ``calibrated_percent``
         (what the calibrated radius would have held), ``radius_mm`` and ``calibrated_radius_mm``
         (means over joints); ``lowest_percent`` and ``highest_percent`` per stream over steps.
-
-    Raises
-    ------
-    InputError
-        If the weights carry no radius or a kind of motion is missing.
     """
     for name, sequences in (("before", first), ("after", second)):
         if not sequences:

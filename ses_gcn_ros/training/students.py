@@ -31,6 +31,9 @@ def prune(
 ) -> Weights:
     """Mask a teacher's adjacencies, to be trained on as a student.
 
+    Raises InputError if not one of `keep` and `threshold` is given, it leaves nothing at all or is
+    out of range, or the network has no masks.
+
     Parameters
     ----------
     teacher : Weights
@@ -44,12 +47,6 @@ def prune(
     -------
     Weights
         The same tensors with other masks, without the radius, which no longer holds.
-
-    Raises
-    ------
-    InputError
-        If not one of `keep` and `threshold` is given, it leaves nothing at all or is out of range,
-        or the network has no masks.
     """
     _check_masked(teacher)
     if (keep is None) == (threshold is None):
@@ -172,10 +169,6 @@ def mask_curve(
 
     Parameters
     ----------
-    teacher : Weights
-        Trained SeS-GCN.
-    stride : int
-        Frames from one window to the next.
     shares : sequence of float
         Shares of entries to keep; a threshold is chosen that keeps as many of all.
     trained : callable

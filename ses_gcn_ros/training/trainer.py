@@ -213,8 +213,9 @@ class Schedule:
 class Trainer:
     """A network in training.
 
-    Everything drawn at random comes from the seed and the number of the step, so that a step is
-    the same whether or not the run was interrupted before it.
+    Everything drawn at random comes from the seed and the number of the step, so that a step is the
+    same whether or not the run was interrupted before it. Raises ConfigError if the checkpoint that
+    is there was made by another recipe, from other data or another start.
 
     Parameters
     ----------
@@ -222,12 +223,6 @@ class Trainer:
         File that the state is kept in; a log in CSV is kept beside it. Nothing is kept with None.
     processes : Processes, optional
         Those that train together, and where; this one alone on the CPU if left out.
-
-    Raises
-    ------
-    ConfigError
-        If the checkpoint that is there was made by another recipe, from other data or another
-        start.
     """
 
     def __init__(

@@ -11,13 +11,13 @@ from small_files import write_asf_amc, write_expmaps
 
 from ses_gcn_ros.datasets import cmu_expmap
 from ses_gcn_ros.datasets.asf_amc import (
+    UNIT,
     positions,
     read_amc,
     read_asf,
     read_training_trials,
     resampled,
 )
-from ses_gcn_ros.datasets.cmu_body import UNIT
 from ses_gcn_ros.datasets.protocols import PROTOCOLS
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.datasets.sources import read_dataset
@@ -134,11 +134,11 @@ def test_benchmark_files_are_read_as_benchmarks_do(tmp_path):
     assert (first.name, second.name) == ("test/walking/walking_1", "train/walking/walking_1")
     assert (first.layout, first.fps, first.stored.shape) == ("cmu25", 25.0, (101, 25, 3))
     # 70 mm for what is 56 mm, and no global rotation: the left hip stays where it is.
-    all38 = cmu_expmap.benchmark_positions(table)
+    all38 = cmu_expmap.BENCHMARK.positions(table)
     expected = 0.070 * np.array([1.65674, -1.80282, 0.62477])
     assert np.ptp(np.linalg.norm(all38[:, 2], axis=-1)) < 1e-9
     assert np.linalg.norm(all38[0, 2]) == pytest.approx(np.linalg.norm(expected))
-    for copy, joint in cmu_expmap.COPIES.items():
+    for copy, joint in cmu_expmap.BENCHMARK.copies.items():
         np.testing.assert_allclose(all38[:, copy], all38[:, joint], atol=1e-12)
 
 

@@ -39,6 +39,8 @@ ENGINES = {"cpu": ("compiled", "onnx", "eager"), "cuda": ("cuda", "graph", "eage
 def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Section:
     """Every engine on the CPU against the authors' model, one thread each.
 
+    Raises ModelError if torch is missing, which runs the reference.
+
     Parameters
     ----------
     quick : bool
@@ -46,11 +48,6 @@ def run(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
     weights : sequence of Weights
         Networks to run besides the one that ships and an untrained one of the published size for
         Human3.6M.
-
-    Raises
-    ------
-    ModelError
-        If torch is missing, which runs the reference.
     """
     rows: list[dict[str, Cell]] = []
     notes: list[str] = []

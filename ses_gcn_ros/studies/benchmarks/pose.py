@@ -107,6 +107,8 @@ def measure(
 ) -> dict[str, Cell]:
     """Time one model on one size of image.
 
+    Raises InputError if the video can't be read; ModelError if the model can't be had.
+
     Parameters
     ----------
     video : str
@@ -126,13 +128,6 @@ def measure(
         ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
         people per image, ``memory_growth`` [bytes] of the process from a fifth of the way to
         the end, and ``memory`` [bytes] at the end; None where the system does not say.
-
-    Raises
-    ------
-    InputError
-        If the video can't be read.
-    ModelError
-        If the model can't be had.
     """
     width, height = size
     camera = camera_from_view(width, height, 60.0)
