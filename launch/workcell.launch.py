@@ -1,4 +1,4 @@
-"""Bring up a workcell: eyes, forecaster, safety node; optionally a bag, RViz and the demo robot."""
+"""Bring up a workcell: pose estimation, forecaster, safety node; a bag, RViz, the demo robot."""
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction

@@ -62,7 +62,7 @@ def plan_workcell(
     use_sim_time: bool = False,
     actions: bool = False,
 ) -> list[NodePlan]:
-    """Nodes of a workcell: eyes (cameras, video or recording), forecaster, safety, extras.
+    """Nodes of a workcell: where skeletons come from, forecaster, safety node, extras.
 
     Parameters
     ----------
@@ -157,11 +157,11 @@ def _plan_cameras(names: str, calibration: str) -> list[NodePlan]:
     # Where a camera stands is the fusion node's business: what the parameter file says of the one
     # camera of a cell would be wrong for all of them.
     pose: Mapping[str, Value] = {"target_frame": "", "camera_pose": []}
-    eyes = [
+    poses = [
         NodePlan("pose_node", {"camera_frame": f"{name}_optical_frame", **pose}, namespace=name)
         for name in cameras
     ]
-    return [*eyes, NodePlan("fusion_node", fusion)]
+    return [*poses, NodePlan("fusion_node", fusion)]
 
 
 def _time(plan: NodePlan, clock: Mapping[str, Value]) -> Mapping[str, Value]:

@@ -41,7 +41,7 @@ def bench(
         typer.Option(help="Weights to time besides the ones that ship, repeatable."),
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="Video of a person, without which the eyes are left out.")
+        Path | None, typer.Option(help="Video of a person, which the section pose needs.")
     ] = None,
     pose_model: Annotated[
         list[str] | None,
@@ -68,8 +68,8 @@ def bench(
     for path in (save, markdown):
         check_writable(path, overwrite=overwrite, read=[saved, video])
     console = terminal.err()
-    eyes: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
-    content = harness.read(saved) if saved else _measure(section, weights, eyes, quick, console)
+    poses: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
+    content = harness.read(saved) if saved else _measure(section, weights, poses, quick, console)
     text = json.dumps(content, indent=2) + "\n"
     if save is not None:
         write_atomically(save, text.encode())
@@ -84,7 +84,7 @@ def bench(
 def _measure(
     names: list[str] | None,
     weights: list[Path] | None,
-    eyes: dict[str, Any],
+    poses: dict[str, Any],
     quick: bool,
     console: Console,
 ) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _measure(
             if name in ("engines", "gpu"):
                 run = partial(run, weights=networks)
             if name == "pose":
-                run = partial(run, **eyes)
+                run = partial(run, **poses)
             sections.append(run(quick, progress))
     return harness.as_json(sections, quick=quick)
 

@@ -52,7 +52,7 @@ def up(
         bool, typer.Option("--single-process", help="All nodes in one process.")
     ] = False,
 ) -> None:
-    """Bring up a workcell: eyes, forecaster, safety node. Ctrl-C ends all of it.
+    """Bring up a workcell: pose estimation, forecaster, safety node. Ctrl-C ends all of it.
 
     Example: ses-gcn up --params-file my_cell.yaml --namespace cell_1
     """

@@ -1,4 +1,4 @@
-"""The fault table's first line with eyes of its own: a pose node that finds a person in images."""
+"""The first line of the fault table with a pose node that finds a person in images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAULTS = [
 @pytest.fixture(scope="module")
 def world(shared_cell, shared_data):
     media = shared_data / "media"
-    eyes = {
+    cameras = {
         "model": str(media / "pose_landmarker_lite.task"),
         "target_frame": "world",
         "camera_pose": CAMERA_POSE,
@@ -32,7 +32,7 @@ def world(shared_cell, shared_data):
     nodes = {
         **NODES,
         "safety": (SAFETY, {**PARAMETERS, "skeleton_age_max": OLDEST}),
-        "pose": ("pose_node", eyes),
+        "pose": ("pose_node", cameras),
     }
     camera = FilmedPerson(shared_cell.node, media / "one_person.mp4")
     world = World(shared_cell, nodes=nodes, camera=camera)

@@ -1,4 +1,4 @@
-"""The benchmark of the eyes: figures of a real model, memory watched, and notes for the rest."""
+"""The benchmark of pose estimation: figures of a real model, memory watched, notes for the rest."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ This page is written by
 and says what the package costs on one machine, beside what it is compared with in the same run.
 Contenders take turns, so that all of them see the same load; figures are medians unless they say
 otherwise. `--weights` adds other weights, such as the published ones that `ses-gcn
-import-official` brings in; without `--video` the eyes are left out.
+import-official` brings in; without `--video` pose estimation is left out.
 """
 
 

@@ -1,4 +1,4 @@
-"""What the eyes cost: from an image message's bytes to everybody's skeleton, and its memory."""
+"""Costs of pose estimation, from the bytes of an image to everybody's skeleton, and its memory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run(
     rows: list[dict[str, Cell]] = []
     notes: list[str] = []
     if video is None:
-        notes.append("the eyes were not measured: name a video of a person with --video")
+        notes.append("pose estimation was not measured: name a video of a person with --video")
         models = ()
     for model in models:
         for size in SIZES:
@@ -77,7 +77,7 @@ def run(
                 break
     return Section(
         name="pose",
-        title="Eyes, on the CPU",
+        title="Pose estimation, on the CPU",
         about="Node: the pose node over DDS, from an image's publication to its skeletons, each "
         "shown when the one before is answered; large ones take their time from process to process "
         "(docs/pose.md). Core: from the image's bytes to skeletons, that is decoding, landmarks, "
