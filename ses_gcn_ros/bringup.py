@@ -116,7 +116,9 @@ def plan_workcell(
         watched = {**watched, "bridges": ["robot_bridge"]}
         known = {k: v for k, v in robot.items() if k in ("robot_speed_max", "deceleration")}
         plans.append(NodePlan("robot_bridge", {"driver": driver, **known}))
-    plans += [NodePlan("forecaster_node", recorded), NodePlan("safety_node", watched)]
+    by_action: Mapping[str, Value] = {"adaptive_actions": True} if actions else {}
+    forecaster = NodePlan("forecaster_node", {**recorded, **by_action})
+    plans += [forecaster, NodePlan("safety_node", watched)]
     if actions:
         plans.append(NodePlan("action_node"))
     listeners = 2 + bool(record) + actions

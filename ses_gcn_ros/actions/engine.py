@@ -8,6 +8,7 @@ takes about as long as torch takes to start its first operators.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +33,8 @@ class ActionEngine(Protocol):
 def load_engine(weights: ActionWeights) -> ActionEngine:
     """Engine for a weights file; raises ModelError if its tensors don't fit its network."""
     if weights.network in ("sgn", "esgn"):
-        return FoldedSgn(weights)
+        members = weights.options.get("members", 1)
+        return FoldedSgn(weights) if members == 1 else FoldedEnsemble(weights, members)
     if weights.network == "sparse_stgcn" and weights.options.get("unit", "post") == "post":
         return SparseLoops(weights)
     return TorchEngine(weights)
@@ -137,6 +139,30 @@ class FoldedSgn:
         if self._fuse is not None:
             return _relu(_apply(self._fuse, np.concatenate(parts, axis=-1)))
         return np.asarray(sum(parts[1:], parts[0]))
+
+
+class FoldedEnsemble:
+    """Enhanced SGNs side by side; see `models.esgn.Ensemble`.
+
+    Parameters
+    ----------
+    weights : ActionWeights
+        Of network ``esgn`` with so many members.
+    """
+
+    name = "folded"
+
+    def __init__(self, weights: ActionWeights, members: int) -> None:
+        tensors = [
+            {n.removeprefix(f"members.{m}."): t for n, t in weights.tensors.items()}
+            for m in range(members)
+        ]
+        self._members = [FoldedSgn(replace(weights, tensors=own)) for own in tensors]
+
+    def run(self, x: Array) -> tuple[Array, Array]:
+        """Windows (N, T, V, C) → logits (N, classes), importance of joints (N, V) or (N, 0)."""
+        logits, importance = zip(*(member.run(x) for member in self._members), strict=True)
+        return np.mean(logits, axis=0), np.mean(importance, axis=0)
 
 
 class SparseLoops:

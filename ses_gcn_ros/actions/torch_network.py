@@ -11,7 +11,7 @@ from torch import nn
 from ses_gcn_ros.actions.weights import NETWORKS, ActionWeights
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.models.esgn import Esgn, EsgnConfig
+from ses_gcn_ros.models.esgn import Ensemble, Esgn, EsgnConfig
 from ses_gcn_ros.models.sgn import WIDTH, Sgn
 from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseConv2d, SparseStgcn
 from ses_gcn_ros.models.stgcn import (
@@ -38,7 +38,9 @@ def build_network(weights: ActionWeights) -> nn.Module:
         network: nn.Module = Sgn(len(joints.names), frames, classes, channels, width)
     elif weights.network == "esgn":
         config = build(EsgnConfig, options)
-        network = Esgn(len(joints.names), frames, classes, joints.parents, channels, config)
+        form = len(joints.names), frames, classes, joints.parents, channels, config
+        members = [Esgn(*form) for _ in range(config.members)]
+        network = members[0] if len(members) == 1 else Ensemble(members)
     elif weights.network in ("stgcn", "sparse_stgcn"):
         network = _graph_network(weights, options)
     else:

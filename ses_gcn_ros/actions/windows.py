@@ -27,6 +27,7 @@ NTU_PARENTS = (
 )
 _ROOTS = ("pelvis", "hip", "hip_center", "mid_hip", "spine_base", "base_spine", "spine", "torso")
 DRAWN = ("segments", "uniform")  # kinds of sampling that draw frames at random
+_BONE = 0.25  # mean length of the bones of a sized body [m]
 _SIDES = (("l_", "r_"), ("left", "right"), ("L", "R"))
 
 
@@ -57,6 +58,7 @@ class WindowConfig:
         choices=("none", "first", "each"),
     )
     facing: bool = option(False, "turn people about the vertical so that all face the same way")
+    sized: bool = option(False, "scale people so that their bones are 0.25 m long on average")
     joints: tuple[str, ...] = option((), "joints that a network sees; none given: all")
     features: tuple[str, ...] = option(
         ("joint",),
@@ -234,6 +236,8 @@ def prepared(motion: Motion, joints: Joints, config: WindowConfig, up: int) -> M
         motion = motion - (origin[:1, None] if config.centring == "first" else origin[:, None])
     if config.facing and motion.shape[-1] == 3:
         motion = _facing(motion, joints, up)
+    if config.sized:
+        motion = motion * _size(motion, joints)
     return np.nan_to_num(motion, copy=False)
 
 
@@ -271,6 +275,15 @@ def _facing(motion: Motion, joints: Joints, up: int) -> Motion:
     return turned
 
 
+def _size(motion: Motion, joints: Joints) -> np.float32:
+    """What a body is to be multiplied by to be as large as all others."""
+    children, parents = zip(*joints.bones, strict=True)
+    bones = motion[:, list(children)] - motion[:, list(parents)]
+    lengths = np.median(np.linalg.norm(bones, axis=-1), axis=0)
+    lengths = lengths[np.isfinite(lengths)]
+    return np.float32(_BONE / max(lengths.mean(), 0.01) if len(lengths) else 1)
+
+
 def sample(motion: Motion, config: WindowConfig, rng: np.random.Generator | None = None) -> Motion:
     """The frames of a window that a network sees, shape (frames, V, C).
 
@@ -287,10 +300,7 @@ def sample(motion: Motion, config: WindowConfig, rng: np.random.Generator | None
     if kind == "loop":
         return looped(motion, frames)
     if kind == "even":
-        first, last = 0.0, length - 1.0
-        if rng is not None:  # what a person does a little earlier or later is the same
-            first, last = first + rng.uniform(0, 0.1) * last, last - rng.uniform(0, 0.1) * last
-        places = np.linspace(first, last, frames)
+        places = np.linspace(0, length - 1, frames)
         before = np.floor(places).astype(int)
         after = np.minimum(before + 1, length - 1)
         share = (places - before).astype(np.float32)[:, None, None]
@@ -348,7 +358,12 @@ class AugmentConfig:
     rotation: float = option(0.0, "about every axis, at most [rad]", minimum=0, maximum=3.2)
     turn: float = option(0.0, "about the vertical, at most [rad]", minimum=0, maximum=3.2)
     scale: float = option(0.0, "of a body, at most [share]", minimum=0, maximum=0.5)
+    proportions: float = option(0.0, "of each bone, at most [share]", minimum=0, maximum=0.5)
+    trim: float = option(0.0, "off either end of a window, at most [share]", minimum=0, maximum=0.4)
     shift: float = option(0.0, "along every axis, at most [m]", minimum=0, maximum=1)
+    lead: float = option(
+        0.0, "windows begin so much before an action, in what came before, at most [s]", maximum=5
+    )
     flip: bool = option(False, "left for right, joints swapped, every other time")
     noise: float = option(0.0, "of every joint, standard deviation [m]", minimum=0, maximum=0.1)
     unseen: float = option(
@@ -372,6 +387,10 @@ def augmented(
         angles = rng.uniform(-1, 1, (count, 3)) * config.rotation
         angles[:, up] += rng.uniform(-1, 1, count) * config.turn
         x = np.einsum("ntvc,ndc->ntvd", x, _rotations(angles)).astype(np.float32)
+    if config.proportions:
+        x = _reproportioned(
+            x, joints, 1 + rng.uniform(-1, 1, x.shape[::2][:2]) * config.proportions
+        )
     if config.scale:
         x *= 1 + rng.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32) * config.scale
     if config.shift:
@@ -389,6 +408,32 @@ def augmented(
             else:
                 x[index][:, rng.integers(len(joints.names), size=2)] = 0
     return x
+
+
+def trimmed(motion: Motion, share: float, rng: np.random.Generator) -> Motion:
+    """Motion that begins a little later and ends a little earlier, by at most a share of it."""
+    first, last = (rng.uniform(0, share, 2) * len(motion)).astype(int)
+    return motion[first : len(motion) - last]
+
+
+def _reproportioned(x: Motion, joints: Joints, factors: NDArray[np.float64]) -> Motion:
+    """Windows (N, T, V, C) of people whose bones are so many times (N, V) as long."""
+    above = np.eye(len(joints.names), dtype=np.float32)  # the joints that each one hangs from
+    for child, parent in _downwards(joints):
+        above[child] += above[parent]
+    bones = x.copy()
+    for child, parent in joints.bones:
+        bones[..., child, :] -= x[..., parent, :]
+    factors[:, joints.root] = 1
+    return above @ (bones * factors[:, None, :, None].astype(np.float32))
+
+
+def _downwards(joints: Joints) -> list[tuple[int, int]]:
+    """Child and parent of every bone, those nearest to the root first."""
+    order = [joints.root]
+    for joint in order:
+        order += [child for child, parent in joints.bones if parent == joint]
+    return [(joint, joints.parents[joint]) for joint in order[1:]]
 
 
 def _rotations(angles: NDArray[np.float64]) -> NDArray[np.float64]:

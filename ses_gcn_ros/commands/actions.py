@@ -199,6 +199,44 @@ def train(
 
 
 @actions.command()
+def delay(
+    data: Data,
+    root: Root = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights; ours that ship.")] = None,
+    as_json: terminal.AsJson = False,
+) -> None:
+    """How long after people change what they do the new label is told, on labelled streams.
+
+    Of a list of sources only the people that it holds out. Changes that last a second or more.
+
+    Example: ses-gcn actions delay --data my_bags
+    """
+    import numpy as np
+
+    from ses_gcn_ros.actions.recogniser import ActionConfig
+    from ses_gcn_ros.actions.weights import read_action_weights
+    from ses_gcn_ros.errors import InputError
+    from ses_gcn_ros.replay.actions import label_delays
+
+    recordings = _read(data, "", root)
+    if recordings.held_out:
+        out = recordings.held_out_recordings()
+        recordings = dataclasses.replace(recordings, recordings=out)
+    delays = label_delays(recordings, read_action_weights(weights), ActionConfig())
+    if not len(delays):
+        raise InputError(f"nobody in '{data}' changes to anything else for a second that is known")
+    told = delays[np.isfinite(delays)]
+    median = float(np.median(told)) if len(told) else None
+    if as_json:
+        print(json.dumps({"changes": len(delays), "told": len(told), "median": median}))
+        return
+    print(
+        f"{len(told)} of {len(delays)} changes told"
+        + (f", after {median:.2f} s in the median" if median is not None else "")
+    )
+
+
+@actions.command()
 def label(
     bag: Annotated[Path, typer.Argument(help="Bag to draw segments from.")],
     out: Annotated[

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.actions.windows import NTU_NAMES, NTU_PARENTS, Joints, Motion
 from ses_gcn_ros.bags.segments import SEGMENTS, read_segments, segment_table
-from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, checked, read_action_npz
+from ses_gcn_ros.datasets.actions import (
+    ActionSet,
+    LabelledMotion,
+    checked,
+    of_joints,
+    read_action_npz,
+)
 from ses_gcn_ros.datasets.sources import bag_people
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.npz import load_arrays
@@ -283,7 +289,8 @@ def _segment(
         raise InputError(f"person '{person}' has no frames from {start:g} to {end:g} s")
     fps = float((within.sum() - 1) / np.ptp(stamps[within]))
     subject = f"{bag.stem}/{person}"
-    return LabelledMotion(positions[within], label, subject, fps, f"{subject}@{start:g}")
+    begin = float(stamps[within][0])
+    return LabelledMotion(positions[within], label, subject, fps, subject, begin)
 
 
 # Lists of sources -------------------------------------------------------------------------------
@@ -318,7 +325,7 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     recordings, others = [], []
     for source in sources:
         for found in _source(root or path.parent, source):
-            found = replace(found, positions=found.positions[:, columns])
+            found = of_joints(found, columns)
             label = classes.get(found.label)
             unseen = any(fnmatch(found.subject, pattern) for pattern in held_out)
             if found.label in strange or (label == UNKNOWN and unseen):
@@ -371,8 +378,11 @@ def _source(root: Path, source: dict[str, Any]) -> Iterator[LabelledMotion]:
         for first, last in zip([0, *edges], [*edges, len(labels)], strict=True):
             if labels[first] >= 0:
                 label = str(names[labels[first]])
-                name = f"{identifier}@{first}"
-                yield LabelledMotion(positions[first:last], label, subject, fps, name)
+                yield LabelledMotion(
+                    positions[first:last],
+                    *(label, subject, fps, identifier, first / fps),
+                    before=positions[:first],
+                )
 
 
 _READERS: tuple[tuple[str, Callable[[Path], ActionSet]], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ class LabelledMotion:
     label: str
     subject: str
     fps: float = _FPS  # frame rate [Hz]
-    name: str = ""  # name or number within its set
+    # name or number within its set, and when it begins in the stream of that name [s]
+    name: str = ""
+    start: float = 0.0
+    before: Motion | None = None  # (T', V, C): the stream up to there
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +60,19 @@ class ActionSet:
         joints, columns = self.joints.only(names)
 
         def reduced(recordings: tuple[LabelledMotion, ...]) -> tuple[LabelledMotion, ...]:
-            return tuple(replace(r, positions=r.positions[:, columns]) for r in recordings)
+            return tuple(of_joints(r, columns) for r in recordings)
 
         return replace(
             self,
             recordings=reduced(self.recordings),
             strange=reduced(self.strange),
             joints=joints,
+        )
+
+    def held_out_recordings(self) -> tuple[LabelledMotion, ...]:
+        """Recordings of people that the set's own protocol never trains on."""
+        return tuple(
+            r for r in self.recordings if any(fnmatch(r.subject, p) for p in self.held_out)
         )
 
     def of_subjects(self, subjects: Iterable[str]) -> ActionSet:
@@ -86,6 +96,12 @@ class ActionSet:
         return replace(self, recordings=rest)
 
 
+def of_joints(recording: LabelledMotion, columns: Sequences[int]) -> LabelledMotion:
+    """A recording of some of its joints."""
+    before = None if recording.before is None else recording.before[:, columns]
+    return replace(recording, positions=recording.positions[:, columns], before=before)
+
+
 def listed(names: Iterable[str]) -> str:
     """Names in order, numbers as numbers."""
     return ", ".join(sorted(names, key=lambda n: (not n.isdigit(), n.zfill(12))))
@@ -102,9 +118,15 @@ class Windows:
 
 
 def cut(
-    data: ActionSet, config: WindowConfig, labels: Sequences[str], up: int | None = None
+    data: ActionSet,
+    config: WindowConfig,
+    labels: Sequences[str],
+    up: int | None = None,
+    lead: float = 0.0,
 ) -> Windows:
     """Windows of all recordings; those without anybody are left out.
+
+    With a `lead` windows may begin so much [s] before their recording, in what came before it.
 
     Raises InputError if a recording's label is not among `labels`, or nothing is left.
     """
@@ -119,7 +141,10 @@ def cut(
                 f"recording '{recording.name}' shows '{recording.label}', which the model lacks; "
                 f"it knows {', '.join(labels)}"
             )
-        length = len(recording.positions)
+        positions, early = recording.positions, round(lead * recording.fps)
+        if early and recording.before is not None:
+            positions = np.concatenate([recording.before[-early:], positions])
+        length = len(positions)
         starts, span = [0], length
         if config.duration:
             span = max(round(config.duration * recording.fps), 2)
@@ -129,7 +154,7 @@ def cut(
             starts = list(range(0, max(length - span, 0) + 1, step))
         for start in starts:
             try:
-                part = recording.positions[start : start + span]
+                part = positions[start : start + span]
                 motions.append(prepared(part, data.joints, config, up))
             except InputError:
                 continue  # nobody there: MSR Action3D has such a recording

@@ -9,6 +9,7 @@ as a histogram that forgets, so that neither memory nor time grow.
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import time
@@ -37,6 +38,7 @@ _PRIOR = 10.0  # s of data that the calibration counts as
 _FEWEST, _MOST = 0.002, 0.3  # limits of α
 _FORMAT = 1
 _CLOSEST = 0.5  # steps between forecasts that are kept
+_ACTIONS = 32  # with a radius of their own, at most
 EVERY = 30.0  # s between two writings of what was learnt
 _DROPPED = 19  # bits of a float32 that its place in `starts_of` does without
 _PLACES = 1 << (31 - _DROPPED)
@@ -208,6 +210,54 @@ class AdaptiveRadius:
         self._rescale()
 
 
+class ActionRadii:
+    """The radius of each action beside the common one, where it is told what people do.
+
+    Mondrian conformal prediction (Vovk, Gammerman, Shafer, *Algorithmic Learning in a Random
+    World*, 2005): what is right on average is too wide for one action and too narrow for another,
+    so each keeps the coverage by itself. An action begins with what the common radius has learnt.
+
+    Parameters
+    ----------
+    common : AdaptiveRadius
+        Of everybody, used where no action is told.
+    """
+
+    def __init__(self, common: AdaptiveRadius) -> None:
+        self.common = common
+        self._own: dict[str, AdaptiveRadius] = {}
+
+    def of(self, action: str) -> tuple[int, AdaptiveRadius]:
+        """Number of an action, 0 for none, and its radius."""
+        if not action or (action not in self._own and len(self._own) >= _ACTIONS):
+            return 0, self.common
+        if action not in self._own:
+            self._own[action] = copy.deepcopy(self.common)
+        return 1 + list(self._own).index(action), self._own[action]
+
+    def observe(
+        self,
+        errors: NDArray[np.floating],
+        issued: NDArray[np.floating],
+        elapsed: float,
+        scores: NDArray[np.floating],
+        actions: NDArray[np.integer],
+    ) -> None:
+        """Learn as `AdaptiveRadius.observe`; `actions` (P, H) are what each was forecast in."""
+        self.common.observe(errors, issued, elapsed, scores)
+        for number, own in enumerate(self._own.values(), start=1):
+            among: NDArray[np.bool_] = actions == number
+            if among.any():
+                own.observe(np.where(among[..., None], errors, np.nan), issued, elapsed, scores)
+
+    def report(self) -> dict[str, str]:
+        """Coverage and factor of each action at the last step, for diagnostics."""
+        return {
+            f"radius of {action}": f"factor {own.factor[-1]:.2f}, coverage {own.coverage[-1]:.3f}"
+            for action, own in self._own.items()
+        }
+
+
 METHODS = ("forecast", "network", "last_pose", "damped_velocity")  # that are scored
 
 
@@ -220,7 +270,7 @@ class Due:
     # (H, J): of the forecast, in units of the radius before it was multiplied, flattened as that is
     scores: NDArray[np.float32]
     factors: NDArray[np.float64]  # (H,): what the radii given out were multiplied by
-    kinds: NDArray[np.int64]  # (H,): motion that each was made in; -1 where none fell due
+    kinds: NDArray[np.int64]  # (H,): as each was kept with; -1 where none fell due
 
 
 class PendingForecasts:
@@ -276,7 +326,7 @@ class PendingForecasts:
         recent : NDArray, shape (T, J, 3), optional
             History [m], whose last two frames the baselines go on from.
         kind : int
-            Motion that it was made in.
+            Number, from 0, of what it was made in.
         """
         if stamp - self._stamps[self._next - 1] < (_CLOSEST - 1e-6) * self._step:
             return

@@ -78,6 +78,9 @@ class ForecastConfig:
     adaptive_state: str = option(
         "", "file that keeps the radius over restarts; empty: in the user's state; none: not kept"
     )
+    adaptive_actions: bool = option(
+        False, "let it follow each action by itself; `actions` says what people do"
+    )
     scored: bool = option(
         True,
         "keep score of the network against the last pose and damped velocity, and use the better "

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.adaptive import AdaptiveRadius, PendingForecasts
-from ses_gcn_ros.forecast.calibration import furthest
+from ses_gcn_ros.forecast.adaptive import ActionRadii, AdaptiveRadius, PendingForecasts
+from ses_gcn_ros.forecast.calibration import KINDS, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
@@ -66,7 +66,7 @@ class _Made:
     history: Positions
     base: NDArray[np.float32]
     factor: NDArray[np.float64]
-    kind: int
+    kind: int  # of motion, and action
 
 
 @dataclass
@@ -99,6 +99,10 @@ class Forecaster:
         For diagnostics.
     score : OnlineScore or None
         How good the forecasts are here.
+    radii : ActionRadii or None
+        The adaptive radius, and those of actions.
+    doing : mapping of str to str
+        Action of each person, where it is told; an adaptive radius then learns for each by itself.
     """
 
     def __init__(
@@ -109,7 +113,8 @@ class Forecaster:
         score: OnlineScore | None = None,
     ) -> None:
         self._engine, self._config = engine, config
-        self._adaptive = adaptive
+        self.radii = None if adaptive is None else ActionRadii(adaptive)
+        self.doing: Mapping[str, str] = {}
         self.score = (score or OnlineScore(engine.layout)) if config.scored else None
         self._observations = ObservationBuffer(engine, config)
         self._latest: SceneSnapshot | None = None
@@ -182,13 +187,15 @@ class Forecaster:
         ]
         if not results:
             return
-        if self._adaptive is not None:
+        actions, kinds = np.divmod(np.stack([due.kinds for due in results]), len(KINDS))
+        if self.radii is not None:
             errors = np.stack([due.errors[0] for due in results])
             factors = np.stack([due.factors for due in results])
             scores = np.stack([due.scores for due in results])
-            self._adaptive.observe(errors, factors, self._latest.elapsed, scores)
+            self.radii.observe(errors, factors, self._latest.elapsed, scores, actions)
         if self.score is not None:
-            self.score.observe(results, self._latest.elapsed)
+            kinds[actions < 0] = -1
+            self.score.observe(results, kinds, self._latest.elapsed)
 
     def forecast(self) -> list[Forecast]:
         """Forecast everybody present at the last observation."""
@@ -274,9 +281,10 @@ class Forecaster:
             path = engine.hold_bones(path[None], history[None])[0]
             self.counts.fallbacks[f"network behind ({instead})"] += 1
             said = ", ".join(filter(None, [said, instead]))
-        radius, factor = answer.radius, _ONCE
-        if self._adaptive is not None:
-            factor = self._adaptive.factor
+        radius, factor, action = answer.radius, _ONCE, 0
+        if self.radii is not None:
+            action, adaptive = self.radii.of(self.doing.get(name, ""))
+            factor = adaptive.factor
             radius = (radius * factor[:, None]).astype(np.float32)
             moved = (history[-1] - history[-2]) * np.float32(engine.fps)
             cap = furthest(
@@ -294,11 +302,10 @@ class Forecaster:
             model=f"{engine.name} ({said})" if said else engine.name,
             flatness=engine.flatness,
         )
-        if self._adaptive is not None or self.score is not None:
+        if self.radii is not None or self.score is not None:
             steps = np.broadcast_to(factor, engine.horizon)
-            self._made.append(
-                _Made(forecast, answer.path, history, answer.radius, steps, answer.kind)
-            )
+            kind = answer.kind + len(KINDS) * action
+            self._made.append(_Made(forecast, answer.path, history, answer.radius, steps, kind))
         return forecast
 
     def _by_velocity(self, snapshot: SceneSnapshot, name: str, reason: str) -> Forecast:

@@ -48,11 +48,13 @@ class OnlineScore:
         self._seconds = np.zeros((len(KINDS), len(GROUPS)))
         self._errors = np.zeros((len(KINDS), len(GROUPS), len(METHODS) - 1))
 
-    def observe(self, results: Sequence[Due], elapsed: float) -> None:
-        """Learn from what became of everybody's forecasts in the last `elapsed` seconds."""
+    def observe(self, results: Sequence[Due], kinds: NDArray[np.int64], elapsed: float) -> None:
+        """Learn from what became of everybody's forecasts in the last `elapsed` seconds.
+
+        `kinds` (P, H) is the motion that each was made in, -1 where none fell due.
+        """
         elapsed = min(elapsed, _LONGEST)
         errors = np.stack([due.errors[1:] for due in results])  # (P, methods, H, J)
-        kinds = np.stack([due.kinds for due in results])  # (P, H)
         known: NDArray[np.bool_] = np.all(np.isfinite(errors), axis=1)
         errors = np.where(known[:, None], errors, 0)
         kept = np.exp(-elapsed / MEMORY)

@@ -33,6 +33,9 @@ class EsgnConfig:
     kernels: tuple[int, ...] = option((3, 5, 7), "frames under each scale", minimum=1, maximum=31)
     dilated: bool = option(False, "reach the scales by dilating a kernel of 3 instead")
     width: int = option(WIDTH, "features of an embedding", minimum=4, maximum=256)
+    members: int = option(
+        1, "networks trained side by side whose answers are averaged", minimum=1, maximum=16
+    )
 
 
 class MultiScale(nn.Module):
@@ -130,3 +133,40 @@ class Esgn(Sgn):
             importance = graph.mean(dim=2)  # what each joint gives to all others
         self.importance, self.attention = importance.detach(), importance
         return strongest + (importance.unsqueeze(2).to(x.dtype) @ x).squeeze(2)
+
+
+class Ensemble(nn.Module):
+    """Enhanced SGNs on the same motion, each taught by itself; the answer is the mean of theirs.
+
+    Parameters
+    ----------
+    members : sequence of Esgn
+        Of the same form, drawn one after the other.
+
+    Attributes
+    ----------
+    importance, attention : Tensor, shape (N, T, V), or None
+        Means over the members of what `Esgn` says of its last forward pass.
+    """
+
+    def __init__(self, members: list[Esgn]) -> None:
+        super().__init__()
+        self._esgns = members  # the same, by their own type
+        self.members = nn.ModuleList(members)
+
+    def heads(self, x: Tensor) -> list[Tensor]:
+        """Logits of each member: (N, classes) each."""
+        return [member(x) for member in self._esgns]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (N, M, T, V, C) → logits (N, classes)."""
+        return torch.stack(self.heads(x)).mean(dim=0)
+
+    @property
+    def attention(self) -> Tensor | None:
+        shares = [member.attention for member in self._esgns if member.attention is not None]
+        return torch.stack(shares).mean(dim=0) if shares else None
+
+    @property
+    def importance(self) -> Tensor | None:
+        return None if self.attention is None else self.attention.detach()

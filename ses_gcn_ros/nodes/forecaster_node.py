@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,12 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
+from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, ForecastConfig, Forecaster, load
 from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.forecast.forecaster import FAR_OFF
-from ses_gcn_ros.msg import ForecastArray, SkeletonArray
+from ses_gcn_ros.msg import ActionArray, ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode, run
@@ -37,6 +39,7 @@ class ForecasterNode(ManagedNode):
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
         self.adaptive: AdaptiveRadius | None = None
+        self.doing: dict[str, str] = {}
 
     def configure(self) -> None:
         """Load the weights and build the engine."""
@@ -92,12 +95,20 @@ class ForecasterNode(ManagedNode):
         )
         self.while_active(self.create_service(Trigger, "~/reload", self.on_reload))
         self.subscription(SkeletonArray, "skeletons", self.on_skeletons, profile)
+        self.doing, self.told = {}, -math.inf
+        if self.adaptive is not None and self.config.adaptive_actions:
+            self.subscription(ActionArray, "actions", self.on_actions, qos.STREAM)
 
     def release(self) -> None:
         """Keep what was learnt and give the weights' memory back."""
         if self.adaptive is not None:
             self.store.close()
         self.engine = self.forecaster = self.adaptive = None
+
+    def on_actions(self, message: ActionArray) -> None:
+        """Remember what people do."""
+        self.doing = {a.person_id: a.label for a in message.actions if a.label != UNKNOWN}
+        self.told = time.monotonic()
 
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
@@ -112,6 +123,7 @@ class ForecasterNode(ManagedNode):
             score = None if self.forecaster is None else self.forecaster.score
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive, score)
             self.frame_id = frame_id
+        self.forecaster.doing = self.doing if self.heard - self.told < _SILENCE else {}
         self.forecaster.observe(to_seconds(stamp), people)
         forecasts = self.forecaster.forecast()
         self.forecasts.publish(forecasts_to_msg(stamp, frame_id, forecasts))
@@ -131,13 +143,14 @@ class ForecasterNode(ManagedNode):
         assert self.engine is not None
         if self.forecaster is None:
             return DiagnosticStatus.WARN, "no skeletons yet", {"engine": self.engine.name}
-        counts, score = self.forecaster.counts, self.forecaster.score
+        counts, score, radii = self.forecaster.counts, self.forecaster.score, self.forecaster.radii
         values = {
             "people": counts.people,
             "forecasts": counts.forecasts,
             "engine": self.engine.name,
             **{f"fallback {reason}": n for reason, n in counts.fallbacks.items()},
             **(self.adaptive.report() if self.adaptive is not None else {}),
+            **(radii.report() if radii is not None else {}),
             **(score.report() if score is not None else {}),
         }
         silent = time.monotonic() - self.heard

@@ -7,10 +7,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ses_gcn_ros.actions.recogniser import label_changes
+import numpy as np
+from numpy.typing import NDArray
+
+from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser, label_changes
+from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
 from ses_gcn_ros.bags.reading import PathLike, read_messages, topics_of
 from ses_gcn_ros.bags.segments import read_segments, segment_table
+from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 Segment = tuple[str, float, float, str]  # person, start and end [s], label
 
@@ -43,6 +49,39 @@ def recorded_actions(bag: PathLike) -> list[Segment]:
         for person, labels in told.items()
         for start, end, label in label_changes(labels)
     ]
+
+
+def label_delays(
+    data: ActionSet, weights: ActionWeights, config: ActionConfig
+) -> NDArray[np.float64]:
+    """Time from each change of what somebody does until its label is told [s].
+
+    Changes are those within a stream to another class of the weights that lasts a second or more;
+    NaN where its label is not told before the next. Raises ModelError as `Recogniser`.
+    """
+    streams: dict[tuple[str, str], list[LabelledMotion]] = defaultdict(list)
+    for recording in (*data.recordings, *data.strange):
+        streams[recording.subject, recording.name].append(recording)
+    layout = get_layout(data.layout)
+    columns = [layout.joints.index(name) for name in data.joints.names]
+    confidence = np.isin(np.arange(len(layout.joints)), columns).astype(np.float32)
+    classes, delays = set(weights.labels) - {UNKNOWN}, []
+    for stream in streams.values():
+        recogniser, before, end = Recogniser(weights, config), "", -np.inf
+        for part in sorted(stream, key=lambda recording: recording.start):
+            told, positions = np.nan, np.full((len(part.positions), *confidence.shape, 3), np.nan)
+            positions[:, columns] = part.positions
+            for index, pose in enumerate(positions.astype(np.float32)):
+                stamp = part.start + index / part.fps
+                recogniser.observe(stamp, [Skeleton("", data.layout, pose, confidence)])
+                (action,) = recogniser.recognise()
+                if np.isnan(told) and action.label == part.label and action.since >= part.start:
+                    told = stamp - part.start
+            lasted, gap = len(part.positions) / part.fps, part.start - end
+            if part.label in classes - {before} and lasted >= 1 and gap < 2 / part.fps:
+                delays.append(told)
+            before, end = part.label, part.start + lasted
+    return np.array(delays)
 
 
 class ActionTimeline:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from ses_gcn_ros.actions.windows import (
     WindowConfig,
     augmented,
     sample,
+    trimmed,
     with_features,
 )
 from ses_gcn_ros.config import option
@@ -48,6 +48,9 @@ class ObjectiveRecipe:
     """What is minimised, and over which windows."""
 
     smoothing: float = option(0.1, "of labels", minimum=0, maximum=0.5)
+    mixing: float = option(
+        0.0, "windows mixed with others by shares of Beta(mixing, mixing)", minimum=0, maximum=4
+    )
     balanced: bool = option(False, "draw every class as often as the others; with training.steps")
     regulariser: str = option(
         "none", "term in the loss", choices=("none", "l2", "l1", "attention_entropy")
@@ -190,7 +193,7 @@ class ActionTask:
     def __init__(self, recipe: ActionRecipe, data: ActionSet, seed: int) -> None:
         self.recipe, self._data = recipe, data
         self.plan = plan = replace(recipe.training, seed=seed)
-        self._windows = cut(data, recipe.window, data.labels)
+        self._windows = cut(data, recipe.window, data.labels, lead=recipe.augment.lead)
         # What is left over at the end of an epoch comes in the next one, in another order.
         self.per_epoch = max(len(self._windows.labels) // plan.batch, 1) if plan.epochs else 0
         self._steps = plan.epochs * self.per_epoch or plan.steps
@@ -235,10 +238,17 @@ class ActionTask:
         objective = self.recipe.objective
         if isinstance(network, (SparseStgcn, Assembly)):
             network.set_progress(batch.done)
-        heads = network.heads if isinstance(network, Assembly) else lambda x: [network(x)]
+        heads: Any = getattr(network, "heads", lambda x: [network(x)])
+        motion, labels = batch.motion, F.one_hot(batch.labels, len(self._data.labels)).float()
+        if objective.mixing:  # mixup, Zhang et al., ICLR 2018
+            alpha = torch.tensor(objective.mixing)
+            share = torch.distributions.Beta(alpha, alpha).sample()
+            order = torch.randperm(len(labels))
+            motion = torch.lerp(motion[order], motion, share)
+            labels = torch.lerp(labels[order], labels, share)
         entropies = [
-            F.cross_entropy(logits.float(), batch.labels, label_smoothing=objective.smoothing)
-            for logits in heads(batch.motion)
+            F.cross_entropy(logits.float(), labels, label_smoothing=objective.smoothing)
+            for logits in heads(motion)
         ]
         loss = torch.stack(entropies).sum()
         if isinstance(network, (SparseStgcn, Assembly)):
@@ -297,7 +307,10 @@ def drawn(
     augment: AugmentConfig | None = None,
 ) -> Tensor:
     """Some windows as a network sees them, (N, 1, T, V, C): augmented in training."""
-    x = np.stack([sample(windows.motions[i], config, rng) for i in chosen])
+    motions = [windows.motions[i] for i in chosen]
+    if augment is not None and rng is not None and augment.trim:
+        motions = [trimmed(motion, augment.trim, rng) for motion in motions]
+    x = np.stack([sample(motion, config, rng) for motion in motions])
     if augment is not None and rng is not None:
         x = augmented(x, joints, windows.up, augment, rng)
     x = with_features(x, joints.parents, config.features)
@@ -439,16 +452,12 @@ def train_and_calibrate(
     """
 
     data = data.only(recipe.window.joints)
-
-    def held_out(recording: LabelledMotion) -> bool:
-        return any(fnmatch(recording.subject, pattern) for pattern in data.held_out)
-
-    out = [r for r in data.recordings if held_out(r)]
+    out = data.held_out_recordings()
     if not out:
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
-    seen = tuple(r for r in data.recordings if not held_out(r))
+    seen = tuple(r for r in data.recordings if r not in out)
     weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress, checkpoint)
-    return calibrated(weights, replace(data, recordings=tuple(out)), recipe, risk, novelty)
+    return calibrated(weights, replace(data, recordings=out), recipe, risk, novelty)
 
 
 def calibrated(

@@ -15,11 +15,18 @@ from ses_gcn_ros.actions.windows import (
     augmented,
     prepared,
     sample,
+    trimmed,
     with_features,
 )
 from ses_gcn_ros.bags.segments import read_segments, write_segments
 from ses_gcn_ros.datasets.action_files import read_actions
-from ses_gcn_ros.datasets.actions import cut, of_classes, read_action_npz
+from ses_gcn_ros.datasets.actions import (
+    ActionSet,
+    LabelledMotion,
+    cut,
+    of_classes,
+    read_action_npz,
+)
 from ses_gcn_ros.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -254,6 +261,45 @@ def test_a_flip_swaps_sides_and_a_rotation_keeps_lengths():
     np.testing.assert_allclose(
         np.linalg.norm(turned, axis=-1), np.linalg.norm(x, axis=-1), rtol=1e-4
     )
+
+
+def test_other_proportions_keep_where_bones_point_and_the_root():
+    joints = Joints.of_layout("chico15")
+    x = RNG.normal(size=(8, 5, 15, 3)).astype(np.float32)
+    other = augmented(x, joints, 2, AugmentConfig(proportions=0.2), np.random.default_rng(0))
+    children, parents = (list(column) for column in zip(*joints.bones, strict=True))
+    before, after = (
+        x[:, :, children] - x[:, :, parents],
+        other[:, :, children] - other[:, :, parents],
+    )
+    factors = np.linalg.norm(after, axis=-1) / np.linalg.norm(before, axis=-1)
+    np.testing.assert_allclose(after, before * factors[..., None], atol=1e-5)
+    np.testing.assert_allclose(factors, factors[:, :1].repeat(5, axis=1), rtol=1e-4)
+    assert 0.8 <= factors.min() < 0.9 < 1.1 < factors.max() <= 1.2 + 1e-4
+    np.testing.assert_allclose(other[:, :, joints.root], x[:, :, joints.root], atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [2, 7, 40])
+def test_a_trim_leaves_the_middle(length: int):
+    motion = np.arange(length, dtype=np.float32)[:, None, None]
+    for seed in range(20):
+        left = trimmed(motion, 0.3, np.random.default_rng(seed))[:, 0, 0]
+        assert left[0] < 0.3 * length
+        assert left[-1] >= 0.7 * length - 1
+        assert (np.diff(left) == 1).all()
+
+
+def test_a_lead_lets_windows_begin_in_what_came_before():
+    joints = Joints.of_layout("chico15")
+    stream = np.ones((50, 15, 3), np.float32) * np.arange(1, 51)[:, None, None]
+    part = LabelledMotion(stream[30:], "walk", "1", 25.0, before=stream[:30])
+    data = ActionSet((part,), ("walk",), joints)
+    config = WindowConfig(duration=0.8, stride=0.4, frames=10, sampling="even", centring="none")
+    begins = [
+        [motion[0, 0, 0] for motion in cut(data, config, ("walk",), lead=lead).motions]
+        for lead in (0.0, 0.4)
+    ]
+    assert begins == [[31], [21, 31]]
 
 
 def test_bones_and_velocities_are_what_they_are_called():

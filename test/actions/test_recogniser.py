@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from small_network import random_weights
 
-from ses_gcn_ros.actions.engine import FoldedSgn, TorchEngine
+from ses_gcn_ros.actions.engine import TorchEngine, load_engine
 from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser
 from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
+from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.replay.actions import label_delays
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 STANDING = np.array(
@@ -80,13 +82,14 @@ def play(made: Recogniser, seconds: float, start: float = 0.0, fps: float = 30.0
         ("sgn", {"width": 8}),
         ("esgn", {"width": 8}),
         ("esgn", {"width": 8, "fusion": "concat", "pooling": "received", "dilated": True}),
+        ("esgn", {"width": 4, "members": 3}),
         ("esgn", {"width": 8, "pooling": "none", "kernels": (3, 5), "streams": ("joint", "bone")}),
     ],
 )
 def test_folded_and_torch_answer_the_same(network: str, options: dict):
     weights = random_weights(network, **options)
     x = np.random.default_rng(1).normal(size=(4, 16, 9, 3)).astype(np.float32)
-    folded, torch_ = FoldedSgn(weights).run(x), TorchEngine(weights).run(x)
+    folded, torch_ = load_engine(weights).run(x), TorchEngine(weights).run(x)
     np.testing.assert_allclose(folded[0], torch_[0], atol=1e-4 * np.abs(torch_[0]).max())
     np.testing.assert_allclose(folded[1], torch_[1], atol=1e-5)
 
@@ -191,5 +194,33 @@ def test_weights_survive_a_file(tmp_path):
     )
     assert (read.temperature, read.threshold) == (1.5, 0.7)
     x = np.random.default_rng(1).normal(size=(2, 16, 9, 3)).astype(np.float32)
-    before, after = FoldedSgn(weights).run(x)[0], FoldedSgn(read).run(x)[0]
+    before, after = load_engine(weights).run(x)[0], load_engine(read).run(x)[0]
     np.testing.assert_allclose(before, after, atol=0.02 * np.abs(before).max())
+
+
+def test_a_delay_is_the_time_from_a_change_until_its_label_is_told(monkeypatch):
+    """Somebody stands for 3 s, walks for 3 s, then does what the weights don't know."""
+
+    class Watching(Scripted):
+        def run(self, x):
+            self.answer = int(np.abs(x[0, -1] - x[0, -2]).mean() > 1e-3)
+            return super().run(x)
+
+    monkeypatch.setattr("ses_gcn_ros.actions.recogniser.load_engine", lambda weights: Watching())
+    weights = dataclasses.replace(random_weights(width=4), threshold=0.5)
+    names = get_layout("chico15").joints
+    columns = [names.index(name) for name in weights.joints.names]
+    still = np.repeat(STANDING[None, columns], 75, axis=0)
+    walk = still + np.arange(75, dtype=np.float32)[:, None, None] * np.float32([0.03, 0, 0])
+    parts = [("idle", still, 0.0), ("walk", walk, 3.0), ("dance", walk + 2.25, 6.0)]
+    data = ActionSet(
+        tuple(LabelledMotion(x, label, "1", 25.0, "a", start) for label, x, start in parts[::-1]),
+        weights.labels,
+        weights.joints,
+        "chico15",
+    )
+    for hold in (0.2, 0.6):
+        (delay,) = label_delays(data, weights, ActionConfig(rate=25, hold=hold))
+        assert hold <= delay <= hold + 0.2
+    longer = dataclasses.replace(data, recordings=data.recordings[-1:])
+    assert not len(label_delays(longer, weights, ActionConfig()))

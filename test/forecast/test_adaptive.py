@@ -11,7 +11,7 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster
-from ses_gcn_ros.forecast.adaptive import PendingForecasts, RadiusStore
+from ses_gcn_ros.forecast.adaptive import ActionRadii, PendingForecasts, RadiusStore
 from ses_gcn_ros.forecast.calibration import furthest
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.training.recipe import load_recipe
@@ -159,6 +159,35 @@ def test_a_forecaster_gives_out_the_radius_as_it_is(engine, clip):
     assert not np.allclose(radius.factor, 1, rtol=0.05)  # nobody trained this network
     watch(forecaster, clip[:20], start=-50.0)  # the clock was set back
     assert np.isfinite(radius.radius).all()
+
+
+def test_each_action_keeps_the_coverage_by_itself():
+    rng, radii = np.random.default_rng(0), ActionRadii(fresh())
+    held = []
+    for _ in range(25 * 90):
+        numbers, own = zip(*map(radii.of, ("idle", "walk", "")), strict=True)
+        errors = np.concatenate([errors_like(rng, size) for size in (0.3, 2.5, 1.0)])
+        held.append(errors <= np.stack([each.radius for each in own]))
+        factors = np.stack([each.factor for each in own])
+        actions = np.tile(np.array(numbers)[:, None], (1, STEPS))
+        radii.observe(errors, factors, 0.04, errors / BASE, actions)
+    held = np.mean(held[25 * 30 :], axis=(0, 2, 3))
+    np.testing.assert_allclose(held[:2], 0.95, atol=0.015)
+    np.testing.assert_allclose(radii.of("idle")[1].factor, 0.3, rtol=0.15)
+    assert radii.of("")[1] is radii.common
+
+
+def test_a_forecaster_learns_apart_what_people_do(engine, clip):
+    radius = AdaptiveRadius(engine.radius, engine.coverage, CONFIG)
+    forecaster = Forecaster(engine, CONFIG, radius)
+    forecaster.doing = {"anna": "walk"}
+    watch(forecaster, clip)
+    number, walking = forecaster.radii.of("walk")
+    assert number == 1
+    assert walking.seconds == pytest.approx(radius.seconds, abs=0.1)
+    forecaster.doing = {}
+    watch(forecaster, clip, start=len(clip) / 25)
+    assert radius.seconds > 1.5 * walking.seconds
 
 
 def test_what_was_learnt_survives_a_restart(tmp_path):

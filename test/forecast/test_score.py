@@ -22,7 +22,7 @@ def due(network: float, last: float, damped: float, kind: int = 0, arms: float =
 
 def teach(score: OnlineScore, result: Due, seconds: float) -> None:
     for _ in range(round(25 * seconds)):
-        score.observe([result], 0.04)
+        score.observe([result], result.kinds[None], 0.04)
 
 
 def test_the_network_is_used_until_it_is_known_to_be_behind():
