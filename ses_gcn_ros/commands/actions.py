@@ -61,7 +61,9 @@ def parity(
 @actions.command()
 def evaluate(
     data: Data,
-    recipe: Recipe = "esgn_msr",
+    recipe: Annotated[
+        str, typer.Option(help="Recipe by name, or a .yaml file; several, with commas, compare.")
+    ] = "esgn_msr",
     train_subjects: Subjects = "",
     leave_one_out: Annotated[
         bool, typer.Option(help="Test on each person in turn, trained on the others.")
@@ -79,7 +81,8 @@ def evaluate(
 ) -> None:
     """Train a recipe on some people and test it on the others, last epoch, all seeds.
 
-    With --vary every combination of values is trained and held against the first, paired by seed.
+    With several recipes, or --vary and every combination of its values, each is held against the
+    first, paired by seed.
 
     Example: ses-gcn actions evaluate --data msr_action3d.npz --recipe esgn_msr
     --train-subjects 1,3,5,7,9 --seeds 5 --vary options.pooling=attention,received,none
@@ -91,7 +94,8 @@ def evaluate(
     from ses_gcn_ros.training.actions import gain, varied_recipes
 
     torch.set_num_threads(threads)
-    chosen, recordings = varied_recipes(recipe, vary or []), _read(data, classes, root)
+    chosen = [one for name in recipe.split(",") for one in varied_recipes(name, vary or [])]
+    recordings = _read(data, classes, root)
     people = listed({r.subject for r in recordings.recordings}).split(", ")
     if leave_one_out == bool(train_subjects):
         raise ConfigError("give either --train-subjects or --leave-one-out")
@@ -119,7 +123,7 @@ def evaluate(
         if not as_json:
             _print_evaluation(summaries[-1], seeds)
     if as_json:
-        print(json.dumps(summaries if vary else summaries[0]))
+        print(json.dumps(summaries if len(chosen) > 1 else summaries[0]))
 
 
 def _print_evaluation(summary: dict[str, Any], seeds: int) -> None:

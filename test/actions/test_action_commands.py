@@ -64,6 +64,16 @@ def test_variations_are_told_as_gains_over_the_first(florence: Path, small: Path
     assert isinstance(run(*command, "--vary", "options.tail=1,2").exception, ConfigError)
 
 
+def test_recipes_are_compared(florence: Path, small: Path, tmp_path: Path):
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({**SMALL, "options": {"width": 4, "members": 2}}))
+    command = ("evaluate", "--data", florence, "--train-subjects", "1,3,5,7,9", "--json")
+    one, two = json.loads(run(*command, "--recipe", f"{small},{other}").stdout)
+    assert (one["recipe"], two["recipe"]) == ("small", "other")
+    assert two["parameters"] == 2 * one["parameters"]
+    assert two["gain"]["mean"] == pytest.approx(two["accuracy"] - one["accuracy"])
+
+
 def test_weights_are_trained_and_name_what_they_were_made_of(florence, small, tmp_path: Path):
     out = tmp_path / "own.safetensors"
     result = run("train", "--data", florence, "--recipe", small, "-o", out)
@@ -84,6 +94,10 @@ def test_a_bag_is_labelled_once_and_the_table_is_left_to_be_corrected(tmp_path: 
     assert "walk" in {label for *_, label in segments}  # the visitor walks up, and away again
     assert all(start < end for _, start, end, _ in segments)
     assert "exists; choose another name" in str(run("label", bag).exception)
+    # The table says when the labels were told, so that none comes late.
+    found = json.loads(run("delay", "--data", bag, "--json").stdout)
+    assert found["changes"] == found["told"] > 0
+    assert found["median"] < 0.1
 
 
 def test_parity_ends_with_an_error_where_the_answer_is_another(golden: Path, tmp_path: Path):

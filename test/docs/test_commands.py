@@ -45,6 +45,7 @@ ELSEWHERE = {  # commands without an end, or that take minutes, and where they a
     "train-lifter": "test/training/test_lifting_training.py",
     "actions evaluate": "test/actions",
     "actions train": "test/actions",
+    "actions delay": "test/actions",
     "sample": "test/bags/test_bag_commands.py",
     "attack": "test/studies/test_attack.py",
     "collisions": "test/studies/test_collisions.py",
