@@ -410,6 +410,7 @@ def _safety(parts: Sequence[Summary]) -> Summary | None:
             for level in parts[0]["seconds"]
         },
         "availability": _mean([part["availability"] for part in parts], times),
+        "out_of_sight_s": math.fsum(part.get("out_of_sight_s", 0.0) for part in parts),
         "mean_factor": _mean([part["mean_factor"] for part in parts], times),
         "stop_reasons": _counted(parts, "stop_reasons"),
         "worst": min(worst, key=lambda moment: moment["separation_m"], default=None),

@@ -222,7 +222,8 @@ class SafetyScores:
         self._first = self._last = math.nan
         self._before: Assessment | None = None
         self._held = [0.0] * len(LEVELS)
-        self._full = self._factor_time = 0.0
+        self._full = self._factor_time = self._out_of_sight = 0.0
+        self._measured = True
         self._stops: list[_Stop] = []
         self._moved = self._touching = False
         self._stopped_since = math.nan
@@ -248,6 +249,8 @@ class SafetyScores:
                 self._held[level] += held
                 self._full += held if self._before.speed_factor >= 1.0 else 0.0
                 self._factor_time += held * self._before.speed_factor
+                if self._before.level == Level.STOP and not self._measured:
+                    self._out_of_sight += held
         else:
             self._first = state.stamp
         self._new.append(tuple(max(getattr(state, field), 0.0) * 1e3 for field in _AGES.values()))
@@ -257,6 +260,7 @@ class SafetyScores:
         if measured:
             self._watch_moments(state)
         self._before, self._last = state, state.stamp
+        self._measured = measured or not state.person_id
 
     def _flush(self) -> None:
         for ages, values in zip(self._ages.values(), zip(*self._new, strict=True), strict=False):
@@ -356,6 +360,7 @@ class SafetyScores:
             "seconds": dict(zip(LEVELS, self._held, strict=True)),
             "availability": self._full / total if total else None,
             "mean_factor": self._factor_time / total if total else None,
+            "out_of_sight_s": self._out_of_sight,
             "stops": len(self._stops),
             "stops_by_people": len(people),
             "false_stops": sum(not stop.needed for stop in people),

@@ -81,6 +81,9 @@ _OUTER_JOINTS = {  # of a limb, and what people call it
 _LIMB_WORDS = {joint: word for word, joints in _OUTER_JOINTS.items() for joint in joints}
 
 
+OUT_OF_SIGHT = "people out of sight; the parameter `cell` says where they may have left"
+
+
 def limb_words(limb: str) -> str:
     """What people call a limb: ``r_elbow-r_wrist`` is the right forearm, most others the trunk."""
     first, _, last = limb.partition("-")
@@ -204,6 +207,9 @@ def _safety_lines(safety: dict[str, Any]) -> list[tuple[str, str]]:
             f"{safety['false_stops']} false, {safety['missed_stops']} missed",
         ),
     ]
+    lost = safety.get("out_of_sight_s") or 0.0  # summaries of older versions have none
+    if lost > 0.0:
+        lines.append(("out of sight", f"stopped {lost:.1f} s for {OUT_OF_SIGHT}"))
     worst = safety["worst"]
     if worst:
         lines.append(

@@ -19,8 +19,11 @@ from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.events import EventReader, RecordedState
 from ses_gcn_ros.replay.options import Naming, Options, find_topics, node_parameters
 from ses_gcn_ros.replay.recording import open_replay
-from ses_gcn_ros.safety import SafetyConfig
+from ses_gcn_ros.replay.safety_scores import SafetyScores
+from ses_gcn_ros.replay.summary import _safety_lines
+from ses_gcn_ros.safety import Level, SafetyConfig, SeparationMonitor, read_robots
 from ses_gcn_ros.safety.obedience import DISOBEYS
+from ses_gcn_ros.safety.separation import Pair
 from ses_gcn_ros.skeleton import Skeleton
 
 OPTIONS = Options(safety=SafetyConfig(robot_speed_max=0.6, deceleration=1.8))
@@ -108,6 +111,26 @@ def test_a_recorded_robot_is_not_blamed_for_what_it_was_never_told(run_bag):
     reasons = [moment["reason"] for moment in found["moments"]]
     assert reasons
     assert not any(reason.startswith(DISOBEYS) for reason in reasons)
+
+
+def test_time_stopped_for_people_out_of_sight_is_told_apart():
+    """One second for somebody in sight, two for the same person lost, one for a watchdog."""
+    config = dataclasses.replace(OPTIONS.safety, robot_description="demo")
+    clear = SeparationMonitor(config, read_robots(config).model).assess(0.0)
+    pair = Pair("a", "head", "tool0", 0.2, np.zeros(3), np.zeros(3))
+    scores = SafetyScores(OPTIONS.safety, 0.13)
+    for step in range(201):
+        stamp = 0.02 * step
+        stopped = dataclasses.replace(
+            clear, stamp=stamp, level=Level.STOP, pair=pair if stamp < 3.0 else None
+        )
+        scores.add(stopped, measured=stamp < 1.0)
+    found = scores.summary(0.0)
+    assert found["seconds"]["STOP"] == pytest.approx(4.0)
+    assert found["out_of_sight_s"] == pytest.approx(2.0)
+    assert dict(_safety_lines(found))["out of sight"].startswith(
+        "stopped 2.0 s for people out of sight"
+    )
 
 
 def test_the_replay_shows_what_was_there(shift_bag, out, summary):

@@ -17,7 +17,7 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.replay.figures import THEMES
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import highest_shown, level_bands, scene_data, states_data
-from ses_gcn_ros.replay.summary import limb_words
+from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, limb_words
 from ses_gcn_ros.resources import write_atomically
 
 
@@ -110,6 +110,8 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
             sentences.append(f"{_times(safety['missed_stops'])} it was not stopped in time.")
         if safety["false_stops"]:
             sentences.append(f"{_times(safety['false_stops'])} it was stopped for nobody.")
+    if safety and safety.get("out_of_sight_s"):
+        sentences.append(f"It was stopped {safety['out_of_sight_s']:.1f} s for {OUT_OF_SIGHT}.")
     forecasts = numbers["forecasts"]
     error = error_at(forecasts, _AHEAD)
     others = {name: error_at(forecasts, _AHEAD, name) for name in _NAMES if name != "forecast"}
