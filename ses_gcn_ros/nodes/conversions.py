@@ -31,7 +31,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.skeleton import skeletons_from_message as skeletons_from_message
-from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_transforms
+from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
     from ses_gcn_ros.safety import Assessment
@@ -149,16 +149,17 @@ class Frames:
     def __init__(self, node: ManagedNode, world: str, tolerance: float = math.inf) -> None:
         self.world = world
         self._node, self._tolerance = node, tolerance
-        self._speakers: dict[str, dict[bytes, float]] = {}  # when each was last heard, by frame
+        # by frame: until when each counts as one who speaks; for static ones, while it is there
+        self._speakers: dict[str, dict[bytes, float]] = {}
         self._buffer = TransformBuffer(world)
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
         moving = QoSProfile(depth=MOVING_KEPT)
         for topic, handler, profile in (
-            ("/tf", _with_info(self._on_moving), moving),
-            ("/tf_static", self._on_static, qos.STATIC_TRANSFORMS),
+            ("/tf", functools.partial(self._add, static=False), moving),
+            ("/tf_static", functools.partial(self._add, static=True), qos.STATIC_TRANSFORMS),
         ):
             node.while_active(
-                node.create_subscription(TFMessage, topic, handler, profile, raw=True)
+                node.create_subscription(TFMessage, topic, _with_info(handler), profile, raw=True)
             )
         # after a jump, what is known of moving frames belongs to another run
         self._jumps = node.get_clock().create_jump_callback(
@@ -187,29 +188,22 @@ class Frames:
         return self._buffer.poses(frames, now)
 
     def doubled(self, frames: Sequence[str]) -> dict[str, list[str]]:
-        """Frames that move the given ones and lately came from several publishers; whose nodes."""
-        since = time.monotonic() - SPEAKS_FOR
+        """Frames between the given ones and the world that several publish; whose nodes."""
         found: dict[str, list[str]] = {}
         for frame in self._buffer.chain(frames):
-            heard = self._speakers.get(frame, {})
-            alive = [gid for gid, when in heard.items() if when >= since]
+            heard, now = self._speakers.get(frame, {}), time.monotonic()
+            alive = [gid for gid, until in heard.items() if until >= now]
+            if len(alive) < 2:
+                continue
+            ask = self._node.get_publishers_info_by_topic
+            infos = [info for topic in ("/tf", "/tf_static") for info in ask(topic)]
+            names = {_gid(info.endpoint_gid): info.node_name for info in infos}
+            alive = [gid for gid in alive if gid in names or heard[gid] < math.inf]
             if len(alive) > 1:
-                infos = self._node.get_publishers_info_by_topic("/tf")
-                found[frame] = sorted(i.node_name for i in infos if _gid(i.endpoint_gid) in alive)
+                found[frame] = sorted(names.get(gid, "one that is gone") for gid in alive)
         return found
 
-    def _on_moving(self, data: bytes, info: Mapping[str, Any]) -> None:
-        heard = self._add(data, static=False)
-        if "publisher_gid" in info:  # since ROS Jazzy
-            gid, now = _gid(info["publisher_gid"]["data"]), time.monotonic()
-            for item in heard:
-                self._speakers.setdefault(item.child.removeprefix("/"), {})[gid] = now
-
-    def _on_static(self, data: bytes) -> None:
-        self._add(data, static=True)
-
-    def _add(self, data: bytes, *, static: bool) -> Sequence[StampedTransform]:
-        heard: Sequence[StampedTransform] = ()
+    def _add(self, data: bytes, info: Mapping[str, Any], *, static: bool) -> None:
         try:
             heard = decode_transforms(data)
             now = self._node.now()
@@ -217,10 +211,14 @@ class Frames:
             latest = now + self._tolerance if now > 0.0 else math.inf
             left_out = self._buffer.add(heard, static=static, latest=latest)
         except InputError as error:
-            left_out = [str(error)]
+            heard, left_out = [], [str(error)]
         for sentence in left_out:
             self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
-        return heard
+        if "publisher_gid" in info:  # since ROS Jazzy
+            until = math.inf if static else time.monotonic() + SPEAKS_FOR
+            for item in heard:
+                speakers = self._speakers.setdefault(item.child.removeprefix("/"), {})
+                speakers[_gid(info["publisher_gid"]["data"])] = until
 
 
 def _with_info(handler: Callable[[bytes, Mapping[str, Any]], None]) -> Callable[..., None]:

@@ -70,6 +70,7 @@ class SafetyInputs:
         config: SafetyConfig = watch.config
         self.frames = Frames(node, config.world_frame, config.future_tolerance)
         self._publishers: dict[str, Callable[[], int]] = {}
+        self._seen_in: dict[str, str] = {}  # frame that people last came in, by topic
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
@@ -94,10 +95,11 @@ class SafetyInputs:
         return {source: count() for source, count in self._publishers.items()}
 
     def look_for_others(self, outputs: Sequence[str]) -> None:
-        """Stop where more than one speaks: of people, forecasts or a frame of the robot's, or here.
+        """Stop where more than one speaks: of people, forecasts or where a frame is, or here.
 
-        A second publisher of people, empty and fresher, would silence the first; one of the robot's
-        joints would put it elsewhere; a second safety node would tell the robot to go on.
+        A second publisher of people, empty and fresher, would silence the first; one of a camera's
+        frame or the robot's joints would put them elsewhere; a second safety node would tell the
+        robot to go on.
         """
         # also those that DDS does not match with this node: others may hear them
         node = self._node
@@ -112,6 +114,8 @@ class SafetyInputs:
             reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
             self._watch.fault(f"publishers of {topic}", reason)
         doubled = self.frames.doubled(self._watch.model.frames)
+        for frame in set(self._seen_in.values()):
+            doubled |= self.frames.doubled([frame])
         if not doubled:
             self._watch.well("publishers of tf")
         for frame, nodes in doubled.items():
@@ -176,6 +180,7 @@ class SafetyInputs:
     def on_skeletons(self, message: msg.SkeletonArray, topic: str = "skeletons") -> None:
         """Take everybody to the world frame and into the monitor."""
         stamp = to_seconds(message.header.stamp)
+        self._seen_in[topic] = message.header.frame_id
         try:
             people = self._to_world(message.header.frame_id, skeletons_from_message(message), stamp)
         except InputError as error:
@@ -186,6 +191,7 @@ class SafetyInputs:
     def on_forecasts(self, message: msg.ForecastArray) -> None:
         """Take everybody's forecast to the world frame and into the monitor, and answer."""
         stamp = to_seconds(message.header.stamp)
+        self._seen_in["forecasts"] = message.header.frame_id
         try:
             forecasts = self._to_world(
                 message.header.frame_id, forecasts_from_message(message), stamp

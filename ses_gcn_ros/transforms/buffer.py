@@ -382,12 +382,12 @@ class TransformBuffer:
             return None
 
     def chain(self, frames: Sequence[str]) -> tuple[str, ...]:
-        """Some frames, and those that move between them and the world."""
+        """Some frames, and those between them and the world."""
         try:
-            moving = self._paths_now(tuple(frames)).moving
+            edges = self._paths_now(tuple(frames)).edges
         except NoPathError:
             return tuple(frames)
-        return (*frames, *(edge.latest.child for edge in moving))
+        return (*frames, *(edge.latest.child for edge in edges))
 
     def _paths_now(self, frames: tuple[str, ...]) -> Paths:
         """Paths by what was heard last."""

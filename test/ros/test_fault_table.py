@@ -10,6 +10,7 @@ import pytest
 from fault_report import REPEATS, write_report
 from faults import Fault, World, check, kill, pause, resume
 from std_msgs.msg import Float64
+from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes import qos
@@ -99,6 +100,15 @@ def stop_moving_it(world: World) -> None:
     world.pass_time(1.0)
 
 
+def place_base_too(world: World) -> None:
+    """Somebody else says where the robot stands, once for all who listen or will."""
+    fixed = [joint for joint in Urdf.load("demo").joints if joint.kind == "fixed"]
+    poses = np.stack([joint.transform(0.0) for joint in fixed])
+    world.stranger = world.cell.node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+    sender = TransformSender([(joint.parent, joint.child) for joint in fixed])
+    world.stranger.publish(sender.fill(0.0, poses))
+
+
 def come_near(world: World) -> None:
     """Put the person so near that the robot stands."""
     world.camera.distance = NEAR
@@ -172,6 +182,10 @@ FAULTS = [
     ),
     Fault(
         "second publisher of a joint's frame", move_joint_too, stop_moving_it,
+        "tf of .* comes from several publishers", 0.1, 1.0,
+    ),
+    Fault(
+        "second publisher of a static frame", place_base_too, fall_silent,
         "tf of .* comes from several publishers", 0.1, 1.0,
     ),
     Fault(

@@ -145,24 +145,32 @@ def test_nothing_is_ahead_of_a_clock_that_has_not_begun(node):
     listener.close()
 
 
-def test_two_who_publish_one_frame_are_named(node):
+@pytest.mark.parametrize("broadcaster", [TransformBroadcaster, StaticTransformBroadcaster])
+def test_two_who_publish_one_frame_are_named(node, broadcaster):
     listener, executor = Listener(), make_executor()
     executor.add_node(listener)
-    speakers = [TransformBroadcaster(node) for _ in range(2)]
+    speakers = [broadcaster(node) for _ in range(2)]
     while any(not speaker.pub_tf.get_subscription_count() for speaker in speakers):
         time.sleep(0.02)
-    link = StampedTransform("map", "link", 7 * 10**9, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
-    other = message(link._replace(child="other"))
+    joint = StampedTransform("map", "joint", 7 * 10**9, (2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    link = joint._replace(parent="joint", child="link")
+    other = message(joint._replace(child="other"))
 
     def say(count: int) -> dict[str, list[str]]:
+        speakers[0].sendTransform([message(joint), message(link)])
         for speaker in speakers[:count]:
-            speaker.sendTransform(message(link))
+            speaker.sendTransform(message(joint))
         for speaker in speakers:
             speaker.sendTransform(other)  # of a frame that is none of the robot's
-        for _ in range(2 * len(speakers) + 1):
+        for _ in range(2 * len(speakers) + 2):
             executor.spin_once(timeout_sec=0.02)
         return listener.frames.doubled(["link"])
 
     assert listener.hears_while(lambda: say(1), 0.3) == {}
-    assert listener.hears_while(lambda: say(2), 5.0) == {"link": [node.get_name()] * 2}
+    assert listener.hears_while(lambda: say(2), 5.0) == {"joint": [node.get_name()] * 2}
+    node.destroy_publisher(speakers[1].pub_tf)
+    deadline = time.monotonic() + 10.0
+    while listener.frames.doubled(["link"]) and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.02)
+    assert listener.frames.doubled(["link"]) == {}, "who is gone speaks no more"
     listener.close()
