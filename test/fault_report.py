@@ -21,5 +21,6 @@ def write_report(reactions: Mapping[str, tuple[float, list[float]]]) -> None:
         path = Path(REPORT)
         written = json.loads(path.read_text()) if path.exists() else {}
         for name, (limit, times) in reactions.items():
-            written[name] = {"limit_s": limit, "reactions_s": [round(t, 3) for t in times]}
+            entry = written.setdefault(name, {"limit_s": limit, "reactions_s": []})
+            entry["reactions_s"] += [round(t, 3) for t in times]
         path.write_text(json.dumps(written) + "\n")

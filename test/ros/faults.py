@@ -43,7 +43,8 @@ class World:
         self.cell = cell
         self.nodes = nodes
         self.simulated = simulated
-        self.offset = 0.0  # s that the simulated clock is ahead
+        self.offset, self.pace = 0.0, 1.0  # of the simulated clock: s ahead, and how fast it runs
+        self._ticked = time.monotonic()
         self.false_robot: Any = None  # timer of who takes the robot's place
         self.stranger: Any = None  # publisher of somebody else's
         self.reactions: dict[str, tuple[float, list[float]]] = {}  # limit and times by fault [s]
@@ -62,7 +63,9 @@ class World:
         self.camera.start()
 
     def _clock(self) -> Clock:
-        return Clock(clock=to_time(1000.0 + time.monotonic() % 1000.0 + self.offset))
+        before, self._ticked = self._ticked, time.monotonic()
+        self.offset += (self.pace - 1.0) * (self._ticked - before)
+        return Clock(clock=to_time(1000.0 + self._ticked + self.offset))
 
     def start(self, name: str) -> None:
         """Start a process of the cell, or start it again."""
@@ -101,7 +104,7 @@ class World:
         def clear() -> bool:
             return len(self.states) > heard and self.states[-1].level == SafetyState.CLEAR
 
-        self.cell.wait_for(clear, f"a free robot; last {self.last}", timeout=60)
+        self.cell.wait_for(clear, lambda: f"a free robot; last {self.last}")
 
     @property
     def last(self) -> str:

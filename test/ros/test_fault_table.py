@@ -167,6 +167,10 @@ FAULTS = [
         "tf of the robot stale", CONFIG.tf_age_max, 1.0,
     ),
     Fault(
+        "TF stamped 5 s ahead", lambda world: play_robot(world, -5.0, 0.0), end_play,
+        "tf of .* from the future", 0.1, 1.0,
+    ),
+    Fault(
         "TF jumping", lambda world: play_robot(world, 0.0, 0.3), end_play, "tf jumps", 0.15, 1.0
     ),
     *(
@@ -203,7 +207,7 @@ def world(shared_cell):
     write_report(world.reactions)
 
 
-@pytest.mark.timeout(60 + 40 * REPEATS)
+@pytest.mark.timeout(120 + 40 * REPEATS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_stops_the_robot_in_time_and_is_named(world, fault):
     moments = random.Random(fault.name)
