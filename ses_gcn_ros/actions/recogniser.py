@@ -33,10 +33,7 @@ class ActionConfig:
     )
     rate: float = option(5.0, "answers per person; people take turns [Hz]", minimum=0.5, maximum=60)
     hold: float = option(
-        0.25,
-        "time that another answer must last before the label changes [s]",
-        minimum=0,
-        maximum=5,
+        0.1, "time that another answer must last before the label changes [s]", minimum=0, maximum=5
     )
     least_seen: float = option(
         0.6, "share of a window that a person must be seen in", minimum=0.1, maximum=1

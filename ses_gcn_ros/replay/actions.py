@@ -57,7 +57,8 @@ def label_delays(
     """Time from each change of what somebody does until its label is told [s].
 
     Changes are those within a stream to another class of the weights that lasts a second or more;
-    NaN where its label is not told before the next. Raises ModelError as `Recogniser`.
+    NaN where its label is not told before the next. One that is told already, as what was done in
+    between went unnoticed, is none. Raises ModelError as `Recogniser`.
     """
     streams: dict[tuple[str, str], list[LabelledMotion]] = defaultdict(list)
     for recording in (*data.recordings, *data.strange):
@@ -69,17 +70,16 @@ def label_delays(
     for stream in streams.values():
         recogniser, before, end = Recogniser(weights, config), "", -np.inf
         for part in sorted(stream, key=lambda recording: recording.start):
-            told, positions = np.nan, np.full((len(part.positions), *confidence.shape, 3), np.nan)
+            positions = np.full((len(part.positions), len(confidence), 3), np.nan, np.float32)
             positions[:, columns] = part.positions
-            for index, pose in enumerate(positions.astype(np.float32)):
-                stamp = part.start + index / part.fps
-                recogniser.observe(stamp, [Skeleton("", data.layout, pose, confidence)])
-                (action,) = recogniser.recognise()
-                if np.isnan(told) and action.label == part.label and action.since >= part.start:
-                    told = stamp - part.start
-            lasted, gap = len(part.positions) / part.fps, part.start - end
-            if part.label in classes - {before} and lasted >= 1 and gap < 2 / part.fps:
-                delays.append(told)
+            right = []
+            for index, pose in enumerate(positions):
+                person = Skeleton("", data.layout, pose, confidence)
+                recogniser.observe(part.start + index / part.fps, [person])
+                right += [action.label == part.label for action in recogniser.recognise()]
+            follows, lasted = part.start - end < 2 / part.fps, len(right) / part.fps
+            if follows and part.label in classes - {before} and lasted >= 1 and not right[0]:
+                delays.append(right.index(True) / part.fps if any(right) else np.nan)
             before, end = part.label, part.start + lasted
     return np.array(delays)
 
