@@ -248,7 +248,9 @@ def calls(config: BridgeConfig) -> dict[str, Call]:
 class Bridge:
     """Decide what to say to a driver, from the factor that the safety node allows.
 
-    Times are those of a steady clock [s]. The robot is held until both factor and state are heard.
+    Times are those of a steady clock [s]. The robot is held until both factor and state are heard,
+    and once in any case: a bridge that was deactivated may have left it paused, and nobody else
+    knows what resumes it.
     A call at a time is under way; one that is refused or not answered in time is counted. After a
     hold the next harder one follows, also while the safety node says that the robot disobeys: then
     there is no ramp, which nobody would follow. A speed or a resumption that is refused ends in
@@ -274,6 +276,7 @@ class Bridge:
         self.holds = holds(config)
         self.factor, self.held, self.refused = 0.0, False, ""
         self.reason = "no safety state heard yet"
+        self._came_up = False  # whether the robot was held once
         self.problems: Counter[str] = Counter()
         self._allowed, self._stop, self._disobeys = 0.0, True, False
         self._heard_factor = self._heard_state = float("-inf")
@@ -351,8 +354,11 @@ class Bridge:
             self.reason = "the robot disobeys"
         elif self._stop:
             self.reason = "stopped by the safety node"
+        elif not (self._came_up or self.held):
+            self.reason = "not held yet since the bridge came up"
         else:
             self.reason = "" if self._allowed >= self.driver.lowest else "no speed is allowed"
+        self._came_up |= self.held
         return 0.0 if self.reason else self._allowed
 
     def _ramped(self, target: float, passed: float) -> float:

@@ -96,6 +96,16 @@ def test_a_stop_ends_in_what_holds_the_robot_and_a_release_in_full_speed(driver:
     assert cell.robot.refused == []
 
 
+def test_a_bridge_that_comes_up_resumes_what_its_forerunner_left_paused(driver: str):
+    cell = Cell(driver)
+    cell.run(2.0, 1.0, False)
+    cell.run(SPEED / BRAKES + 0.1, 0.0, True)
+    cell.bridge = Bridge(cell.bridge.config)  # as when it is deactivated and activated
+    cell.run(2.0, 1.0, False)
+    assert cell.robot.speed == 1.0
+    assert cell.robot.refused == []
+
+
 def test_a_silent_safety_node_holds_the_robot(driver: str):
     cell = Cell(driver)
     cell.run(2.0, 1.0, False)

@@ -24,6 +24,7 @@ SECTIONS = (
     "actions",
     "geometry",
     "chain",
+    "bridge",
     "training",
     "replay",
     "footprint",

@@ -58,12 +58,26 @@ def test_a_replay_gives_the_table_of_an_evaluation(player, tmp_path, environment
     assert run.returncode == 0, run.stdout + run.stderr
     replayed = json.loads((tmp_path / "replay" / "summary.json").read_text())
     sample = share_path("config", "demo", "visitor")
-    evaluated = evaluate(sample, tmp_path / "core", Options(film=False))
+    evaluated = evaluate(sample, tmp_path / "core", Options(replay_data=False))
     assert replayed["frames"] == evaluated["frames"]
     there, here = (s["forecasts"]["mpjpe_mm"]["at"]["forecast"] for s in (replayed, evaluated))
     assert there == pytest.approx(here, abs=1.0)
     assert replayed["safety"]["states"] > 0
     assert (tmp_path / "replay" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(shutil.which("rviz2") is not None, reason="RViz is installed")
+@pytest.mark.parametrize("name", ["workcell", "replay"])
+def test_a_missing_rviz_is_said_before_anything_is_started(name, tmp_path, environment):
+    command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "rviz:=true"]
+    command += [f"out:={tmp_path}"] if name == "replay" else ["bag:=sample", "demo_robot:=true"]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode != 0
+    said = run.stdout + run.stderr
+    assert "rviz2" in said
+    assert "process started" not in said
 
 
 def test_an_unknown_player_is_refused(tmp_path, environment):
