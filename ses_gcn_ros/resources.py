@@ -124,7 +124,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
+            if isinstance(content, str):  # names in it may hold bytes that are no text, which stay
+                content = content.encode(errors="surrogateescape")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

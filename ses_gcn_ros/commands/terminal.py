@@ -103,7 +103,9 @@ def show(
     for row in cells:
         table.add_row(*row)
     console = out()
-    if console.measure(table).maximum <= console.width:
+    # by itself, measuring ends at the width of the console
+    unfolded = console.options.update(max_width=_UNFOLDED)
+    if console.measure(table, options=unfolded).maximum <= console.width:
         console.print(table)
         return
     if title:
@@ -111,7 +113,7 @@ def show(
     widest = max(map(len, headings))
     for row in cells:
         for heading, cell in zip(headings, row, strict=True):
-            console.print(f"{heading:<{widest}}  {cell}")
+            console.print(f"{heading:<{widest}}  {cell}", soft_wrap=True)
         console.print()
 
 

@@ -89,7 +89,11 @@ def make_plan(bag: Bag, options: Options) -> ReplayPlan:
     if "/tf" not in topics.values() and not options.demo_robot and not problems:
         problems.append("the bag has no /tf that says where the robot is (safety is not evaluated)")
     begin, end = bag.span
-    robots = None if problems else read_robots(safety)
+    robots = None
+    if options.safety.robot_description or not problems:  # who gives one hears what is wrong in it
+        robots = read_robots(safety)
+    if problems:
+        robots = None
     frame = first.frame_id
     placed = "/tf" in topics.values() or "/tf_static" in topics.values()
     if robots is None and frame not in ("", safety.world_frame) and not placed:

@@ -60,6 +60,8 @@ class Inputs:
         self._watch_rate(source, now)
         ahead = stamp - now
         if not ahead <= self._config.future_tolerance:
+            if now <= 0.0:  # which is a stop of its own name
+                raise InputError(f"{source} not used: no time on /clock yet")
             reason = f"{source} from the future: stamped {ahead:.2f} s ahead of the clock"
             self.fault(source, reason)
             raise InputError(f"{reason}; synchronise the clocks (not used)")

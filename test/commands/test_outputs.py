@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ses_gcn_ros.bringup import fresh_recording
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import ConfigError, SesGcnError
-from ses_gcn_ros.resources import check_folder, check_writable
+from ses_gcn_ros.resources import check_folder, check_writable, write_atomically
 
 FILES = ("out", "csv", "plot", "curves", "curve", "save", "markdown", "overlay", "launch")
 FOLDERS = {
@@ -108,3 +108,9 @@ def test_a_demo_removes_no_recording_but_a_demos(tmp_path):
     with pytest.raises(ConfigError, match="not from an earlier demo"):
         fresh_recording(mine.parent)
     assert mine.exists()
+
+
+def test_names_that_are_no_text_are_written_as_they_are(tmp_path):
+    """As in a locale without UTF-8, where the bytes of a name beyond ASCII are no text."""
+    write_atomically(tmp_path / "metrics.csv", "bag,shift \udcfc\n")
+    assert (tmp_path / "metrics.csv").read_bytes() == b"bag,shift \xfc\n"

@@ -13,7 +13,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message, typestore
 from ses_gcn_ros.bags.reading import Bag, open_bag, read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
-from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.recording import GrowingArray, open_replay
@@ -103,6 +103,16 @@ def test_nothing_that_says_where_the_robot_is_leaves_the_forecasts(visit, bag_of
     assert summary["safety"] is None
     assert summary["forecasts"]["compared"] > 0
     the_problem(summary, "nothing says what the robot looks like", "--demo-robot")
+
+
+def test_a_robot_that_is_given_and_is_none_is_refused_where_it_would_not_be_needed(
+    visit, bag_of, tmp_path
+):
+    junk = tmp_path / "robot.urdf"
+    junk.write_bytes(b"\x8c\x00")
+    options = Options(safety=SafetyConfig(robot_description=str(junk)))
+    with pytest.raises(SesGcnError, match=r"cannot read the robot description .*robot\.urdf"):
+        evaluate(bag_of("bag", visit), None, options)
 
 
 def test_transforms_that_never_connect_are_named(shift_bag, tmp_path):

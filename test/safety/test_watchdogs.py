@@ -10,6 +10,7 @@ from safety_scenes import STANDING, forecast_of, person, settled
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety import ClockMonitor, Decision, Level, Limit, SafetyConfig
+from ses_gcn_ros.safety.watchdogs import Inputs
 
 CONFIG = SafetyConfig()
 
@@ -33,6 +34,16 @@ def _still() -> np.ndarray:
     poses = np.tile(np.eye(4), (2, 1, 1))
     poses[:, 2, 3] = (0.3, 1.3)
     return poses
+
+
+def test_nothing_is_from_the_future_of_a_clock_that_has_not_begun():
+    inputs = Inputs(CONFIG)
+    with pytest.raises(InputError, match="skeletons not used: no time on /clock yet"):
+        inputs.arrive("skeletons", 1.7e9, 0.0)
+    assert not inputs.limits()
+    with pytest.raises(InputError, match=r"stamped 3\.00 s ahead of the clock"):
+        inputs.arrive("skeletons", 1.7e9 + 3.0, 1.7e9)
+    assert inputs.limits()
 
 
 def test_a_flood_stops_the_robot_within_half_a_second_and_is_named():
