@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import check_folder, share_path
 
 Value = bool | int | float | str | list[str]
+
+HIGHEST_DOMAIN = 232  # DDS-RTPS 9.6.1: beyond it the port numbers run out
 
 # What the demo robot does at full speed, for the node that watches it [m/s, m/s²]. Whether it obeys
 # nobody looks: as a process it may have to wait for the processor, which no robot does.
@@ -234,25 +237,30 @@ def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
     }
 
 
-def params_path(params_file: str) -> Path:
-    """Path of a parameter file, ``config/workcell.yaml`` for an empty name.
+def chosen_domain() -> int | None:
+    """ROS domain that the user set, None for none; raises ConfigError for one that can't be."""
+    domain = os.environ.get("ROS_DOMAIN_ID")
+    if domain is None:
+        return None
+    if not domain.isdigit() or int(domain) > HIGHEST_DOMAIN:
+        raise ConfigError(f"ROS_DOMAIN_ID is '{domain}'; it takes 0 to {HIGHEST_DOMAIN}")
+    return int(domain)
 
-    Raises ConfigError if it does not exist.
+
+def ros_arguments(
+    parameters: Mapping[str, Value],
+    *,
+    params_file: str = "",
+    namespace: str = "",
+    log_level: str = "info",
+) -> list[str]:
+    """Command line of a node: parameter file first, so that `parameters` override it.
+
+    The file is ``config/workcell.yaml`` by default. Raises ConfigError if it does not exist.
     """
     path = Path(params_file) if params_file else share_path("config", "workcell.yaml")
     if not path.is_file():
         raise ConfigError(f"params_file '{path}' does not exist; give the path of a YAML file")
-    return path
-
-
-def ros_arguments(
-    parameters: Mapping[str, Value], *, params_file: str, namespace: str, log_level: str
-) -> list[str]:
-    """Command line of a node: parameter file first, so that `parameters` override it.
-
-    Raises ConfigError if the parameter file does not exist.
-    """
-    path = params_path(params_file)
     arguments = ["--ros-args", "--log-level", log_level, "--params-file", str(path)]
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace.strip('/')}"]

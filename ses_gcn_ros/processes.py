@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.console import Console
 
-from ses_gcn_ros.bringup import NodePlan
+from ses_gcn_ros.bringup import NodePlan, chosen_domain, ros_arguments, targeted_parameters
 from ses_gcn_ros.errors import ConfigError
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -27,7 +27,6 @@ _LIBC = ctypes.CDLL(None)
 _PORT_BASE, _PORT_GAIN, _UNICAST_OFFSET, _PARTICIPANT_GAIN = 7400, 250, 10, 2
 _PROBED_PARTICIPANTS = 8
 _CANDIDATES = range(60, 100)  # 0–101 keep clear of the ephemeral ports of Linux
-_HIGHEST_DOMAIN = 232
 
 
 def check_ros() -> None:
@@ -66,13 +65,17 @@ class ProcessGroup:
 
     def start(
         self,
-        plans: Sequence[NodePlan],
-        arguments: list[str],
+        *plans: NodePlan,
         environment: Mapping[str, str] | None = None,
+        namespace: str = "",
+        **options: str,
     ) -> None:
-        """Start one process for the nodes of `plans`, with its ROS arguments."""
+        """Start one process for the nodes of `plans`, with `options` of `ros_arguments`."""
         executables = [plan.executable for plan in plans]
         name = ", ".join(plan.name for plan in plans)
+        parameters = plans[0].parameters if len(plans) == 1 else targeted_parameters(plans)
+        place = plans[0].namespace_in(namespace)
+        arguments = ros_arguments(parameters, namespace=place, **options)
         command = [sys.executable, "-m", "ses_gcn_ros.nodes", *executables, *arguments]
         self._children[name] = subprocess.Popen(
             command,
@@ -149,23 +152,19 @@ def demo_environment() -> dict[str, str]:
 
     Raises ConfigError if ROS_DOMAIN_ID is set to a domain that is in use, or that doesn't exist.
     """
-    wanted = os.environ.get("ROS_DOMAIN_ID")
-    if wanted is None:
+    domain = chosen_domain()
+    if domain is None:
         domain = next((d for d in _CANDIDATES if not _in_use(d)), None)
         if domain is None:
             raise ConfigError(
                 f"ROS domains {_CANDIDATES[0]} to {_CANDIDATES[-1]} are all in use; "
                 "set ROS_DOMAIN_ID to a free one"
             )
-    else:
-        if not wanted.isdigit() or int(wanted) > _HIGHEST_DOMAIN:
-            raise ConfigError(f"ROS_DOMAIN_ID is '{wanted}'; it takes 0 to {_HIGHEST_DOMAIN}")
-        domain = int(wanted)
-        if _in_use(domain):
-            raise ConfigError(
-                f"ROS domain {domain} is in use on this machine (UDP port {_port(domain, 0)} and "
-                "following); end what uses it, or set ROS_DOMAIN_ID to a free one or unset it"
-            )
+    elif _in_use(domain):
+        raise ConfigError(
+            f"ROS domain {domain} is in use on this machine (UDP port {_port(domain, 0)} and "
+            "following); end what uses it, or set ROS_DOMAIN_ID to a free one or unset it"
+        )
     return {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 

@@ -183,7 +183,7 @@ def _at_terminal() -> bool:
 
 def _run_recorder(bag: Path, stops: int, console: Console) -> None:
     """Record the cell that runs, for a while or while its robot is stopped so many times."""
-    from ses_gcn_ros.bringup import NodePlan, ros_arguments
+    from ses_gcn_ros.bringup import NodePlan
     from ses_gcn_ros.processes import ProcessGroup
 
     plans = [
@@ -192,10 +192,7 @@ def _run_recorder(bag: Path, stops: int, console: Console) -> None:
     ]
     with ProcessGroup(console) as group, console.status("recording; Ctrl-C ends it"):
         for plan in plans:
-            group.start(
-                [plan],
-                ros_arguments(plan.parameters, params_file="", namespace="", log_level="info"),
-            )
+            group.start(plan)
         code = group.wait()
     if group.interrupted or code:
         incomplete = bag.with_name(f"unusable_interrupted_{bag.name}")

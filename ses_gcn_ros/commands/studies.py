@@ -287,7 +287,7 @@ def soak(
 
     Example: ses-gcn soak --minutes 30 --people 4 -o soak.json
     """
-    from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
+    from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan
     from ses_gcn_ros.processes import ProcessGroup, demo_environment
     from ses_gcn_ros.safety import SafetyConfig
     from ses_gcn_ros.studies.soak import as_text, memory, summarise
@@ -305,10 +305,7 @@ def soak(
     used: dict[str, list[tuple[float, float, float]]] = {plan.executable: [] for plan in plans}
     with ProcessGroup(console) as group:
         for plan in plans:
-            arguments = ros_arguments(
-                plan.parameters, params_file="", namespace="", log_level="error"
-            )
-            group.start([plan], arguments, environment)
+            group.start(plan, environment=environment, log_level="error")
         from ses_gcn_ros.studies.nodes.soak_tester import soak_tester
 
         with soak_tester(Crowd(people), rate) as tester:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ros_arguments
+from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan
 from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
 from ses_gcn_ros.replay.evaluate import evaluate, make_plan
@@ -94,10 +94,7 @@ def _play(nodes: list[NodePlan], params_file: str, console: Console) -> None:
     environment = demo_environment()
     with ProcessGroup(console) as group:
         for node in nodes:
-            arguments = ros_arguments(
-                node.parameters, params_file=params_file, namespace="", log_level="warn"
-            )
-            group.start([node], arguments, environment)
+            group.start(node, environment=environment, params_file=params_file, log_level="warn")
         with console.status(f"playing to the nodes on ROS domain {environment['ROS_DOMAIN_ID']}"):
             code = group.wait()
     if group.interrupted:

@@ -11,13 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from ses_gcn_ros.bringup import (
-    fresh_recording,
-    plan_demo,
-    plan_workcell,
-    ros_arguments,
-    targeted_parameters,
-)
+from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
@@ -68,15 +62,10 @@ def up(
         use_sim_time=use_sim_time,
         actions=actions,
     )
-    options = {"params_file": params_file, "log_level": log_level}
+    together = [plans] if single_process else [[plan] for plan in plans]
     with ProcessGroup(terminal.err()) as group:
-        if single_process:
-            parameters = targeted_parameters(plans)
-            group.start(plans, ros_arguments(parameters, namespace=namespace, **options))
-        else:
-            for plan in plans:
-                place = plan.namespace_in(namespace)
-                group.start([plan], ros_arguments(plan.parameters, namespace=place, **options))
+        for each in together:
+            group.start(*each, namespace=namespace, params_file=params_file, log_level=log_level)
         code = group.wait()
     raise typer.Exit(code)
 
@@ -109,10 +98,7 @@ def demo(
     started = time.monotonic()
     with ProcessGroup(console) as group:
         for plan in plans:
-            arguments = ros_arguments(
-                plan.parameters, params_file=params_file, namespace="", log_level=log_level
-            )
-            group.start([plan], arguments, environment)
+            group.start(plan, environment=environment, params_file=params_file, log_level=log_level)
         with console.status(
             f"{len(plans)} processes; Ctrl-C ends them; see them in another terminal with "
             f"ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']} ses-gcn watch"

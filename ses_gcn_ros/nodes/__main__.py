@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ses_gcn_ros.nodes import process
 
@@ -20,9 +20,13 @@ def node_type(executable: str) -> type[ManagedNode]:
     return found
 
 
-if __name__ == "__main__":
-    executables = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
+def main(executables: list[str]) -> NoReturn:
+    """Run nodes by the names of their executables until they end, and end the process."""
     process.prepare(executables)
     from ses_gcn_ros.nodes.managed_node import run
 
     run(*map(node_type, executables))
+
+
+if __name__ == "__main__":
+    main(list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:])))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
@@ -17,7 +16,7 @@ from ses_gcn_ros.msg import Action as ActionMsg
 from ses_gcn_ros.msg import ActionArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
 from ses_gcn_ros.skeleton import skeletons_from_message
 
@@ -113,8 +112,3 @@ def actions_message(header: Header, actions: list[Action], recogniser: Recognise
             )
         )
     return message
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros action_node``."""
-    run(ActionNode, args=args)

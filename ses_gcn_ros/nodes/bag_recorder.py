@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import NoReturn
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.replay.playback import RecorderConfig
 
 _DISCOVERY_PERIOD = 0.1  # s between looks at the graph for topics not yet subscribed to
@@ -75,8 +74,3 @@ class BagRecorder(ManagedNode):
         for topic, type_name, data in self.early:
             self.writer.write(topic, type_name, now, data)
         self.early.clear()
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros bag_recorder``."""
-    run(BagRecorder, args=args)

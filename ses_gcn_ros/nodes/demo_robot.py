@@ -17,7 +17,7 @@ from ses_gcn_ros.drivers import BridgeConfig
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import TransformSender, to_time
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
@@ -126,8 +126,3 @@ class DemoRobot(ManagedNode):
         if time.monotonic() - self.heard > self.config.heartbeat:
             return DiagnosticStatus.WARN, "stopped: no speed_scaling is heard", values
         return DiagnosticStatus.OK, "moving" if self.motion.pace > 0 else "standing", values
-
-
-def main(args: list[str] | None = None) -> int:
-    """Entry point of ``ros2 run ses_gcn_ros demo_robot``."""
-    return run(DemoRobot, args=args)

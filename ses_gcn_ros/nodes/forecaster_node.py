@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from std_srvs.srv import Trigger
@@ -20,7 +19,7 @@ from ses_gcn_ros.forecast.forecaster import FAR_OFF
 from ses_gcn_ros.msg import ActionArray, ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import forecasts_to_msg, to_seconds
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
 from ses_gcn_ros.resources import state_folder
 from ses_gcn_ros.skeleton import skeletons_from_message
@@ -166,8 +165,3 @@ class ForecasterNode(ManagedNode):
         if concern:
             return DiagnosticStatus.WARN, concern, values
         return DiagnosticStatus.OK, "forecasting", values
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros forecaster_node``."""
-    run(ForecasterNode, args=args)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import tf2_ros
@@ -20,7 +20,7 @@ from ses_gcn_ros import msg
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.pose_messages import camera_from_msg, detections_from_msg
 from ses_gcn_ros.pose.calibration import read_calibration
 from ses_gcn_ros.pose.config import FusionConfig
@@ -143,8 +143,3 @@ class FusionNode(ManagedNode):
         if self.monitor.problems:
             return DiagnosticStatus.WARN, "some landmarks could not be used", values
         return DiagnosticStatus.OK, "watching", values
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros fusion_node``."""
-    run(FusionNode, args=args)

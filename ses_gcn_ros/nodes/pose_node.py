@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import tf2_ros
@@ -18,7 +18,7 @@ from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.pose_messages import (
     Arrival,
     BodyFramesPublisher,
@@ -279,8 +279,3 @@ class PoseNode(ManagedNode):
         if camera is None:
             return DiagnosticStatus.WARN, f"no camera_info: camera {view}", values
         return DiagnosticStatus.OK, "watching", values
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros pose_node``."""
-    run(PoseNode, args=args)

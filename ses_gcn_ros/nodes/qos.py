@@ -5,19 +5,15 @@ from __future__ import annotations
 from rclpy.duration import Duration
 from rclpy.qos import (
     DurabilityPolicy,
-    HistoryPolicy,
     QoSProfile,
     ReliabilityPolicy,
-    qos_profile_sensor_data,
 )
 
-IMAGES = qos_profile_sensor_data
 STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    history=HistoryPolicy.KEEP_LAST,
 )
 # Fifty messages a second to whoever may be slow to confirm them; who comes late gets the last ones.
 SPEED_FACTOR = QoSProfile(

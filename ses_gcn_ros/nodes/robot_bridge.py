@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64
 
 from ses_gcn_ros import msg
@@ -16,16 +15,10 @@ from ses_gcn_ros.drivers import Bridge, BridgeConfig, Call, calls
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.safety.obedience import DISOBEYS
 
 STATUS_PERIOD = 0.03  # s; of the bridge's word to the safety node, which waits for 0.1 s
-# latched for a controller that comes up later, as ros2_control asks for
-OUTPUT = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 
 class RobotBridge(ManagedNode):
@@ -53,7 +46,8 @@ class RobotBridge(ManagedNode):
                 self.when_inactive(partial(self.destroy_client, client))
                 self.outputs[call.name] = client
             else:
-                self.outputs[call.name] = self.publisher(kind, name, OUTPUT)
+                # latched for a controller that comes up later, as ros2_control asks for
+                self.outputs[call.name] = self.publisher(kind, name, qos.LATCHED)
         self.subscription(Float64, "speed_scaling", self.on_factor, qos.LATCHED)
         self.subscription(msg.SafetyState, "safety_state", self.on_state, qos.STREAM)
         if self.config.driver == "twist":
@@ -164,8 +158,3 @@ def accepted(answer: Any) -> bool:
     if hasattr(answer, "return_code"):  # action_msgs: 2 and 3 are goals that are over already
         return answer.return_code in (0, 2, 3)
     return answer is not None
-
-
-def main(args: list[str] | None = None) -> int:
-    """Entry point of ``ros2 run ses_gcn_ros robot_bridge``."""
-    return run(RobotBridge, args=args)

@@ -30,7 +30,7 @@ from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import Frames, message_type, state_to_msg, to_seconds, to_time
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import SafetyDrawing
 from ses_gcn_ros.safety import (
     Assessment,
@@ -474,8 +474,3 @@ class SafetyNode(ManagedNode):
         elif self.config.audit_log:
             values["audit_hash"] = self.audit.hash
         return level if last.enabled else DiagnosticStatus.ERROR, text, values
-
-
-def main(args: list[str] | None = None) -> int:
-    """Entry point of ``ros2 run ses_gcn_ros safety_node``."""
-    return run(SafetyNode, args=args)

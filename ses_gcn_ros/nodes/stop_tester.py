@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
+from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.replay.playback import TesterConfig
 
 PERIOD = 0.05  # s
@@ -89,8 +89,3 @@ class StopTester(ManagedNode):
             self.held, self.unable = None, now
             self.done += 1
             self.get_logger().info(f"{self.done} of {self.config.stops} stops")
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros stop_tester``."""
-    run(StopTester, args=args)

@@ -15,7 +15,6 @@ from ses_gcn_ros.drivers import BridgeConfig
 from ses_gcn_ros.msg import SafetyState
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.robot_bridge import OUTPUT
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig
 from ses_gcn_ros.safety.obedience import DISOBEYS
@@ -49,7 +48,7 @@ class Safety:
 
 def test_per_cents_go_up_and_down_the_ramp_and_silence_ends_at_zero(cell):
     safety = Safety(cell)
-    heard = cell.listen(Int32, "arm/speed_scaling_factor", OUTPUT)
+    heard = cell.listen(Int32, "arm/speed_scaling_factor", qos.LATCHED)
     cell.start("robot_bridge", driver="fanuc", driver_namespace="arm", **QUICK)
     safety.wait()
     safety.say(1.0, lambda: heard and heard[-1].data == 100, "full speed")
@@ -63,8 +62,8 @@ def test_per_cents_go_up_and_down_the_ramp_and_silence_ends_at_zero(cell):
 
 def test_two_robots_side_by_side_each_in_its_own_form(cell):
     safety = Safety(cell)
-    share = cell.listen(Float64, "b/speed_scaling_out", OUTPUT)
-    override = cell.listen(Int16, "/speed_ovr", OUTPUT)
+    share = cell.listen(Float64, "b/speed_scaling_out", qos.LATCHED)
+    override = cell.listen(Int16, "/speed_ovr", qos.LATCHED)
     cell.start("robot_bridge", driver="cnr", **QUICK)
     arguments = ros_arguments(
         {"driver": "topic", "driver_namespace": "b", **QUICK},

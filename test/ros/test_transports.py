@@ -94,8 +94,7 @@ def test_the_program_that_ros2_starts_shares_no_memory_either(cell, tmp_path):
     """As CMake makes it from its template."""
     template = (Path(__file__).parents[2] / "resource" / "program.in").read_text()
     program = tmp_path / "demo_robot"
-    module = "ses_gcn_ros.nodes.demo_robot"
-    program.write_text(template.replace("@MODULE@", module).replace("@program@", "demo_robot"))
+    program.write_text(template.replace("@program@", "demo_robot"))
     arguments = ["--ros-args", "-p", f"robot_description:={URDF}"]
     process = subprocess.Popen([sys.executable, program, *arguments], stderr=subprocess.PIPE)
     cell.processes["demo_robot"] = process
