@@ -137,8 +137,8 @@ def render(
     Example: ses-gcn render visitor --demo-robot -o visitor.gif --fps 12 --width 800
     """
     from ses_gcn_ros.replay.recording import DESCRIPTION, open_replay
-    from ses_gcn_ros.replay.render import Cut, check_format
-    from ses_gcn_ros.replay.render import render as render_replay
+    from ses_gcn_ros.replay.scene import Cut, check_format
+    from ses_gcn_ros.replay.scene import render as render_replay
 
     check_format(out)
     check_writable(out, overwrite=overwrite, read=[bag])

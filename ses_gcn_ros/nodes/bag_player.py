@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
@@ -14,8 +14,8 @@ from ses_gcn_ros.bags.reading import read_current, topics_of
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
-from ses_gcn_ros.nodes.managed_node import ManagedNode, run
-from ses_gcn_ros.replay.playback import Playback, PlayerConfig
+from ses_gcn_ros.nodes.managed_node import ManagedNode
+from ses_gcn_ros.replay.playback import PlayerConfig
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}
@@ -35,10 +35,11 @@ class BagPlayer(ManagedNode):
         self.types = topics_of(self.bag)
         transforms = [topic for topic in TRANSFORMS if topic in self.types]
         self.topics = self.config.topics or ("skeletons", *transforms)
-        messages = read_current(self.bag, self.topics)
-        self.playback: Playback[RawMessage] = Playback((m.stamp, m) for m in messages)
-        if self.playback.ended:
+        self.messages = read_current(self.bag, self.topics)
+        self.next: RawMessage | None = next(self.messages, None)
+        if self.next is None:
             raise BagError(f"bag '{self.bag}' has no message on {', '.join(self.topics)}")
+        self.begin = self.next.stamp
 
     def activate(self) -> None:
         """Start the clock, which waits for the listeners."""
@@ -65,12 +66,13 @@ class BagPlayer(ManagedNode):
         if self.started is None and self._heard():
             self.started = now
         elapsed = 0.0 if self.started is None else (now - self.started) * self.config.rate
-        moment = self.playback.start + int((elapsed - self.config.lead_in) * 1e9)
+        moment = self.begin + int((elapsed - self.config.lead_in) * 1e9)
         self.clock.publish(Clock(clock=Time(sec=moment // 10**9, nanosec=moment % 10**9)))
-        for message in self.playback.due(moment):
-            self.outputs[message.topic].publish(message.data)
+        while self.next is not None and self.next.stamp <= moment:
+            self.outputs[self.next.topic].publish(self.next.data)
             self.monitor.handle(now, time.monotonic() - now)
-        if self.playback.ended:
+            self.next = next(self.messages, None)
+        if self.next is None:
             for publisher in self.outputs.values():  # the last message goes with its publisher
                 publisher.wait_for_all_acked(_PATIENCE)
             self.finish()
@@ -81,8 +83,3 @@ class BagPlayer(ManagedNode):
             for topic, publisher in self.outputs.items()
             if topic not in ROBOT
         )
-
-
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point of ``ros2 run ses_gcn_ros bag_player``."""
-    run(BagPlayer, args=args)

@@ -7,7 +7,7 @@ never computed again.
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import glob
 import hashlib
 import json
@@ -135,30 +135,30 @@ def evaluate_all(
     ConfigError
         If the cluster can't be reached, Dask isn't installed or results would go into a bag.
     """
-    for name in folders_of(bags):
+    place = Path.resolve if cluster else Path  # where its workers find it
+    tasks = {
+        name: BatchTask(str(bag), place(bag), place(out), name, options)
+        for bag, name in zip(bags, folders_of(bags), strict=True)
+    }
+    for name in tasks:
         check_folder(out / name, "metrics.csv")
     out.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        BatchTask(bag, out, name, options) for bag, name in zip(bags, folders_of(bags), strict=True)
-    ]
-    waiting = []
-    for task in tasks:
-        earlier = task.outcome()
-        if earlier is None:
-            waiting.append(task)
-        else:
-            done(earlier)
-    run = _on_cluster(cluster) if cluster else _here(jobs)
-    for outcome in run(waiting):
+    earlier = {name: task.outcome() for name, task in tasks.items()}
+    found = {name: outcome for name, outcome in earlier.items() if outcome is not None}
+    for outcome in found.values():
         done(outcome)
-    outcomes = [task.outcome() for task in tasks]
-    return [outcome for outcome in outcomes if outcome is not None]
+    waiting = [task for name, task in tasks.items() if name not in found]
+    for outcome in _run(waiting, jobs, cluster):
+        found[outcome.folder] = outcome
+        done(outcome)
+    return [found[name] for name in tasks]
 
 
 @dataclass(frozen=True)
 class BatchTask:
-    """One bag of a batch; goes to the process that does it."""
+    """One bag of a batch; goes to the process that does it, perhaps on another machine."""
 
+    given: str  # name of the bag as it was given
     bag: Path
     out: Path
     name: str
@@ -177,7 +177,7 @@ class BatchTask:
             summary = None
             if not content["error"]:
                 summary = json.loads((self._file.with_name("summary.json")).read_text("utf-8"))
-            return BatchOutcome(str(self.bag), self.name, content["error"], summary)
+            return BatchOutcome(self.given, self.name, content["error"], summary)
         except (OSError, ValueError, KeyError):
             return None
 
@@ -186,95 +186,64 @@ class BatchTask:
         error, summary = "", None
         try:
             summary = evaluate(self.bag, self._file.parent, self.options)
-        except UnwrittenError as reason:  # a full disk may be mended, so it is not kept
-            return BatchOutcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
+        except (UnwrittenError, OSError) as reason:  # a full disk may be mended, so it is not kept
+            return BatchOutcome(self.given, self.name, f"{self.given}: {reason}", None)
         except SesGcnError as reason:
             error = str(reason)
-        except OSError as reason:  # disk full, no permission: may be mended, so it is not kept
-            return BatchOutcome(str(self.bag), self.name, f"{self.bag}: {reason}", None)
-        self.leave(error)
-        return BatchOutcome(str(self.bag), self.name, error, summary)
-
-    def leave(self, error: str) -> None:
-        """Write the outcome."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._file, {"key": key_of(self.bag, self.options), "error": error})
+        return BatchOutcome(self.given, self.name, error, summary)
 
 
-Runner = Callable[[Sequence[BatchTask]], Iterator[BatchOutcome]]
+def _run(tasks: Sequence[BatchTask], jobs: int, cluster: str) -> Iterator[BatchOutcome]:
+    """Replay bags in processes; one that dies takes no more than its bag with it."""
+    if jobs == 1 and not cluster:
+        yield from (task() for task in tasks)
+        return
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    died: tuple[type[Exception], ...] = (TerminatedWorkerError,)
+    settings: dict[str, Any] = {"n_jobs": jobs}
+    with contextlib.ExitStack() as stack:
+        if cluster:
+            stack.enter_context(_client(cluster))
+            from distributed import KilledWorker
 
-def _here(jobs: int) -> Runner:
-    """Run in processes on this machine; one that dies takes no more than its bag with it."""
-
-    def run(tasks: Sequence[BatchTask]) -> Iterator[BatchOutcome]:
-        if jobs == 1:
-            yield from (task() for task in tasks)
-            return
-        from joblib import Parallel, delayed
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
+            died, settings = (KilledWorker,), {"n_jobs": -1, "backend": "dask"}
         left = list(tasks)
         for _ in range(_ATTEMPTS):
             try:
-                parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+                parallel = Parallel(return_as="generator_unordered", batch_size=1, **settings)
                 for outcome in parallel(delayed(task)() for task in left):
                     yield outcome
                     left = [task for task in left if task.name != outcome.folder]
                 return
-            except TerminatedWorkerError:
+            except died:
                 finished = [(task, task.outcome()) for task in left]
                 yield from (outcome for _, outcome in finished if outcome is not None)
                 left = [task for task, outcome in finished if outcome is None]
         yield from (_died(task) for task in left)
 
-    return run
 
-
-def _on_cluster(address: str) -> Runner:
-    """Run on the workers of a Dask cluster."""
-
-    def run(tasks: Sequence[BatchTask]) -> Iterator[BatchOutcome]:
-        try:
-            from distributed import Client, as_completed
-        except ImportError as error:
-            raise ConfigError(
-                "--cluster needs Dask; install it with pip install ses_gcn_ros[cluster]"
-            ) from error
-        try:
-            client = Client(address, timeout=10)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"no Dask scheduler answers at '{address}': {error}") from error
-        with client:
-            absolute = [
-                dataclasses.replace(task, bag=task.bag.resolve(), out=task.out.resolve())
-                for task in tasks
-            ]
-            futures = {client.submit(_do, task, pure=False): task for task in absolute}
-            given = {id(task): original for task, original in zip(absolute, tasks, strict=True)}
-            for future in as_completed(futures):
-                task = given[id(futures[future])]
-                if future.status == "finished":
-                    yield dataclasses.replace(future.result(), bag=str(task.bag))
-                else:
-                    yield _died(task)
-
-    return run
-
-
-def _do(task: BatchTask) -> BatchOutcome:
-    return task()
+def _client(address: str) -> Any:
+    """Client of a Dask cluster, which joblib finds while its context lasts."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError(
+            "--cluster needs Dask; install it with pip install ses_gcn_ros[cluster]"
+        ) from error
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no Dask scheduler answers at '{address}': {error}") from error
 
 
 def _died(task: BatchTask) -> BatchOutcome:
     """Outcome of a bag that kills its process; not kept, for more memory may help."""
     reason = "the process that replayed it was killed, perhaps for want of memory"
-    return BatchOutcome(str(task.bag), task.name, f"bag '{task.bag}': {reason}", None)
-
-
-def summaries(outcomes: Iterable[BatchOutcome]) -> list[dict[str, Any]]:
-    """Summaries of the bags that have one."""
-    return [outcome.summary for outcome in outcomes if outcome.summary is not None]
+    return BatchOutcome(task.given, task.name, f"bag '{task.given}': {reason}", None)
 
 
 Summary = dict[str, Any]
@@ -286,7 +255,7 @@ def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
     Sums are summed, means weighted with what they are means of. Distributions stay with their bags:
     quantiles can't be merged.
     """
-    found = summaries(outcomes)
+    found = [outcome.summary for outcome in outcomes if outcome.summary is not None]
     failed = [outcome for outcome in outcomes if outcome.error]
     merged: Summary = plain(
         {

@@ -7,6 +7,8 @@ is where it was, so that only the forecast of the person is judged.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,7 +20,6 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
-from ses_gcn_ros.replay.options import COLLISION_DISTANCE
 from ses_gcn_ros.replay.safety_scores import Distribution
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.kernels import kernel
@@ -61,14 +62,9 @@ class CollisionScores:
         Distance of the axes of limb and link under which it is a collision [m].
     """
 
-    def __init__(
-        self,
-        config: SafetyConfig,
-        links: int,
-        threshold: float = COLLISION_DISTANCE,
-    ) -> None:
+    def __init__(self, config: SafetyConfig, links: int, threshold: float) -> None:
         self._config, self._axes, self.threshold = config, np.zeros(links), threshold
-        self._robot = RobotTrail(links, _PATIENCE)
+        self._robot = RobotTrail(_PATIENCE)
         self._people: dict[str, _Person] = {}
         self._seen: deque[PeopleSeen] = deque()
         self._waiting: deque[PeopleForecast] = deque()
@@ -181,19 +177,15 @@ class CollisionScores:
             onset = person.onsets.popleft()
             self._onsets += 1
             if person.warned_since is not None and person.warned_since < onset:
-                self._lead.add([min(onset - person.warned_since, self._horizon)])
+                self._lead.add(min(onset - person.warned_since, self._horizon))
 
     def _nearest(self, positions: NDArray[Any], layout: str, start: Array, end: Array) -> Array:
         """Least distance of axes of each person and the robot at each time, (P, T).
 
         From joints (P, T, J, 3) and the ends of the robot's capsules (T, M, 3) each [m].
         """
-        limbs = limb_capsules(
-            positions,
-            layout,
-            scale=self._config.body_scale,
-            hand_reach=self._config.hand_reach,
-        )
+        scale, reach = self._config.body_scale, self._config.hand_reach
+        limbs = limb_capsules(positions, layout, scale=scale, hand_reach=reach)
         nearest = np.empty(limbs.radius.shape[:2])
         none_grown = np.zeros(limbs.radius.shape[1:])
         pairs, rest = np.empty((len(start), 3), np.int64), np.empty(len(start))
@@ -207,10 +199,8 @@ class CollisionScores:
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json."""
         (true_negatives, false_negatives), (false_positives, true_positives) = self._table.tolist()
-        predicted, happened = (
-            true_positives + false_positives,
-            true_positives + false_negatives,
-        )
+        predicted = true_positives + false_positives
+        happened = true_positives + false_negatives
         both = predicted + happened
         return {
             "threshold_m": self.threshold,
@@ -235,7 +225,7 @@ def _moments(forecast: Forecast) -> tuple[str, float, float, int]:
 
 
 class RobotTrail:
-    """Ends of M capsules at rising times, in arrays that grow as they must.
+    """Ends of the robot's capsules at rising times.
 
     Parameters
     ----------
@@ -243,49 +233,36 @@ class RobotTrail:
         How long a pose may stand for an earlier or later instant [s].
     """
 
-    def __init__(self, capsules: int, patience: float) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._stamps = np.empty(256)
-        self._ends = np.empty((256, 2, capsules, 3))
-        self._first = self._past = 0
+        self._stamps: list[float] = []
+        self._ends: list[Array] = []  # (2, M, 3) each
 
     def add(self, time: float, start: Array, end: Array) -> None:
         """Take in the ends (M, 3) each [m] at a time [s]; a clock set back forgets the others."""
-        if self._past > self._first and time <= self._stamps[self._past - 1]:
-            if time == self._stamps[self._past - 1]:
+        if self._stamps and time <= self._stamps[-1]:
+            if time == self._stamps[-1]:
                 return
-            self._first = self._past = 0
-        if self._past == len(self._stamps):
-            self._make_room()
-        self._stamps[self._past] = time
-        self._ends[self._past, 0], self._ends[self._past, 1] = start, end
-        self._past += 1
-
-    def _make_room(self) -> None:
-        """Move what is kept to the front, into arrays that it fills by half at most."""
-        kept = slice(self._first, self._past)
-        stamps, ends = self._stamps[kept].copy(), self._ends[kept].copy()
-        size = max(len(self._stamps), 2 * len(stamps))
-        self._stamps, self._ends = np.empty(size), np.empty((size, *ends.shape[1:]))
-        self._stamps[: len(stamps)], self._ends[: len(stamps)] = stamps, ends
-        self._first, self._past = 0, len(stamps)
+            self.forget(math.inf)
+        self._stamps.append(time)
+        self._ends.append(np.stack([start, end]))
 
     def forget(self, before: float) -> None:
         """Let go of what was before a time [s]."""
-        stamps = self._stamps[self._first : self._past]
-        self._first += int(np.searchsorted(stamps, before))
+        gone = bisect_left(self._stamps, before)
+        del self._stamps[:gone], self._ends[:gone]
 
     def at(self, times: Array) -> tuple[Array, Array] | None:
         """Ends of the capsules at rising times [s], each (T, M, 3); None where they are unknown."""
-        stamps = self._stamps[self._first : self._past]
+        stamps, patience = np.array(self._stamps), self._patience
         if not len(stamps):
             return None
-        if times[0] < stamps[0] - self._patience or times[-1] > stamps[-1] + self._patience:
+        if times[0] < stamps[0] - patience or times[-1] > stamps[-1] + patience:
             return None
-        ends = self._ends[self._first : self._past]
         after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
         before = np.maximum(after - 1, 0)
         apart = np.maximum(stamps[after] - stamps[before], 1e-9)
         share = np.clip((times - stamps[before]) / apart, 0.0, 1.0)[:, None, None, None]
-        found = (1.0 - share) * ends[before] + share * ends[after]
+        first, second = (np.stack([self._ends[i] for i in ends]) for ends in (before, after))
+        found = (1.0 - share) * first + share * second
         return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])

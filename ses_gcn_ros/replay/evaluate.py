@@ -35,7 +35,7 @@ from ses_gcn_ros.replay.events import (
 )
 from ses_gcn_ros.replay.forecast_scores import ForecastScores
 from ses_gcn_ros.replay.options import Options, description_of, find_topics, source_of
-from ses_gcn_ros.replay.recording import ReplayMetadata, ReplayRecorder, open_replay
+from ses_gcn_ros.replay.recording import ReplayRecorder, open_replay
 from ses_gcn_ros.replay.report.page import write_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores, StreamHealth, kind_of
 from ses_gcn_ros.replay.summary import plain, write_csv, write_json
@@ -246,14 +246,9 @@ class ReplayRun:
         if folder is not None and options.replay_data:
             with self.giving_up("the replay could not be written", self._problems):
                 self.recorder = ReplayRecorder(
-                    folder / "replay",
-                    weights.layout,
-                    1 / weights.fps,
-                    weights.horizon,
-                    self._model,
-                    plan.observations,
-                    plan.start,
-                )
+                    folder / "replay", weights, self._model, plan.safety.world_frame,
+                    plan.observations, plan.start,
+                )  # fmt: skip
 
     def through(self, progress: Callable[[float], None]) -> dict[str, Any]:
         """Take all events through and sum up."""
@@ -355,7 +350,7 @@ class ReplayRun:
         }
         if self.recorder is not None:
             with self.giving_up("the replay could not be written", self._problems):
-                self._close_recorder(self.recorder, about)
+                self.recorder.close(duration=health.duration, **about)
             about["partial"] |= self._disk_full
         return plain(
             {
@@ -409,22 +404,3 @@ class ReplayRun:
             ((fault, _),) = self._monitor.robot_faults.most_common(1)
             complaints.append(f"the robot was never found: {fault} (safety means STOP throughout)")
         return complaints
-
-    def _close_recorder(self, recorder: ReplayRecorder, about: dict[str, Any]) -> None:
-        recorder.finish()
-        recorder.close(
-            ReplayMetadata(
-                **{**about, "problems": tuple(self._problems)},
-                layout=recorder.layout,
-                frame_id=self._plan.safety.world_frame,
-                start=self._plan.start,
-                duration=self._health.duration,
-                steps=recorder.seconds_ahead,
-                links=recorder.links.all,
-                link_radii=tuple(self._model.radius.tolist()) if self._model else (),
-                person_ids=recorder.people.all,
-                limbs=recorder.limbs.all,
-                reasons=recorder.reasons.all,
-                frame_reasons=tuple(recorder.frame_reasons),
-            )
-        )

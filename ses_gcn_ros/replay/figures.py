@@ -59,50 +59,29 @@ class Theme:
         )
 
 
-LIGHT = Theme(
-    paper="#ffffff",
-    ink="#1c2430",
-    quiet="#6b7684",
-    grid="#e8ebef",
-    line="#c9d0d8",
-    shade="#f1f3f5",
-    person="#0b5c94",
-    person_fill="#d3e6f3",
-    person_edge="#a9cde6",
-    forecast="#a3337d",
-    forecast_fill="#f7e6f1",
-    forecast_edge="#e6c3da",
-    robot="#3d4550",
-    robot_fill="#d3d7dc",
-    alarm="#c2410c",
-    clear="#009e73",
-    reduced="#e69f00",
-    stop="#c2410c",
-    baseline_1="#8a939e",
-    baseline_2="#b0762b",
-)
-DARK = Theme(
-    paper="#14181e",
-    ink="#e8ecf1",
-    quiet="#93a0ae",
-    grid="#262d36",
-    line="#46505c",
-    shade="#1c222a",
-    person="#7cc4f2",
-    person_fill="#1b3d55",
-    person_edge="#356b8f",
-    forecast="#ea86c4",
-    forecast_fill="#3a2434",
-    forecast_edge="#6b3d5c",
-    robot="#c3cad3",
-    robot_fill="#454e59",
-    alarm="#ff8a5c",
-    clear="#2cc79b",
-    reduced="#f2b632",
-    stop="#ff8a5c",
-    baseline_1="#8a95a2",
-    baseline_2="#d9a25a",
-)
+_COLOURS = {  # on light and on dark paper
+    "paper": ("#ffffff", "#14181e"),
+    "ink": ("#1c2430", "#e8ecf1"),
+    "quiet": ("#6b7684", "#93a0ae"),
+    "grid": ("#e8ebef", "#262d36"),
+    "line": ("#c9d0d8", "#46505c"),
+    "shade": ("#f1f3f5", "#1c222a"),
+    "person": ("#0b5c94", "#7cc4f2"),
+    "person_fill": ("#d3e6f3", "#1b3d55"),
+    "person_edge": ("#a9cde6", "#356b8f"),
+    "forecast": ("#a3337d", "#ea86c4"),
+    "forecast_fill": ("#f7e6f1", "#3a2434"),
+    "forecast_edge": ("#e6c3da", "#6b3d5c"),
+    "robot": ("#3d4550", "#c3cad3"),
+    "robot_fill": ("#d3d7dc", "#454e59"),
+    "alarm": ("#c2410c", "#ff8a5c"),
+    "clear": ("#009e73", "#2cc79b"),
+    "reduced": ("#e69f00", "#f2b632"),
+    "stop": ("#c2410c", "#ff8a5c"),
+    "baseline_1": ("#8a939e", "#8a95a2"),
+    "baseline_2": ("#b0762b", "#d9a25a"),
+}
+LIGHT, DARK = (Theme(*column) for column in zip(*_COLOURS.values(), strict=True))
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
@@ -283,7 +262,7 @@ def _mark_closest(axes: Axes, worst: dict[str, Any] | None, length: float, theme
     axes.annotate(
         text, (at, low), (-9 if right else 9, -3), textcoords="offset points",
         ha="right" if right else "left", va="top", color=theme.alarm, weight="bold", size=9,
-        path_effects=_halo(theme),
+        path_effects=halo(theme),
     )  # fmt: skip
 
 
@@ -298,7 +277,7 @@ def _line_label(
         at = int(np.flatnonzero(visible)[0])
         axes.annotate(
             text, (time[at], values[at]), (4, 6 if above else -5), textcoords="offset points",
-            va="bottom" if above else "top", color=colour, path_effects=_halo(theme),
+            va="bottom" if above else "top", color=colour, path_effects=halo(theme),
         )  # fmt: skip
 
 
@@ -352,5 +331,6 @@ def apart(heights: dict[str, float], gap: float) -> dict[str, float]:
     return placed
 
 
-def _halo(theme: Theme) -> list[withStroke]:
+def halo(theme: Theme) -> list[withStroke]:
+    """Effect that keeps text apart from what it lies on."""
     return [withStroke(linewidth=2.5, foreground=theme.paper)]

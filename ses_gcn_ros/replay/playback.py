@@ -1,14 +1,10 @@
-"""When the messages of a recording are due, and what playing and recording nodes are told."""
+"""Parameters of the nodes that play, record and test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from ses_gcn_ros.config import option
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,30 +61,3 @@ class TesterConfig:
     seconds: float = option(20.0, "How long to wait [s], without stops.", minimum=0.0)
     safety_node: str = option("safety_node", "Name of the safety node that is deactivated.")
     autostart: bool = option(True, "Configure and activate without being asked to.")
-
-
-class Playback(Generic[T]):
-    """Hand out the messages of a recording as their time comes.
-
-    Parameters
-    ----------
-    messages : iterable of (int, message)
-        Stamp [ns] and message, in order of time.
-    """
-
-    def __init__(self, messages: Iterable[tuple[int, T]]) -> None:
-        self._messages = iter(messages)
-        self._next = next(self._messages, None)
-        self.start = self._next[0] if self._next else 0
-
-    @property
-    def ended(self) -> bool:
-        """Whether every message was handed out."""
-        return self._next is None
-
-    def due(self, time: int) -> Iterator[T]:
-        """Messages whose stamp is not after `time` [ns] and that were not handed out before."""
-        while self._next is not None and self._next[0] <= time:
-            message = self._next[1]
-            self._next = next(self._messages, None)
-            yield message

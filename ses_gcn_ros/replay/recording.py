@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.forecast import Forecast
+from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.replay.safety_scores import kind_of
 from ses_gcn_ros.resources import write_atomically
@@ -255,12 +256,10 @@ class ReplayRecorder:
     ----------
     folder : Path
         Of the replay; made if it is not there. Files of an earlier replay are replaced.
-    layout : str
-        Joint layout that people are shown in.
-    step : float
-        Time between two steps of a forecast [s].
-    horizon : int
-        Steps of a forecast.
+    shape : ModelConfig
+        Of the forecasts; people are shown in their layout.
+    frame_id : str
+        Frame of all positions.
     observations : int
         How many there will be, which decides how many are left out.
     start : float
@@ -270,28 +269,27 @@ class ReplayRecorder:
     def __init__(
         self,
         folder: Path,
-        layout: str,
-        step: float,
-        horizon: int,
+        shape: ModelConfig,
         model: RobotModel | None,
+        frame_id: str,
         observations: int,
         start: float,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DESCRIPTION).unlink(missing_ok=True)  # until it is whole it is none
-        self.folder, self.layout = folder, layout
-        self._joints = len(get_layout(layout).joints)
-        self.steps = np.unique(np.linspace(0, horizon, KEPT_STEPS + 1).round()[1:].astype(int)) - 1
-        self.seconds_ahead: tuple[float, ...] = tuple(((self.steps + 1) * step).tolist())
-        self.people, self.limbs, self.reasons = Names(), Names(), Names()
-        self.links = Names(model.names if model else ())
-        self.frame_reasons: list[str] = []
+        self.folder, self._shape, self._model, self._frame_id = folder, shape, model, frame_id
+        self._joints = len(get_layout(shape.layout).joints)
+        kept = np.linspace(0, shape.horizon, KEPT_STEPS + 1).round()[1:]
+        self._steps = np.unique(kept.astype(int)) - 1
+        self._people, self._limbs, self._reasons = Names(), Names(), Names()
+        self._links = Names(model.names if model else ())
+        self._frame_reasons: list[str] = []
         self._every = -(-max(observations, 1) // MOST_FRAMES)
         self._count = self._states = 0
         self._last_reasons = ""
         self._waiting: tuple[PeopleSeen, Floats] | None = None
         self._start = start
-        steps, links = len(self.steps), len(self.links.all)
+        steps, links = len(self._steps), len(self._links.all)
         items = {
             "robot": (links, 2, 3),
             "positions": (self._joints, 3),
@@ -322,7 +320,7 @@ class ReplayRecorder:
             case PeopleSeen():
                 self._expose({})
                 if self._count % self._every == 0:
-                    ends = np.full((len(self.links.all), 2, 3), np.nan, np.float32)
+                    ends = np.full((len(self._links.all), 2, 3), np.nan, np.float32)
                     if robot is not None:
                         _, ends[:, 0], ends[:, 1] = robot
                     self._waiting = (step, ends)
@@ -338,7 +336,7 @@ class ReplayRecorder:
         (seen, ends), self._waiting = self._waiting, None
         for person in seen.people:
             self._add_person(person, forecasts.get(person.person_id))
-        self.frame_reasons.append(self._last_reasons)
+        self._frame_reasons.append(self._last_reasons)
         self._append(
             time=seen.stamp - self._start,
             state=self._states - 1,
@@ -348,14 +346,14 @@ class ReplayRecorder:
 
     def _add_person(self, person: Skeleton, forecast: Forecast | None) -> None:
         positions = person.positions
-        if person.layout != self.layout:
-            positions, _ = convert(positions, person.confidence, person.layout, self.layout)
-        ahead = np.full((len(self.steps), self._joints, 3), np.nan, np.float32)
-        radius = np.full((len(self.steps), self._joints), np.nan, np.float32)
-        alike = forecast is not None and forecast.layout == self.layout
-        if forecast is not None and alike and len(forecast.positions) > self.steps[-1]:
-            ahead, radius = forecast.positions[self.steps], forecast.radius[self.steps]
-        number = self.people.number(person.person_id)
+        if person.layout != self._shape.layout:
+            positions, _ = convert(positions, person.confidence, person.layout, self._shape.layout)
+        ahead = np.full((len(self._steps), self._joints, 3), np.nan, np.float32)
+        radius = np.full((len(self._steps), self._joints), np.nan, np.float32)
+        alike = forecast is not None and forecast.layout == self._shape.layout
+        if forecast is not None and alike and len(forecast.positions) > self._steps[-1]:
+            ahead, radius = forecast.positions[self._steps], forecast.radius[self._steps]
+        number = self._people.number(person.person_id)
         self._append(person=number, positions=positions, forecast=ahead, radius=radius)
 
     def _add_state(self, state: Assessment) -> None:
@@ -366,10 +364,10 @@ class ReplayRecorder:
             "time": state.stamp - self._start,
             "level": int(state.level),
             **{name: getattr(state, field) for name, field in _STATE_NUMBERS.items()},
-            "person": self.people.number(state.person_id),
-            "limb": self.limbs.number(state.human_limb),
-            "link": self.links.number(state.robot_frame),
-            "reason": self.reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
+            "person": self._people.number(state.person_id),
+            "limb": self._limbs.number(state.human_limb),
+            "link": self._links.number(state.robot_frame),
+            "reason": self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
             "human_point": state.pair.human_point if state.pair else nowhere,
             "robot_point": state.pair.robot_point if state.pair else nowhere,
         }
@@ -379,13 +377,24 @@ class ReplayRecorder:
         for name, value in row.items():
             self._files[name].append(value)
 
-    def finish(self) -> None:
-        """Write the last frame, behind which only the description is missing."""
-        self._expose({})
-
-    def close(self, about: ReplayMetadata) -> None:
+    def close(self, problems: Sequence[str], **about: Any) -> None:
         """Finish the arrays and say what they mean; only then is it a replay."""
+        self._expose({})
         for file in self._files.values():
             file.close()
-        text = json.dumps({"format": FORMAT, **dataclasses.asdict(about)}, sort_keys=True)
+        found = ReplayMetadata(
+            layout=self._shape.layout,
+            frame_id=self._frame_id,
+            start=self._start,
+            steps=tuple(((self._steps + 1) / self._shape.fps).tolist()),
+            links=self._links.all,
+            link_radii=tuple(self._model.radius.tolist()) if self._model else (),
+            person_ids=self._people.all,
+            limbs=self._limbs.all,
+            reasons=self._reasons.all,
+            frame_reasons=tuple(self._frame_reasons),
+            problems=tuple(problems),
+            **about,
+        )
+        text = json.dumps({"format": FORMAT, **dataclasses.asdict(found)}, sort_keys=True)
         write_atomically(self.folder / DESCRIPTION, text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ses_gcn_ros.replay.actions import ActionTimeline
 from ses_gcn_ros.replay.events import Diagnostics, Event, PeopleSeen, Refused
@@ -21,7 +21,6 @@ from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 _SHOWN = 10  # gaps that are listed
 _NUMBER = re.compile(r"(?<!\w)-?\d+(\.\d+)?(?!\w)")  # not of names, as in wrist_3_link
 _PERSON = re.compile(r"person \S+?:")
-_BLOCK = 4096  # values that are put into a distribution at once
 
 
 def kind_of(sentence: str) -> str:
@@ -39,7 +38,6 @@ class StreamHealth:
         self.went_back = 0
         self._people: set[str] = set()
         self._periods, self._delays = Distribution(), Distribution()
-        self._new: list[tuple[float, float]] = []
         self._gaps = 0
         self._gap_time = 0.0
         self._longest: list[tuple[float, float]] = []  # length, at
@@ -70,22 +68,14 @@ class StreamHealth:
             return
         self.frames += 1
         self.last = stamp
-        self._new.append((period * 1e3, max(time - stamp, 0.0) * 1e3))
-        if len(self._new) >= _BLOCK:
-            self._flush()
+        self._periods.add(period * 1e3)
+        self._delays.add(max(time - stamp, 0.0) * 1e3)
         if period > LONGEST_GAP:
             self._gaps += 1
             self._gap_time += period
             heapq.heappush(self._longest, (period, stamp - period - self.first))
             if len(self._longest) > _SHOWN:
                 heapq.heappop(self._longest)
-
-    def _flush(self) -> None:
-        if self._new:
-            periods, delays = zip(*self._new, strict=True)
-            self._periods.add(periods)
-            self._delays.add(delays)
-            self._new.clear()
 
     @property
     def duration(self) -> float:
@@ -94,7 +84,6 @@ class StreamHealth:
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json."""
-        self._flush()
         usual = self._periods.quantile(0.5) / 1e3
         longest = sorted(self._longest, reverse=True)
         missing = self.duration / usual + 1 - self.frames if usual > 0 else 0.0
@@ -119,21 +108,15 @@ class StreamHealth:
         """What the nodes said of their own latency, from recorded diagnostics."""
         rows = []
         for node, values in sorted(self._diagnostics.items()):
-            if {"latency_median_ms", "latency_p99_ms"} <= values.keys():
-                median, p99 = float(values["latency_median_ms"]), float(values["latency_p99_ms"])
-                if np.isfinite(median):
-                    rows.append(
-                        {
-                            "node": node,
-                            "measure": "message in → result out, its own measure",
-                            "median_ms": median,
-                            "p99_ms": p99,
-                        }
-                    )
+            median, p99 = (float(values.get(f"latency_{q}_ms", "nan")) for q in ("median", "p99"))
+            if math.isfinite(median) and math.isfinite(p99):
+                measure = "message in → result out, its own measure"
+                rows.append({"node": node, "measure": measure, "median_ms": median, "p99_ms": p99})
         return rows
 
 
 _LEAST, _RATIO, _BINS = 1e-3, 1.02, 1200  # bins from 1e-3 to 2e7 of whatever unit, 2 % wide
+_BLOCK = 4096  # values that are put into the bins at once
 
 
 class Distribution:
@@ -143,14 +126,21 @@ class Distribution:
         self.count = 0
         self._least, self._greatest, self._sum = math.inf, -math.inf, 0.0
         self._bins: NDArray[np.int64] = np.zeros(_BINS, np.int64)
+        self._new: list[float] = []
 
-    def add(self, values: ArrayLike) -> None:
-        """Take in values; those that are not finite are left out."""
-        found = np.asarray(values, np.float64).ravel()
-        found = found[np.isfinite(found)]
-        if not len(found):
+    def add(self, value: float) -> None:
+        """Take in a value; one that is not finite is left out."""
+        if math.isfinite(value):
+            self.count += 1
+            self._new.append(value)
+            if len(self._new) == _BLOCK:
+                self._sort_in()
+
+    def _sort_in(self) -> None:
+        if not self._new:
             return
-        self.count += len(found)
+        found = np.array(self._new)
+        self._new.clear()
         self._least = min(self._least, float(found.min()))
         self._greatest = max(self._greatest, float(found.max()))
         self._sum += float(found.sum())
@@ -162,6 +152,7 @@ class Distribution:
         """Value that a share of the others is below; NaN without any."""
         if not self.count:
             return math.nan
+        self._sort_in()
         index = int(np.searchsorted(np.cumsum(self._bins), share * self.count))
         middle = _LEAST * _RATIO ** (index + 0.5)
         return min(max(middle, self._least), self._greatest)
@@ -170,6 +161,7 @@ class Distribution:
         """Plain numbers for a report; None without any value."""
         if not self.count:
             return None
+        self._sort_in()
         quantiles = {"median": 0.5, "p90": 0.9, "p99": 0.99}
         return {
             "count": self.count,
@@ -186,7 +178,6 @@ WORST = 10
 _LISTED = 200  # stops that are listed one by one
 _LONGEST_STEP = 0.5  # s; a longer pause between states belongs to no level
 _AGES = {"skeleton": "skeleton_age", "forecast": "forecast_age", "tf": "tf_age"}
-_AGES_AT_ONCE = 4096
 
 
 @dataclass
@@ -233,7 +224,6 @@ class SafetyScores:
         self._least = math.inf
         self._closest: dict[str, Any] | None = None
         self._ages = {name: Distribution() for name in _AGES}
-        self._new: list[tuple[float, ...]] = []  # ages [ms] that are not in there yet
 
     def add(self, state: Assessment, *, measured: bool) -> None:
         """Take in a state, and whether its person is in sight.
@@ -253,19 +243,13 @@ class SafetyScores:
                     self._out_of_sight += held
         else:
             self._first = state.stamp
-        self._new.append(tuple(max(getattr(state, field), 0.0) * 1e3 for field in _AGES.values()))
-        if len(self._new) >= _AGES_AT_ONCE:
-            self._flush()
+        for name, field in _AGES.items():
+            self._ages[name].add(max(getattr(state, field), 0.0) * 1e3)
         self._watch_stops(state, measured)
         if measured:
             self._watch_moments(state)
         self._before, self._last = state, state.stamp
         self._measured = measured or not state.person_id
-
-    def _flush(self) -> None:
-        for ages, values in zip(self._ages.values(), zip(*self._new, strict=True), strict=False):
-            ages.add(values)
-        self._new.clear()
 
     def _watch_stops(self, state: Assessment, measured: bool) -> None:
         stopped = state.level == Level.STOP
@@ -333,7 +317,6 @@ class SafetyScores:
 
     def finish(self) -> None:
         """Close what is still open."""
-        self._flush()
         self._close_bucket()
         self._bucket = None
 
@@ -343,10 +326,7 @@ class SafetyScores:
             return None
         total = sum(self._held)
         people = [stop for stop in self._stops if stop.by_people]
-        kinds: dict[str, int] = {}
-        for stop in self._stops:
-            kind = kind_of(stop.reason)
-            kinds[kind] = kinds.get(kind, 0) + 1
+        kinds = Counter(kind_of(stop.reason) for stop in self._stops)
         moments: list[dict[str, Any]] = []
         for _, _, moment in sorted(self._worst, key=lambda kept: -kept[0]):
             at = moment["at_s"] - start
@@ -364,7 +344,7 @@ class SafetyScores:
             "stops": len(self._stops),
             "stops_by_people": len(people),
             "false_stops": sum(not stop.needed for stop in people),
-            "stop_reasons": kinds,
+            "stop_reasons": dict(kinds),
             "stops_at": [self._listed(stop, start) for stop in self._stops[:_LISTED]],
             "missed_stops": len(self._missed),
             "missed_at": [

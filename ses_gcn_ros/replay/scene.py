@@ -1,22 +1,24 @@
-"""One moment of a replayed run: people, their forecasts, the robot, and who is closest to it."""
+"""One moment of a replayed run as a picture, and all of it as a video, without RViz."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.replay.figures import Theme, headline, styled
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.replay.figures import THEMES, Theme, halo, headline, styled
 from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, limb_capsules
@@ -173,8 +175,7 @@ def stage_for(moments: Sequence[ReplayScene], reach: float = np.inf) -> Stage:
     reach : float
         Distance from the robot's base beyond which people need not be seen [m].
     """
-    nearest = min(moments, key=lambda moment: moment.distance)
-    x, y = _line_of_sight(nearest)
+    x, y = _line_of_sight(min(moments, key=lambda moment: moment.distance))
     views = (
         SceneView("from above", np.eye(3), from_above=True),
         SceneView("from the side", np.array([[x, y, 0], [0, 0, 1], [y, -x, 0]]), from_above=False),
@@ -300,7 +301,7 @@ def _draw(axes: Axes, moment: ReplayScene, view: SceneView, box: Box, theme: The
     _labels(axes, moment, view, theme)
     axes.text(
         0.0, 1.0, view.name, transform=axes.transAxes, va="top", color=theme.quiet,
-        path_effects=_halo(theme), zorder=8,
+        path_effects=halo(theme), zorder=8,
     )  # fmt: skip
 
 
@@ -435,14 +436,157 @@ def _label(
     x, y = at
     axes.text(
         float(x), float(y), text, ha="center", va="center", color=colour, zorder=7,
-        path_effects=_halo(theme), clip_on=True, **font,
+        path_effects=halo(theme), clip_on=True, **font,
     )  # fmt: skip
-
-
-def _halo(theme: Theme) -> list[withStroke]:
-    return [withStroke(linewidth=2.5, foreground=theme.paper)]
 
 
 def _mix(colour: str, other: str, share: float) -> tuple[float, ...]:
     a, b = np.array(to_rgb(colour)), np.array(to_rgb(other))
     return tuple((1 - share) * a + share * b)
+
+
+# Film -------------------------------------------------------------------------------------------
+
+Image = NDArray[np.uint8]  # (height, width, 3)
+
+FORMATS = (".mp4", ".gif", ".png")
+_REACH = 2.5  # m from the robot; people beyond it may leave the picture
+_SAMPLES = 120  # moments that the picture's frame is laid around
+_TITLES = {"STOP": "The robot is stopped", "REDUCED": "The robot is slowed", "CLEAR": "Clear"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What of a run is rendered, and how."""
+
+    # times since the first observation [s]; a picture shows `first`
+    first: float
+    last: float
+    fps: float = 25.0  # pictures per second of the video [Hz]
+    speed: float = 1.0  # recorded seconds per second of the video
+    width: int = 1280  # of the picture [px]
+    theme: str = "light"  # "light" or "dark"
+
+    def times(self) -> NDArray[np.float64]:
+        """Time of each picture [s]."""
+        count = int((self.last - self.first) / self.speed * self.fps + 1e-6) + 1
+        return np.asarray(self.first + np.arange(count) * self.speed / self.fps)
+
+
+def check_format(out: Path) -> None:
+    """Make sure that a file's name says what it is to be.
+
+    Raises ConfigError if it is no video, animation or picture.
+    """
+    if out.suffix not in FORMATS:
+        raise ConfigError(
+            f"'{out}' can't be drawn as '{out.suffix}'; name it {' or '.join(FORMATS)}"
+        )
+
+
+def render(
+    replay: Replay, out: Path, cut: Cut, progress: Callable[[int, int], None] = lambda *_: None
+) -> int:
+    """Draw a run into a file, which appears when it is whole.
+
+    Parameters
+    ----------
+    out : Path
+        mp4 (H.264), gif, or png for a picture of `cut.first`.
+    progress : callable
+        Told how many pictures of how many are drawn.
+
+    Returns
+    -------
+    int
+        Number of pictures.
+
+    Raises
+    ------
+    ConfigError
+        If the file's name or the cut can't be used.
+    """
+    check_format(out)
+    length = replay.about.duration
+    if not 0 <= cut.first <= cut.last <= length + 1e-6:
+        raise ConfigError(
+            f"from {cut.first:g} to {cut.last:g} s can't be rendered; the run lasts {length:.2f} s"
+        )
+    still = out.suffix == ".png"
+    times = np.array([cut.first]) if still else cut.times()
+    shown = [cut.first] if still else np.linspace(cut.first, cut.last, _SAMPLES).tolist()
+    stage = stage_for([moment_at(replay, at) for at in shown], _REACH)
+    images = _images(replay, times, stage, cut, progress)
+    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        _WRITERS[out.suffix](temporary, images, cut.fps)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(times)
+
+
+def _images(
+    replay: Replay,
+    times: NDArray[np.float64],
+    stage: Stage,
+    cut: Cut,
+    progress: Callable[[int, int], None],
+) -> Iterator[Image]:
+    for index, at in enumerate(times.tolist()):
+        moment = moment_at(replay, at)
+        figure = scene_figure(
+            moment, THEMES[cut.theme], _TITLES.get(moment.level, "No state"), stage
+        )
+        yield _pixels(figure, cut.width)
+        progress(index + 1, len(times))
+
+
+def _pixels(figure: Figure, width: int) -> Image:
+    """Pixels of a figure, an even number each way, as video wants them."""
+    figure.set_dpi(width / figure.get_figwidth())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    height, wide = (size - size % 2 for size in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[:height, :wide])
+
+
+def _write_video(path: Path, images: Iterator[Image], fps: float) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = None
+        for image in images:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=round(fps))
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.options = {"crf": "20", "preset": "medium"}
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _write_animation(path: Path, images: Iterator[Image], fps: float) -> None:
+    from PIL import Image as Picture
+
+    first, *rest = (Picture.fromarray(image) for image in images)
+    palette = first.quantize(128, Picture.Quantize.MEDIANCUT, dither=Picture.Dither.NONE)
+    frames = [p.quantize(palette=palette, dither=Picture.Dither.NONE) for p in (first, *rest)]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0
+    )
+
+
+def _write_picture(path: Path, images: Iterator[Image], fps: float) -> None:
+    from PIL import Image as Picture
+
+    Picture.fromarray(next(images)).save(path)
+
+
+_WRITERS: dict[str, Callable[[Path, Iterator[Image], float], None]] = {
+    ".mp4": _write_video,
+    ".gif": _write_animation,
+    ".png": _write_picture,
+}
