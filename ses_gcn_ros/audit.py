@@ -27,6 +27,7 @@ from typing import Any
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.resources import plain
 
 FIRST = "0" * 64  # stands for the hash before the first line
 _START = b'{"hash":"'
@@ -51,21 +52,15 @@ def write_whole(file: int, data: bytes) -> None:
         raise OSError("no space for the whole line")
 
 
-def plain(value: Any) -> Any:
-    """A value for JSON, which has no NaN and no infinity: both become null."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 class AuditLog:
     """Append events to a log that shows later changes.
 
     A line is with the operating system when `record` returns, so that a killed process loses none
     but the one it was writing; a power cut takes what was not on the disk yet. What can't be
     written is counted, said in `problem`, and said in the log once that can be written again.
+
+    Raises ConfigError if the file can't be written, holds something else, or another process writes
+    it.
 
     Parameters
     ----------
@@ -75,11 +70,6 @@ class AuditLog:
         What the program runs with.
     size : float
         Bytes from which on a new file is begun.
-
-    Raises
-    ------
-    ConfigError
-        If the file can't be written, holds something else, or another process writes it.
     """
 
     def __init__(
@@ -216,17 +206,14 @@ class AuditReport:
 def verify(path: Path, noted: str = "") -> AuditReport:
     """Check every line of an audit log and of the files that it filled before.
 
+    Raises InputError if there is no such log, or it holds nothing.
+
     Parameters
     ----------
     path : Path
         The log as the program was told it, or one of its files, ``FILE.3``, which is checked alone.
     noted : str
         Hash that was noted elsewhere and has to be among those of the log.
-
-    Raises
-    ------
-    InputError
-        If there is no such log, or it holds nothing.
     """
     files = [*rotated(path), *([path] if path.exists() else [])]
     if not files:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import numbers
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ses_gcn_ros.errors import ConfigError
 
@@ -59,6 +64,9 @@ def check_writable(
 ) -> None:
     """Check that a file can be written, and destroys nothing, before the work for it is done.
 
+    Raises ConfigError if its folder is not there or can't be written to, or if a file is in its
+    place.
+
     Parameters
     ----------
     path : Path or None
@@ -69,11 +77,6 @@ def check_writable(
         What the work reads; that is never replaced.
     resumed : Path, optional
         A checkpoint whose presence means that the file is this work's own.
-
-    Raises
-    ------
-    ConfigError
-        If its folder is not there or can't be written to, or if a file is in its place.
     """
     if path is None:
         return
@@ -96,15 +99,12 @@ def check_fresh(path: Path, overwrite: bool) -> None:
 def check_folder(folder: Path, companion: str) -> None:
     """Check that results can go to a folder, and replace none but those of the same command.
 
+    Raises ConfigError if it is a file, or holds a bag or the results of something else.
+
     Parameters
     ----------
     companion : str
         File that the command writes beside its ``summary.json``.
-
-    Raises
-    ------
-    ConfigError
-        If it is a file, or holds a bag or the results of something else.
     """
     if folder.is_file():
         raise ConfigError(f"--out is '{folder}', a file; give a folder for the results")
@@ -132,3 +132,28 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, with a line for the headings; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def plain(value: Any, digits: int | None = None) -> Any:
+    """A value for JSON: numbers, also NumPy's, to so many decimals; NaN and infinity are null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, digits) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, digits) for item in value]
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    number = float(value)
+    return (
+        None if not math.isfinite(number) else number if digits is None else round(number, digits)
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,13 @@ from ses_gcn_ros.bags.messages import (
     header_message,
     message,
     skeletons_message,
+    time_message,
     transforms_message,
 )
 from ses_gcn_ros.bags.reading import read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.replay.messages import forecasts_message, state_message
+from ses_gcn_ros.replay.messages import state_message
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import (
     DemoRobotConfig,
@@ -120,3 +123,24 @@ def diagnostics_message(now: float) -> object:
     )
     header = header_message(now, "")
     return message("diagnostic_msgs/msg/DiagnosticArray", header=header, status=[status])
+
+
+def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[forecast.Forecast]) -> Any:
+    """ForecastArray of forecasts made from observations up to `stamp` [s]."""
+    entries = [
+        message(
+            "ses_gcn_ros/msg/Forecast",
+            person_id=forecast.person_id,
+            layout=forecast.layout,
+            step=time_message(forecast.step, "Duration"),
+            steps=len(forecast.positions),
+            positions=np.ascontiguousarray(forecast.positions, np.float32).ravel(),
+            radius=np.ascontiguousarray(forecast.radius, np.float32).ravel(),
+            coverage=forecast.coverage,
+            model=forecast.model,
+            flatness=forecast.flatness,
+        )
+        for forecast in forecasts
+    ]
+    header = header_message(stamp, frame_id)
+    return message("ses_gcn_ros/msg/ForecastArray", header=header, forecasts=entries)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import yaml
 from mutants import survive
+from recorded_run import forecasts_message
 
 from ses_gcn_ros.actions.weights import read_action_weights, write_action_weights
 from ses_gcn_ros.audit import AuditLog, verify
@@ -45,7 +46,6 @@ from ses_gcn_ros.pose.calibration import (
 from ses_gcn_ros.pose.camera import camera_from_info
 from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.images import decode_image_message
-from ses_gcn_ros.replay.messages import forecasts_message
 from ses_gcn_ros.replay.options import node_parameters
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import SafetyConfig, read_robots

@@ -14,22 +14,27 @@ type                                           from                             
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.bags.messages import Observation, observation_from_message, to_seconds
-from ses_gcn_ros.errors import BagError, InputError
+from ses_gcn_ros.errors import BagError, InputError, RobotError
 from ses_gcn_ros.skeleton import Skeleton, check_skeletons, get_layout, layout_names
+from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
 Adapter = Callable[[Any], Observation]
 
 
 def adapt(message_type: str, *, layout: str = "", frame_id: str = "world") -> Adapter:
     """Return what reads the people out of messages of a type.
+
+    Raises BagError if nobody knows how to read people out of this type; InputError if the layout is
+    unknown; the callable raises it for skeletons that are unusable.
 
     Parameters
     ----------
@@ -45,14 +50,7 @@ def adapt(message_type: str, *, layout: str = "", frame_id: str = "world") -> Ad
     callable
         Takes a message and gives an `Observation`: stamp [s], frame, checked skeletons [m]. That
         for ROS4HRI is an `HriBodies`, whose `observe_transforms` wants every message of /tf and
-        /tf_static first.
-
-    Raises
-    ------
-    BagError
-        If nobody knows how to read people out of this type.
-    InputError
-        If the layout is unknown; the callable raises it for skeletons that are unusable.
+        /tf_static first, decoded.
     """
     if message_type not in ADAPTED:
         raise BagError(
@@ -170,13 +168,9 @@ def poses_reader(layout: str = "") -> Adapter:
     """Return a reader of a PoseArray: joints in the order of `layout`, person after person.
 
     Without a layout the number of poses has to tell it. An array carries no names: people are
-    numbered in the order of the message, so a publisher of several has to keep that order.
-
-    Raises
-    ------
-    InputError
-        If the layout is unknown. The reader raises it where the number of poses fits no layout,
-        several, or no whole number of people.
+    numbered in the order of the message, so a publisher of several has to keep that order. Raises
+    InputError if the layout is unknown. The reader raises it where the number of poses fits no
+    layout, several, or no whole number of people.
     """
     if layout:
         get_layout(layout)
@@ -217,12 +211,6 @@ _HRI_LAYOUT = "hri15"
 LONGEST_AGE = 0.2  # s between a list of bodies and a transform that may still place them
 
 
-class _Pose(NamedTuple):
-    parent: str
-    stamp: float  # s; inf for a static transform
-    matrix: NDArray[np.float64]
-
-
 class HriBodies:
     """Read ``hri_msgs/IdsList`` (REP-155, ``/humans/bodies/tracked``) with the transforms.
 
@@ -237,51 +225,28 @@ class HriBodies:
 
     def __init__(self, frame_id: str = "world") -> None:
         self.frame_id = frame_id
-        self._poses: dict[str, _Pose] = {}
+        self._transforms = TransformBuffer(frame_id)
 
-    def observe_transforms(self, content: Any, *, static: bool) -> None:
-        """Take one ``tf2_msgs/TFMessage``; only the latest transform of a frame is kept."""
-        from scipy.spatial.transform import Rotation  # slow to load, and few bags need it
-
-        for item in content.transforms:
-            t, q = item.transform.translation, item.transform.rotation
-            matrix = np.eye(4)
-            matrix[:3, :3] = Rotation.from_quat((q.x, q.y, q.z, q.w)).as_matrix()
-            matrix[:3, 3] = t.x, t.y, t.z
-            stamp = float("inf") if static else to_seconds(item.header.stamp)
-            self._poses[item.child_frame_id] = _Pose(item.header.frame_id, stamp, matrix)
+    def observe_transforms(self, transforms: Iterable[StampedTransform], *, static: bool) -> None:
+        """Take the transforms of one message of /tf or /tf_static."""
+        self._transforms.add(transforms, static=static)
 
     def __call__(self, content: Any) -> Observation:
         """Everybody on the list; a body without any frame is left out."""
         stamp = to_seconds(content.header.stamp)
-        target = self._to_root(self.frame_id, stamp)
-        people = [] if target is None else [self._person(i, stamp, *target) for i in content.ids]
+        people = [self._person(body, stamp) for body in content.ids]
         seen = [person for person in people if np.isfinite(person.positions).any()]
         return Observation(stamp, self.frame_id, seen)
 
-    def _person(
-        self, body: str, stamp: float, root: str, root_from_frame: NDArray[np.float64]
-    ) -> Skeleton:
+    def _person(self, body: str, stamp: float) -> Skeleton:
         joints = get_layout(_HRI_LAYOUT).joints
         positions = np.full((len(joints), 3), np.nan)
         for index, joint in enumerate(joints):
-            found = self._to_root(f"{joint}_{body}", stamp)
-            if found is not None and found[0] == root:
-                positions[index] = found[1][:3, 3]
-        local = (positions - root_from_frame[:3, 3]) @ root_from_frame[:3, :3]
-        return seen_skeleton(body, _HRI_LAYOUT, local)
-
-    def _to_root(self, frame: str, stamp: float) -> tuple[str, NDArray[np.float64]] | None:
-        matrix = np.eye(4)
-        for _ in range(len(self._poses) + 1):  # more steps than frames would be a circle
-            pose = self._poses.get(frame)
-            if pose is None:
-                return frame, matrix
-            if stamp - pose.stamp > LONGEST_AGE:
-                return None
-            matrix = pose.matrix @ matrix
-            frame = pose.parent
-        return None
+            with contextlib.suppress(RobotError):  # which says that the frame leads nowhere
+                known, (pose,) = self._transforms.poses((f"{joint}_{body}",), stamp)
+                if stamp - known <= LONGEST_AGE:
+                    positions[index] = pose[:3, 3]
+        return seen_skeleton(body, _HRI_LAYOUT, positions)
 
 
 _READERS: dict[str, Adapter] = {

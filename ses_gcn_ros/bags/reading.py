@@ -90,17 +90,13 @@ class Bag:
     def raw(self, names: Mapping[str, str]) -> Iterator[RawMessage]:
         """Messages in the order of their recording, not decoded.
 
-        Topics that are not asked for are not read, however large they are.
+        Topics that are not asked for are not read, however large they are. Raises BagError where
+        the bag is damaged, and at the end of one that was cut off or lacks a part.
 
         Parameters
         ----------
         names : mapping of str to str
             Full name of each topic wanted, and the name that its messages are to carry.
-
-        Raises
-        ------
-        BagError
-            Where the bag is damaged, and at the end of one that was cut off or lacks a part.
         """
         parts = [part.raw(names) for part in self._parts]
         messages = heapq.merge(*parts, key=attrgetter("stamp")) if len(parts) > 1 else parts[0]
@@ -410,8 +406,11 @@ def topics_of(path: PathLike) -> Topics:
         return bag.topics
 
 
-def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
+def read_current(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
     """Messages of a bag in the order of their recording, not decoded.
+
+    They come in this package's definitions where the bag has others. Raises BagError if the bag is
+    missing, truncated or no bag, or lacks a topic.
 
     Parameters
     ----------
@@ -420,28 +419,16 @@ def read_raw(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]
     topics : sequence of str
         Topics wanted, all by default. A relative name finds the topic that ends in it, and the
         messages carry the name that was asked for.
-
-    Raises
-    ------
-    BagError
-        If the bag is missing, truncated or no bag, or lacks a topic.
     """
-    with open_bag(path) as bag:
-        for entry in bag.raw(_names(bag.topics, topics)):
-            yield entry._replace(data=bytes(entry.data))
-
-
-def read_current(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMessage]:
-    """Messages of a bag as `read_raw`, in this package's definitions where the bag has others."""
     with open_bag(path) as bag:
         for entry in bag.raw(_names(bag.topics, topics)):
             yield bag.in_our_definition(entry)
 
 
 def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[DecodedMessage]:
-    """Messages of a bag as `read_raw`, decoded with the definitions the bag carries.
+    """Messages of a bag as `read_current`, decoded with the definitions the bag carries.
 
-    Raises BagError as `read_raw`, and for bytes that are no message of their type.
+    Raises BagError as `read_current`, and for bytes that are no message of their type.
     """
     with open_bag(path) as bag:
         for entry in bag.raw(_names(bag.topics, topics)):

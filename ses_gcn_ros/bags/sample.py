@@ -59,6 +59,8 @@ START = 1_700_000_000.0  # s; the stamp of the first frame
 def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
     """Cut a clip and put it in its place.
 
+    Raises BagError if the data is missing or does not hold the clip.
+
     Parameters
     ----------
     motion : Path
@@ -70,11 +72,6 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
         Joints of chico15 [m], z up, floor at 0.
     facts : dict
         What has to be said with the data: source, subject, acknowledgement, licence.
-
-    Raises
-    ------
-    BagError
-        If the data is missing or does not hold the clip.
     """
     try:
         data = np.load(motion)
@@ -107,6 +104,8 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
 def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict[str, str]:
     """Write the sample recording as a bag, its acknowledgement inside and in a README.
 
+    Raises BagError if the data is missing or the bag exists.
+
     Parameters
     ----------
     motion : Path
@@ -116,11 +115,6 @@ def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict
     -------
     dict
         What has to be said with the data.
-
-    Raises
-    ------
-    BagError
-        If the data is missing or the bag exists.
     """
     positions, facts = cut(motion, VISITOR)
     certain = np.ones(positions.shape[1], np.float32)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import csv_text, write_atomically
 
 SEGMENTS = "actions.csv"  # of a bag's folder, or NAME.actions.csv beside a bag's file
 _SEGMENT_COLUMNS = ("person_id", "start", "end", "label")
@@ -54,10 +53,5 @@ def read_segments(path: Path) -> list[tuple[str, float, float, str]]:
 
 def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]) -> None:
     """Write a table of segments, as `read_segments` reads it, in one piece."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(_SEGMENT_COLUMNS)
-    writer.writerows(
-        [who, f"{start:.3f}", f"{end:.3f}", what] for who, start, end, what in segments
-    )
-    write_atomically(path, table.getvalue())
+    rows = ([who, f"{start:.3f}", f"{end:.3f}", what] for who, start, end, what in segments)
+    write_atomically(path, csv_text(_SEGMENT_COLUMNS, rows))

@@ -50,17 +50,14 @@ class BagWriter:
     refused (`SesGcnError`) nothing does. Storage is mcap with zstd chunks; definitions, type hashes
     and QoS profiles go with it, so that ``ros2 bag`` reads it.
 
+    Raises BagError if the bag exists and must not be overwritten, or its folder can't be made.
+
     Parameters
     ----------
     path : str or Path
         Folder of the bag; a name that ends in ``.mcap`` makes it that one file.
     overwrite : bool
         Whether an existing bag is replaced, on `close`.
-
-    Raises
-    ------
-    BagError
-        If the bag exists and must not be overwritten, or its folder can't be made.
     """
 
     def __init__(self, path: PathLike, *, overwrite: bool = False) -> None:
@@ -87,6 +84,8 @@ class BagWriter:
     def write(self, topic: str, type_name: str, stamp: int, data: bytes) -> None:
         """Append one serialised message.
 
+        Raises BagError if the type is not known to ROS 2 Kilted or this package.
+
         Parameters
         ----------
         topic, type_name : str
@@ -95,11 +94,6 @@ class BagWriter:
             Time of recording [ns].
         data : bytes
             CDR with its four bytes of header, as DDS and rmw hand it over.
-
-        Raises
-        ------
-        BagError
-            If the type is not known to ROS 2 Kilted or this package.
         """
         connection = self._connections.get((topic, type_name))
         if connection is None:

@@ -90,11 +90,12 @@ def evaluate(
     import torch
 
     from ses_gcn_ros.datasets.actions import listed
-    from ses_gcn_ros.training.actions import evaluate as measure
-    from ses_gcn_ros.training.actions import gain, varied_recipes
+    from ses_gcn_ros.training import actions as training
 
     torch.set_num_threads(threads)
-    chosen = [one for name in recipe.split(",") for one in varied_recipes(name, vary or [])]
+    chosen = [
+        one for name in recipe.split(",") for one in training.varied_recipes(name, vary or [])
+    ]
     recordings = _read(data, classes, root)
     people = listed({r.subject for r in recordings.recordings}).split(", ")
     if leave_one_out == bool(train_subjects):
@@ -115,10 +116,14 @@ def evaluate(
 
     summaries: list[dict[str, Any]] = []
     for one in chosen:
-        found = measure(one, recordings, splits, range(first_seed, first_seed + seeds), show)
+        found = training.evaluate(
+            one, recordings, splits, range(first_seed, first_seed + seeds), show
+        )
         summaries.append({**found, "data": str(data)})
         if summaries[1:]:
-            found = dict(zip(("mean", "low", "high"), gain(summaries[0], found), strict=True))
+            found = dict(
+                zip(("mean", "low", "high"), training.gain(summaries[0], found), strict=True)
+            )
             summaries[-1]["gain"] = found
         if not as_json:
             _print_evaluation(summaries[-1], seeds)
@@ -167,15 +172,11 @@ def train(
     import torch
 
     from ses_gcn_ros.actions.weights import write_action_weights
-    from ses_gcn_ros.training.actions import (
-        load_action_recipe,
-        train_actions,
-        train_and_calibrate,
-    )
+    from ses_gcn_ros.training import actions as training
 
     check_writable(out, overwrite=overwrite, read=[data])
     torch.set_num_threads(threads)
-    chosen, recordings = load_action_recipe(recipe), _read(data, "", root)
+    chosen, recordings = training.load_action_recipe(recipe), _read(data, "", root)
 
     def show(step: int, steps: int, loss: float) -> None:
         if not as_json:
@@ -185,12 +186,12 @@ def train(
 
     summary: dict[str, Any] = {"out": str(out)}
     if recordings.held_out:
-        weights, found = train_and_calibrate(
+        weights, found = training.train_and_calibrate(
             chosen, recordings, seed, risk, novelty, show, checkpoint
         )
         summary |= dataclasses.asdict(found)
     else:
-        weights, _ = train_actions(chosen, recordings, seed, show, checkpoint)
+        weights, _ = training.train_actions(chosen, recordings, seed, show, checkpoint)
     about = {"data": data.name, "recipe": chosen.name, "seed": str(seed)}
     write_action_weights(out, dataclasses.replace(weights, about=about), half=True)
     summary |= {"labels": weights.labels, "bytes": out.stat().st_size}

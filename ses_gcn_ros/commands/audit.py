@@ -34,10 +34,9 @@ def verify(
 
     Example: ses-gcn audit verify audit.jsonl
     """
-    from ses_gcn_ros.audit import FIRST
-    from ses_gcn_ros.audit import verify as check
+    from ses_gcn_ros import audit as log_file
 
-    found = check(log, noted)
+    found = log_file.verify(log, noted)
     if as_json:
         print(json.dumps(asdict(found)))
     elif not found.ok:
@@ -47,7 +46,7 @@ def verify(
             f"{found.events} events in {len(found.files)} files are as they were written, "
             f"{found.first} to {found.last}"
         )
-        if found.previous != FIRST:
+        if found.previous != log_file.FIRST:
             print(f"earlier files are not here; the last line of them has {found.previous}")
         for digest in found.configurations:
             print(f"configuration {digest}")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ses_gcn_ros.commands import terminal
-from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.resources import check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def bench(
     content = harness.read(saved) if saved else _measure(section, weights, poses, quick, console)
     text = json.dumps(content, indent=2) + "\n"
     if save is not None:
-        write_atomically(save, text.encode())
+        write_atomically(save, text)
     if markdown is not None:
-        write_atomically(markdown, harness.markdown(content).encode())
+        write_atomically(markdown, harness.markdown(content))
     if as_json:
         print(text, end="")
     else:
@@ -148,7 +148,8 @@ def bench_pose(
     """
     from ses_gcn_ros.studies.benchmarks.pose import SIZES, measure
 
-    sizes = [_size(text) for text in size] if size else list(SIZES)
+    form = "WIDTHxHEIGHT, such as 640x360"
+    sizes = [terminal.size("--size", text, form, 16) for text in size or ()] or list(SIZES)
     rows = []
     console = terminal.err()
     for name in model or ["lite"]:
@@ -172,10 +173,3 @@ def bench_pose(
         for row in rows
     ]
     terminal.show(headings, cells, f"{frames} images each, on the CPU", as_csv=as_csv)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 16):
-        raise ConfigError(f"--size is '{text}'; it takes WIDTHxHEIGHT, such as 640x360")
-    return int(width), int(height)

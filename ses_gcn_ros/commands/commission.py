@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 import sys
 from datetime import datetime, timezone
@@ -65,11 +64,14 @@ def commission(
     from ses_gcn_ros.replay.commissioning import commission as measure
     from ses_gcn_ros.replay.options import node_parameters
     from ses_gcn_ros.replay.report.protocol import protocol, protocol_page
-    from ses_gcn_ros.resources import check_folder, check_writable, write_atomically
+    from ses_gcn_ros.resources import check_folder, check_writable, csv_text, write_atomically
     from ses_gcn_ros.safety import SafetyConfig
 
     base = node_parameters(params_file, "safety_node", SafetyConfig)
-    place, way = _numbers("--mark", mark, 2), _numbers("--line", line, 4)
+    place, way = (
+        terminal.numbers(option, text, count, f"{count} numbers in metres") if text else ()
+        for option, text, count in (("--mark", mark, 2), ("--line", line, 4))
+    )
     check_folder(out, "cell.yaml")
     out.mkdir(parents=True, exist_ok=True)
     names = ("cell.yaml", "stopping_table.csv", "protocol.json", "protocol.html")
@@ -89,22 +91,22 @@ def commission(
     robot = ""
     if found.description:
         robot = str((out / "robot.urdf").resolve())
-        write_atomically(Path(robot), found.description.encode())
+        write_atomically(Path(robot), found.description)
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     text = parameter_file(found, params_file, f"Measured by ses-gcn commission, {date}", robot)
-    write_atomically(files["cell.yaml"], text.encode())
+    write_atomically(files["cell.yaml"], text)
     config = node_parameters(files["cell.yaml"], "safety_node", SafetyConfig)
     found = dataclasses.replace(found, config=config)  # as a node that runs with the file has it
     numbers = protocol(found, date=date, signed_by=signed_by, cell=str(files["cell.yaml"]))
     rows = [
-        f"{payload:g},{speed:g},{time:g}"
+        (f"{payload:g}", f"{speed:g}", f"{time:g}")
         for payload, times in zip(found.table.payloads, found.table.times, strict=True)
         for speed, time in zip(found.table.speeds, times, strict=True)
     ]
-    table = "\n".join(["payload_kg,speed_m_s,stopping_time_s", *rows]) + "\n"
-    write_atomically(files["stopping_table.csv"], table.encode())
-    write_atomically(files["protocol.json"], json.dumps(numbers, indent=2).encode())
-    write_atomically(files["protocol.html"], protocol_page(found, numbers).encode())
+    headings = ("payload_kg", "speed_m_s", "stopping_time_s")
+    write_atomically(files["stopping_table.csv"], csv_text(headings, rows))
+    write_atomically(files["protocol.json"], json.dumps(numbers, indent=2))
+    write_atomically(files["protocol.html"], protocol_page(found, numbers))
     if as_json:
         print(json.dumps(numbers))
         return
@@ -224,13 +226,3 @@ def _payload(word: str) -> tuple[Path, float]:
         return Path(path), float(payload)
     except ValueError:
         raise ConfigError(f"--stops is '{word}'; it takes BAG or BAG@KG, such as b@2.5") from None
-
-
-def _numbers(option: str, text: str, count: int) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError:
-        numbers = (math.nan,)
-    if text and (len(numbers) != count or not all(map(math.isfinite, numbers))):
-        raise ConfigError(f"{option} is '{text}'; it takes {count} numbers in metres")
-    return numbers

@@ -80,10 +80,14 @@ def evaluate(
     told: dict[str, Any] = dict(DEMO_ROBOT) if demo_robot else {}
     if robot:
         told["robot_description"] = robot
+    topics, frames = (
+        terminal.pairs(option, given or (), "NAME:=OTHER", ":=")
+        for option, given in (("--remap", remap), ("--frame", frame))
+    )
     options = Options(
         forecaster=node_parameters(params_file, "forecaster_node", ForecastConfig),
         safety=node_parameters(params_file, "safety_node", SafetyConfig, **told),
-        naming=Naming(_pairs("remap", remap), _pairs("frame", frame), layout),
+        naming=Naming(topics, frames, layout),
         pose=node_parameters(params_file, "pose_node", PoseConfig, **found_by),
         demo_robot=demo_robot,
         recorded=recorded,
@@ -136,10 +140,9 @@ def compare(
 
     Example: ses-gcn compare main/summary.json branch/summary.json --tolerance 0.02
     """
-    from ses_gcn_ros.replay.summary import compare as compare_summaries
-    from ses_gcn_ros.replay.summary import read_summary
+    from ses_gcn_ros.replay import summary
 
-    changes = compare_summaries(read_summary(before), read_summary(after), tolerance)
+    changes = summary.compare(summary.read_summary(before), summary.read_summary(after), tolerance)
     if as_json:
         rows = [
             {**change.__dict__, "worse": change.worse if math.isfinite(change.worse) else None}
@@ -160,16 +163,6 @@ def compare(
         terminal.show(headings, cells, as_csv=as_csv)
     if any(change.regressed for change in changes):
         raise typer.Exit(WORSE)
-
-
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    pairs = {}
-    for text in given or []:
-        first, separator, second = text.partition(":=")
-        if not (first and separator and second):
-            raise ConfigError(f"--{option} is '{text}'; it takes NAME:=OTHER")
-        pairs[first] = second
-    return pairs
 
 
 def _one(bag: Path, out: Path, options: Any, console: Console) -> dict[str, Any]:

@@ -46,18 +46,16 @@ def train_lifter(
     import torch
 
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.training.lifting import load_lifting_recipe
-    from ses_gcn_ros.training.lifting import train_lifter as run
-    from ses_gcn_ros.training.lifting import variant as changed
+    from ses_gcn_ros.training import lifting
 
     check_writable(out, overwrite=overwrite, read=[data], resumed=out.with_suffix(".checkpoint"))
     torch.set_num_threads(threads)
-    chosen = load_lifting_recipe(recipe)
+    chosen = lifting.load_lifting_recipe(recipe)
     if variant:
-        chosen = changed(chosen, variant)
+        chosen = lifting.variant(chosen, variant)
     recording = read_recording(data)
     with terminal.progress() as bar:
-        weights = run(chosen, recording, out, follow(bar, chosen.name))
+        weights = lifting.train_lifter(chosen, recording, out, follow(bar, chosen.name))
     if as_json:
         print(json.dumps({"out": str(out), "name": weights.name, "about": weights.about}))
     else:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,7 @@ def pose(
         "field_of_view": field_of_view,
         "body_height": body_height,
         "target_frame": target_frame,
-        "camera_pose": _six_numbers("--camera-pose", camera_pose) if camera_pose else (),
+        "camera_pose": _pose("--camera-pose", camera_pose) if camera_pose else (),
         "layout": layout,
     }
     config = build(PoseConfig, settings)
@@ -139,14 +140,8 @@ def pose(
     print(f"{out}: {counts.total()} frames in {frame_id}; {people_text}")
 
 
-def _six_numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 6:
-        raise ConfigError(f"{option} is '{text}'; it takes six numbers, {_PLACES}")
-    return numbers
+def _pose(option: str, text: str) -> tuple[float, ...]:
+    return terminal.numbers(option, text, 6, f"six numbers, {_PLACES}")
 
 
 _MOST_PICTURES = 40  # of a video, evenly spaced
@@ -188,14 +183,12 @@ def calibrate(
     Example: ses-gcn calibrate --camera left=left.mp4 --camera right=right.mp4 --height 1.78
     --intrinsics left=left.yaml --intrinsics right=right.yaml -o cell.yaml --launch cell.launch.py
     """
-    from ses_gcn_ros.pose.calibration import (
-        read_intrinsics,
-        write_calibration,
-        write_launch_file,
-    )
+    from ses_gcn_ros.pose import calibration
 
-    paths = _pairs(camera, "--camera")
-    files = _pairs(intrinsics or [], "--intrinsics")
+    paths, files = (
+        {name: Path(path) for name, path in terminal.pairs(option, given, "NAME=PATH").items()}
+        for option, given in (("--camera", camera), ("--intrinsics", intrinsics or ()))
+    )
     for path in (out, launch):
         check_writable(path, overwrite=overwrite, read=[*paths.values(), *files.values()])
     for name in paths:
@@ -204,18 +197,18 @@ def calibrate(
                 f"camera '{name}' has no intrinsics; give --intrinsics {name}=FILE, which ROS's "
                 "camera_calibration writes"
             )
-    cameras = {name: read_intrinsics(files[name]) for name in paths}
+    cameras = {name: calibration.read_intrinsics(files[name]) for name in paths}
     with terminal.progress(not as_json) as progress:
         if height:
             places = _by_person(paths, cameras, height, model, progress)
         else:
-            places = _by_board(
-                paths, cameras, _board(board, square, marker, dictionary), board_pose, progress
-            )
+            squares = terminal.size("--board", board, "COLUMNSxROWS, such as 7x5")
+            chart = calibration.Board(*squares, square, marker, dictionary)
+            places = _by_board(paths, cameras, chart, board_pose, progress)
     method = f"person of {height:g} m" if height else f"board {board} of {square:g} m"
-    write_calibration(out, frame, places, method)
+    calibration.write_calibration(out, frame, places, method)
     if launch:
-        write_launch_file(launch, frame, places)
+        calibration.write_launch_file(launch, frame, places)
     if as_json:
         found = {
             place.name: {
@@ -242,20 +235,22 @@ def _by_board(
     import numpy as np
     from scipy.spatial.transform import Rotation
 
-    from ses_gcn_ros.pose.calibration import CameraPlace, locate_board
+    from ses_gcn_ros.pose import calibration
 
-    pose = _six_numbers("--board-pose", board_pose)
+    pose = _pose("--board-pose", board_pose)
     base_from_board = np.eye(4)
     base_from_board[:3, :3] = Rotation.from_euler("xyz", pose[3:]).as_matrix()
     base_from_board[:3, 3] = pose[:3]
     places = []
     for name in progress.track(paths, description="board"):
         try:
-            found = locate_board(_pictures(paths[name]), cameras[name], board)
+            found = calibration.locate_board(_pictures(paths[name]), cameras[name], board)
         except InputError as error:
             raise InputError(f"camera '{name}': {error}") from error
         transform = base_from_board @ np.linalg.inv(found.camera_from_board)
-        places.append(CameraPlace(name, f"{name}_optical_frame", transform, found.error))
+        places.append(
+            calibration.CameraPlace(name, f"{name}_optical_frame", transform, found.error)
+        )
     return places
 
 
@@ -266,13 +261,7 @@ def _by_person(
     model: str,
     progress: Progress,
 ) -> list[CameraPlace]:
-    from ses_gcn_ros.pose.calibration import (
-        LAYOUT,
-        CameraPlace,
-        align_walks,
-        arrange_cameras,
-        watch_walk,
-    )
+    from ses_gcn_ros.pose import calibration
     from ses_gcn_ros.pose.config import PoseConfig
 
     if not 1.0 <= height <= 2.5:
@@ -281,27 +270,20 @@ def _by_person(
     for name, path in paths.items():
         task = progress.add_task(name, total=None)
         watched.append(
-            watch_walk(
+            calibration.watch_walk(
                 str(path),
                 cameras[name],
                 PoseConfig(model=model),
                 lambda task=task: progress.advance(task),  # type: ignore[misc]
             )
         )
-    found = arrange_cameras(align_walks(watched), height, LAYOUT)
+    found = calibration.arrange_cameras(
+        calibration.align_walks(watched), height, calibration.LAYOUT
+    )
     return [
-        CameraPlace(name, f"{name}_optical_frame", transform, float(error))
+        calibration.CameraPlace(name, f"{name}_optical_frame", transform, float(error))
         for name, transform, error in zip(paths, found.base_from_camera, found.errors, strict=True)
     ]
-
-
-def _board(size: str, square: float, marker: float, dictionary: str) -> Any:
-    from ses_gcn_ros.pose.calibration import Board
-
-    columns, _, rows = size.lower().partition("x")
-    if not (columns.isdigit() and rows.isdigit()):
-        raise ConfigError(f"--board is '{size}'; it takes COLUMNSxROWS, such as 7x5")
-    return Board(int(columns), int(rows), square, marker, dictionary)
 
 
 def _pictures(path: Path) -> Iterator[Any]:
@@ -327,18 +309,6 @@ def _pictures(path: Path) -> Iterator[Any]:
     for number, frame in enumerate(video):
         if number % step == 0:
             yield frame.rgb
-
-
-def _pairs(words: list[str], option: str) -> dict[str, Path]:
-    pairs = {}
-    for word in words:
-        name, equals, path = word.partition("=")
-        if not (name and equals and path):
-            raise ConfigError(f"{option} is '{word}'; it takes NAME=PATH")
-        if name in pairs:
-            raise ConfigError(f"{option} names '{name}' twice")
-        pairs[name] = Path(path)
-    return pairs
 
 
 _COLUMNS = (
@@ -373,24 +343,17 @@ def evaluate_pose(
     Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
     """
     from ses_gcn_ros.datasets.sequences import read_recording
-    from ses_gcn_ros.studies.pose_accuracy import (
-        measure_crossings,
-        measure_monocular,
-        measure_multiview,
-        measure_rgbd,
-    )
+    from ses_gcn_ros.studies import pose_accuracy as study
 
+    monocular = partial(study.measure_monocular, scenes=scenes)
     measures: dict[str, tuple[int, Callable[..., Any]]] = {
-        "multiview": (scenes, lambda **k: measure_multiview(cameras=cameras, scenes=scenes, **k)),
-        "rgbd": (scenes, lambda **k: measure_rgbd(scenes=scenes, **k)),
-        "monocular": (scenes, lambda **k: measure_monocular(scenes=scenes, **k)),
-        "monocular_unposed": (
-            scenes,
-            lambda **k: measure_monocular(scenes=scenes, posed=False, **k),
-        ),
+        "multiview": (scenes, partial(study.measure_multiview, cameras=cameras, scenes=scenes)),
+        "rgbd": (scenes, partial(study.measure_rgbd, scenes=scenes)),
+        "monocular": (scenes, monocular),
+        "monocular_unposed": (scenes, partial(monocular, posed=False)),
         "crossings": (
             crossings,
-            lambda **k: measure_crossings(cameras=cameras, crossings=crossings, **k),
+            partial(study.measure_crossings, cameras=cameras, crossings=crossings),
         ),
     }
     chosen = mode or list(measures)

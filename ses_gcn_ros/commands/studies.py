@@ -50,37 +50,30 @@ def attack(
     from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.replay.options import node_parameters
     from ses_gcn_ros.safety import SafetyConfig
-    from ses_gcn_ros.studies.attack_search import (
-        as_markdown,
-        case_figure,
-        read_case,
-        run_attack,
-        summarise,
-        worst_case,
-    )
+    from ses_gcn_ros.studies import attack_search as search
 
     cell = node_parameters(params_file, "safety_node", SafetyConfig) if params_file else None
     check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
     if case is not None:
-        figure, outcome = case_figure(read_case(case), load(weights), LIGHT, cell)
+        figure, outcome = search.case_figure(search.read_case(case), load(weights), LIGHT, cell)
         write_atomically(out / f"{case.stem}.png", png(figure))
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)
     with terminal.progress() as bar:
         task = bar.add_task("runs", total=runs)
-        batches = run_attack(
+        batches = search.run_attack(
             out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,
             cell=cell, jobs=jobs, progress=lambda done: bar.update(task, completed=min(done, runs)),
         )  # fmt: skip
-    summary = summarise(batches)
-    worst = worst_case(batches)
-    figure, _ = case_figure(worst, load(weights), LIGHT, cell)
-    write_atomically(out / "worst.json", json.dumps(asdict(worst)).encode())
+    summary = search.summarise(batches)
+    worst = search.worst_case(batches)
+    figure, _ = search.case_figure(worst, load(weights), LIGHT, cell)
+    write_atomically(out / "worst.json", json.dumps(asdict(worst)))
     write_atomically(out / "worst.png", png(figure))
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
-    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
-    print(json.dumps(summary) if as_json else as_markdown(summary))
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2))
+    write_atomically(out / "table.md", search.as_markdown(summary) + "\n")
+    print(json.dumps(summary) if as_json else search.as_markdown(summary))
     raise typer.Exit(1 if summary["total"]["violations"] else 0)
 
 
@@ -102,21 +95,21 @@ def braking_study(
     Example: ses-gcn braking-study handover_dev.npz cmu.npz --runs 600 --jobs 2 -o braking
     """
     from ses_gcn_ros.replay.figures import LIGHT, png
-    from ses_gcn_ros.studies.braking import as_markdown, lost_figure, run_study, summarise
+    from ses_gcn_ros.studies import braking as study
 
     check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
     with terminal.progress() as bar:
         task = bar.add_task("approaches", total=runs)
-        outcomes = run_study(
+        outcomes = study.run_study(
             data, runs, seed, out / "runs.jsonl", weights=weights, jobs=jobs,
             progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
-    summary = summarise(outcomes, seed)
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2).encode())
-    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
-    write_atomically(out / "time_lost.png", png(lost_figure(outcomes, LIGHT)))
-    print(json.dumps(summary) if as_json else as_markdown(summary))
+    summary = study.summarise(outcomes, seed)
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2))
+    write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
+    write_atomically(out / "time_lost.png", png(study.lost_figure(outcomes, LIGHT)))
+    print(json.dumps(summary) if as_json else study.as_markdown(summary))
 
 
 def obedience(
@@ -135,18 +128,18 @@ def obedience(
 
     Example: ses-gcn obedience --robots 200 --hours 8 --jobs 2
     """
-    from ses_gcn_ros.studies.obedience import as_markdown, run_study, tasks
+    from ses_gcn_ros.studies import obedience as study
 
     check_folder(out, "runs.jsonl")
     out.mkdir(parents=True, exist_ok=True)
     with terminal.progress() as bar:
-        task = bar.add_task("robots", total=len(tasks(robots, hours, seed)))
-        summary = run_study(
+        task = bar.add_task("robots", total=len(study.tasks(robots, hours, seed)))
+        summary = study.run_study(
             robots, hours, seed, out / "runs.jsonl", jobs=jobs,
             progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
-    write_atomically(out / "table.md", (as_markdown(summary) + "\n").encode())
-    print(json.dumps(summary) if as_json else as_markdown(summary))
+    write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
+    print(json.dumps(summary) if as_json else study.as_markdown(summary))
 
 
 def collisions(
@@ -180,15 +173,7 @@ def collisions(
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.replay.figures import LIGHT, png
-    from ses_gcn_ros.studies.collisions import (
-        alarm_figure,
-        as_csv,
-        as_text,
-        f1_figure,
-        measure,
-        pair_up,
-        summarise,
-    )
+    from ses_gcn_ros.studies import collisions as study
 
     for path in (csv, plot, curves):
         check_writable(path, overwrite=overwrite, read=[data, weights])
@@ -197,17 +182,17 @@ def collisions(
     sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]
     if not sequences:
         raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
-    encounters, links = pair_up(sequences, person, robot, engine.fps)
-    gaps = measure(engine, encounters, links, stride=stride)
-    summary = summarise(gaps, threshold)
+    encounters, links = study.pair_up(sequences, person, robot, engine.fps)
+    gaps = study.measure(engine, encounters, links, stride=stride)
+    summary = study.summarise(gaps, threshold)
     summary = {"data": data.name, "model": engine.name, "every": every, "stride": stride} | summary
     if csv is not None:
-        write_atomically(csv, as_csv(summary).encode())
+        write_atomically(csv, study.as_csv(summary))
     if plot is not None:
-        write_atomically(plot, png(f1_figure(summary, LIGHT)))
+        write_atomically(plot, png(study.f1_figure(summary, LIGHT)))
     if curves is not None:
-        write_atomically(curves, png(alarm_figure(gaps, LIGHT)))
-    print(json.dumps(summary) if as_json else as_text(summary))
+        write_atomically(curves, png(study.alarm_figure(gaps, LIGHT)))
+    print(json.dumps(summary) if as_json else study.as_text(summary))
 
 
 def alarm(
@@ -238,7 +223,7 @@ def alarm(
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.alarm import SHIPPED
     from ses_gcn_ros.forecast.alarm import fit as fit_alarm
-    from ses_gcn_ros.studies.alarm import as_text, measure, placed, summarise
+    from ses_gcn_ros.studies import alarm as study
     from ses_gcn_ros.studies.collisions import pair_up
 
     engine = load(weights)
@@ -249,7 +234,7 @@ def alarm(
     if fit == data:  # on the recordings that it is not judged on
         others = [s for s in recorded if s.index % every != every - 1]
         met = pair_up(others, "receiver", "giver", engine.fps)
-        judged = fit_alarm(*measure(engine, *met, stride))
+        judged = fit_alarm(*study.measure(engine, *met, stride))
     elif fit is not None:
         people = read_recording(fit).sequences
         wanted = {subject.strip() for subject in subjects.split(",") if subject.strip()}
@@ -257,13 +242,15 @@ def alarm(
         if not people:
             raise InputError(f"'{fit}' holds nobody of {subjects}")
         length = engine.observed + engine.horizon
-        judged = fit_alarm(*measure(engine, *placed(people, engine.fps, length, count), 1))
+        judged = fit_alarm(
+            *study.measure(engine, *study.placed(people, engine.fps, length, count), 1)
+        )
     sequences = [s for s in recorded if s.index % every == every - 1]
     if not sequences:
         raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
     met = pair_up(sequences, "receiver", "giver", engine.fps)
-    summary = summarise(judged, *measure(engine, *met, stride))
-    print(json.dumps(summary) if as_json else as_text(summary))
+    summary = study.summarise(judged, *study.measure(engine, *met, stride))
+    print(json.dumps(summary) if as_json else study.as_text(summary))
 
 
 _START = 60.0  # s that nodes may take to start
@@ -338,7 +325,7 @@ def soak(
     names = {0: "CLEAR", 1: "REDUCED", 2: "STOP"}
     summary["levels"] = {names[level]: count for level, count in sorted(tester.levels.items())}
     if out is not None:
-        write_atomically(out, json.dumps(summary, indent=2).encode())
+        write_atomically(out, json.dumps(summary, indent=2))
     print(json.dumps(summary) if as_json else as_text(summary))
     raise typer.Exit(0 if summary["passed"] else 1)
 
@@ -376,9 +363,9 @@ def evidence(
         )
     content = read("from", [saved])[0] if saved else {}
     content |= {kind: read(kind, paths) for kind, paths in given.items() if paths}
-    write_atomically(out, markdown(content).encode())
+    write_atomically(out, markdown(content))
     if save is not None:
-        write_atomically(save, (json.dumps(content) + "\n").encode())
+        write_atomically(save, json.dumps(content) + "\n")
 
 
 def commission_study(

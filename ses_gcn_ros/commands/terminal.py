@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import csv_text
 
 LONGEST = 400  # characters of a sentence about a mistake
 _UNFOLDED = 100_000  # columns, for whatever reads a pipe
@@ -90,9 +93,7 @@ def show(
         As many cells each as there are headings. Cells that read as numbers stand to the right.
     """
     if as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(headings)
-        writer.writerows(rows)
+        print(csv_text(headings, rows), end="")
         return
     cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title or None, title_justify="left")
@@ -128,6 +129,41 @@ def sentence(text: str) -> str:
         return line
     half = (LONGEST - 3) // 2
     return f"{line[:half]} … {line[-half:]}"
+
+
+def numbers(option: str, text: str, count: int, form: str) -> tuple[float, ...]:
+    """Numbers of an option such as '1.5 -0.5'; `form` says what it takes. Raises ConfigError."""
+    try:
+        found = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        found = ()
+    if len(found) != count or not all(map(math.isfinite, found)):
+        raise ConfigError(f"{option} is '{text}'; it takes {form}")
+    return found
+
+
+def pairs(option: str, words: Iterable[str], form: str, separator: str = "=") -> dict[str, str]:
+    """Names and values of a repeatable option such as left=left.mp4.
+
+    Raises ConfigError for words that are not of the `form`, or name something twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, _, value = word.partition(separator)
+        if not (name and value):
+            raise ConfigError(f"{option} is '{word}'; it takes {form}")
+        if name in found:
+            raise ConfigError(f"{option} names '{name}' twice")
+        found[name] = value
+    return found
+
+
+def size(option: str, text: str, form: str, least: int = 1) -> tuple[int, int]:
+    """Columns and rows of an option such as 640x360. Raises ConfigError."""
+    first, _, second = text.lower().partition("x")
+    if not (first.isdigit() and second.isdigit() and min(int(first), int(second)) >= least):
+        raise ConfigError(f"{option} is '{text}'; it takes {form}")
+    return int(first), int(second)
 
 
 def never_fail_to_print() -> None:

@@ -14,14 +14,17 @@ from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
 from ses_gcn_ros.replay.evaluate import evaluate, make_plan
 from ses_gcn_ros.replay.options import Naming, Options
-from ses_gcn_ros.replay.summary import plain, write_csv, write_json
+from ses_gcn_ros.replay.summary import write_csv, write_json
 from ses_gcn_ros.replay.through_nodes import agreement, write_normal_form
+from ses_gcn_ros.resources import plain
 
 
 def evaluate_through_nodes(
     bag: Path, out: Path, options: Options, rate: float, params_file: str, console: Console
 ) -> dict[str, Any]:
     """Play a bag into forecaster and safety node, record them, and judge what was recorded.
+
+    Raises ConfigError if nothing says what the robot looks like, or a node ends early.
 
     Parameters
     ----------
@@ -36,11 +39,6 @@ def evaluate_through_nodes(
     -------
     dict
         As `evaluate` gives it, with ``agreement``: how far nodes and core are apart.
-
-    Raises
-    ------
-    ConfigError
-        If nothing says what the robot looks like, or a node ends early.
     """
     with open_bag(bag) as opened:
         plan = make_plan(opened, options)
@@ -63,7 +61,8 @@ def evaluate_through_nodes(
         options, recorded=True, demo_robot=False, safety=plan.safety, naming=Naming()
     )
     summary = evaluate(recording, out, after)
-    summary["agreement"] = plain(dataclasses.asdict(agreement(recording, after, plan.robots)))
+    found = agreement(recording, after, plan.robots)
+    summary["agreement"] = plain(dataclasses.asdict(found), digits=6)
     write_csv(out / "metrics.csv", summary)
     write_json(out / "summary.json", summary)
     return summary

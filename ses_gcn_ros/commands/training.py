@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -16,10 +15,9 @@ from rich.progress import Progress
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.resources import check_writable, write_atomically
+from ses_gcn_ros.resources import check_writable, csv_text, write_atomically
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.studies.ablation import AblationRow
     from ses_gcn_ros.training.students import CurvePoint
 
 
@@ -135,8 +133,7 @@ def adapt(
     import torch
 
     from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, write_weights
-    from ses_gcn_ros.training.adapt import TRAINING
-    from ses_gcn_ros.training.adapt import adapt as run
+    from ses_gcn_ros.training import adapt as adapting
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors; '{out}' is named otherwise")
@@ -145,10 +142,10 @@ def adapt(
     start = read_weights(weights or DEFAULT_WEIGHTS)
     torch.set_num_threads(threads)
     with terminal.progress() as bar:
-        found = run(
+        found = adapting.adapt(
             recordings,
             start,
-            training=dataclasses.replace(TRAINING, steps=steps),
+            training=dataclasses.replace(adapting.TRAINING, steps=steps),
             checkpoint=out.with_suffix(".checkpoint"),
             progress=follow(bar, "adapting"),
         )
@@ -199,19 +196,20 @@ def _show(out: Path, table: dict[str, Any]) -> None:
         print(f"left out: {line}")
     if len(table["unusable"]) > 10:
         print(f"left out: {len(table['unusable']) - 10} more")
-    print(f"\n{'error on what was held out [mm]':40}{'mean':>8}{'at 1 s':>8}")
-    rest = ("seconds", "unusable", "radius_mm", "coverage_percent", "known_before", "known_after")
-    for name in [name for name in table if name not in rest]:
-        print(f"{name.replace('_', ' '):40}{table[name]['mean']:8.1f}{table[name]['last']:8.1f}")
-    print("\non motion that it knew")
-    for name in ("known_before", "known_after"):
-        print(f"{name.split('_')[1]:40}{table[name]['mean']:8.1f}{table[name]['last']:8.1f}")
+    rest = ("seconds", "unusable", "radius_mm", "coverage_percent")
+    rows = [
+        (name.replace("_", " "), f"{errors['mean']:.1f}", f"{errors['last']:.1f}")
+        for name, errors in table.items()
+        if name not in rest
+    ]
+    title = "error on what was held out; known: on motion that it knew"
+    terminal.show(("network", "mean mm", "at 1 s mm"), rows, title)
     if "radius_mm" in table:
         print(
-            f"\nradius at the last step {table['radius_mm']:.0f} mm; within it were "
+            f"radius at the last step {table['radius_mm']:.0f} mm; within it were "
             f"{table['coverage_percent']:.1f} % of what was held out"
         )
-    print(f"\n{out} is written; give it to forecaster_node by its parameter 'weights'")
+    print(f"{out} is written; give it to forecaster_node by its parameter 'weights'")
 
 
 def ablate(
@@ -259,38 +257,20 @@ def ablate(
             device=device,
             progress=lambda name: follow(bar, name),
         )
-        rows = list(measured)
+        rows = [
+            {n: None if v != v else v for n, v in dataclasses.asdict(row).items()}  # NaN: none
+            for row in measured
+        ]
     if csv is not None:
-        write_atomically(csv, _as_csv(rows).encode())
-    print(json.dumps([_plain(row) for row in rows]) if as_json else _as_text(rows, steps))
-
-
-def _plain(row: AblationRow) -> dict[str, str | float | None]:
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in dataclasses.asdict(row).items()
-    }
-
-
-def _as_text(rows: list[AblationRow], steps: int) -> str:
-    names = [field.name for field in dataclasses.fields(rows[0])][1:]
-    lines = [
-        f"{steps} steps each, held-out motion, MPJPE [mm]; mean over frames but for frame_2, last",
-        f"{'':32}" + "".join(f"{name:>12}" for name in names),
-    ]
-    for row in rows:
-        values = list(_plain(row).values())[1:]
-        lines.append(
-            f"{row.variant:32}" + "".join(f"{'-' if v is None else v:>12}" for v in values)
-        )
-    return "\n".join(lines)
-
-
-def _as_csv(rows: list[AblationRow]) -> str:
-    names = [field.name for field in dataclasses.fields(rows[0])]
-    lines = [",".join(names)]
-    lines += [",".join("" if v is None else str(v) for v in _plain(row).values()) for row in rows]
-    return "\n".join(lines) + "\n"
+        write_atomically(csv, csv_text(list(rows[0]), (list(row.values()) for row in rows)))
+    if as_json:
+        print(json.dumps(rows))
+        return
+    title = (
+        f"{steps} steps each, held-out motion, MPJPE [mm]; mean over frames but for frame_2, last"
+    )
+    cells = (["-" if value is None else value for value in row.values()] for row in rows)
+    terminal.show(list(rows[0]), cells, title)
 
 
 _HEADER = f"{'way':12}{'value':>10}{'kept %':>8}{'mean mm':>9}{'last mm':>9}  emptied"
@@ -313,13 +293,16 @@ def prune(
     Example: ses-gcn prune teacher.safetensors --keep 0.5 -o pruned.safetensors
     """
     from ses_gcn_ros.forecast import read_weights, write_weights
-    from ses_gcn_ros.training.students import density, emptied, share_kept
-    from ses_gcn_ros.training.students import prune as mask
+    from ses_gcn_ros.training import students
 
     check_writable(out, overwrite=overwrite, read=[weights])
-    student = mask(read_weights(weights), keep=keep, threshold=threshold)
+    student = students.prune(read_weights(weights), keep=keep, threshold=threshold)
     write_weights(out, student)
-    kept, empty, total = density(student), emptied(student), share_kept(student)
+    kept, empty, total = (
+        students.density(student),
+        students.emptied(student),
+        students.share_kept(student),
+    )
     if as_json:
         summary = {"out": str(out), "kept": total, "density": kept, "emptied": empty}
         print(json.dumps(summary))
@@ -406,13 +389,11 @@ def _row(point: CurvePoint) -> str:
 
 
 def _write(path: Path, points: list[CurvePoint], steps: int) -> None:
-
     if path.suffix == ".csv":
-        lines = ["way,value,kept,mean_mm,last_mm,emptied"]
-        for p in points:
-            empty = " ".join(name.replace(" ", "_") for name in p.emptied)
-            lines.append(f"{p.way},{p.value},{p.kept},{p.mean_mm},{p.last_mm},{empty}")
-        write_atomically(path, ("\n".join(lines) + "\n").encode())
+        rows = [dataclasses.asdict(point) for point in points]
+        for row in rows:
+            row["emptied"] = " ".join(name.replace(" ", "_") for name in row["emptied"])
+        write_atomically(path, csv_text(list(rows[0]), (list(row.values()) for row in rows)))
         return
     from ses_gcn_ros.replay.figures import THEMES, png
     from ses_gcn_ros.studies.ablation import mask_figure

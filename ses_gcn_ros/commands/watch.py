@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.resources import plain
 
 if TYPE_CHECKING:
     from ses_gcn_ros.nodes.observer import CellObserver
@@ -69,12 +70,11 @@ def watch(
 
     check_ros()
     from ses_gcn_ros.nodes.observer import observe
-    from ses_gcn_ros.replay.summary import plain
 
     with observe(namespace) as observer:
         if once or as_json:
             reading = _one_reading(observer)
-            print(json.dumps(plain(reading), indent=1)) if as_json else _print(reading)
+            print(json.dumps(plain(reading, digits=6), indent=1)) if as_json else _print(reading)
             return
         with contextlib.suppress(KeyboardInterrupt):
             _follow(observer, duration or math.inf)

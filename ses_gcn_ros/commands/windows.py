@@ -58,7 +58,7 @@ def evaluate_windows(
 
     from ses_gcn_ros.datasets.sources import read_datasets
     from ses_gcn_ros.forecast import load
-    from ses_gcn_ros.training.evaluation import as_csv, as_text
+    from ses_gcn_ros.training import evaluation
 
     check_writable(csv, overwrite=overwrite, read=[*data, weights])
     torch.set_num_threads(threads)
@@ -71,14 +71,14 @@ def evaluate_windows(
     else:
         summary = _by_protocol(engine, sequences, protocol, part or "test", windows)
     if csv is not None:
-        write_atomically(csv, as_csv(summary).encode())
-    print(json.dumps(summary) if as_json else as_text(summary))
+        write_atomically(csv, evaluation.as_csv(summary))
+    print(json.dumps(summary) if as_json else evaluation.as_text(summary))
 
 
 def _by_recipe(
     engine: Any, sequences: Sequences[Any], recipe: str, part: str, stride: int
 ) -> dict[str, Any]:
-    from ses_gcn_ros.training.evaluation import measure, summarise
+    from ses_gcn_ros.training import evaluation
     from ses_gcn_ros.training.recipe import load_recipe
     from ses_gcn_ros.training.sources import split
 
@@ -86,14 +86,14 @@ def _by_recipe(
         raise ConfigError(f"part is '{part}'; it takes one of {', '.join(_PARTS)}")
     if part != "all":
         sequences = getattr(split(sequences, load_recipe(recipe).data), part)
-    return summarise(measure(engine, sequences, stride), engine)
+    return evaluation.summarise(evaluation.measure(engine, sequences, stride), engine)
 
 
 def _by_protocol(
     engine: Any, sequences: Sequences[Any], name: str, part: str, windows: str
 ) -> dict[str, Any]:
     from ses_gcn_ros.datasets.protocols import PROTOCOLS
-    from ses_gcn_ros.training.evaluation import QUOTED, check_layout, measure_windows, summarise
+    from ses_gcn_ros.training import evaluation
 
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol is '{name}'; it takes none or one of {', '.join(PROTOCOLS)}")
@@ -104,16 +104,18 @@ def _by_protocol(
         )
     windows = windows or next(iter(protocol.windows))
     chosen = protocol.sequences(sequences, part)
-    check_layout(engine, chosen)
+    evaluation.check_layout(engine, chosen)
     parts = protocol.choose(chosen, windows, engine.observed, engine.horizon)
-    summary = summarise(measure_windows(engine, parts, protocol.weights), engine, _FIELD_FRAMES)
+    summary = evaluation.summarise(
+        evaluation.measure_windows(engine, parts, protocol.weights), engine, _FIELD_FRAMES
+    )
     summary["protocol"] = {
         "name": name,
         "part": part,
         "windows": windows,
         "mean_over": protocol.mean,
     }
-    summary["quoted"] = [dataclasses.asdict(quoted) for quoted in QUOTED.get(name, ())]
+    summary["quoted"] = [dataclasses.asdict(quoted) for quoted in evaluation.QUOTED.get(name, ())]
     return summary
 
 

@@ -23,8 +23,8 @@ from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.summary import plain, write_json
-from ses_gcn_ros.resources import check_folder
+from ses_gcn_ros.replay.summary import write_json
+from ses_gcn_ros.resources import check_folder, plain
 
 OUTCOME = "outcome.json"
 _ENDS = 1 << 22  # bytes at both ends of a file that stand for its content
@@ -114,6 +114,9 @@ def evaluate_all(
 ) -> list[BatchOutcome]:
     """Replay bags in parallel; what fails is told of and stops nothing.
 
+    Raises ConfigError if the cluster can't be reached, Dask isn't installed or results would go
+    into a bag.
+
     Parameters
     ----------
     out : Path
@@ -129,11 +132,6 @@ def evaluate_all(
     -------
     list of BatchOutcome
         In the order of the bags.
-
-    Raises
-    ------
-    ConfigError
-        If the cluster can't be reached, Dask isn't installed or results would go into a bag.
     """
     place = Path.resolve if cluster else Path  # where its workers find it
     tasks = {
@@ -200,21 +198,21 @@ def _run(tasks: Sequence[BatchTask], jobs: int, cluster: str) -> Iterator[BatchO
     if jobs == 1 and not cluster:
         yield from (task() for task in tasks)
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     died: tuple[type[Exception], ...] = (TerminatedWorkerError,)
-    settings: dict[str, Any] = {"n_jobs": jobs}
     with contextlib.ExitStack() as stack:
         if cluster:
             stack.enter_context(_client(cluster))
             from distributed import KilledWorker
 
-            died, settings = (KilledWorker,), {"n_jobs": -1, "backend": "dask"}
+            died, jobs = (KilledWorker,), -1
+            stack.enter_context(parallel_config(backend="dask"))
         left = list(tasks)
         for _ in range(_ATTEMPTS):
             try:
-                parallel = Parallel(return_as="generator_unordered", batch_size=1, **settings)
+                parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
                 for outcome in parallel(delayed(task)() for task in left):
                     yield outcome
                     left = [task for task in left if task.name != outcome.folder]
@@ -270,7 +268,8 @@ def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
             "forecasts": _forecasts([summary["forecasts"] for summary in found]),
             "collision": _collision([s["collision"] for s in found if s["collision"]]),
             "safety": _safety([s["safety"] for s in found if s["safety"]]),
-        }
+        },
+        digits=6,
     )
     return merged
 

@@ -154,11 +154,8 @@ class CellRecording:
 def read_cell(path: Path, config: SafetyConfig) -> CellRecording:
     """Read a bag of a cell.
 
-    Raises
-    ------
-    BagError
-        If the bag can't be read, lacks the robot, the states or people's topic, a frame leads
-        nowhere, or its clocks are not synchronised.
+    Raises BagError if the bag can't be read, lacks the robot, the states or people's topic, a frame
+    leads nowhere, or its clocks are not synchronised.
     """
     with open_bag(path) as bag:
         options = Options(safety=config)
@@ -292,10 +289,7 @@ def _person(recording: CellRecording) -> tuple[Array, Array]:
 def measure_standing(recording: CellRecording, mark: Sequence[float]) -> tuple[Quantity, Quantity]:
     """How far off a person who stands still is placed, and how much single joints tremble.
 
-    Raises
-    ------
-    BagError
-        If nobody stands there, alone.
+    Raises BagError if nobody stands there, alone.
     """
     root, joints = _person(recording)
     middle = np.median(root, axis=0)
@@ -324,10 +318,7 @@ def measure_standing(recording: CellRecording, mark: Sequence[float]) -> tuple[Q
 def measure_walking(recording: CellRecording, line: Sequence[float]) -> Quantity:
     """How far beside a straight line a person who walks along it is placed.
 
-    Raises
-    ------
-    BagError
-        If nobody walks there, alone.
+    Raises BagError if nobody walks there, alone.
     """
     root, _ = _person(recording)
     if len(line):
@@ -357,10 +348,7 @@ def measure_stops(
 ) -> tuple[list[MeasuredStop], Counter[str]]:
     """Stops of a bag that can be used, and how many can't, by the reason.
 
-    Raises
-    ------
-    BagError
-        If the robot isn't seen moving, or the speed factor never falls to 0.
+    Raises BagError if the robot isn't seen moving, or the speed factor never falls to 0.
     """
     path, config, track = recording.path, recording.config, recording.track
     if track is None:
@@ -405,18 +393,14 @@ def _health(recording: CellRecording, stream: str, longest: float) -> list[CellC
 def commission(sources: CellSources, base: SafetyConfig) -> Commissioning:
     """Measure a cell.
 
+    Raises BagError if a recording does not show what it is for; ConfigError or RobotError if the
+    parameters or the robot's description can't be used.
+
     Parameters
     ----------
     sources : CellSources
     base : SafetyConfig
         Parameters that the cell ran with; what is not measured stays.
-
-    Raises
-    ------
-    BagError
-        If a recording does not show what it is for.
-    ConfigError, RobotError
-        If the parameters or the robot's description can't be used.
     """
     every: dict[Path, CellRecording] = {}
 

@@ -49,19 +49,15 @@ class Take:
 def read_takes(kind: str, source: Path) -> list[Take]:
     """Takes of a data set, each read when it is written.
 
+    Raises ConfigError if the kind is unknown; InputError if there is nothing of that kind, or it is
+    damaged.
+
     Parameters
     ----------
     kind : str
         ``chico``, ``h36m`` or ``npz``.
     source : Path
         Folder of the data set, or npz file of this project.
-
-    Raises
-    ------
-    ConfigError
-        If the kind is unknown.
-    InputError
-        If there is nothing of that kind, or it is damaged.
     """
     if kind not in KINDS:
         raise ConfigError(f"there is no converter for '{kind}'; there are {', '.join(KINDS)}")
@@ -89,7 +85,8 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
 
     The bag holds ``/skeletons`` (frame ``world``, z up; people are named by their sequence), the
     robot's points as frames ``r0``, ``r1`` … of ``/tf``, and ``/dataset/take`` with the name of
-    each take as it begins. After its last frame a take says that nobody is there.
+    each take as it begins. After its last frame a take says that nobody is there. Raises BagError
+    if the bag exists or can't be made; InputError if a take is damaged.
 
     Parameters
     ----------
@@ -102,13 +99,6 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
     -------
     float
         Length of the bag [s].
-
-    Raises
-    ------
-    BagError
-        If the bag exists or can't be made.
-    InputError
-        If a take is damaged.
     """
     start = START
     with BagWriter(path, overwrite=overwrite) as bag:
@@ -158,7 +148,8 @@ def _points_message(stamp: float, points: Floats) -> object:
 def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: bool = False) -> int:
     """Write one bag a take below `folder`; bags that are there already are left as they are.
 
-    An interrupted run is so resumed by running it again.
+    An interrupted run is so resumed by running it again. Raises BagError or InputError as for
+    `write_takes`.
 
     Parameters
     ----------
@@ -173,11 +164,6 @@ def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: b
     -------
     int
         How many bags were written.
-
-    Raises
-    ------
-    BagError, InputError
-        As for `write_takes`.
     """
     count = 0
     for take in takes:

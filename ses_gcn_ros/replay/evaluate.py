@@ -38,8 +38,8 @@ from ses_gcn_ros.replay.options import Options, description_of, find_topics, sou
 from ses_gcn_ros.replay.recording import ReplayRecorder, open_replay
 from ses_gcn_ros.replay.report.page import write_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores, StreamHealth, kind_of
-from ses_gcn_ros.replay.summary import plain, write_csv, write_json
-from ses_gcn_ros.resources import check_folder
+from ses_gcn_ros.replay.summary import write_csv, write_json
+from ses_gcn_ros.resources import check_folder, plain
 from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, compile_all, read_robots
 
 FORMAT = 1
@@ -135,6 +135,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Replay a bag and judge it.
 
+    Raises BagError if the bag can't be read at all or shows nobody ever; what breaks later makes
+    the summary partial; ConfigError, ModelError or RobotError if an option can't be used;
+    UnwrittenError if not even the numbers can be written.
+
     Parameters
     ----------
     bag : str or Path
@@ -151,16 +155,6 @@ def evaluate(
     -------
     dict
         What is in ``summary.json``. The same bag and options give the same to the last digit.
-
-    Raises
-    ------
-    BagError
-        If the bag can't be read at all or shows nobody ever; what breaks later makes the summary
-        partial.
-    ConfigError, ModelError, RobotError
-        If an option can't be used.
-    UnwrittenError
-        If not even the numbers can be written.
     """
     options = options or Options()
     path = Path(bag)
@@ -367,7 +361,8 @@ class ReplayRun:
                 "ages_ms": self._safety.ages(),
                 "latencies": health.latencies(),
                 **({"actions": self._by_action()} if self.actions.segments else {}),
-            }
+            },
+            digits=6,
         )
 
     def _by_action(self) -> dict[str, dict[str, Any]]:

@@ -288,14 +288,14 @@ class EventReader:
 
     def _transforms(self, entry: RawMessage, time: float) -> Event:
         static = entry.topic == "/tf_static"
-        if isinstance(self._adapter, HriBodies):
-            self._adapter.observe_transforms(self._bag.decode(entry), static=static)
         try:
             transforms = self._named(decode_transforms(bytes(entry.data)))
         except InputError as error:
             return Refused(time, "tf", str(error))
         if self._images:
             self._images.transforms.add(transforms, static=static)
+        if isinstance(self._adapter, HriBodies):
+            self._adapter.observe_transforms(transforms, static=static)
         return Transforms(time, transforms, static)
 
     def _frame(self, name: str) -> str:

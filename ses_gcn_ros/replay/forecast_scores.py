@@ -217,6 +217,13 @@ class ForecastScores:
             sums = np.stack([part[rows].sum(axis=(0, 2), dtype=np.float64) for part in parts])
             self._by_action[label] = self._by_action.get(label, 0.0) + sums
 
+    def _error(self, name: str, joints: list[int]) -> dict[str, list[float]]:
+        """MPJPE [mm] in both conventions of published tables: at a frame, and its mean up to it."""
+        sums, counts = self._sums[NAMES.index(name)][:, joints], self._counts[:, joints]
+        at = 1e3 * _share(sums.sum(axis=1), counts.sum(axis=1))
+        up_to = np.cumsum(at) / np.arange(1, len(at) + 1)
+        return {"at": at.tolist(), "up_to": up_to.tolist()}
+
     def by_action(self) -> dict[str, dict[str, Any]]:
         """Error at each step [mm] and coverage of the radius by what people did."""
         return {
@@ -238,31 +245,22 @@ class ForecastScores:
         if self._shape is None or not self.compared:
             return found
         layout, step, steps = self._shape
-        count = self._counts.sum(axis=1)
-        sums = dict(zip(NAMES, self._sums, strict=True))
-        at = {name: 1e3 * _share(errors.sum(axis=1), count) for name, errors in sums.items()}
-        joints = get_layout(layout).joints
-        by_joint = {
-            joint: 1e3 * _share(sums["forecast"][:, j], self._counts[:, j])
-            for j, joint in enumerate(joints)
-        }
-        parts = _members(layout)
-        by_part = {
-            part: 1e3
-            * _share(
-                sums["forecast"][:, members].sum(axis=1),
-                self._counts[:, members].sum(axis=1),
-            )
-            for part, members in parts.items()
-        }
+        everything = list(range(self._counts.shape[1]))
+        errors = {name: self._error(name, everything) for name in NAMES}
+        joints = {name: [index] for index, name in enumerate(get_layout(layout).joints)}
         ringed, inside = self._rings
         everywhere = int(ringed.sum())
         return {
             **found,
             "horizons_s": [step * k for k in range(1, steps + 1)],
-            "mpjpe_mm": _both(at),
-            "per_joint_mm": {name: _both({"": e}, flat=True) for name, e in by_joint.items()},
-            "per_part_mm": {name: _both({"": e}, flat=True) for name, e in by_part.items()},
+            "mpjpe_mm": {
+                kind: {name: error[kind] for name, error in errors.items()}
+                for kind in ("at", "up_to")
+            },
+            "per_joint_mm": {name: self._error("forecast", j) for name, j in joints.items()},
+            "per_part_mm": {
+                part: self._error("forecast", j) for part, j in _members(layout).items()
+            },
             "coverage": {
                 "promised": self._promised / everywhere if everywhere else None,
                 "measured": float(inside.sum()) / everywhere if everywhere else None,
@@ -279,17 +277,6 @@ def _distances(positions: Floats, truth: Floats) -> Floats:
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.where(whole > 0, part / np.maximum(whole, 1), np.nan))
-
-
-def _both(at: dict[str, NDArray[np.float64]], *, flat: bool = False) -> dict[str, Any]:
-    """Both conventions of published tables: the error at each frame, and its mean up to there."""
-    up_to = {name: np.cumsum(e) / np.arange(1, len(e) + 1) for name, e in at.items()}
-    if flat:
-        return {"at": at[""].tolist(), "up_to": up_to[""].tolist()}
-    return {
-        "at": {name: errors.tolist() for name, errors in at.items()},
-        "up_to": {name: errors.tolist() for name, errors in up_to.items()},
-    }
 
 
 def _members(layout: str) -> dict[str, list[int]]:

@@ -1,42 +1,20 @@
-"""Forecasts and states as messages of bags, and back."""
+"""States as messages of bags, and back."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bags.messages import header_message, message, time_message, to_seconds
+from ses_gcn_ros.bags.messages import header_message, message, to_seconds
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.safety import Assessment, Level
 from ses_gcn_ros.safety.separation import Pair
 
 LEVELS = tuple(level.name for level in Level)
-
-
-def forecasts_message(stamp: float, frame_id: str, forecasts: Iterable[Forecast]) -> Any:
-    """ForecastArray of forecasts made from observations up to `stamp` [s]."""
-    entries = [
-        message(
-            "ses_gcn_ros/msg/Forecast",
-            person_id=forecast.person_id,
-            layout=forecast.layout,
-            step=time_message(forecast.step, "Duration"),
-            steps=len(forecast.positions),
-            positions=np.ascontiguousarray(forecast.positions, np.float32).ravel(),
-            radius=np.ascontiguousarray(forecast.radius, np.float32).ravel(),
-            coverage=forecast.coverage,
-            model=forecast.model,
-            flatness=forecast.flatness,
-        )
-        for forecast in forecasts
-    ]
-    header = header_message(stamp, frame_id)
-    return message("ses_gcn_ros/msg/ForecastArray", header=header, forecasts=entries)
 
 
 def state_message(assessment: Assessment, frame_id: str) -> Any:
@@ -50,15 +28,12 @@ def state_message(assessment: Assessment, frame_id: str) -> Any:
 def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
     """Assessment of a SafetyState, as far as the message tells.
 
+    Raises InputError if its level is none.
+
     Parameters
     ----------
     frames : mapping
         A frame of the bag to the name that it is to have here.
-
-    Raises
-    ------
-    InputError
-        If its level is none.
     """
     if content.level not in tuple(Level):
         raise InputError(f"a safety_state has level {content.level}; known are {LEVELS}")

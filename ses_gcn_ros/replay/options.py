@@ -161,17 +161,14 @@ class Options:
 def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> T:
     """Configuration of a node from a ROS parameter file, as the node itself would read it.
 
+    Raises ConfigError if the file can't be read, or has a parameter that the node doesn't know.
+
     Parameters
     ----------
     path : str or Path
         YAML file; an empty name stands for none.
     **more
         Parameters on top of those of the file.
-
-    Raises
-    ------
-    ConfigError
-        If the file can't be read, or has a parameter that the node doesn't know.
     """
     found: dict[str, Any] = {}
     declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

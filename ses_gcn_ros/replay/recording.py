@@ -120,15 +120,12 @@ class Replay:
 def open_replay(folder: str | Path) -> Replay:
     """Read a replay; its arrays stay on disk until they are looked at.
 
+    Raises BagError if the folder holds no replay, or one of another format.
+
     Parameters
     ----------
     folder : str or Path
         Folder of the replay, or that of the evaluation or report that it belongs to.
-
-    Raises
-    ------
-    BagError
-        If the folder holds no replay, or one of another format.
     """
     folder = Path(folder)
     if not (folder / DESCRIPTION).exists() and (folder / "replay" / DESCRIPTION).exists():

@@ -489,6 +489,8 @@ def render(
 ) -> int:
     """Draw a run into a file, which appears when it is whole.
 
+    Raises ConfigError if the file's name or the cut can't be used.
+
     Parameters
     ----------
     out : Path
@@ -500,11 +502,6 @@ def render(
     -------
     int
         Number of pictures.
-
-    Raises
-    ------
-    ConfigError
-        If the file's name or the cut can't be used.
     """
     check_format(out)
     length = replay.about.duration

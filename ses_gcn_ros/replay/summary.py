@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.resources import write_atomically
-
-
-def plain(value: Any) -> Any:
-    """Plain values for JSON: numbers to six decimals, None for what is not known."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if math.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
-    return value
+from ses_gcn_ros.resources import csv_text, write_atomically
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -45,12 +28,7 @@ def metrics(summary: dict[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...
 
 def write_csv(path: Path, summary: dict[str, Any]) -> None:
     """Write every number of a summary as a row, see `metrics`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    headings, rows = metrics(summary)
-    writer.writerow(headings)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    write_atomically(path, csv_text(*metrics(summary)))
 
 
 def _rows(name: str, value: Any) -> Iterator[tuple[str, int | str, Any]]:
@@ -134,8 +112,8 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(
             (
                 "nodes and core",
-                f"forecasts within {_number(agreement['forecast_m'])} m, "
-                f"separation within {_number(agreement['separation_m'])} m "
+                f"forecasts within {text_of(agreement['forecast_m'], '.2g')} m, "
+                f"separation within {text_of(agreement['separation_m'], '.2g')} m "
                 f"({agreement['forecasts']} forecasts, {agreement['states']} states)",
             )
         )
@@ -146,8 +124,8 @@ def action_words(told: dict[str, Any], forecasts: dict[str, Any]) -> str:
     """Time, error at the end of the horizon, coverage and stops of one action, in words."""
     words = [f"{told['seconds']:.1f} s", f"{told['stops']} stops"]
     if "mpjpe_mm" in told:
-        words.append(f"{_whole(told['mpjpe_mm'][-1])} mm at {forecasts['horizons_s'][-1]:g} s")
-        words.append(f"{_share(told['coverage'])} within the radius")
+        words.append(f"{text_of(told['mpjpe_mm'][-1])} mm at {forecasts['horizons_s'][-1]:g} s")
+        words.append(f"{text_of(told['coverage'], '.0%')} within the radius")
     return ", ".join(words)
 
 
@@ -162,16 +140,16 @@ def _forecast_lines(forecasts: dict[str, Any]) -> list[tuple[str, str]]:
         at = {name: values[index] for name, values in errors["at"].items()}
         mean = {name: values[index] for name, values in errors["up_to"].items()}
         others = ", ".join(
-            f"{name.replace('_', ' ')} {_whole(at[name])} ({_whole(mean[name])})"
+            f"{name.replace('_', ' ')} {text_of(at[name])} ({text_of(mean[name])})"
             for name in at
             if name != "forecast"
         )
-        text = f"{_whole(at['forecast'])} mm (mean up to it {_whole(mean['forecast'])}); {others}"
+        text = f"{text_of(at['forecast'])} mm (mean up to it {text_of(mean['forecast'])}); {others}"
         lines.append((f"MPJPE at {ahead * 1e3:.0f} ms", text))
     coverage = forecasts.get("coverage")
     if coverage and coverage["measured"] is not None:
         text = f"{coverage['measured']:.1%} of joints within, {coverage['promised']:.1%} promised"
-        lines.append(("radius", f"{text}; {_whole(coverage['radius_mm'][-1])} mm at the end"))
+        lines.append(("radius", f"{text}; {text_of(coverage['radius_mm'][-1])} mm at the end"))
     return lines
 
 
@@ -179,10 +157,8 @@ def _collision_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if not found["windows"]:
         return []
     lead = found.get("lead_time_s")
-    shares = ", ".join(
-        f"{label} {_number(found[name])}"
-        for label, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
-    )
+    names = {"precision": "precision", "recall": "recall", "F1": "f1"}
+    shares = ", ".join(f"{label} {text_of(found[n], '.2g')}" for label, n in names.items())
     text = (
         f"{shares} of {found['windows']} windows; {found['collisions_warned']} of "
         f"{found['collisions']} foreseen"
@@ -198,8 +174,8 @@ def _safety_lines(safety: dict[str, Any]) -> list[tuple[str, str]]:
         ("states", times),
         (
             "availability",
-            f"full speed {_share(safety['availability'])} of the time, "
-            f"mean speed factor {_number(safety['mean_factor'])}",
+            f"full speed {text_of(safety['availability'], '.0%')} of the time, "
+            f"mean speed factor {text_of(safety['mean_factor'], '.2g')}",
         ),
         (
             "stops",
@@ -222,42 +198,26 @@ def _safety_lines(safety: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _whole(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
+def text_of(value: float | None, form: str = ".0f") -> str:
+    """A number in a form such as ``.1%``; a dash where it is unknown."""
+    return "–" if value is None else f"{value:{form}}"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number of a summary."""
-
-    name: str  # what it is called in the table
-    path: tuple[str, ...]  # where it is found
-    better: int  # 1 if more is better, -1 if less is
-    # change of its own unit that is never a regression: the last digit that means something
-    slack: float
-
-
+# What a number is called, where it is found, whether more (1) or less (-1) of it is better, and the
+# change of its own unit that is never a regression: the last digit that means something.
 METRICS = (
-    Metric("precision of collisions", ("collision", "precision"), 1, 0.01),
-    Metric("recall of collisions", ("collision", "recall"), 1, 0.01),
-    Metric("F1 of collisions", ("collision", "f1"), 1, 0.01),
-    Metric("lead time, median [s]", ("collision", "lead_time_s", "median"), 1, 0.02),
-    Metric("availability", ("safety", "availability"), 1, 0.01),
-    Metric("mean speed factor", ("safety", "mean_factor"), 1, 0.01),
-    Metric("false stops", ("safety", "false_stops"), -1, 0.0),
-    Metric("missed stops", ("safety", "missed_stops"), -1, 0.0),
-    Metric("worst separation [m]", ("safety", "worst", "separation_m"), 1, 0.01),
-    Metric("dropped frames", ("stream", "dropped"), -1, 0.0),
-    Metric("age of skeletons, p99 [ms]", ("ages_ms", "skeleton", "p99"), -1, 2.0),
-    Metric("age of forecasts, p99 [ms]", ("ages_ms", "forecast", "p99"), -1, 2.0),
+    ("precision of collisions", ("collision", "precision"), 1, 0.01),
+    ("recall of collisions", ("collision", "recall"), 1, 0.01),
+    ("F1 of collisions", ("collision", "f1"), 1, 0.01),
+    ("lead time, median [s]", ("collision", "lead_time_s", "median"), 1, 0.02),
+    ("availability", ("safety", "availability"), 1, 0.01),
+    ("mean speed factor", ("safety", "mean_factor"), 1, 0.01),
+    ("false stops", ("safety", "false_stops"), -1, 0.0),
+    ("missed stops", ("safety", "missed_stops"), -1, 0.0),
+    ("worst separation [m]", ("safety", "worst", "separation_m"), 1, 0.01),
+    ("dropped frames", ("stream", "dropped"), -1, 0.0),
+    ("age of skeletons, p99 [ms]", ("ages_ms", "skeleton", "p99"), -1, 2.0),
+    ("age of forecasts, p99 [ms]", ("ages_ms", "forecast", "p99"), -1, 2.0),
 )
 
 
@@ -339,15 +299,8 @@ def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float = 0.
     short, shorter = _shortfall(before), _shortfall(after)
     changes.append(_change("shortfall of coverage", short, shorter, -1, 0.01, tolerance))
     changes += [
-        _change(
-            metric.name,
-            _find(before, metric.path),
-            _find(after, metric.path),
-            metric.better,
-            metric.slack,
-            tolerance,
-        )
-        for metric in METRICS
+        _change(name, _find(before, path), _find(after, path), better, slack, tolerance)
+        for name, path, better, slack in METRICS
     ]
     return [each for each in changes if each.before is not None or each.after is not None]
 

@@ -212,6 +212,8 @@ _TF = "tf2_msgs/msg/TFMessage"
 def write_normal_form(bag: Path, out: Path, options: Options, description: str) -> list[str]:
     """Write people and transforms of a bag, whatever their types and names were.
 
+    Raises BagError if the bag can't be read or the other can't be written.
+
     Parameters
     ----------
     bag, out : Path
@@ -225,11 +227,6 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
     -------
     list of str
         Topics that are played to the nodes.
-
-    Raises
-    ------
-    BagError
-        If the bag can't be read or the other can't be written.
     """
     written: dict[str, None] = {"skeletons": None}
     with open_bag(bag) as source, BagWriter(out, overwrite=True) as target:

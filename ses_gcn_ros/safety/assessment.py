@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ses_gcn_ros.audit import plain, write_whole
+from ses_gcn_ros.audit import write_whole
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import plain
 from ses_gcn_ros.safety.decision import Level
 from ses_gcn_ros.safety.prediction import PredictedContact
 from ses_gcn_ros.safety.separation import Breakdown, Pair

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ses_gcn_ros import cli
-from ses_gcn_ros.bags.reading import read_current, read_raw
+from ses_gcn_ros.bags.reading import read_current
 
 
 def ses_gcn(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -25,7 +25,7 @@ def test_sample_writes_the_sample_and_keeps_what_is_there(
     motion = shared_data / "motion" / "cmu.npz"
     assert ses_gcn(monkeypatch, "sample", motion, "-o", tmp_path / "bag") == 0
     # the sample that ships was written before skeletons had a covariance
-    assert list(read_raw(tmp_path / "bag")) == list(read_current(sample))
+    assert list(read_current(tmp_path / "bag")) == list(read_current(sample))
     assert "mocap.cs.cmu.edu" in capsys.readouterr().err
     assert ses_gcn(monkeypatch, "sample", motion, "-o", tmp_path / "bag") == 1
     assert "exists" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recorded_run import forecasts_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ses_gcn_ros.bags.messages import (
@@ -25,7 +26,6 @@ from ses_gcn_ros.bags.reading import (
     open_bag,
     read_current,
     read_messages,
-    read_raw,
     read_skeletons,
     topics_of,
 )
@@ -33,7 +33,6 @@ from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message
-from ses_gcn_ros.replay.messages import forecasts_message
 from ses_gcn_ros.skeleton import Skeleton
 
 FLOAT = "std_msgs/msg/Float64"
@@ -118,7 +117,7 @@ def test_raw_messages_are_the_bytes_that_were_written(tmp_path):
     data = b"\x00\x01\x00\x00" + np.float64(2.5).tobytes()
     with BagWriter(tmp_path / "bag") as bag:
         bag.write("/a", FLOAT, 7, data)
-    (found,) = read_raw(tmp_path / "bag")
+    (found,) = read_current(tmp_path / "bag")
     assert found == ("/a", FLOAT, 7, data)
 
 
@@ -133,9 +132,9 @@ def test_a_relative_name_finds_its_topic_in_any_namespace(tmp_path):
     with BagWriter(tmp_path / "bag") as bag:
         bag.write_message("/cell_1/skeletons", 0, message(FLOAT, data=0.0))
     assert topics_of(tmp_path / "bag")["skeletons"] == FLOAT
-    assert [m.topic for m in read_raw(tmp_path / "bag", ["skeletons"])] == ["skeletons"]
+    assert [m.topic for m in read_current(tmp_path / "bag", ["skeletons"])] == ["skeletons"]
     with pytest.raises(BagError, match="no topic '/skeletons'"):
-        list(read_raw(tmp_path / "bag", ["/skeletons"]))
+        list(read_current(tmp_path / "bag", ["/skeletons"]))
 
 
 def test_a_name_of_two_topics_is_refused(tmp_path):
@@ -155,7 +154,7 @@ def test_a_bag_without_skeletons_says_what_it_has(tmp_path):
 def test_an_empty_bag_has_no_messages(tmp_path):
     with BagWriter(tmp_path / "bag"):
         pass
-    assert list(read_raw(tmp_path / "bag")) == []
+    assert list(read_current(tmp_path / "bag")) == []
 
 
 def test_a_missing_bag_is_named(tmp_path):
@@ -217,7 +216,7 @@ def test_an_existing_bag_is_kept(tmp_path):
     write_bag(tmp_path / "bag", a=1)
     with pytest.raises(BagError, match="exists"):
         BagWriter(tmp_path / "bag")
-    assert len(list(read_raw(tmp_path / "bag"))) == 1
+    assert len(list(read_current(tmp_path / "bag"))) == 1
 
 
 def test_an_existing_bag_is_replaced_when_asked(tmp_path):
@@ -298,7 +297,7 @@ def test_a_part_that_is_missing_is_named_behind_what_is_there(tmp_path):
     metadata.write_text(metadata.read_text().replace(listed, f"{listed}  - bag_1.mcap\n"))
     found = []
     with pytest.raises(BagError, match=r"lacks bag_1\.mcap"):
-        found.extend(read_raw(tmp_path / "bag"))
+        found.extend(read_current(tmp_path / "bag"))
     assert len(found) == 2
 
 
@@ -310,7 +309,7 @@ def test_a_file_that_was_compressed_as_a_whole_is_read(tmp_path, place):
     folder.mkdir()
     (folder / "bag.mcap.zstd").write_bytes(zstandard.compress(data))
     path = folder / "bag.mcap.zstd" if place == "alone" else folder
-    assert len(list(read_raw(path))) == 3
+    assert len(list(read_current(path))) == 3
     assert [file.name for file in folder.iterdir()] == ["bag.mcap.zstd"]
 
 

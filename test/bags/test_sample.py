@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.bags.reading import read_messages, read_raw, read_skeletons, topics_of
+from ses_gcn_ros.bags.reading import read_current, read_messages, read_skeletons, topics_of
 from ses_gcn_ros.bags.sample import VISITOR, cut, write_sample
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, Urdf
@@ -78,7 +78,7 @@ def test_it_is_small(sample):
 def test_it_is_what_the_command_makes_of_the_cmu_data(sample, shared_data, tmp_path):
     motion = shared_data / "motion" / "cmu.npz"
     write_sample(motion, tmp_path / "visitor")
-    assert list(read_raw(tmp_path / "visitor")) == list(read_raw(sample))
+    assert list(read_current(tmp_path / "visitor")) == list(read_current(sample))
     assert topics_of(tmp_path / "visitor") == topics_of(sample)
     assert (tmp_path / "visitor" / "README.md").read_text() == (sample / "README.md").read_text()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from ses_gcn_ros.bags.messages import message
-from ses_gcn_ros.bags.reading import read_raw
+from ses_gcn_ros.bags.reading import read_current
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.replay.figures import apart
@@ -182,7 +182,7 @@ def test_skeletons_alone_are_enough(sample, tmp_path):
 
 def test_a_run_in_a_namespace_is_read_as_well(run_bag, report, tmp_path):
     with BagWriter(tmp_path / "bag") as bag:
-        for topic, kind, stamp, data in read_raw(run_bag):
+        for topic, kind, stamp, data in read_current(run_bag):
             bag.write(topic if topic.startswith("/tf") else f"/cell_1{topic}", kind, stamp, data)
     summary = write_report(tmp_path / "bag", tmp_path / "report")
     expected = json.loads((report / "summary.json").read_text())

@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
-from ses_gcn_ros.bags.reading import read_raw
+from ses_gcn_ros.bags.reading import read_current
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 
@@ -38,6 +38,6 @@ def test_what_was_said_before_a_simulated_clock_began_is_at_its_beginning(cell, 
     recorder.send_signal(signal.SIGINT)
     cell.wait_for(lambda: recorder.poll() is not None, "the end of the recorder")
     assert recorder.returncode == 0
-    messages = list(read_raw(bag))
+    messages = list(read_current(bag))
     assert {message.topic for message in messages} == set(topics)
     assert {message.stamp for message in messages} == {NOW * 10**9}

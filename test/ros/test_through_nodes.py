@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from ses_gcn_ros.bags.reading import open_bag, read_raw, read_skeletons
+from ses_gcn_ros.bags.reading import open_bag, read_current, read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
@@ -66,7 +66,7 @@ def _make_holes(recording, holed) -> Counter[str]:
     The recorder may have heard one topic late by itself: what it heard all of begins with the last.
     Gives the number of messages of each topic that are left out.
     """
-    messages = list(read_raw(recording))
+    messages = list(read_current(recording))
     topics = ("/skeletons", "/tf", "/safety_state")
     seen = max(next(m.stamp for m in messages if m.topic == topic) for topic in topics)
     holes = {"/tf": (-math.inf, 0.25), "/safety_state": (1.0, 1.3)}

@@ -22,6 +22,9 @@ from ses_gcn_ros.safety import SafetyConfig
 def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, Any]:
     """Judge the forecasts and states that were recorded, and write numbers, pictures and page.
 
+    Raises BagError if the bag can't be read or holds no skeletons; RobotError if the robot's
+    description is unusable.
+
     Parameters
     ----------
     bag : str or Path
@@ -38,13 +41,6 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
     -------
     dict
         What is in ``summary.json``.
-
-    Raises
-    ------
-    BagError
-        If the bag can't be read or holds no skeletons.
-    RobotError
-        If the robot's description is unusable.
     """
     options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
     summary = evaluate(bag, out, options)

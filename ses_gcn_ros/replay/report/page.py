@@ -17,7 +17,7 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.replay.figures import THEMES
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.report.scene import highest_shown, level_bands, scene_data, states_data
-from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, limb_words
+from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, limb_words, text_of
 from ses_gcn_ros.resources import write_atomically
 
 
@@ -71,16 +71,6 @@ class Chart:
         """Plain values for the script."""
         x = self.lines[0].x
         return {**asdict(self), "label": self.title, "x": [min(0.0, x[0]), x[-1]]}
-
-
-def text_of(value: float | None, unit: str = "", digits: int = 2) -> str:
-    """Number with its unit; a dash where it is unknown."""
-    return "–" if value is None else f"{value:.{digits}f}{unit}"
-
-
-def share_of(value: float | None, digits: int = 0) -> str:
-    """Share as percent; a dash where it is unknown."""
-    return "–" if value is None else f"{value:.{digits}%}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +143,7 @@ def facts(numbers: dict[str, Any]) -> list[Fact]:
             lowest = safety["worst"]["separation_m"]
             found.append(Fact(f"{lowest:.2f} m", "lowest separation", "alarm"))
         found += [Fact(_time(time), name, name) for name, time in safety["seconds"].items()]
-        found.append(Fact(share_of(safety["availability"]), "of the time at full speed"))
+        found.append(Fact(text_of(safety["availability"], ".0%"), "of the time at full speed"))
         found.append(Fact(f"{safety['false_stops']} / {safety['stops_by_people']}", "stops false"))
     error = error_at(numbers["forecasts"], _AHEAD)
     if error is not None:
@@ -247,7 +237,7 @@ def _tables(numbers: dict[str, Any]) -> list[Table]:
         errors = numbers["mpjpe_mm"][kind]
         names = [key for key in _NAMES if key in errors]
         rows = [
-            [f"{1e3 * x[step]:.0f} ms", *(text_of(errors[key][step], digits=1) for key in names)]
+            [f"{1e3 * x[step]:.0f} ms", *(text_of(errors[key][step], ".1f") for key in names)]
             for step in steps
         ]
         tables.append(Table(rows, ["ahead", *(_NAMES[key][0] for key in names)], title))
@@ -258,7 +248,7 @@ def _joints(numbers: dict[str, Any]) -> Table:
     x, joints = numbers["horizons_s"], numbers["per_joint_mm"]
     steps = [step for step in (_step(x, horizon) for horizon in (0.4, 1.0)) if step is not None]
     rows = [
-        [name, *(text_of(errors["at"][step], digits=0) for step in steps)]
+        [name, *(text_of(errors["at"][step], ".0f") for step in steps)]
         for name, errors in joints.items()
     ]
     head = ["joint", *(f"{1e3 * x[step]:.0f} ms" for step in steps)]
@@ -286,7 +276,7 @@ def error_at(numbers: dict[str, Any], horizon: float, name: str = "forecast") ->
 
 def coverage_words(numbers: dict[str, Any]) -> str:
     """Measured coverage; a dash where no radius was calibrated."""
-    return share_of(numbers["coverage"]["measured"] if numbers.get("compared") else None, 1)
+    return text_of(numbers["coverage"]["measured"] if numbers.get("compared") else None, ".1%")
 
 
 _LISTED = 25
@@ -298,8 +288,8 @@ def stops_section(safety: dict[str, Any] | None) -> PageSection | None:
         return None
     rows = [[name, f"{seconds:.1f} s"] for name, seconds in safety["seconds"].items()]
     rows += [
-        ["availability, the share of time at full speed", share_of(safety["availability"], 1)],
-        ["mean speed factor", text_of(safety["mean_factor"])],
+        ["availability, the share of time at full speed", text_of(safety["availability"], ".1%")],
+        ["mean speed factor", text_of(safety["mean_factor"], ".2f")],
         ["stops", str(safety["stops"])],
         ["  caused by people", str(safety["stops_by_people"])],
         ["  of these false: nobody came under the protective distance",
@@ -332,8 +322,8 @@ def actions_section(numbers: dict[str, Any]) -> PageSection | None:
     for label, told in sorted(actions.items(), key=lambda item: -item[1]["seconds"]):
         steps = [_step(ahead, horizon) if "mpjpe_mm" in told else None for horizon in (0.4, 1.0)]
         errors = [None if step is None else told["mpjpe_mm"][step] for step in steps]
-        near, far = (text_of(error, digits=0) for error in errors)
-        coverage = share_of(told.get("coverage"), 1)
+        near, far = (text_of(error, ".0f") for error in errors)
+        coverage = text_of(told.get("coverage"), ".1%")
         rows.append([label, f"{told['seconds']:.1f} s", near, far, coverage, str(told["stops"])])
     head = ["action", "time", "MPJPE at 400 ms [mm]", "at 1000 ms", "within the radius", "stops"]
     return PageSection("What people were doing", [], [], [Table(rows, head)])
@@ -352,7 +342,7 @@ def collisions_section(collisions: dict[str, Any] | None) -> PageSection | None:
     rows = [["windows", str(collisions["windows"])]]
     rows += [[name.replace("_", " "), str(collisions[name])] for name in counts]
     rows += [
-        [name, text_of(collisions[key], digits=3)]
+        [name, text_of(collisions[key], ".3f")]
         for name, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
     ]
     rows += [
@@ -382,8 +372,8 @@ def timing_section(replay: Replay, numbers: dict[str, Any]) -> PageSection:
         if values
     ]
     rows += [
-        [f"{entry['node']}: {entry['measure']}", text_of(entry["median_ms"], digits=1), "–",
-         text_of(entry["p99_ms"], digits=1), "–"]
+        [f"{entry['node']}: {entry['measure']}", text_of(entry["median_ms"], ".1f"), "–",
+         text_of(entry["p99_ms"], ".1f"), "–"]
         for entry in numbers["latencies"]
     ]  # fmt: skip
     health = numbers["stream"]
@@ -399,7 +389,7 @@ def timing_section(replay: Replay, numbers: dict[str, Any]) -> PageSection:
 
 
 def _quantiles(values: dict[str, Any]) -> list[str]:
-    return [text_of(values[key], digits=1) for key in ("median", "p90", "p99", "max")]
+    return [text_of(values[key], ".1f") for key in ("median", "p90", "p99", "max")]
 
 
 def _health(health: dict[str, Any]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.audit import configuration_digest, plain
+from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.replay.commissioning import Commissioning
 from ses_gcn_ros.replay.report.page import (
     Chart,
@@ -18,6 +18,7 @@ from ses_gcn_ros.replay.report.page import (
     Table,
     render_sections,
 )
+from ses_gcn_ros.resources import plain
 from ses_gcn_ros.safety import (
     SafetyConfig,
     StoppingTable,
