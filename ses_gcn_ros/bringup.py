@@ -67,6 +67,9 @@ def plan_workcell(
 ) -> list[NodePlan]:
     """Nodes of a workcell: where skeletons come from, forecaster, safety node, extras.
 
+    Raises ConfigError for two sources at once, cameras without proper names, or a file that is not
+    there.
+
     Parameters
     ----------
     bag : str
@@ -90,11 +93,6 @@ def plan_workcell(
         Whether the nodes follow /clock; a bag always makes them.
     actions : bool
         Whether to recognise what people do.
-
-    Raises
-    ------
-    ConfigError
-        For two sources at once, cameras without proper names, or a file that is not there.
     """
     sources = [n for n, s in (("bag", bag), ("video", video), ("cameras", cameras)) if s]
     if len(sources) > 1:

@@ -210,10 +210,8 @@ class BridgeConfig:
 def holds(config: BridgeConfig) -> tuple[Hold, ...]:
     """What holds the robot of a bridge beside a factor of 0, ever harder.
 
-    Raises
-    ------
-    ConfigError
-        If `escalation` has unknown means, doesn't begin with the slider or holds no robot.
+    Raises ConfigError if `escalation` has unknown means, doesn't begin with the slider or holds no
+    robot.
     """
     wrong = [means for means in config.escalation if means not in MEANS]
     if wrong or config.escalation[:1] != (SLIDER,):

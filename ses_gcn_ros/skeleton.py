@@ -145,6 +145,8 @@ def _weights_of(
 def mapping(source: str, target: str) -> NDArray[np.float64]:
     """Weights that make the joints of one layout out of those of another.
 
+    Raises InputError if a layout is unknown.
+
     Parameters
     ----------
     source, target : str
@@ -155,11 +157,6 @@ def mapping(source: str, target: str) -> NDArray[np.float64]:
     NDArray, shape (J_target, J_source), read-only
         ``positions_target = weights @ positions_source``. Rows sum to one; a row of zeros says that
         the joint can't be had from this source.
-
-    Raises
-    ------
-    InputError
-        If a layout is unknown.
     """
     return _mapping(source, target)
 
@@ -168,6 +165,8 @@ def convert(
     positions: ArrayLike, confidence: ArrayLike, source: str, target: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Convert skeletons from one joint layout to another.
+
+    Raises InputError if a layout is unknown or an array has another shape.
 
     Parameters
     ----------
@@ -184,11 +183,6 @@ def convert(
         NaN where the target's joint can't be had or a joint it is made from is unseen.
     confidence : NDArray, shape (..., J_target), float32
         The least confidence among the joints it is made from; 0 where the position is NaN.
-
-    Raises
-    ------
-    InputError
-        If a layout is unknown or an array has another shape.
     """
     points = np.asarray(positions, dtype=np.float32)
     trust = np.asarray(confidence, dtype=np.float32)
@@ -238,12 +232,9 @@ def _may_be(positions: NDArray[np.floating], confidence: NDArray[np.floating]) -
 def check_skeleton(skeleton: Skeleton) -> None:
     """Check what comes from outside.
 
-    Raises
-    ------
-    InputError
-        For an unknown layout, arrays of another length, an infinite position, a confidence
-        outside 0 to 1, a negative variance or a liveness above 1. NaN positions are allowed: they
-        say that a joint is unseen.
+    Raises InputError for an unknown layout, arrays of another length, an infinite position, a
+    confidence outside 0 to 1, a negative variance or a liveness above 1. NaN positions are allowed:
+    they say that a joint is unseen.
     """
     who = f"skeleton of person '{skeleton.person_id}'"
     joints = len(get_layout(skeleton.layout).joints)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tf_transformations
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from rclpy import duration
 from rclpy.clock import JumpThreshold
 from rclpy.qos import QoSProfile
 from scipy.spatial.transform import Rotation
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import InputError
@@ -84,10 +84,7 @@ def flat(values: NDArray[np.floating]) -> array[float]:
 
 def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> SkeletonArray:
     """Message of everybody seen at `stamp`, positions in `frame_id`."""
-    message = SkeletonArray()
-    message.header.stamp = stamp
-    message.header.frame_id = frame_id
-    message.skeletons = [
+    skeletons = [
         SkeletonMsg(
             person_id=person.person_id,
             layout=person.layout,
@@ -98,15 +95,12 @@ def skeletons_to_msg(stamp: Time, frame_id: str, people: Iterable[Skeleton]) -> 
         )
         for person in people
     ]
-    return message
+    return SkeletonArray(header=Header(stamp=stamp, frame_id=frame_id), skeletons=skeletons)
 
 
 def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) -> ForecastArray:
     """Message of everybody's forecast, made from observations up to `stamp`, in `frame_id`."""
-    message = ForecastArray()
-    message.header.stamp = stamp
-    message.header.frame_id = frame_id
-    message.forecasts = [
+    entries = [
         ForecastMsg(
             person_id=forecast.person_id,
             layout=forecast.layout,
@@ -120,17 +114,16 @@ def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) 
         )
         for forecast in forecasts
     ]
-    return message
+    return ForecastArray(header=Header(stamp=stamp, frame_id=frame_id), forecasts=entries)
 
 
 def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     """Message of an assessment made in the frame `frame_id`."""
     fields = assessment.fields()
     # + 0.0, since a negative zero is a fright to whoever reads it
-    message = SafetyState(**{k: v + 0.0 if type(v) is float else v for k, v in fields.items()})
-    message.header.stamp = to_time(assessment.stamp)
-    message.header.frame_id = frame_id
-    return message
+    fields = {k: v + 0.0 if type(v) is float else v for k, v in fields.items()}
+    header = Header(stamp=to_time(assessment.stamp), frame_id=frame_id)
+    return SafetyState(header=header, **fields)
 
 
 class Frames:
@@ -234,16 +227,6 @@ def _with_info(handler: Callable[[bytes, Mapping[str, Any]], None]) -> Callable[
 def _gid(data: Iterable[int]) -> bytes:
     """What a publisher goes by, as long as in both places that tell it."""
     return bytes(data)[:GID]
-
-
-def matrix(stamped: TransformStamped) -> Array:
-    """Matrix (4, 4) of a transform."""
-    turn, shift = stamped.transform.rotation, stamped.transform.translation
-    result: Array = tf_transformations.concatenate_matrices(
-        tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
-        tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
-    )
-    return result
 
 
 class TransformSender:

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tf2_ros
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
-from rclpy.duration import Duration
-from rclpy.time import Time as RosTime
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.pose_messages import camera_from_msg, detections_from_msg
+from ses_gcn_ros.nodes.pose_messages import (
+    TransformLookup,
+    camera_from_msg,
+    detections_from_msg,
+)
 from ses_gcn_ros.pose.calibration import read_calibration
 from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.multiview import MultiviewFusion, Synchroniser
@@ -61,14 +62,11 @@ class FusionNode(ManagedNode):
         self.fusion = MultiviewFusion(self.config)
         self.published = time.monotonic()
         self.skeletons = self.publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
-        self.tf_buffer = tf2_ros.Buffer(node=self)
-        self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
+        self.transforms = TransformLookup(self, self.config.target_frame, self.config.tf_timeout)
         for number, name in enumerate(self.config.cameras):
             handler: Callable[[Any], None] = partial(self.on_landmarks, number)
             self.subscription(msg.LandmarksArray, f"{name}/landmarks", handler, qos.STREAM)
-        fuse = self.guarded(self.fuse)
-        tick = partial(self.on_tick, fuse)
-        self.every(_TICK, tick)
+        self.every(_TICK, self.on_tick)
 
     def on_landmarks(self, number: int, message: msg.LandmarksArray) -> None:
         """Take in the picture of one camera."""
@@ -80,10 +78,10 @@ class FusionNode(ManagedNode):
             self.synchroniser.restarted = False
             self.fusion.forget()
 
-    def on_tick(self, fuse: Callable[[Any], None]) -> None:
+    def on_tick(self) -> None:
         """Fuse what is ready."""
         for instant in self.synchroniser.take(time.monotonic()):
-            fuse(instant)
+            self.attempt(self.fuse, instant)
 
     def fuse(self, instant: tuple[float, Mapping[int, Any]]) -> None:
         """Publish everybody at one instant; nothing where fewer than two cameras saw it."""
@@ -99,7 +97,6 @@ class FusionNode(ManagedNode):
         self.skeletons.publish(skeletons_to_msg(to_time(stamp), self.config.target_frame, people))
 
     def _transform(self, frame_id: str, stamp: Time) -> NDArray[np.float64]:
-        target = self.config.target_frame
         if self.places is not None:
             if frame_id not in self.places:
                 raise InputError(
@@ -107,14 +104,8 @@ class FusionNode(ManagedNode):
                     f"{', '.join(self.places)}"
                 )
             return self.places[frame_id]
-        when, timeout = RosTime.from_msg(stamp), Duration(seconds=self.config.tf_timeout)
-        try:
-            return matrix(self.tf_buffer.lookup_transform(target, frame_id, when, timeout))
-        except tf2_ros.TransformException as error:
-            raise InputError(
-                f"no transform from camera '{frame_id}' to target_frame '{target}' ({error}); "
-                "publish the one that `ses-gcn calibrate` writes"
-            ) from error
+        hint = "publish the one that `ses-gcn calibrate` writes"
+        return self.transforms.matrix(frame_id, stamp, hint)
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
         """People, cameras that are heard, and how well they agree."""

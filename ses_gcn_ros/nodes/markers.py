@@ -63,10 +63,7 @@ def skeleton_markers(people: Sequence[Skeleton]) -> list[Marker]:
         markers.append(_marker(ns, 1, Marker.SPHERE_LIST, 0.05, colour, points=_points(seen)))
         if len(seen):
             top = seen[np.argmax(seen[:, 2])]
-            name = _marker(ns, 2, Marker.TEXT_VIEW_FACING, 0.12, _colour((1.0, 1.0, 1.0)))
-            name.pose.position = _point(top + np.array([0.0, 0.0, 0.25]))
-            name.text = person.person_id
-            markers.append(name)
+            markers.append(_text(ns, 2, top, 0.25, person.person_id))
     return markers
 
 
@@ -116,10 +113,8 @@ def action_markers(
             continue
         top = person.positions[np.nanargmax(person.positions[:, 2])]
         ns = f"person/{action.person_id}/action"
-        text = _marker(ns, 0, Marker.TEXT_VIEW_FACING, 0.12, _colour((1.0, 1.0, 1.0)))
-        text.pose.position = _point(top + np.array([0.0, 0.0, 0.4]))
-        text.text = f"{action.label} {100 * action.probability:.0f} %"
-        markers.append(text)
+        text = f"{action.label} {100 * action.probability:.0f} %"
+        markers.append(_text(ns, 0, top, 0.4, text))
         names = get_layout(person.layout).canonical
         strongest = max(float(action.importance.max(initial=0)), 1e-6)
         for number, share in enumerate(action.importance / strongest):
@@ -175,13 +170,10 @@ def closest_pair_markers(
     human: NDArray[np.floating], robot: NDArray[np.floating], separation: float, level: int
 ) -> list[Marker]:
     """Line between the closest points of person and robot, (3,) each [m], with the distance."""
-    colour = _colour(LEVEL_COLOURS[level])
-    line = _marker("closest", 0, Marker.LINE_LIST, 0.015, colour)
-    line.points = _points(np.stack([human, robot]))
-    text = _marker("closest", 1, Marker.TEXT_VIEW_FACING, 0.12, colour)
-    text.pose.position = _point((human + robot) / 2.0 + np.array([0.0, 0.0, 0.1]))
-    text.text = f"{separation:.2f} m"
-    return [line, text]
+    colour = LEVEL_COLOURS[level]
+    ends = _points(np.stack([human, robot]))
+    line = _marker("closest", 0, Marker.LINE_LIST, 0.015, _colour(colour), ends)
+    return [line, _text("closest", 1, (human + robot) / 2.0, 0.1, f"{separation:.2f} m", colour)]
 
 
 def solid_marker(
@@ -197,14 +189,6 @@ def solid_marker(
     x, y, z, w = Rotation.from_matrix(pose[:3, :3]).as_quat().tolist()
     marker.pose = Pose(position=_point(pose[:3, 3]), orientation=Quaternion(x=x, y=y, z=z, w=w))
     marker.scale = Vector3(x=float(size[0]), y=float(size[1]), z=float(size[2]))
-    return marker
-
-
-def text_marker(ns: str, position: NDArray[np.floating], text: str, level: int) -> Marker:
-    """Text in the colour of a safety level at `position`, (3,) [m]."""
-    marker = _marker(ns, 0, Marker.TEXT_VIEW_FACING, 0.15, _colour(LEVEL_COLOURS[level]))
-    marker.pose.position = _point(position)
-    marker.text = text
     return marker
 
 
@@ -226,9 +210,8 @@ class SafetyDrawing:
             # a little wider than the robot's own surfaces, which would flicker through
             radius, colour = self._watch.model.radius + 0.005, LEVEL_COLOURS[level]
             markers += capsule_markers("robot", robot.start, robot.end, radius, colour)
-            top = robot.start.max(axis=0) + np.array([0.0, 0.0, 0.5])
             text = f"{assessment.level.name} {assessment.speed_factor:.2f}"
-            markers.append(text_marker("state", top, text, level))
+            markers.append(_text("state", 0, robot.start.max(axis=0), 0.5, text, colour, 0.15))
             for zones in self._watch.zones.values():
                 for zone, pose in zip(zones.zones, zones.poses(robot), strict=True):
                     acting = zone.name == assessment.zone
@@ -243,9 +226,9 @@ class SafetyDrawing:
                 pair.human_point, pair.robot_point, assessment.separation, level
             )
         if assessment.predicted is not None:
-            text = f"in {assessment.time_to_breach:.2f} s"
-            place = assessment.predicted.place + np.array([0.0, 0.0, 0.3])  # clear of the distance
-            markers.append(text_marker("predicted", place, text, level))
+            text, place = f"in {assessment.time_to_breach:.2f} s", assessment.predicted.place
+            above = 0.3  # clear of the distance
+            markers.append(_text("predicted", 0, place, above, text, LEVEL_COLOURS[level], 0.15))
         return self._board.show(header, markers)
 
 
@@ -274,6 +257,22 @@ def _marker(
         color=colour,
         points=points or [],
     )
+
+
+def _text(
+    ns: str,
+    number: int,
+    place: NDArray[np.floating],
+    above: float,
+    text: str,
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    size: float = 0.12,
+) -> Marker:
+    """Text of a size [m] so far `above` a place (3,) [m]."""
+    marker = _marker(ns, number, Marker.TEXT_VIEW_FACING, size, _colour(colour))
+    marker.pose.position = _point(place + np.array([0.0, 0.0, above]))
+    marker.text = text
+    return marker
 
 
 def _colour(rgb: tuple[float, float, float], alpha: float = 1.0) -> ColorRGBA:

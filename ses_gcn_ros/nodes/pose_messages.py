@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tf2_ros
+import tf_transformations
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.time import Time as RosTime
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
@@ -255,6 +260,42 @@ def detections_from_msg(
     )
 
 
+def matrix(stamped: TransformStamped) -> NDArray[np.float64]:
+    """Matrix (4, 4) of a transform."""
+    turn, shift = stamped.transform.rotation, stamped.transform.translation
+    result: NDArray[np.float64] = tf_transformations.concatenate_matrices(
+        tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
+        tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
+    )
+    return result
+
+
+class TransformLookup:
+    """Where cameras are by TF, while a node is active.
+
+    Parameters
+    ----------
+    timeout : float
+        How long a lookup waits for a transform [s].
+    """
+
+    def __init__(self, node: ManagedNode, target: str, timeout: float) -> None:
+        self._target, self._timeout = target, Duration(seconds=timeout)
+        self._buffer = tf2_ros.Buffer(node=node)
+        node.when_inactive(tf2_ros.TransformListener(self._buffer, node).unregister)
+
+    def matrix(self, frame_id: str, stamp: Time, hint: str) -> NDArray[np.float64]:
+        """target_from_frame (4, 4) at a stamp; raises InputError, with a hint at what to do."""
+        when = RosTime.from_msg(stamp)
+        try:
+            found = self._buffer.lookup_transform(self._target, frame_id, when, self._timeout)
+        except tf2_ros.TransformException as error:
+            raise InputError(
+                f"no transform from '{frame_id}' to target_frame '{self._target}' ({error}); {hint}"
+            ) from error
+        return matrix(found)
+
+
 class BodyFramesPublisher:
     """Everybody's body frame on /tf, and the joints' where asked for.
 
@@ -281,15 +322,12 @@ class BodyFramesPublisher:
 class Ros4HriPublisher:
     """``humans/bodies/tracked`` and everybody's ``humans/bodies/ID/skeleton2d``.
 
+    Raises ConfigError if hri_msgs is not installed.
+
     Parameters
     ----------
     node : ManagedNode
         Publishes, while it is active.
-
-    Raises
-    ------
-    ConfigError
-        If hri_msgs is not installed.
     """
 
     def __init__(self, node: ManagedNode) -> None:

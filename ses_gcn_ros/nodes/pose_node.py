@@ -7,23 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tf2_ros
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.duration import Duration
-from rclpy.time import Time as RosTime
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import matrix, skeletons_to_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.pose_messages import (
     Arrival,
     BodyFramesPublisher,
     ImageTopics,
     Ros4HriPublisher,
+    TransformLookup,
     landmarks_to_msg,
 )
 from ses_gcn_ros.pose.camera import (
@@ -92,8 +91,7 @@ class PoseNode(ManagedNode):
         self.frames = None
         if ros4hri or frames != "none":
             self.frames = BodyFramesPublisher(self, joints=frames == "joints")
-        self.tf_buffer = tf2_ros.Buffer(node=self)
-        self.when_inactive(tf2_ros.TransformListener(self.tf_buffer, self).unregister)
+        self.transforms = TransformLookup(self, self.config.target_frame, self.config.tf_timeout)
         self.worker = Worker(source, self._estimate, self._wake)
         self.begin = self.every(0.02, self.on_begin)
 
@@ -213,20 +211,11 @@ class PoseNode(ManagedNode):
         return camera_from_view(rgb.shape[1], rgb.shape[0], self.config.field_of_view)
 
     def _transform(self, stamp: Time, frame_id: str) -> NDArray[np.float64] | None:
-        target = self.config.target_frame
-        if target in ("", frame_id):
+        if self.config.target_frame in ("", frame_id):
             return None
         if self.config.camera_pose:
             return target_from_optical(self.config.camera_pose)
-        when, timeout = RosTime.from_msg(stamp), Duration(seconds=self.config.tf_timeout)
-        try:
-            found = self.tf_buffer.lookup_transform(target, frame_id, when, timeout)
-        except tf2_ros.TransformException as error:
-            raise InputError(
-                f"no transform from '{frame_id}' to target_frame '{target}' ({error}); "
-                "publish it, or set 'camera_pose'"
-            ) from error
-        return matrix(found)
+        return self.transforms.matrix(frame_id, stamp, "publish it, or set 'camera_pose'")
 
     # Diagnostics ------------------------------------------------------------------------------
 

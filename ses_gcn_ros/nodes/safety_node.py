@@ -50,17 +50,14 @@ from ses_gcn_ros.transforms import TransformBuffer
 class SafetyInputs:
     """Subscriptions that feed a monitor.
 
+    Raises InputError if the message type of the trajectories is not installed.
+
     Parameters
     ----------
     node : ManagedNode
         Opens them while it is active.
     then : callable
         Called after each message of forecasts, so that the answer need not wait for a timer.
-
-    Raises
-    ------
-    InputError
-        If the message type of the trajectories is not installed.
     """
 
     def __init__(

@@ -15,17 +15,14 @@ from ses_gcn_ros.simulated_drivers import SimulatedDriver
 class DriverPorts:
     """Open what a bridge of this configuration speaks to, while a node is active.
 
+    Raises InputError if the driver's messages are not installed.
+
     Parameters
     ----------
     node : ManagedNode
     config : BridgeConfig
     driver : SimulatedDriver
         Does what it is told.
-
-    Raises
-    ------
-    InputError
-        If the driver's messages are not installed.
     """
 
     def __init__(self, node: ManagedNode, config: BridgeConfig, driver: SimulatedDriver) -> None:

@@ -21,8 +21,9 @@ from tf2_ros import (
 )
 
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.nodes.conversions import Frames, matrix, to_time
+from ses_gcn_ros.nodes.conversions import Frames, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
+from ses_gcn_ros.nodes.pose_messages import matrix
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
