@@ -67,32 +67,10 @@ def plan_workcell(
 ) -> list[NodePlan]:
     """Nodes of a workcell: where skeletons come from, forecaster, safety node, extras.
 
-    Raises ConfigError for two sources at once, cameras without proper names, or a file that is not
-    there.
-
-    Parameters
-    ----------
-    bag : str
-        Bag to take the skeletons from, "sample" for the one that ships; empty for none.
-    video : str
-        Video file to take the images from; empty for the image topic.
-    cameras : str
-        Names of several cameras, separated by commas: each has a pose node in a namespace of that
-        name, and a fusion node makes one set of skeletons of what they see. Empty for one camera.
-    calibration : str
-        File that says where these cameras are; empty where TF says it.
-    rate : float
-        Recorded seconds per second, for a bag.
-    demo_robot : bool
-        Whether to simulate the robot.
-    driver : str
-        Robot driver that a bridge carries the speed factor to, such as "ur"; empty for none.
-    record : str
-        Bag to write; empty for none.
-    use_sim_time : bool
-        Whether the nodes follow /clock; a bag always makes them.
-    actions : bool
-        Whether to recognise what people do.
+    Its parameters are the options of ``ses-gcn up``, empty for none. Each of several `cameras` has
+    a pose node in a namespace of its name, and a fusion node makes one set of skeletons of what
+    they see; where they are, says the file `calibration` or TF. Raises ConfigError for two sources
+    at once, cameras without proper names, or a file that is not there.
     """
     sources = [n for n, s in (("bag", bag), ("video", video), ("cameras", cameras)) if s]
     if len(sources) > 1:

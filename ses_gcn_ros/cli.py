@@ -9,12 +9,10 @@ import typer
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     actions,
-    audit,
     bags,
     bench,
     commission,
     evaluate,
-    lifting,
     pose,
     studies,
     terminal,
@@ -62,8 +60,8 @@ for command in (
     pose.evaluate_pose,
     commission.commission,
     studies.commission_study,
-    lifting.train_lifter,
-    lifting.evaluate_lifters,
+    training.train_lifter,
+    training.evaluate_lifters,
     bags.report,
     bags.render,
     bags.sample,
@@ -91,7 +89,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(actions.actions)
-app.add_typer(audit.audit)
+app.add_typer(studies.audit)
 
 
 def _print_version(wanted: bool) -> None:

@@ -43,6 +43,25 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def describe(config_type: type[Any]) -> list[dict[str, Any]]:
+    """Name, default (tuples as lists) and what else `option` was given, of each option."""
+    return [
+        {
+            "name": field.name,
+            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
+            **{key: value for key, value in field.metadata.items() if value is not None},
+        }
+        for field in dataclasses.fields(config_type)
+    ]
+
+
+def allowed(row: Mapping[str, Any]) -> str:
+    """Limits or choices of a row of `describe` in words; empty without."""
+    if "minimum" in row or "maximum" in row:
+        return f"{row.get('minimum', '')} … {row.get('maximum', '')}".strip()
+    return ", ".join(row.get("choices", ()))
+
+
 def build(config_type: type[T], values: Mapping[str, Any]) -> T:
     """Make a configuration from plain values, checking names, types and ranges.
 

@@ -10,10 +10,7 @@ import numpy as np
 class StreamMonitor:
     """Keep the recent latencies of a stream and count what went wrong with it.
 
-    Parameters
-    ----------
-    window : int
-        How many of the latest messages the rate and the latencies are taken from.
+    `window`: how many of the latest messages the rate and the latencies are taken from.
     """
 
     def __init__(self, window: int = 512) -> None:

@@ -101,10 +101,7 @@ def check_folder(folder: Path, companion: str) -> None:
 
     Raises ConfigError if it is a file, or holds a bag or the results of something else.
 
-    Parameters
-    ----------
-    companion : str
-        File that the command writes beside its ``summary.json``.
+    `companion`: file that the command writes beside its ``summary.json``.
     """
     if folder.is_file():
         raise ConfigError(f"--out is '{folder}', a file; give a folder for the results")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -105,21 +105,6 @@ def _limb_radius(start: str, end: str) -> float:
     return RADII[_without_side(end)]
 
 
-@cache
-def _mapping(source: str, target: str) -> NDArray[np.float64]:
-    source_layout, target_layout = get_layout(source), get_layout(target)
-    if source == target:
-        weights = np.eye(len(source_layout.joints))
-    else:
-        rows = [
-            _weights_of(joint, source_layout.canonical, ()) for joint in target_layout.canonical
-        ]
-        empty = np.zeros(len(source_layout.joints))
-        weights = np.stack([empty if row is None else row for row in rows])
-    weights.setflags(write=False)
-    return weights
-
-
 def _weights_of(
     joint: str, available: tuple[str, ...], wanted: tuple[str, ...]
 ) -> NDArray[np.float64] | None:
@@ -142,15 +127,11 @@ def _weights_of(
     return None
 
 
+@cache
 def mapping(source: str, target: str) -> NDArray[np.float64]:
     """Weights that make the joints of one layout out of those of another.
 
     Raises InputError if a layout is unknown.
-
-    Parameters
-    ----------
-    source, target : str
-        Names of layouts.
 
     Returns
     -------
@@ -158,7 +139,17 @@ def mapping(source: str, target: str) -> NDArray[np.float64]:
         ``positions_target = weights @ positions_source``. Rows sum to one; a row of zeros says that
         the joint can't be had from this source.
     """
-    return _mapping(source, target)
+    source_layout, target_layout = get_layout(source), get_layout(target)
+    if source == target:
+        weights = np.eye(len(source_layout.joints))
+    else:
+        rows = [
+            _weights_of(joint, source_layout.canonical, ()) for joint in target_layout.canonical
+        ]
+        empty = np.zeros(len(source_layout.joints))
+        weights = np.stack([empty if row is None else row for row in rows])
+    weights.setflags(write=False)
+    return weights
 
 
 def convert(
@@ -192,7 +183,7 @@ def convert(
             f"layout {source} takes positions (..., {joints}, 3) and confidence (..., {joints}); "
             f"got {points.shape} and {trust.shape}"
         )
-    weights = _mapping(source, target)
+    weights = mapping(source, target)
     seen = np.isfinite(points).all(axis=-1)
     trust = np.where(seen, trust, 0)
     needed = weights != 0
@@ -205,28 +196,6 @@ def convert(
     converted[lacking] = np.nan
     least = np.where(needed, trust[..., None, :], np.inf).min(axis=-1)
     return converted, np.where(lacking, 0, least).astype(np.float32)
-
-
-def check_skeletons(skeletons: Sequence[Skeleton]) -> None:
-    """Check what comes from outside, all of it at once; `check_skeleton` says what is refused."""
-    for layout in dict.fromkeys(skeleton.layout for skeleton in skeletons):
-        joints = len(get_layout(layout).joints)
-        group = [skeleton for skeleton in skeletons if skeleton.layout == layout]
-        shapes = {(skeleton.positions.shape, skeleton.confidence.shape) for skeleton in group}
-        if shapes == {((joints, 3), (joints,))}:
-            positions = np.array([skeleton.positions for skeleton in group])
-            confidence = np.array([skeleton.confidence for skeleton in group])
-            plain = all(one.covariance is None and one.liveness <= 1.0 for one in group)
-            if plain and _may_be(positions, confidence):
-                continue
-        for skeleton in skeletons:  # in their order, to name the first that is wrong
-            check_skeleton(skeleton)
-
-
-def _may_be(positions: NDArray[np.floating], confidence: NDArray[np.floating]) -> bool:
-    """Whether no position is infinite and all confidences lie in 0 to 1."""
-    trusted = np.minimum.reduce(confidence, None) >= 0 and np.maximum.reduce(confidence, None) <= 1
-    return bool(trusted and (np.isfinite(positions).all() or not np.isinf(positions).any()))
 
 
 def check_skeleton(skeleton: Skeleton) -> None:
@@ -255,14 +224,17 @@ def check_skeleton(skeleton: Skeleton) -> None:
             raise InputError(f"{who} has an infinite or negative variance; unknown ones are NaN")
     if not skeleton.liveness <= 1.0:
         raise InputError(f"{who} has a liveness of {skeleton.liveness}; it lies in 0 to 1")
-    if _may_be(skeleton.positions, skeleton.confidence):
-        return
     if np.isinf(skeleton.positions).any():
         raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
-    raise InputError(
-        f"{who} has confidences from {skeleton.confidence.min()} to "
-        f"{skeleton.confidence.max()}; they lie in 0 to 1"
-    )
+    least, greatest = skeleton.confidence.min(), skeleton.confidence.max()
+    if not (least >= 0 and greatest <= 1):
+        raise InputError(f"{who} has confidences from {least} to {greatest}; they lie in 0 to 1")
+
+
+def check_skeletons(skeletons: Iterable[Skeleton]) -> None:
+    """Check everybody, see `check_skeleton`."""
+    for skeleton in skeletons:
+        check_skeleton(skeleton)
 
 
 def skeletons_from_message(content: Any) -> list[Skeleton]:

@@ -217,10 +217,7 @@ class HriBodies:
     Joints are where the latest transforms put the frames ``head_<id>``, ``l_elbow_<id>`` …; a frame
     that is missing, not connected or old makes its joint unseen.
 
-    Parameters
-    ----------
-    frame_id : str
-        Frame to give the people in.
+    `frame_id`: frame to give the people in.
     """
 
     def __init__(self, frame_id: str = "world") -> None:

@@ -93,10 +93,7 @@ class Bag:
         Topics that are not asked for are not read, however large they are. Raises BagError where
         the bag is damaged, and at the end of one that was cut off or lacks a part.
 
-        Parameters
-        ----------
-        names : mapping of str to str
-            Full name of each topic wanted, and the name that its messages are to carry.
+        `names`: full name of each topic wanted, and the name that its messages are to carry.
         """
         parts = [part.raw(names) for part in self._parts]
         messages = heapq.merge(*parts, key=attrgetter("stamp")) if len(parts) > 1 else parts[0]

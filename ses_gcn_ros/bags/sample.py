@@ -61,10 +61,8 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
 
     Raises BagError if the data is missing or does not hold the clip.
 
-    Parameters
-    ----------
-    motion : Path
-        Motion data: ``<name>.npz`` (ids, lengths, positions_mm) with ``<name>.json`` beside it.
+    `motion`: motion data: ``<name>.npz`` (ids, lengths, positions_mm) with ``<name>.json`` beside
+    it.
 
     Returns
     -------
@@ -105,11 +103,6 @@ def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict
     """Write the sample recording as a bag, its acknowledgement inside and in a README.
 
     Raises BagError if the data is missing or the bag exists.
-
-    Parameters
-    ----------
-    motion : Path
-        ``cmu.npz`` with ``cmu.json`` beside it.
 
     Returns
     -------

@@ -102,10 +102,7 @@ class VideoJournal:
 class Renaming:
     """Names that people had before an interruption, for those found after it.
 
-    Parameters
-    ----------
-    before : sequence of Observation
-        What was found before; nobody new gets a name that occurs there.
+    `before`: what was found before; nobody new gets a name that occurs there.
     """
 
     def __init__(self, before: Sequence[Observation]) -> None:

@@ -87,10 +87,7 @@ def show(
 ) -> None:
     """Print a table; as a list, an entry per row, where the terminal is narrower than the table.
 
-    Parameters
-    ----------
-    rows : iterable of sequences
-        As many cells each as there are headings. Cells that read as numbers stand to the right.
+    `rows`: as many cells each as there are headings. Cells that read as numbers stand to the right.
     """
     if as_csv:
         print(csv_text(headings, rows), end="")

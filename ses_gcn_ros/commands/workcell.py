@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell
 from ses_gcn_ros.commands import terminal
+from ses_gcn_ros.config import allowed, describe
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.processes import ProcessGroup, demo_environment
 
@@ -164,14 +164,14 @@ def params(
     if as_yaml:
         print("\n".join(map(_section, chosen, chosen.values())), end="")
     elif as_json:
-        print(json.dumps({name: _rows(kind) for name, kind in chosen.items()}, indent=2))
+        print(json.dumps({name: describe(kind) for name, kind in chosen.items()}, indent=2))
     elif as_markdown:
         print("\n".join(markdown(kind) for kind in chosen.values()), end="")
     else:
         for name, kind in chosen.items():
             rows = [
-                (row["name"], json.dumps(row["default"]), _allowed(row), row["description"])
-                for row in _rows(kind)
+                (row["name"], json.dumps(row["default"]), allowed(row), row["description"])
+                for row in describe(kind)
             ]
             headings = ("parameter", "default", "allowed", "what")
             terminal.show(headings, rows, name, as_csv=as_csv)
@@ -180,32 +180,15 @@ def params(
 def markdown(kind: type[Any]) -> str:
     """Table of a configuration's options for a document."""
     lines = ["| parameter | default | allowed | what |", "| --- | --- | --- | --- |"]
-    for row in _rows(kind):
+    for row in describe(kind):
         default = json.dumps(row["default"])
-        lines.append(f"| `{row['name']}` | {default} | {_allowed(row)} | {row['description']} |")
+        lines.append(f"| `{row['name']}` | {default} | {allowed(row)} | {row['description']} |")
     return "\n".join(lines) + "\n"
 
 
 def _section(node: str, kind: type[Any]) -> str:
     """Part of a parameter file; lists without items, whose type YAML can't say, as comments."""
-    values = {row["name"]: row["default"] for row in _rows(kind)}
+    values = {row["name"]: row["default"] for row in describe(kind)}
     given = {name: value for name, value in values.items() if value != []}
     text = yaml.safe_dump({f"/**/{node}": {"ros__parameters": given}}, sort_keys=False)
     return text + "".join(f"    # {name}: []\n" for name in values if name not in given)
-
-
-def _rows(kind: type[Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": field.name,
-            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
-            **{key: value for key, value in field.metadata.items() if value is not None},
-        }
-        for field in dataclasses.fields(kind)
-    ]
-
-
-def _allowed(row: dict[str, Any]) -> str:
-    if "minimum" in row or "maximum" in row:
-        return f"{row.get('minimum', '')} … {row.get('maximum', '')}".strip()
-    return ", ".join(row.get("choices", ()))

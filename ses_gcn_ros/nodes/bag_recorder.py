@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ses_gcn_ros.bags.writing import BagWriter
@@ -55,19 +53,14 @@ class BagRecorder(ManagedNode):
         lasting = offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
 
         def write(data: bytes) -> None:
-            started = time.monotonic()
             now = self.get_clock().now().nanoseconds
             if now:
                 self._write_early(now)
                 self.writer.write(topic, type_name, now, data)
             elif lasting:
                 self.early.append((topic, type_name, data))
-            ended = time.monotonic()
-            self.monitor.handle(ended, ended - started)
 
-        self.while_active(
-            self.create_subscription(message_type(type_name), topic, write, profile, raw=True)
-        )
+        self.subscription(message_type(type_name), topic, write, profile, raw=True)
 
     def _write_early(self, now: int) -> None:
         # A simulated clock stands at zero, decades before the rest, until somebody moves it.

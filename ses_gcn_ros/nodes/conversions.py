@@ -23,14 +23,12 @@ from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.forecast.forecaster import forecasts_from_message as forecasts_from_message
 from ses_gcn_ros.msg import Forecast as ForecastMsg
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
-from ses_gcn_ros.skeleton import skeletons_from_message as skeletons_from_message
 from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
@@ -232,12 +230,8 @@ def _gid(data: Iterable[int]) -> bytes:
 class TransformSender:
     """A message of transforms whose frames stay the same, filled anew each time.
 
-    Making a message object costs more than filling one.
-
-    Parameters
-    ----------
-    frames : sequence of (str, str)
-        Parent and child of each of the N transforms.
+    Making a message object costs more than filling one. `frames`: parent and child of each of the N
+    transforms.
     """
 
     def __init__(self, frames: Sequence[tuple[str, str]]) -> None:

@@ -30,7 +30,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from ses_gcn_ros.bringup import chosen_domain
-from ses_gcn_ros.config import build, read_parameter_file, tuple_item_type
+from ses_gcn_ros.config import allowed, build, describe, read_parameter_file, tuple_item_type
 from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
@@ -117,7 +117,7 @@ class ManagedNode(LifecycleNode):
         return self.while_active(self.create_publisher(kind, topic, profile))
 
     def subscription(
-        self, kind: Any, topic: str, handler: Callable[[Any], None], profile: Any, **options: Any
+        self, kind: Any, topic: str, handler: Callable[[Any], object], profile: Any, **options: Any
     ) -> Any:
         """Subscription while the node is active, whose `handler` may meet bad messages."""
         handle = self.guarded(handler)
@@ -143,19 +143,16 @@ class ManagedNode(LifecycleNode):
         """Call `close` when the node is deactivated, or does not become active after all."""
         self._open.append(close)
 
-    def guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+    def guarded(self, handler: Callable[[Any], object]) -> Callable[[Any], None]:
         """Callback around `handler` that times it and survives a bad message."""
         return lambda message: self.attempt(handler, message)
 
     def attempt(
-        self, handler: Callable[[Any], None], message: Any, arrived: float | None = None
+        self, handler: Callable[[Any], object], message: Any, arrived: float | None = None
     ) -> None:
         """Let `handler` have a message, and survive a bad one.
 
-        Parameters
-        ----------
-        arrived : float, optional
-            When it came [s, monotonic]; now by default. The latency counts from then.
+        `arrived`: when it came [s, monotonic]; now by default. The latency counts from then.
         """
         if not self._active:  # what was queued when it was deactivated
             return
@@ -360,9 +357,14 @@ def _spin_once(executor: Executor, nodes: list[ManagedNode]) -> None:
 
 def _help(node_type: type[ManagedNode]) -> str:
     name = node_type.executable()
+    lines = []
+    for row in describe(node_type.config_type):
+        limits = f" ({allowed(row)})" if allowed(row) else ""
+        lines.append(f"  {row['name']}: {row['default']!r}\n      {row['description']}{limits}")
+    parameters = "\n".join(lines)
     return (
         f"usage: ros2 run ses_gcn_ros {name} [--ros-args -p NAME:=VALUE … --params-file FILE]\n\n"
-        f"{node_type.__doc__}\n\nParameters and their defaults:\n{help_on(node_type.config_type)}"
+        f"{node_type.__doc__}\n\nParameters and their defaults:\n{parameters}"
     )
 
 
@@ -453,17 +455,6 @@ def read(node: Node, config_type: type[T]) -> T:
     return build(config_type, {f.name: _value(node.get_parameter(f.name), f) for f in fields})
 
 
-def help_on(config_type: type[Any]) -> str:
-    """A line for each parameter: name, default, meaning and limits."""
-    lines = []
-    for field in dataclasses.fields(config_type):
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        choices = field.metadata["choices"]
-        limits = f" (one of {', '.join(choices)})" if choices else _limits(field)
-        lines.append(f"  {field.name}: {default!r}\n      {field.metadata['description']}{limits}")
-    return "\n".join(lines)
-
-
 def _read_files(node: str) -> tuple[set[str], list[str]]:
     """Look through the process's parameter files, which rclpy has read before.
 
@@ -522,12 +513,3 @@ def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
         high_int = 2**63 - 1 if maximum is None else int(maximum)
         descriptor.integer_range = [IntegerRange(from_value=low_int, to_value=high_int)]
     return descriptor
-
-
-def _limits(field: dataclasses.Field[Any]) -> str:
-    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
-    if minimum is None and maximum is None:
-        return ""
-    return (
-        f" in [{'-inf' if minimum is None else minimum}, {'inf' if maximum is None else maximum}]"
-    )

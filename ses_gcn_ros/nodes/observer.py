@@ -30,10 +30,7 @@ class CellObserver(Node):
     Players of recordings and videos wait for a number of listeners to `skeletons`, of which this is
     none: it listens to them only once somebody else has heard some.
 
-    Parameters
-    ----------
-    namespace : str
-        Of the cell; empty for none.
+    `namespace`: of the cell; empty for none.
     """
 
     def __init__(self, namespace: str = "") -> None:

@@ -101,8 +101,7 @@ class ImageTopics(NewestFrame[Arrival]):
 
     def why_silent(self) -> str:
         """Why no image comes: nobody publishes, or not as asked for."""
-        name = self._node.resolve_topic_name(self._topic)
-        publishers = self._node.get_publishers_info_by_topic(name)
+        name, publishers = self._publishers()
         if not publishers:
             return f"nobody publishes '{name}'"
         kinds = {publisher.topic_type for publisher in publishers}
@@ -121,9 +120,13 @@ class ImageTopics(NewestFrame[Arrival]):
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
 
-    def _look_out(self) -> None:
+    def _publishers(self) -> tuple[str, list[Any]]:
+        """Full name of the topic of images, and who publishes it."""
         name = self._node.resolve_topic_name(self._topic)
-        publishers = self._node.get_publishers_info_by_topic(name)
+        return name, self._node.get_publishers_info_by_topic(name)
+
+    def _look_out(self) -> None:
+        _, publishers = self._publishers()
         if not publishers:
             return
         offered = {publisher.qos_profile.reliability for publisher in publishers}
@@ -273,10 +276,7 @@ def matrix(stamped: TransformStamped) -> NDArray[np.float64]:
 class TransformLookup:
     """Where cameras are by TF, while a node is active.
 
-    Parameters
-    ----------
-    timeout : float
-        How long a lookup waits for a transform [s].
+    `timeout`: how long a lookup waits for a transform [s].
     """
 
     def __init__(self, node: ManagedNode, target: str, timeout: float) -> None:
@@ -323,11 +323,6 @@ class Ros4HriPublisher:
     """``humans/bodies/tracked`` and everybody's ``humans/bodies/ID/skeleton2d``.
 
     Raises ConfigError if hri_msgs is not installed.
-
-    Parameters
-    ----------
-    node : ManagedNode
-        Publishes, while it is active.
     """
 
     def __init__(self, node: ManagedNode) -> None:
@@ -343,13 +338,7 @@ class Ros4HriPublisher:
         self._skeletons: dict[str, Publisher] = {}
 
     def publish(self, header: Any, picture: Any, detections: Detections) -> None:
-        """Send who is there, and where in the picture.
-
-        Parameters
-        ----------
-        detections : Detections
-            Everybody in it, by the same names.
-        """
+        """Send who is there, and where in the picture."""
         self._ids.publish(self._msg.IdsList(header=header, ids=list(detections.names)))
         for name in [name for name in self._skeletons if name not in detections.names]:
             self._node.destroy_publisher(self._skeletons.pop(name))

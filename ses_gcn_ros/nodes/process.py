@@ -51,11 +51,8 @@ def prepare(executables: Iterable[str] = ()) -> threading.Event:
     read their number of threads, when they start. The arrays of a node are small; the threads of
     several nodes on one machine would only wait for each other (measured: 10 times slower).
 
-    Parameters
-    ----------
-    executables : iterable of str
-        Names of the nodes to come; those with images keep shared memory, and so does a process
-        without any.
+    `executables`: names of the nodes to come; those with images keep shared memory, and so does a
+    process without any.
 
     Returns
     -------
@@ -105,10 +102,7 @@ def leave(code: int) -> NoReturn:
 def avoid_shared_memory(environment: MutableMapping[str, str]) -> None:
     """Have Fast DDS use UDP alone, unless the user says which transports to use.
 
-    Parameters
-    ----------
-    environment : mutable mapping of str to str
-        Environment of this process, before rclpy is initialised. Changed in place.
+    The environment, of this process before rclpy is initialised, is changed in place.
     """
     if any(environment.get(name) for name in (_PROFILES, _PROFILES_BEFORE_3, _TRANSPORTS)):
         return

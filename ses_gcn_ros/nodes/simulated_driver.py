@@ -16,13 +16,6 @@ class DriverPorts:
     """Open what a bridge of this configuration speaks to, while a node is active.
 
     Raises InputError if the driver's messages are not installed.
-
-    Parameters
-    ----------
-    node : ManagedNode
-    config : BridgeConfig
-    driver : SimulatedDriver
-        Does what it is told.
     """
 
     def __init__(self, node: ManagedNode, config: BridgeConfig, driver: SimulatedDriver) -> None:
@@ -36,11 +29,7 @@ class DriverPorts:
                 answer = partial(self._serve, call)
                 node.while_active(node.create_service(kind, port, answer))
             else:
-                handler = node.guarded(partial(self._hear, call))
-                node.while_active(node.create_subscription(kind, port, handler, qos.LATCHED))
-
-    def _hear(self, call: Call, message: Any) -> None:
-        self._take(call, message)
+                node.subscription(kind, port, partial(self._take, call), qos.LATCHED)
 
     def _take(self, call: Call, message: Any) -> bool:
         fields = self._fields.get(call.name, [])

@@ -85,13 +85,7 @@ def label_delays(
 
 
 class ActionTimeline:
-    """What each person was doing at a time.
-
-    Parameters
-    ----------
-    segments : sequence of Segment
-        In any order.
-    """
+    """What each person was doing at a time, from segments in any order."""
 
     def __init__(self, segments: Sequence[Segment] = ()) -> None:
         self.segments = segments

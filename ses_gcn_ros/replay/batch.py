@@ -21,6 +21,7 @@ from typing import Any
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
+from ses_gcn_ros.replay.collision_scores import detection
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import write_json
@@ -352,14 +353,11 @@ def _collision(parts: Sequence[Summary]) -> Summary | None:
         return None
     counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
     merged: Summary = {name: _sum(parts, name) for name in (*counts, "windows")}
-    hit, false, missed = (merged[name] for name in counts[:3])
     return {
         **merged,
         "threshold_m": parts[0]["threshold_m"],
         "horizon_s": parts[0]["horizon_s"],
-        "precision": hit / (hit + false) if hit + false else None,
-        "recall": hit / (hit + missed) if hit + missed else None,
-        "f1": 2 * hit / (2 * hit + false + missed) if hit + false + missed else None,
+        **detection(*(merged[name] for name in counts[:3])),
         "collisions": _sum(parts, "collisions"),
         "collisions_warned": _sum(parts, "collisions_warned"),
     }

@@ -199,9 +199,6 @@ class CollisionScores:
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json."""
         (true_negatives, false_negatives), (false_positives, true_positives) = self._table.tolist()
-        predicted = true_positives + false_positives
-        happened = true_positives + false_negatives
-        both = predicted + happened
         return {
             "threshold_m": self.threshold,
             "horizon_s": self._horizon,
@@ -210,13 +207,21 @@ class CollisionScores:
             "false_positives": false_positives,
             "false_negatives": false_negatives,
             "true_negatives": true_negatives,
-            "precision": true_positives / predicted if predicted else None,
-            "recall": true_positives / happened if happened else None,
-            "f1": 2 * true_positives / both if both else None,
+            **detection(true_positives, false_positives, false_negatives),
             "collisions": self._onsets,
             "collisions_warned": self._lead.count,
             "lead_time_s": self._lead.summary(),
         }
+
+
+def detection(hits: int, false_alarms: int, misses: int) -> dict[str, float | None]:
+    """Precision, recall and F1; None where they have no meaning."""
+    alarms, happened = hits + false_alarms, hits + misses
+    return {
+        "precision": hits / alarms if alarms else None,
+        "recall": hits / happened if happened else None,
+        "f1": 2 * hits / (alarms + happened) if alarms + happened else None,
+    }
 
 
 def _moments(forecast: Forecast) -> tuple[str, float, float, int]:
@@ -227,10 +232,7 @@ def _moments(forecast: Forecast) -> tuple[str, float, float, int]:
 class RobotTrail:
     """Ends of the robot's capsules at rising times.
 
-    Parameters
-    ----------
-    patience : float
-        How long a pose may stand for an earlier or later instant [s].
+    `patience`: how long a pose may stand for an earlier or later instant [s].
     """
 
     def __init__(self, patience: float) -> None:

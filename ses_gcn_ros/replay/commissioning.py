@@ -396,11 +396,7 @@ def commission(sources: CellSources, base: SafetyConfig) -> Commissioning:
     Raises BagError if a recording does not show what it is for; ConfigError or RobotError if the
     parameters or the robot's description can't be used.
 
-    Parameters
-    ----------
-    sources : CellSources
-    base : SafetyConfig
-        Parameters that the cell ran with; what is not measured stays.
+    `base`: parameters that the cell ran with; what is not measured stays.
     """
     every: dict[Path, CellRecording] = {}
 

@@ -79,10 +79,7 @@ class ForecastScores:
     `OBSERVED` frames of history are left out for all, so that all face the same moments. So are
     forecasts of another shape than the first one's.
 
-    Parameters
-    ----------
-    actions : ActionTimeline, optional
-        What people did, by which errors and coverage are told, too.
+    `actions`: what people did, by which errors and coverage are told, too.
     """
 
     def __init__(self, actions: ActionTimeline | None = None) -> None:

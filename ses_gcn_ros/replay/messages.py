@@ -30,10 +30,7 @@ def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
 
     Raises InputError if its level is none.
 
-    Parameters
-    ----------
-    frames : mapping
-        A frame of the bag to the name that it is to have here.
+    `frames`: a frame of the bag to the name that it is to have here.
     """
     if content.level not in tuple(Level):
         raise InputError(f"a safety_state has level {content.level}; known are {LEVELS}")

@@ -122,10 +122,7 @@ def open_replay(folder: str | Path) -> Replay:
 
     Raises BagError if the folder holds no replay, or one of another format.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the replay, or that of the evaluation or report that it belongs to.
+    `folder`: folder of the replay, or that of the evaluation or report that it belongs to.
     """
     folder = Path(folder)
     if not (folder / DESCRIPTION).exists() and (folder / "replay" / DESCRIPTION).exists():

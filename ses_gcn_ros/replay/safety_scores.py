@@ -200,10 +200,7 @@ class SafetyScores:
     otherwise it was false. A stop was missed where somebody came under that threshold while the
     robot had not been stopped for as long as it takes to come to rest.
 
-    Parameters
-    ----------
-    threshold : float
-        Distance of surfaces that counts as a collision [m].
+    `threshold`: distance of surfaces that counts as a collision [m].
     """
 
     def __init__(self, config: SafetyConfig, threshold: float) -> None:

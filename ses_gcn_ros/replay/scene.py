@@ -170,10 +170,7 @@ def stage_for(moments: Sequence[ReplayScene], reach: float = np.inf) -> Stage:
 
     The side view looks across the line from the robot to whoever comes nearest.
 
-    Parameters
-    ----------
-    reach : float
-        Distance from the robot's base beyond which people need not be seen [m].
+    `reach`: distance from the robot's base beyond which people need not be seen [m].
     """
     x, y = _line_of_sight(min(moments, key=lambda moment: moment.distance))
     views = (

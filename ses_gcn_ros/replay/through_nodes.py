@@ -63,10 +63,7 @@ class Agreement:
 def agreement(bag: Path, options: Options, robots: Robots | None) -> Agreement:
     """Compute a recorded run of the nodes again and say how far they are apart.
 
-    Parameters
-    ----------
-    bag : Path
-        Recording of skeletons, transforms, forecasts and states.
+    `bag`: recording of skeletons, transforms, forecasts and states.
     """
     forecasts, forecast_gap, radius_gap = _forecasts(bag, options)
     walk = _Walk(ReplayMonitor(options.safety, robots))

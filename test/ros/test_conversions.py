@@ -19,12 +19,12 @@ from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
     forecasts_to_msg,
-    matrix,
     skeletons_to_msg,
     state_to_msg,
     to_seconds,
     to_time,
 )
+from ses_gcn_ros.nodes.pose_messages import matrix
 from ses_gcn_ros.replay.messages import state_message
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ses_gcn_ros.bags.reading import open_bag, read_current, read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
-from ses_gcn_ros.commands.through_nodes import evaluate_through_nodes
+from ses_gcn_ros.commands.evaluate import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.evaluate import make_plan
 from ses_gcn_ros.replay.options import Options

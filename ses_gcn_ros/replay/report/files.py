@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ses_gcn_ros.replay.actions import Segment, recorded_actions
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
 from ses_gcn_ros.replay.options import Options
-from ses_gcn_ros.replay.recording import Replay, open_replay
+from ses_gcn_ros.replay.recording import open_replay
 from ses_gcn_ros.replay.scene import moment_at, scene_figure
 from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.safety import SafetyConfig
@@ -50,34 +50,22 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
 
 def write_pictures(folder: Path, summary: dict[str, Any], actions: Sequence[Segment] = ()) -> None:
     """Write pictures of what `evaluate` left in a folder, with what people did if that is known."""
-    replay = open_replay(folder / "replay")
-    for name, draw in _figures(replay, summary, actions).items():
-        write_atomically(folder / name, png(draw()))
+    replay, safety = open_replay(folder / "replay"), summary["safety"]
 
+    def write(name: str, figure: Figure) -> None:
+        write_atomically(folder / name, png(figure))
 
-def _figures(
-    replay: Replay, summary: dict[str, Any], actions: Sequence[Segment]
-) -> dict[str, Callable[[], Figure]]:
-    """Pictures by file name; those that there is no data for are left out."""
-    figures: dict[str, Callable[[], Figure]] = {}
-    safety = summary["safety"]
     if safety and safety["worst"]:
         worst = safety["worst"]
-        before = worst["stopped_for_s"]
-        stop = worst["at_s"] - before if before is not None else _first_stop(safety)
-        moments = {
-            "scene_stop.png": ("The robot is stopped", stop),
-            "scene_closest.png": ("The closest approach", worst["at_s"]),
-        }
-        for name, (title, at) in moments.items():
-            if at is not None:
-                moment = moment_at(replay, at)
-                figures[name] = lambda m=moment, t=title: scene_figure(m, LIGHT, t)  # type: ignore[misc]
-        figures["timeline.png"] = lambda: timeline_figure(replay, safety, LIGHT, actions)
+        if worst["stopped_for_s"] is not None:
+            stop = worst["at_s"] - worst["stopped_for_s"]
+        else:
+            stop = next((each["at_s"] for each in safety["stops_at"]), None)
+        if stop is not None:
+            moment = moment_at(replay, stop)
+            write("scene_stop.png", scene_figure(moment, LIGHT, "The robot is stopped"))
+        moment = moment_at(replay, worst["at_s"])
+        write("scene_closest.png", scene_figure(moment, LIGHT, "The closest approach"))
+        write("timeline.png", timeline_figure(replay, safety, LIGHT, actions))
     if summary["forecasts"]["compared"]:
-        figures["horizon.png"] = lambda: horizon_figure(summary["forecasts"], LIGHT)
-    return figures
-
-
-def _first_stop(safety: dict[str, Any]) -> float | None:
-    return next((stop["at_s"] for stop in safety["stops_at"]), None)
+        write("horizon.png", horizon_figure(summary["forecasts"], LIGHT))
