@@ -26,7 +26,6 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -71,8 +70,10 @@ def mutations(node: ast.AST) -> Iterator[ast.AST]:
         changed.op = _OPERATORS[type(node.op)]()
         yield changed
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        for value in (node.value * 1.5 if node.value else 1.0, -node.value if node.value else -1.0):
-            yield ast.Constant(type(node.value)(value) if node.value not in (1, -1) else value * 2)
+        value = node.value
+        larger = value + 1 if isinstance(value, int) else 1.5 * value
+        for other in (larger, -value) if value else (1, -1):
+            yield ast.Constant(type(value)(other))
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield ast.Constant(not node.value)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
@@ -220,6 +221,19 @@ def run_tests(
         os._exit(0)
 
 
+def baseline(tree: Path, covered: Path, saved: Path) -> dict[str, Any]:
+    """Run the tests without any mutant; from the last time if nothing has changed since."""
+    digest = hashlib.sha256()
+    for path in sorted([*(tree / "ses_gcn_ros").rglob("*.py"), *(tree / TESTS).rglob("*.py")]):
+        digest.update(path.read_bytes())
+    if saved.is_file() and (found := json.loads(saved.read_text()))["of"] == digest.hexdigest():
+        return found | {"again": True}
+    found = run_tests(tree, covered=covered) | {"of": digest.hexdigest()}
+    if found["passed"]:
+        saved.write_text(json.dumps(found))
+    return found | {"again": False}
+
+
 class Order:
     """Which tests come first: those that reach a line, then those that killed most in its file."""
 
@@ -253,36 +267,37 @@ def main() -> int:
     equivalent = {tuple(e["place"]): e["why"] for e in json.loads(EQUIVALENT.read_text())}
     chosen = draw(options.mutants, options.seed)
     left = [c for c in chosen if c[0] not in equivalent and not done.get(c[0], {}).get("killed")]
-    with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
-        tree, covered = Path(folder) / "tree", Path(folder) / "covered"
-        keep_out = shutil.ignore_patterns(".*", "build", "install", "log", "mutants*")
-        shutil.copytree(ROOT, tree, symlinks=True, ignore=keep_out)
-        usual = run_tests(tree, covered=covered)
+    tree, covered, kept = (options.out.resolve() / name for name in ("tree", "covered", "compiled"))
+    compiled = tree / SAFETY / "__pycache__"
+    keep_out = shutil.ignore_patterns(".*", "build", "install", "log", "mutants*")
+    if left:
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=keep_out, dirs_exist_ok=True)
+        usual = baseline(tree, covered, options.out / "baseline.json")
+        if not kept.is_dir() or not usual["again"]:
+            shutil.copytree(compiled, kept, dirs_exist_ok=True)
         if not usual["passed"]:
             print(f"{usual['failed']} fails without any mutant; mend that first")
             return 2
         order = Order(usual["seconds"], covered, tree)
-        compiled, kept = tree / SAFETY / "__pycache__", Path(folder) / "compiled"
-        shutil.copytree(compiled, kept)
-        for place, line, number in left:
-            path = tree / SAFETY / place[0]
-            original, before = path.read_text(), path.stat()
-            path.write_text(mutated(original, number))
-            limit = 5.0 * usual["cpu"] + COMPILING
-            ran = run_tests(tree, order.of(place, line, done), limit)
-            path.write_text(original)
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-            shutil.rmtree(compiled)
-            shutil.copytree(kept, compiled)
-            killed = not ran["passed"]
-            entry = {
-                "place": place, "line": line, "killed": killed, "cpu": round(ran["cpu"], 1),
-                "by": ran["failed"] if killed else "", "at": round(time.time()),
-            }  # fmt: skip
-            done[place] = entry
-            with log.open("a") as file:
-                print(json.dumps(entry), file=file, flush=True)
-            print("killed  " if killed else "SURVIVED", *place[:4], f"line {line}", flush=True)
+    for place, line, number in left:
+        shutil.rmtree(compiled)
+        shutil.copytree(kept, compiled)
+        path = tree / SAFETY / place[0]
+        original, before = path.read_text(), path.stat()
+        path.write_text(mutated(original, number))
+        limit = 5.0 * usual["cpu"] + COMPILING
+        ran = run_tests(tree, order.of(place, line, done), limit)
+        path.write_text(original)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        killed = not ran["passed"]
+        entry = {
+            "place": place, "line": line, "killed": killed, "cpu": round(ran["cpu"], 1),
+            "by": ran["failed"] if killed else "", "at": round(time.time()),
+        }  # fmt: skip
+        done[place] = entry
+        with log.open("a") as file:
+            print(json.dumps(entry), file=file, flush=True)
+        print("killed  " if killed else "SURVIVED", *place[:4], f"line {line}", flush=True)
     result = [
         {"file": place[0], "line": line, "before": place[2], "after": place[3],
          "killed": place not in equivalent and done[place]["killed"],

@@ -69,3 +69,12 @@ def test_a_full_disk_is_said_and_got_over(monkeypatch, tmp_path):
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     with pytest.raises(ConfigError, match=r"event_log '.*nowhere.*' can't be written"):
         EventLog(str(tmp_path / "nowhere" / "events.jsonl"))
+
+
+def test_no_file_is_left_open(tmp_path):
+    log, scene = EventLog(str(tmp_path / "events.jsonl")), settled(3.0)
+    before = len(os.listdir("/proc/self/fd"))
+    for x in 10 * (0.5, None):
+        scene.x = x
+        log.observe(scene.tick())
+    assert len(os.listdir("/proc/self/fd")) == before

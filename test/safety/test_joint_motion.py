@@ -157,3 +157,15 @@ def test_a_plan_towards_a_person_slows_the_robot_before_it_moves():
     assert held.breach_probability >= free.breach_probability
     assert held.speed_factor <= free.speed_factor
     assert any(reason.startswith("forecast: person p1") for reason in held.reasons)
+
+
+def test_a_robot_is_as_fast_as_the_faster_end_of_its_links():
+    """One joint turns: the flange goes faster than all that the links begin at."""
+    monitor = moving_robot()
+    monitor.joints.observe(10.0, NAMES, START, np.array([0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]))
+    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    (start, later), (end, later_end) = path.carried([0.0, 1e-4])
+    by_ends = [np.linalg.norm(b - a, axis=1).max() / 1e-4 for a, b in
+               ((start, later), (end, later_end))]  # fmt: skip
+    assert by_ends[1] > by_ends[0] + 0.01
+    assert path.fastest(MODEL.robot)[0] == pytest.approx(by_ends[1], rel=1e-3)

@@ -18,7 +18,7 @@ from ses_gcn_ros.safety import (
     SafetyConfig,
     capsule_distances,
 )
-from ses_gcn_ros.safety.kernels import kernel
+from ses_gcn_ros.safety.kernels import NAMES, compile_all, kernel
 from ses_gcn_ros.safety.people import LimbCapsules, People, body, limb_capsules, path_lengths
 from ses_gcn_ros.safety.separation import STILL, RobotSpeeds, assess_now, braking
 from ses_gcn_ros.safety.separation_kernel import reach
@@ -302,3 +302,9 @@ def test_what_can_be_reached_is_the_intersection_of_the_balls_at_every_step(seed
                 kept = surely - radius[n] - thick[m] - fixed[n]
                 expected[person[n]] = min(expected[person[n]], kept)
     np.testing.assert_allclose(margin, expected, atol=1e-9)
+
+
+def test_all_loops_are_compiled_beforehand_where_that_is_asked_for():
+    kernel.cache_clear()
+    compile_all()
+    assert kernel.cache_info().currsize == len(NAMES)

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safety_scenes import STANDING
+from scipy.stats import chi
 
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
-from ses_gcn_ros.safety.people import LIMB_LENGTH, PeopleTracks, body, joint_velocities
+from ses_gcn_ros.safety.people import (
+    LIMB_LENGTH,
+    PeopleTracks,
+    body,
+    joint_velocities,
+    quantile,
+)
 from ses_gcn_ros.safety.separation_kernel import approach_floor
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, layout_names
 
@@ -141,3 +148,85 @@ def test_joints_may_lie_in_memory_in_any_order():
         joints = np.asfortranarray(STANDING.astype(np.float32))
         tracks.observe(stamp, [Skeleton("a", "chico15", joints, np.ones(15, np.float32))])
     assert tracks.present["a"].whole
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_joint_is_tied_to_the_one_that_it_hangs_on(name):
+    edges = {frozenset(edge) for edge in body(name).edges.tolist()}
+    for child, parent in enumerate(get_layout(name).parents):
+        assert parent < 0 or {parent, child} in edges
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_joint_without_one_of_its_coordinates_is_unseen(axis):
+    partly, hidden = STANDING.copy(), STANDING.copy()
+    partly[11, axis], hidden[11] = np.nan, np.nan
+    found, expected = limb_capsules(partly, "chico15"), limb_capsules(hidden, "chico15")
+    for name in ("start", "end", "radius"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_the_axes_of_a_body_that_is_seen_go_from_joint_to_joint_and_hands_beyond_their_wrists():
+    shape, reach = body("chico15"), 0.2
+    capsules = limb_capsules(STANDING, "chico15", hand_reach=reach)
+    along = STANDING[shape.ends] - STANDING[shape.starts]
+    beyond = reach * along / np.linalg.norm(along, axis=1)[:, None]
+    expected = STANDING[shape.ends] + np.where(shape.hands[:, None], beyond, 0.0)
+    assert shape.hands.sum() == 2
+    np.testing.assert_array_equal(capsules.start, STANDING[shape.starts])
+    np.testing.assert_allclose(capsules.end, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("coverage", [1e-9, 1e-3, 0.1, 0.5, 0.9, 0.999, 1.0 - 1e-12])
+def test_the_length_that_a_share_stays_below_is_the_chi_distributions(coverage):
+    assert quantile(coverage) == pytest.approx(chi(3).ppf(coverage), rel=1e-6)
+
+
+class TestTracks:
+    """What is remembered of people, image by image."""
+
+    def seen(self, joints, name: str = "a") -> Skeleton:
+        return Skeleton(name, "chico15", joints.astype(np.float32), np.ones(15, np.float32))
+
+    @pytest.mark.parametrize("rate", [3.0, 5.0, 30.0, 200.0])
+    def test_a_speed_is_known_at_any_rate_of_images(self, rate):
+        tracks = PeopleTracks(SafetyConfig())
+        for image in range(40):
+            step = image / rate
+            tracks.observe(step, [self.seen(STANDING + step * np.array([0.8, 0.1, 0.0]))])
+        velocities = tracks.present["a"].velocities()
+        np.testing.assert_allclose(velocities, np.tile([0.8, 0.1, 0.0], (15, 1)), atol=1e-3)
+
+    def test_somebody_of_whom_nothing_was_ever_seen_is_nowhere(self):
+        tracks = PeopleTracks(SafetyConfig())
+        tracks.observe(1.0, [self.seen(np.full((15, 3), np.nan))])
+        assert not tracks.present["a"].seen
+        assert len(tracks.people().person) == 0
+        tracks.observe(1.1, [])
+        assert not tracks.lost
+
+    def test_forty_are_held_and_one_more_is_said(self):
+        tracks = PeopleTracks(SafetyConfig())
+        for crowd, overflow in ((40, False), (41, True)):
+            tracks.release()
+            apart = [np.array([3.0 * number, 0.0, 0.0]) for number in range(crowd)]
+            stamp = (tracks.stamp or 0.0) + 100.0
+            tracks.observe(stamp, [self.seen(STANDING + x, f"{x[0]}") for x in apart])
+            tracks.observe(stamp + 0.1, [])
+            assert (len(tracks.lost), tracks.overflow) == (40, overflow)
+
+    def test_whoever_leaves_a_name_to_a_stranger_gets_one_that_nobody_has(self):
+        tracks, stamp = PeopleTracks(SafetyConfig()), 1.0
+        for x in (0.0, 2.0, 4.0, 6.0):
+            tracks.observe(stamp, [self.seen(STANDING + np.array([x, 0.0, 0.0]))])
+            stamp += 0.6  # in which nobody goes 2 m, and nobody is known by their place
+        assert set(tracks.lost) == {"a (2)", "a (3)", "a (4)"}
+
+    def test_half_a_body_may_be_as_small_as_a_hand(self):
+        """Of 18 joints 9 are seen close together; of 10 it would have to be a body."""
+        for count, refused in ((9, False), (10, True)):
+            joints = np.full((18, 3), np.nan, np.float32)
+            joints[:count] = np.random.default_rng(0).uniform(0, 0.1, (count, 3))
+            tracks = PeopleTracks(SafetyConfig())
+            tracks.observe(1.0, [Skeleton("a", "openpose18", joints, np.ones(18, np.float32))])
+            assert bool(tracks.faults) == refused

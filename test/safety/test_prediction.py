@@ -12,7 +12,7 @@ from safety_scenes import Scene, forecast_of, person, settled
 
 from ses_gcn_ros.forecast.alarm import SHIPPED
 from ses_gcn_ros.safety import SafetyConfig
-from ses_gcn_ros.safety.prediction import PredictedContact, PredictionResult, limit
+from ses_gcn_ros.safety.prediction import PredictedContact, PredictionResult, inflate, limit
 
 limbs_unit = st.floats(-1, 1)
 
@@ -141,3 +141,19 @@ class TestBreachProbability:
 
     def test_nobody_there_means_no_breach(self):
         assert settled(None).tick().breach_probability == 0.0
+
+
+class TestForecastCapsules:
+    def test_they_grow_by_the_radius_of_the_forecast(self):
+        ahead = forecast_of(person(2.0), 1.0, radius=0.13)
+        for scale in (0.8, 1.0):
+            (group,) = inflate(SafetyConfig(body_scale=scale), [ahead], {})
+            np.testing.assert_allclose(group.growth, 0.13, rtol=1e-6)
+
+    def test_a_touch_in_the_first_step_comes_at_its_beginning(self):
+        """Forecast from an image that is 0.05 s ahead of this clock, as clocks may be off."""
+        scene = settled(0.3)
+        ahead = forecast_of(person(0.2), scene.now + 0.05)
+        scene.monitor.observe_forecasts(scene.now + 0.05, [ahead], scene.now)
+        answer = scene.monitor.assess(scene.now)
+        assert answer.time_to_breach == pytest.approx(0.05, abs=1e-6)

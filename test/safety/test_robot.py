@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -272,3 +273,14 @@ class TestSweep:
     def test_impossible_motions_are_refused(self, demo, changes, sentence):
         with pytest.raises(ConfigError, match=sentence):
             SweepMotion(dataclasses.replace(DemoRobotConfig(), **changes), demo)
+
+
+def test_a_joint_is_as_fast_as_its_description_says_and_without_that_at_will():
+    text = (
+        '<robot name="r"><link name="a"/><link name="b"/><joint name="j" type="{kind}">'
+        '<parent link="a"/><child link="b"/>{limit}</joint></robot>'
+    )
+    limited = text.format(kind="revolute", limit='<limit lower="-1" upper="1" velocity="2.5"/>')
+    assert [joint.velocity for joint in Urdf(limited).movable] == [2.5]
+    (free,) = Urdf(text.format(kind="continuous", limit="")).movable
+    assert (free.velocity, free.lower, free.upper) == (math.inf, -math.inf, math.inf)

@@ -75,3 +75,10 @@ def test_a_person_near_the_second_robot_is_answered():
 def test_an_entry_that_makes_no_sense_is_refused(values, sentence):
     with pytest.raises(ConfigError, match=sentence):
         read_robots(SafetyConfig(**CHAIN, **values))
+
+
+def test_a_tool_in_a_frame_of_two_robots_brakes_with_the_first():
+    tool = "{name: gripper, frame: flange, end: [0, 0, 0.2], radius: 0.06}"
+    more = "{frames: [other, flange], radii: [0.1], deceleration: 0.5}"
+    model = read_robots(SafetyConfig(**CHAIN, more_robots=(more,), tools=(tool,))).model
+    assert model.robot.tolist() == [0, 0, 1, 0]

@@ -161,3 +161,21 @@ def test_every_robot_has_its_own_brakes():
 def test_a_table_that_makes_no_sense_is_refused(values, sentence):
     with pytest.raises(ConfigError, match=sentence):
         braking(SafetyConfig(**values))
+
+
+def test_the_payloads_of_a_table_rise_and_the_last_one_is_the_most():
+    times = (0.0, 0.2, 0.0, 0.4, 0.0, 0.6)
+    case = {"stopping_speeds": (0.0, 1.0), "stopping_times": times}
+    assert brakes(**case, stopping_payloads=(0.0, 5.0, 10.0), payload=7.5).time(1.0) == (
+        pytest.approx(0.5)
+    )
+    for payloads in ((0.0, 5.0, 5.0), (0.0, 5.0, 3.0)):
+        with pytest.raises(ConfigError, match="the payloads must rise"):
+            brakes(**case, stopping_payloads=payloads)
+
+
+@pytest.mark.parametrize("speeds", [(0.25, 1.0), (0.0, 1.0), (1.5, 2.0)])
+def test_below_the_first_speed_of_a_table_its_time_holds(speeds):
+    table = StoppingTable.of(speeds, (0.2, 0.5))
+    assert table.time([0.0, 0.5 * speeds[0], speeds[0]]) == pytest.approx([0.2, 0.2, 0.2])
+    assert table.time(speeds[1]) == pytest.approx(0.5)
