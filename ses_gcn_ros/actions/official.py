@@ -34,21 +34,28 @@ from ses_gcn_ros.skeleton import get_layout
 
 State = Mapping[str, Tensor]
 
-# Their names, ours. A name that no pattern takes is not part of the network.
+Names = tuple[tuple[str, str], ...]  # patterns of their names, ours
+
+
+def _units(where: str, parts: str) -> Names:
+    """Names of the parts of an ST-GCN's units, which theirs number from 0."""
+    ours = ("spatial", "norm_in", "temporal", "norm_out", "skip")
+    pairs = zip(parts.split(), ours, strict=True)
+    return tuple((rf"{where}(\d+)\.{part}\.(.+)", rf"units.\1.{own}.\2") for part, own in pairs)
+
+
+# One pattern after the other; a name that none takes is not part of the network.
 _SGN = (
-    (r"joint_embed\.cnn\.0\.bn\.(.+)", r"position.norm.norm.\1"),
-    (r"dif_embed\.cnn\.0\.bn\.(.+)", r"velocity.norm.norm.\1"),
-    (r"joint_embed\.cnn\.1\.cnn\.(.+)", r"position.layers.0.\1"),
-    (r"joint_embed\.cnn\.3\.cnn\.(.+)", r"position.layers.2.\1"),
-    (r"dif_embed\.cnn\.1\.cnn\.(.+)", r"velocity.layers.0.\1"),
-    (r"dif_embed\.cnn\.3\.cnn\.(.+)", r"velocity.layers.2.\1"),
+    (r"joint_embed\.cnn\.(.+)", r"position.\1"),
+    (r"dif_embed\.cnn\.(.+)", r"velocity.\1"),
+    (r"(position|velocity)\.0\.bn\.(.+)", r"\1.norm.norm.\2"),
+    (r"(position|velocity)\.1\.cnn\.(.+)", r"\1.layers.0.\2"),
+    (r"(position|velocity)\.3\.cnn\.(.+)", r"\1.layers.2.\2"),
     (r"spa_embed\.cnn\.(\d)\.cnn\.(.+)", r"joint_type.\1.\2"),
     (r"tem_embed\.cnn\.(\d)\.cnn\.(.+)", r"frame_index.\1.\2"),
     (r"compute_g1\.g1\.cnn\.(.+)", r"query.\1"),
     (r"compute_g1\.g2\.cnn\.(.+)", r"key.\1"),
-    (r"gcn1\.(.+)", r"graph.0.\1"),
-    (r"gcn2\.(.+)", r"graph.1.\1"),
-    (r"gcn3\.(.+)", r"graph.2.\1"),
+    *((rf"gcn{layer + 1}\.(.+)", rf"graph.{layer}.\1") for layer in range(3)),
     (r"graph\.(\d)\.bn\.(.+)", r"graph.\1.norm.norm.\2"),
     (r"graph\.(\d)\.w\.cnn\.(.+)", r"graph.\1.neighbours.\2"),
     (r"graph\.(\d)\.w1\.cnn\.(.+)", r"graph.\1.own.\2"),
@@ -61,32 +68,22 @@ _SGN = (
 _YAN = (
     (r"A", r"adjacency"),
     (r"data_bn\.(.+)", r"input_norm.\1"),
-    (r"st_gcn_networks\.(\d+)\.gcn\.conv\.(.+)", r"units.\1.spatial.\2"),
-    (r"st_gcn_networks\.(\d+)\.tcn\.0\.(.+)", r"units.\1.norm_in.\2"),
-    (r"st_gcn_networks\.(\d+)\.tcn\.2\.(.+)", r"units.\1.temporal.\2"),
-    (r"st_gcn_networks\.(\d+)\.tcn\.3\.(.+)", r"units.\1.norm_out.\2"),
-    (r"st_gcn_networks\.(\d+)\.residual\.(\d)\.(.+)", r"units.\1.skip.\2.\3"),
+    *_units(r"st_gcn_networks\.", r"gcn\.conv tcn\.0 tcn\.2 tcn\.3 residual"),
     (r"edge_importance\.(\d+)", r"units.\1.importance"),
     (r"fcn\.(.+)", r"classifier.\1"),
 )
 _NAGY = (
-    (r"(?:conv\.)?(\d+)\.batch_n\.(.+)", r"units.\1.norm_in.\2"),
+    *_units(r"(?:conv\.)?", r"spatialConv\.W batch_n temporalConv batch_n_2 apply_residual"),
     (r"(?:conv\.)?(\d+)\.spatialConv\.A", r"units.\1.adjacency"),
-    (r"(?:conv\.)?(\d+)\.spatialConv\.W\.(.+)", r"units.\1.spatial.\2"),
-    (r"(?:conv\.)?(\d+)\.temporalConv\.(.+)", r"units.\1.temporal.\2"),
-    (r"(?:conv\.)?(\d+)\.batch_n_2\.(.+)", r"units.\1.norm_out.\2"),
-    (r"(?:conv\.)?(\d+)\.apply_residual\.(.+)", r"units.\1.skip.\2"),
     (r"fc_layer\.(.+)", r"classifier.\1"),
 )
 _SPARSE = (
-    (r"(?:backbone\.)?data_bn\.(.+)", r"input_norm.\1"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.A", r"units.\1.adjacency"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.conv\.(.+)", r"units.\1.spatial.\2"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.gcn\.bn\.(.+)", r"units.\1.norm_in.\2"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.tcn\.conv\.(.+)", r"units.\1.temporal.\2"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.tcn\.bn\.(.+)", r"units.\1.norm_out.\2"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.residual\.conv\.(.+)", r"units.\1.skip.0.\2"),
-    (r"(?:backbone\.)?gcn\.(\d+)\.residual\.bn\.(.+)", r"units.\1.skip.1.\2"),
+    (r"(?:backbone\.)?(gcn|data_bn)\.(.+)", r"\1.\2"),
+    (r"data_bn\.(.+)", r"input_norm.\1"),
+    (r"gcn\.(\d+)\.gcn\.A", r"units.\1.adjacency"),
+    *_units(r"gcn\.", r"gcn\.conv gcn\.bn tcn\.conv tcn\.bn residual"),
+    (r"(units\.\d+\.skip)\.conv\.(.+)", r"\1.0.\2"),
+    (r"(units\.\d+\.skip)\.bn\.(.+)", r"\1.1.\2"),
     (r"(units\..+)\.weight_score", r"\1.score"),
     (r"cls_head\.fc_cls\.(weight|bias)", r"classifier.\1"),
 )
@@ -134,7 +131,7 @@ def build_official(state: State, where: str) -> tuple[str, nn.Module]:
     )
 
 
-def _renamed(state: State, patterns: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
+def _renamed(state: State, patterns: Names) -> dict[str, Tensor]:
     renamed = {}
     for theirs, tensor in state.items():
         name = theirs

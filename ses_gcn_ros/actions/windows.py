@@ -27,7 +27,6 @@ NTU_PARENTS = (
 )
 _ROOTS = ("pelvis", "hip", "hip_center", "mid_hip", "spine_base", "base_spine", "spine", "torso")
 DRAWN = ("segments", "uniform")  # kinds of sampling that draw frames at random
-_BONE = 0.25  # mean length of the bones of a sized body [m]
 _SIDES = (("l_", "r_"), ("left", "right"), ("L", "R"))
 
 
@@ -58,7 +57,6 @@ class WindowConfig:
         choices=("none", "first", "each"),
     )
     facing: bool = option(False, "turn people about the vertical so that all face the same way")
-    sized: bool = option(False, "scale people so that their bones are 0.25 m long on average")
     joints: tuple[str, ...] = option((), "joints that a network sees; none given: all")
     features: tuple[str, ...] = option(
         ("joint",),
@@ -236,8 +234,6 @@ def prepared(motion: Motion, joints: Joints, config: WindowConfig, up: int) -> M
         motion = motion - (origin[:1, None] if config.centring == "first" else origin[:, None])
     if config.facing and motion.shape[-1] == 3:
         motion = _facing(motion, joints, up)
-    if config.sized:
-        motion = motion * _size(motion, joints)
     return np.nan_to_num(motion, copy=False)
 
 
@@ -273,15 +269,6 @@ def _facing(motion: Motion, joints: Joints, up: int) -> Motion:
     turned[..., x] = cos * motion[..., x] + sin * motion[..., y]
     turned[..., y] = -sin * motion[..., x] + cos * motion[..., y]
     return turned
-
-
-def _size(motion: Motion, joints: Joints) -> np.float32:
-    """What a body is to be multiplied by to be as large as all others."""
-    children, parents = zip(*joints.bones, strict=True)
-    bones = motion[:, list(children)] - motion[:, list(parents)]
-    lengths = np.median(np.linalg.norm(bones, axis=-1), axis=0)
-    lengths = lengths[np.isfinite(lengths)]
-    return np.float32(_BONE / max(lengths.mean(), 0.01) if len(lengths) else 1)
 
 
 def sample(motion: Motion, config: WindowConfig, rng: np.random.Generator | None = None) -> Motion:
@@ -358,7 +345,6 @@ class AugmentConfig:
     rotation: float = option(0.0, "about every axis, at most [rad]", minimum=0, maximum=3.2)
     turn: float = option(0.0, "about the vertical, at most [rad]", minimum=0, maximum=3.2)
     scale: float = option(0.0, "of a body, at most [share]", minimum=0, maximum=0.5)
-    proportions: float = option(0.0, "of each bone, at most [share]", minimum=0, maximum=0.5)
     trim: float = option(0.0, "off either end of a window, at most [share]", minimum=0, maximum=0.4)
     shift: float = option(0.0, "along every axis, at most [m]", minimum=0, maximum=1)
     lead: float = option(
@@ -387,10 +373,6 @@ def augmented(
         angles = rng.uniform(-1, 1, (count, 3)) * config.rotation
         angles[:, up] += rng.uniform(-1, 1, count) * config.turn
         x = np.einsum("ntvc,ndc->ntvd", x, _rotations(angles)).astype(np.float32)
-    if config.proportions:
-        x = _reproportioned(
-            x, joints, 1 + rng.uniform(-1, 1, x.shape[::2][:2]) * config.proportions
-        )
     if config.scale:
         x *= 1 + rng.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32) * config.scale
     if config.shift:
@@ -414,26 +396,6 @@ def trimmed(motion: Motion, share: float, rng: np.random.Generator) -> Motion:
     """Motion that begins a little later and ends a little earlier, by at most a share of it."""
     first, last = (rng.uniform(0, share, 2) * len(motion)).astype(int)
     return motion[first : len(motion) - last]
-
-
-def _reproportioned(x: Motion, joints: Joints, factors: NDArray[np.float64]) -> Motion:
-    """Windows (N, T, V, C) of people whose bones are so many times (N, V) as long."""
-    above = np.eye(len(joints.names), dtype=np.float32)  # the joints that each one hangs from
-    for child, parent in _downwards(joints):
-        above[child] += above[parent]
-    bones = x.copy()
-    for child, parent in joints.bones:
-        bones[..., child, :] -= x[..., parent, :]
-    factors[:, joints.root] = 1
-    return above @ (bones * factors[:, None, :, None].astype(np.float32))
-
-
-def _downwards(joints: Joints) -> list[tuple[int, int]]:
-    """Child and parent of every bone, those nearest to the root first."""
-    order = [joints.root]
-    for joint in order:
-        order += [child for child, parent in joints.bones if parent == joint]
-    return [(joint, joints.parents[joint]) for joint in order[1:]]
 
 
 def _rotations(angles: NDArray[np.float64]) -> NDArray[np.float64]:

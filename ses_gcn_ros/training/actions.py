@@ -48,9 +48,6 @@ class ObjectiveRecipe:
     """What is minimised, and over which windows."""
 
     smoothing: float = option(0.1, "of labels", minimum=0, maximum=0.5)
-    mixing: float = option(
-        0.0, "windows mixed with others by shares of Beta(mixing, mixing)", minimum=0, maximum=4
-    )
     balanced: bool = option(False, "draw every class as often as the others; with training.steps")
     regulariser: str = option(
         "none", "term in the loss", choices=("none", "l2", "l1", "attention_entropy")
@@ -239,16 +236,9 @@ class ActionTask:
         if isinstance(network, (SparseStgcn, Assembly)):
             network.set_progress(batch.done)
         heads: Any = getattr(network, "heads", lambda x: [network(x)])
-        motion, labels = batch.motion, F.one_hot(batch.labels, len(self._data.labels)).float()
-        if objective.mixing:  # mixup, Zhang et al., ICLR 2018
-            alpha = torch.tensor(objective.mixing)
-            share = torch.distributions.Beta(alpha, alpha).sample()
-            order = torch.randperm(len(labels))
-            motion = torch.lerp(motion[order], motion, share)
-            labels = torch.lerp(labels[order], labels, share)
         entropies = [
-            F.cross_entropy(logits.float(), labels, label_smoothing=objective.smoothing)
-            for logits in heads(motion)
+            F.cross_entropy(logits.float(), batch.labels, label_smoothing=objective.smoothing)
+            for logits in heads(batch.motion)
         ]
         loss = torch.stack(entropies).sum()
         if isinstance(network, (SparseStgcn, Assembly)):
