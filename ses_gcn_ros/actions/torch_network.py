@@ -14,6 +14,7 @@ from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.models.esgn import Ensemble, Esgn, EsgnConfig
 from ses_gcn_ros.models.sgn import WIDTH, Sgn
 from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConfig, SparseConv2d, SparseStgcn
+from ses_gcn_ros.models.statistics import LinearStatistics
 from ses_gcn_ros.models.stgcn import (
     Stgcn,
     StgcnConfig,
@@ -41,6 +42,10 @@ def build_network(weights: ActionWeights) -> nn.Module:
         form = len(joints.names), frames, classes, joints.parents, channels, config
         members = [Esgn(*form) for _ in range(config.members)]
         network = members[0] if len(members) == 1 else Ensemble(members)
+    elif weights.network == "linear":
+        if options:
+            raise ConfigError(f"unknown option '{min(options)}'; the linear baseline takes none")
+        network = LinearStatistics(len(joints.names), classes, channels)
     elif weights.network in ("stgcn", "sparse_stgcn"):
         network = _graph_network(weights, options)
     else:

@@ -20,7 +20,7 @@ from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.resources import write_atomically
 
 FORMAT = 1
-NETWORKS = ("stgcn", "sgn", "esgn", "sparse_stgcn")
+NETWORKS = ("stgcn", "sgn", "esgn", "sparse_stgcn", "linear")
 UNKNOWN = "unknown"
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "actions_workcell.safetensors"
 _KEY = "ses_gcn_ros.actions"

@@ -94,6 +94,15 @@ def test_folded_and_torch_answer_the_same(network: str, options: dict):
     np.testing.assert_allclose(folded[1], torch_[1], atol=1e-5)
 
 
+def test_the_linear_baseline_runs_where_the_networks_do():
+    x = np.random.default_rng(1).normal(size=(4, 16, 9, 3)).astype(np.float32)
+    logits, importance = load_engine(random_weights("linear")).run(x)
+    still = load_engine(random_weights("linear")).run(x[:, ::-1].copy())[0]
+    np.testing.assert_allclose(logits, still, atol=1e-5)  # statistics know no order
+    assert logits.shape == (4, 3)
+    assert importance.shape == (4, 0)
+
+
 def test_a_label_is_given_once_most_of_a_window_was_seen():
     made, _ = recogniser()
     labels = play(made, 2.0)

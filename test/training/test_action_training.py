@@ -161,8 +161,10 @@ def test_a_recipe_may_see_some_joints_alone(tmp_path: Path, florence):
         florence.only(["tail"])
 
 
-def test_it_learns_what_unseen_people_do(tmp_path: Path, florence):
-    small = recipe(tmp_path, training={"epochs": 30, "batch": 16, "warm_up": 1, "average": 0.8})
+@pytest.mark.parametrize("kind", [{}, {"network": "linear", "options": {}}], ids=["esgn", "linear"])
+def test_it_learns_what_unseen_people_do(tmp_path: Path, florence, kind):
+    plan = {"epochs": 30, "batch": 16, "warm_up": 1, "average": 0.8, "learning_rate": 0.01}
+    small = recipe(tmp_path, training=plan, **kind)
     weights, network = train_actions(small, florence.of_subjects("13579"), seed=0)
     test = florence.without_subjects("13579")
     windows = cut(test, small.window, test.labels)
