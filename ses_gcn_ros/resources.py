@@ -39,20 +39,18 @@ def share_path(*parts: str) -> Path:
 
 def cache_folder() -> Path:
     """Folder of what can be fetched or built again: $SES_GCN_CACHE, else in the user's cache."""
-    chosen = os.environ.get("SES_GCN_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "ses_gcn_ros"
+    return _folder("SES_GCN_CACHE", "XDG_CACHE_HOME", "~/.cache")
 
 
 def state_folder() -> Path:
     """Folder of what nodes keep over restarts: $SES_GCN_STATE, else in the user's state."""
-    chosen = os.environ.get("SES_GCN_STATE")
-    if chosen:
+    return _folder("SES_GCN_STATE", "XDG_STATE_HOME", "~/.local/state")
+
+
+def _folder(variable: str, home: str, default: str) -> Path:
+    if chosen := os.environ.get(variable):
         return Path(chosen).expanduser()
-    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "ses_gcn_ros"
+    return Path(os.environ.get(home) or default).expanduser() / "ses_gcn_ros"
 
 
 def check_writable(

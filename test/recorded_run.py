@@ -22,7 +22,7 @@ from ses_gcn_ros.bags.messages import (
 from ses_gcn_ros.bags.reading import read_skeletons
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.replay.messages import state_message
+from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import (
     DemoRobotConfig,

@@ -32,6 +32,15 @@ def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
     return show
 
 
+def _check_device(device: str) -> None:
+    import torch
+
+    if device not in ("cpu", "cuda"):
+        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
+
+
 def train(
     data: Annotated[
         list[Path],
@@ -68,10 +77,7 @@ def train(
     from ses_gcn_ros.training.forecasting import train as run
     from ses_gcn_ros.training.recipe import load_recipe
 
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
+    _check_device(device)
     if masks_only and start is None:
         raise ConfigError(
             "--masks-only takes the masks of --start; give a pruned teacher's weights"
@@ -239,8 +245,7 @@ def ablate(
     from ses_gcn_ros.studies.ablation import ablate as run
     from ses_gcn_ros.training.recipe import load_recipe
 
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
+    _check_device(device)
     check_writable(csv, overwrite=overwrite, read=[data, also])
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_dataset(data)

@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from ses_gcn_ros.bringup import fresh_recording, plan_demo, plan_workcell
+from ses_gcn_ros.bringup import (
+    PlayerConfig,
+    RecorderConfig,
+    TesterConfig,
+    fresh_recording,
+    plan_demo,
+    plan_workcell,
+)
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import allowed, describe
 from ses_gcn_ros.errors import ConfigError
@@ -125,7 +132,6 @@ def configs() -> dict[str, type[Any]]:
     from ses_gcn_ros.drivers import BridgeConfig
     from ses_gcn_ros.forecast.config import ForecastConfig
     from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
-    from ses_gcn_ros.replay.playback import PlayerConfig, RecorderConfig, TesterConfig
     from ses_gcn_ros.safety.config import DemoRobotConfig, SafetyConfig
 
     return {

@@ -11,11 +11,11 @@ from rosgraph_msgs.msg import Clock
 
 from ses_gcn_ros.bags.messages import RawMessage
 from ses_gcn_ros.bags.reading import read_current, topics_of
+from ses_gcn_ros.bringup import PlayerConfig
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.replay.playback import PlayerConfig
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}

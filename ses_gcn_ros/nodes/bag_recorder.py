@@ -5,10 +5,10 @@ from __future__ import annotations
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bringup import RecorderConfig
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.replay.playback import RecorderConfig
 
 _DISCOVERY_PERIOD = 0.1  # s between looks at the graph for topics not yet subscribed to
 _QUEUE = 100  # messages a topic may be ahead of the disk

@@ -9,27 +9,24 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 
+
+def _lasting(depth: int) -> QoSProfile:
+    """Profile of what who comes late gets too: the last messages, so many of them."""
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-# Fifty messages a second to whoever may be slow to confirm them; who comes late gets the last ones.
-SPEED_FACTOR = QoSProfile(
-    depth=10,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+LATCHED = _lasting(1)
+SPEED_FACTOR = _lasting(10)  # fifty messages a second to whoever may be slow to confirm them
 MARKERS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 # As tf2's broadcasters offer them; every static transform is kept for whoever comes late.
 TRANSFORMS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-STATIC_TRANSFORMS = QoSProfile(
-    depth=100,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+STATIC_TRANSFORMS = _lasting(100)
 
 
 def stream(reliability: str = "reliable", deadline: float | None = None) -> QoSProfile:

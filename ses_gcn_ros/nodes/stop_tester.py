@@ -9,9 +9,9 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from ses_gcn_ros import msg
+from ses_gcn_ros.bringup import TesterConfig
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.replay.playback import TesterConfig
 
 PERIOD = 0.05  # s
 REST = 2.0  # s that the robot is held

@@ -14,15 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.adapters import Adapter, HriBodies, adapt
-from ses_gcn_ros.bags.messages import NANO, Observation, RawMessage, to_seconds
+from ses_gcn_ros.bags.messages import (
+    NANO,
+    Observation,
+    RawMessage,
+    header_message,
+    message,
+    to_seconds,
+)
 from ses_gcn_ros.bags.reading import Bag
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.replay.messages import state_from_message
 from ses_gcn_ros.replay.options import OPTIONAL, Naming, source_of
-from ses_gcn_ros.safety import Assessment
+from ses_gcn_ros.safety import Assessment, Level
+from ses_gcn_ros.safety.separation import Pair
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_transforms
 
@@ -145,6 +152,53 @@ class End(Event):
     """Nothing more comes; `broken` says why the bag could not be read to its end."""
 
     broken: str = ""
+
+
+def state_message(assessment: Assessment, frame_id: str) -> Any:
+    """SafetyState of an assessment that was made in `frame_id`."""
+    header = header_message(assessment.stamp, frame_id)
+    fields = assessment.fields()
+    fields["contact_probability"] = np.asarray(fields["contact_probability"], np.float32)
+    return message("ses_gcn_ros/msg/SafetyState", header=header, **fields)
+
+
+def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
+    """Assessment of a SafetyState, as far as the message tells.
+
+    Raises InputError if its level is none.
+
+    `frames`: a frame of the bag to the name that it is to have here.
+    """
+    if content.level not in tuple(Level):
+        known = ", ".join(f"{level:d} ({level.name})" for level in Level)
+        raise InputError(f"a safety_state has level {content.level}; known are {known}")
+    pair = None
+    if content.person_id:
+        nowhere = np.full(3, np.nan)
+        pair = Pair(
+            person_id=content.person_id,
+            limb=content.human_limb,
+            frame=frames.get(content.robot_frame, content.robot_frame),
+            distance=content.separation,
+            human_point=nowhere,
+            robot_point=nowhere,
+        )
+    told: dict[str, Any] = {
+        field.name: getattr(content, field.name, math.nan)  # older messages lack some
+        for field in dataclasses.fields(Assessment)
+    }
+    told |= {
+        "stamp": to_seconds(content.header.stamp),
+        "level": Level(content.level),
+        "reasons": tuple(content.reasons),
+        "pair": pair,
+        "breakdown": None,
+        "predicted": None,
+        # states recorded before these fields have none
+        "contact_probability": tuple(getattr(content, "contact_probability", ())),
+        "contact_person_ids": tuple(getattr(content, "contact_person_ids", ())),
+    }
+    return Assessment(**told)
 
 
 class EventReader:

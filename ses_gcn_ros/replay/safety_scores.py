@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ses_gcn_ros.replay.actions import ActionTimeline
 from ses_gcn_ros.replay.events import Diagnostics, Event, PeopleSeen, Refused
 from ses_gcn_ros.replay.forecast_scores import LONGEST_GAP
-from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 
 _SHOWN = 10  # gaps that are listed
@@ -209,7 +208,7 @@ class SafetyScores:
         self.states = 0
         self._first = self._last = math.nan
         self._before: Assessment | None = None
-        self._held = [0.0] * len(LEVELS)
+        self._held = dict.fromkeys(Level, 0.0)
         self._full = self._factor_time = self._out_of_sight = 0.0
         self._measured = True
         self._stops: list[_Stop] = []
@@ -232,8 +231,7 @@ class SafetyScores:
         if self._before is not None:
             held = state.stamp - self._before.stamp
             if 0.0 < held <= _LONGEST_STEP:
-                level = int(self._before.level)
-                self._held[level] += held
+                self._held[self._before.level] += held
                 self._full += held if self._before.speed_factor >= 1.0 else 0.0
                 self._factor_time += held * self._before.speed_factor
                 if self._before.level == Level.STOP and not self._measured:
@@ -305,7 +303,7 @@ class SafetyScores:
             "separation_m": state.separation,
             "protective_m": state.protective_distance,
             "margin_m": state.margin,
-            "level": LEVELS[int(state.level)],
+            "level": state.level.name,
             "person": state.person_id,
             "limb": state.human_limb,
             "frame": state.robot_frame,
@@ -321,7 +319,7 @@ class SafetyScores:
         """Plain numbers for summary.json, times counted from `start` [s]; None without states."""
         if not self.states:
             return None
-        total = sum(self._held)
+        total = sum(self._held.values())
         people = [stop for stop in self._stops if stop.by_people]
         kinds = Counter(kind_of(stop.reason) for stop in self._stops)
         moments: list[dict[str, Any]] = []
@@ -334,7 +332,7 @@ class SafetyScores:
             worst = {**self._closest, "at_s": self._closest["at_s"] - start}
         return {
             "states": self.states,
-            "seconds": dict(zip(LEVELS, self._held, strict=True)),
+            "seconds": {level.name: held for level, held in self._held.items()},
             "availability": self._full / total if total else None,
             "mean_factor": self._factor_time / total if total else None,
             "out_of_sight_s": self._out_of_sight,

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.replay.figures import THEMES, Theme, halo, headline, styled
-from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.safety import LimbCapsules, SafetyConfig, limb_capsules
+from ses_gcn_ros.safety import Level, LimbCapsules, SafetyConfig, limb_capsules
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -98,7 +97,7 @@ def moment_at(replay: Replay, at: float) -> ReplayScene:
         robot=robot,
         closest=closest,
         distance=float(distance),
-        level=LEVELS[int(states.level[said])] if said >= 0 else "",
+        level=Level(states.level[said]).name if said >= 0 else "",
         reason=about.frame_reasons[frame] if about.frame_reasons else "",
     )
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.bags.messages import NANO, Observation, header_message, message, skeletons_message
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.replay.commissioning import CellSources, commission
-from ses_gcn_ros.replay.messages import state_message
+from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.studies.attack import MOVING, SCENARIOS

@@ -25,7 +25,7 @@ from ses_gcn_ros.nodes.conversions import (
     to_time,
 )
 from ses_gcn_ros.nodes.pose_messages import matrix
-from ses_gcn_ros.replay.messages import state_message
+from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
 

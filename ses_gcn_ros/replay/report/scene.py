@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.replay.messages import LEVELS
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.safety import SafetyConfig, limb_capsules
+from ses_gcn_ros.safety import Level, SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.people import body
 from ses_gcn_ros.skeleton import get_layout
 
@@ -209,6 +208,6 @@ def spans(time: Array, level: NDArray[np.int_]) -> list[tuple[float, float, str]
     starts = np.concatenate([[0], changes])
     ends = np.concatenate([changes, [len(time) - 1]])
     return [
-        (float(time[a]), float(time[b]), LEVELS[level[a]])
+        (float(time[a]), float(time[b]), Level(level[a]).name)
         for a, b in zip(starts, ends, strict=True)
     ]
