@@ -50,9 +50,10 @@ class Calibration:
 
 def kind_of_motion(history: Array, fps: float) -> NDArray[np.int64]:
     """Number in `KINDS` of what people do, shape (N,), by the mean speed of the joints seen."""
-    moved = np.linalg.norm(history[:, -1] - history[:, -1 - _SPAN], axis=-1) * fps / _SPAN
-    known = np.isfinite(moved)
-    speed = np.where(known, moved, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    moved = history[:, -1] - history[:, -1 - _SPAN]
+    length = np.sqrt((moved * moved).sum(axis=-1))
+    known = np.isfinite(length)
+    speed = np.where(known, length, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1) * fps / _SPAN
     return np.searchsorted(SPEEDS, speed, side="right")
 
 

@@ -39,7 +39,7 @@ class Familiarity:
         """
         away = _distance(looks, self.mean, self.precision)
         known, unlike = self.limits
-        doubt = np.clip((away - known) / (unlike - known), 0, 1)
+        doubt = np.minimum(np.maximum((away - known) / (unlike - known), 0), 1)
         return np.where(looks[:, _BONES] > self.mean[_BONES], doubt, 0).astype(np.float32)
 
 
@@ -70,4 +70,4 @@ def _distance(
     measures: NDArray[Any], mean: NDArray[Any], precision: NDArray[Any]
 ) -> NDArray[np.float64]:
     apart = measures - mean
-    return np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", apart, precision, apart), 0))
+    return np.sqrt(np.maximum((apart @ precision * apart).sum(axis=1), 0))

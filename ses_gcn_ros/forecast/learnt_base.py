@@ -79,7 +79,8 @@ def _measure(local: Any, seen: Any, parents: Any, own: Any, vectors: Any) -> Non
                     body[s, k] += vectors[j, s, k] / count
     for j in range(joints):
         for b in range(len(_BODY_SPANS)):
-            vectors[j, spans + b] = body[_BODY_SPANS[b]]
+            for k in range(3):
+                vectors[j, spans + b, k] = body[_BODY_SPANS[b], k]
         for k in range(3):
             total, recent = np.float32(0), np.float32(0)
             for t in range(_RECENT):
@@ -90,12 +91,13 @@ def _measure(local: Any, seen: Any, parents: Any, own: Any, vectors: Any) -> Non
             vectors[j, VECTORS - 1, k] = recent / np.float32(5) - local[last, j, k]
         path = np.float32(0)
         for t in range(last):
-            steps[t] = local[t + 1, j] - local[t, j]
+            for k in range(3):
+                steps[t, k] = local[t + 1, j, k] - local[t, j, k]
             length[t] = _norm(steps[t])
             path += length[t] / np.float32(last)
         jolts, recent, jolt = np.float32(0), np.float32(0), np.float32(0)
         for t in range(last - 1):
-            jolt = _norm(steps[t + 1] - steps[t])
+            jolt = _apart(steps[t + 1], steps[t])
             jolts += jolt / np.float32(last - 1)
             recent += jolt / np.float32(3) if t >= last - 4 else np.float32(0)
         place = 0
@@ -106,14 +108,14 @@ def _measure(local: Any, seen: Any, parents: Any, own: Any, vectors: Any) -> Non
             own[j, place] = value
             place += 1
         for b in range(len(_BODY_SPANS)):
-            own[j, place] = _norm(vectors[j, _BODY_SPANS[b]] - body[_BODY_SPANS[b]])
+            own[j, place] = _apart(vectors[j, _BODY_SPANS[b]], body[_BODY_SPANS[b]])
             own[j, place + len(_BODY_SPANS)] = _norm(body[_BODY_SPANS[b]])
             place += 1
         place += len(_BODY_SPANS)
         own[j, place] = np.float32(0)
         if seen[parents[j]]:
             for t in range(_RECENT):
-                bones[t] = _norm(local[t, j] - local[t, parents[j]])
+                bones[t] = _apart(local[t, j], local[t, parents[j]])
             own[j, place] = bones.std()
         place += 1
         speeds = own[j, 0], own[j, 1], own[j, 3], own[j, 4]
@@ -131,6 +133,13 @@ def _measure(local: Any, seen: Any, parents: Any, own: Any, vectors: Any) -> Non
 @njit(error_model="numpy")
 def _norm(v: Any) -> Any:
     return np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+
+
+@njit(error_model="numpy")
+def _apart(a: Any, b: Any) -> Any:
+    """Length of a − b; no array is made for it."""
+    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    return np.sqrt(x * x + y * y + z * z)
 
 
 @njit(error_model="numpy")
