@@ -47,6 +47,7 @@ FAULTS = """## Faults
     SES_GCN_FAULTS=1 SES_GCN_FAULT_REPORT=faults.json pytest test/ros/test_fault_table.py \\
         test/ros/test_pose_faults.py test/ros/test_clock_leaps.py
 
+Reports add up, so that a table may be made in pieces and some faults tried more often than others.
 First the core on a simulated clock, then real processes of robot, forecaster and safety node over
 DDS; "times" is how often each came, at random moments. A state has to say STOP with the fault's
 name in its reasons, and from then on none may say anything else while the fault lasts. The time is
@@ -67,9 +68,8 @@ a contact is a distance of the axes under 130 mm.
 """
 MUTANTS = """## Mutants
 
-    .venv/bin/python tools/mutate_safety.py --mutants 200
-
 Random changes to one place of the safety core, kernels included, and whether test/safety notices.
+Those that change nothing are named with the reason, and reckoned apart.
 """
 
 
@@ -115,8 +115,8 @@ def _mutants(found: Sequence[Mapping[str, Any]]) -> str:
     same = [entry for entry in found if entry["equivalent"]]
     killed, of = sum(entry["killed"] for entry in found), len(found) - len(same)
     lines = [
-        f"{killed} of {of} killed, {100 * killed / max(of, 1):.1f} %; {len(same)} equivalent.",
-        "",
+        f"    .venv/bin/python tools/mutate_safety.py --mutants {len(found)}\n",
+        f"{killed} of {of} killed, {100 * killed / max(of, 1):.1f} %; {len(same)} equivalent.\n",
     ]
     for entry in found:
         if not entry["killed"]:

@@ -133,3 +133,13 @@ class TestSteps:
             verdict = decision.update(0.02 * tick, [])
         assert verdict.level is Level.CLEAR
         assert verdict.factor == 1.0
+
+
+def test_as_many_messages_as_may_come_are_no_flood_and_one_more_is():
+    highest = 128.0  # whose period is an exact number
+    for count, flood in ((65, False), (66, True)):
+        inputs = Inputs(SafetyConfig(input_rate_max=highest))
+        for number in range(count):  # the 66th within the window of the 65 before
+            now = min(number, 64) / highest if flood else number / highest
+            inputs.arrive("skeletons", now, now)
+        assert bool(inputs.limits()) == flood
