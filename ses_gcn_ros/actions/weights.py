@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,13 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
 
 FORMAT = 1
 NETWORKS = ("stgcn", "sgn", "esgn", "sparse_stgcn", "linear")
@@ -52,20 +49,9 @@ def read_action_weights(path: str | os.PathLike[str] | None = None) -> ActionWei
     Raises ModelError if there is no such file, it is damaged, or was not written by this package.
     """
     path = Path(path) if path else DEFAULT_WEIGHTS
-    if not path.is_file():
-        raise ModelError(f"there are no weights at '{path}'")
+    foreign = "does not say what actions it knows; make it with 'ses-gcn actions train'"
+    header, tensors = read_weights_file(path, _KEY, foreign)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
-    if _KEY not in metadata:
-        raise ModelError(
-            f"'{path}' does not say what actions it knows; make it with 'ses-gcn actions train'"
-        )
-    try:
-        header = json.loads(metadata[_KEY])
         if header.pop("format") != FORMAT:
             raise ValueError("written by another version")
         header["joints"] = Joints(**{k: tuple(v) for k, v in header["joints"].items()})
@@ -91,8 +77,7 @@ def write_action_weights(
     scores = [name for name in tensors if name.endswith(_SCORE)]
     header["cut"] = {name: _pack(tensors, name) for name in scores}
     header["options"] = dict(weights.options)
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    write_atomically(Path(path), save(tensors, metadata={_KEY: json.dumps(header)}))
+    write_weights_file(Path(path), _KEY, header, tensors)
 
 
 # A sparse convolution takes the room of what it keeps, and a bit for each weight it might have.

@@ -7,15 +7,12 @@ the network's own.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
@@ -24,7 +21,7 @@ from ses_gcn_ros.forecast.familiarity import SHAPES as FAMILIARITY_SHAPES
 from ses_gcn_ros.forecast.familiarity import Familiarity
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.models.shapes import tensor_shapes
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
 from ses_gcn_ros.skeleton import get_layout
 
 FORMAT = 2  # 1: the learnt base did not look at bones
@@ -58,25 +55,13 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     tensor has another shape than its own configuration says.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"there are no weights at '{path}'")
+    header, tensors = read_weights_file(
+        path,
+        _KEY,
+        "does not say what network it holds; make it with 'ses-gcn train', or turn the authors' "
+        "weights into it with 'ses-gcn import-official'",
+    )
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
-    except (TypeError, AttributeError) as error:  # a type that numpy hasn't, such as bfloat16
-        raise ModelError(
-            f"'{path}' holds numbers of a type that can't be read ({error}); convert it to float32"
-        ) from error
-    if _KEY not in metadata:
-        raise ModelError(
-            f"'{path}' does not say what network it holds; make it with 'ses-gcn train', or turn "
-            "the authors' weights into it with 'ses-gcn import-official'"
-        )
-    try:
-        header = json.loads(metadata[_KEY])
         version = header["format"]
         config = build(ModelConfig, header["config"])
         name, coverage = str(header["name"]), float(header["coverage"])
@@ -105,10 +90,7 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
 def check_weights(weights: Weights, where: str) -> None:
     """Check that tensors, radius and layout are what the configuration says.
 
-    Raises
-    ------
-    ModelError
-        Naming the first thing that is not.
+    Raises ModelError, naming the first thing that is not.
     """
     config = weights.config
     config.check()
@@ -181,13 +163,13 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
         "config": asdict(weights.config),
         "about": weights.about,
     }
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.tensors.items()}
+    tensors = dict(weights.tensors)
     if weights.radius is not None:
-        tensors[_RADIUS] = np.ascontiguousarray(weights.radius, dtype=np.float32)
+        tensors[_RADIUS] = np.asarray(weights.radius, np.float32)
     if weights.calibration is not None:
-        tensors[_QUANTILE] = np.ascontiguousarray(weights.calibration.quantile, np.float32)
+        tensors[_QUANTILE] = np.asarray(weights.calibration.quantile, np.float32)
         tensors[_FLATNESS] = np.array(weights.calibration.flatness, np.float32)
     if weights.familiarity is not None:
         for name, value in zip(_FAMILIAR, vars(weights.familiarity).values(), strict=True):
-            tensors[name] = np.ascontiguousarray(value, np.float32)
-    write_atomically(path, save(tensors, metadata={_KEY: json.dumps(header)}))
+            tensors[name] = np.asarray(value, np.float32)
+    write_weights_file(path, _KEY, header, tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
 from ses_gcn_ros.skeleton import get_layout
 
 if TYPE_CHECKING:
@@ -103,18 +101,10 @@ def build_lifter(weights: LiftingWeights) -> nn.Module:
     return network.eval()
 
 
-def as_weights(network: nn.Module, config: LiftingConfig, name: str) -> LiftingWeights:
-    """What has to be kept of a network."""
-    state = network.state_dict().items()
-    tensors = {k: v.cpu().numpy() for k, v in state if not k.endswith(_COUNTER)}
-    return LiftingWeights(config, tensors, name)
-
-
-def serialise(weights: LiftingWeights) -> bytes:
-    """Content of a weights file."""
+def write_lifting_weights(path: str | os.PathLike[str], weights: LiftingWeights) -> None:
+    """Write a weights file in one piece."""
     header = {"name": weights.name, "config": asdict(weights.config), "about": weights.about}
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.tensors.items()}
-    return save(tensors, metadata={_KEY: json.dumps(header)})
+    write_weights_file(Path(path), _KEY, header, weights.tensors)
 
 
 def read_lifting_weights(path: str | os.PathLike[str]) -> LiftingWeights:
@@ -122,19 +112,9 @@ def read_lifting_weights(path: str | os.PathLike[str]) -> LiftingWeights:
 
     Raises ModelError if there is no such file, it is damaged, or holds something else.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"there are no lifting weights at '{path}'")
+    foreign = "holds no lifting network; make one with 'ses-gcn train-lifter'"
+    header, tensors = read_weights_file(Path(path), _KEY, foreign)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, AttributeError) as error:
-        raise ModelError(f"'{path}' is no readable safetensors file: {error}") from error
-    if _KEY not in metadata:
-        raise ModelError(f"'{path}' holds no lifting network; make one with 'ses-gcn train-lifter'")
-    try:
-        header = json.loads(metadata[_KEY])
         config = build(LiftingConfig, header["config"])
         get_layout(config.layout)
         about = {str(key): str(value) for key, value in header["about"].items()}

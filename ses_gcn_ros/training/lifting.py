@@ -16,10 +16,14 @@ from torch import Tensor, nn
 from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.sequences import RandomWindows, Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.models.lifting import LiftingConfig, LiftingWeights, make_network, serialise
+from ses_gcn_ros.models.lifting import (
+    LiftingConfig,
+    LiftingWeights,
+    make_network,
+    write_lifting_weights,
+)
 from ses_gcn_ros.pose.lifting import MIN_JOINTS, Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import MISSING, NOISE, OUTLIERS, observe, sample_view
-from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.recipe import (
     DataRecipe,
@@ -266,7 +270,7 @@ def train_lifter(
         **recording.about,
     }
     weights = dataclasses.replace(task.weights(trainer.tensors()), about=about)
-    write_atomically(out, serialise(weights))
+    write_lifting_weights(out, weights)
     trainer.forget()
     return weights
 
@@ -284,7 +288,7 @@ class LiftingScore:
 
 
 def score_lifter(
-    weights: LiftingWeights, sequences: Sequences[Sequence], fps: float, *, seed: int = 0
+    weights: LiftingWeights, sequences: Sequences[Sequence], fps: float
 ) -> LiftingScore:
     """Score a network on windows of sequences, each seen by a random virtual camera.
 
@@ -292,7 +296,7 @@ def score_lifter(
     noise. Raises InputError if no sequence is as long as a window.
     """
     lifter = Lifter(weights)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     apart, seen_apart = [], []
     for _, found in windows(sequences, lifter.frames, fps, STRIDE):
         seen = see(found, rng, (NOISE, NOISE), OUTLIERS, MISSING)

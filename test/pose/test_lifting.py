@@ -13,18 +13,18 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.models.lifting import (
     LiftingConfig,
     LiftingWeights,
-    as_weights,
     make_network,
     read_lifting_weights,
-    serialise,
+    write_lifting_weights,
 )
 from ses_gcn_ros.pose.camera import Camera, camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.estimator import LiftingPlacer, Picture
+from ses_gcn_ros.pose.estimator import LiftingPlacer
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.lifting import Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import observe, sample_view
 from ses_gcn_ros.skeleton import mapping
+from ses_gcn_ros.training.trainer import tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def lifter() -> Lifter:
 @pytest.fixture
 def small() -> LiftingWeights:
     config = LiftingConfig(width=8, blocks=1)
-    return as_weights(make_network(config), config, "small")
+    return LiftingWeights(config, tensors_of(make_network(config).state_dict()), "small")
 
 
 def test_features_do_not_say_where_in_the_picture_a_person_is() -> None:
@@ -106,14 +106,14 @@ def test_mode_lifting_places_a_person_in_metres_from_the_picture_alone(walk: np.
         visibility = np.ones((1, 33))
         # No landmark in metres is given: the mode must not look at it.
         landmarks = Landmarks(pixels, np.full((1, 33, 3), np.nan), visibility)
-        placed = placer.place(Picture(0.04 * frame, landmarks, camera, None))
+        placed = placer.place(0.04 * frame, landmarks, camera, None)
         apart.append(np.linalg.norm(placed.positions[0] - truth, axis=-1).mean())
         assert placed.ray_sigma[0] > 0.0
     assert np.mean(apart) < 0.35  # most of it along the ray: one camera does not know the stature
 
 
 def test_weights_survive_a_file(tmp_path: Path, small: LiftingWeights) -> None:
-    (tmp_path / "w.safetensors").write_bytes(serialise(small))
+    write_lifting_weights(tmp_path / "w.safetensors", small)
     read = read_lifting_weights(tmp_path / "w.safetensors")
     assert read.config == small.config
     assert read.name == "small"
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_and_another_kind_of_weights_are_refused(tmp_path: Path) -> None:
     from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 
-    with pytest.raises(ModelError, match="there are no lifting weights"):
+    with pytest.raises(ModelError, match="there are no weights"):
         read_lifting_weights(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="holds no lifting network"):
         read_lifting_weights(DEFAULT_WEIGHTS)

@@ -10,7 +10,7 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.models.lifting import LiftingConfig, as_weights, make_network
+from ses_gcn_ros.models.lifting import LiftingConfig, LiftingWeights, make_network
 from ses_gcn_ros.training.lifting import (
     VARIANTS,
     LiftingRecipe,
@@ -22,6 +22,7 @@ from ses_gcn_ros.training.lifting import (
     variant,
 )
 from ses_gcn_ros.training.sources import split
+from ses_gcn_ros.training.trainer import tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,8 @@ def test_networks_are_scored_on_the_same_views_of_people_they_have_not_seen(
     scores = []
     for name in ("linear", "resgcn"):
         config = dataclasses.replace(variant(recipe, name).model, width=8)
-        scores.append(score_lifter(as_weights(make_network(config), config, name), held_out, 25.0))
+        weights = LiftingWeights(config, tensors_of(make_network(config).state_dict()), name)
+        scores.append(score_lifter(weights, held_out, 25.0))
     assert scores[0].windows == scores[1].windows > 10
     assert all(0.05 < score.error < 5.0 for score in scores)
 
