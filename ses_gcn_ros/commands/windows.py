@@ -93,6 +93,7 @@ def _by_protocol(
     engine: Any, sequences: Sequences[Any], name: str, part: str, windows: str
 ) -> dict[str, Any]:
     from ses_gcn_ros.datasets.protocols import PROTOCOLS
+    from ses_gcn_ros.datasets.sequences import check_layout
     from ses_gcn_ros.training import evaluation
 
     if name not in PROTOCOLS:
@@ -104,7 +105,7 @@ def _by_protocol(
         )
     windows = windows or next(iter(protocol.windows))
     chosen = protocol.sequences(sequences, part)
-    evaluation.check_layout(engine, chosen)
+    check_layout(chosen, engine.layout, engine.name)
     parts = protocol.choose(chosen, windows, engine.observed, engine.horizon)
     summary = evaluation.summarise(
         evaluation.measure_windows(engine, parts, protocol.weights), engine, _FIELD_FRAMES

@@ -259,6 +259,15 @@ def between_frames(positions: NDArray[Any], place: ArrayLike) -> NDArray[Any]:
     return positions[low] + share * (positions[low + 1] - positions[low])
 
 
+def check_layout(sequences: Sequences[Sequence], layout: str, who: str) -> None:
+    """Raise InputError, naming the first sequence of another layout than the one `who` takes."""
+    foreign = next((s for s in sequences if s.layout != layout), None)
+    if foreign is not None:
+        raise InputError(
+            f"sequence '{foreign.name}' has layout {foreign.layout}; {who} takes {layout}"
+        )
+
+
 def no_window(count: int, length: int, fps: float) -> InputError:
     """What is raised where none of so many sequences is as long as a window."""
     return InputError(

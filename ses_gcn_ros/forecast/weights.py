@@ -78,9 +78,9 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     calibration = None
     if quantile is not None and flatness is not None:
         calibration = Calibration(quantile, float(flatness))
-    familiar = [tensors.pop(name, None) for name in _FAMILIAR]
+    familiar = [tensors.pop(name) for name in _FAMILIAR if name in tensors]
     familiarity = None
-    if all(tensor is not None for tensor in familiar):
+    if len(familiar) == len(_FAMILIAR):
         familiarity = Familiarity(*familiar)
     weights = Weights(config, tensors, name, radius, coverage, about, calibration, familiarity)
     check_weights(weights, str(path))

@@ -118,14 +118,6 @@ def ablate(
         What it is trained on, by its split.
     folder : Path
         Weights of the variants; a run that was interrupted goes on from what lies there.
-    steps : int
-        Optimiser steps of each.
-    stride : int
-        Frames from one window to the next in measuring.
-    other : sequence of Sequence
-        Motion of another kind to measure on as well.
-    device : str
-        'cpu' or 'cuda'.
     progress : callable
         Gives what to call for each variant by its name.
     """
@@ -212,8 +204,6 @@ def mask_figure(points: Sequences[CurvePoint], steps: int, theme: Theme) -> Figu
     ----------
     points : sequence of CurvePoint
         From `mask_curve`, the teacher first.
-    steps : int
-        For how many steps the students were trained on.
     """
     colours = {"keep": theme.person, "threshold": theme.forecast}
     teacher = points[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
 from ses_gcn_ros.datasets.sequences import at_rate, window_starts
@@ -58,7 +59,7 @@ def measure(
 
 
 def placed(
-    sequences: Sequence[Motion], fps: float, length: int, count: int, seed: int = 0
+    sequences: Sequence[Motion], fps: float, length: int, count: int
 ) -> tuple[list[Encounter], NDArray[np.int64]]:
     """Encounters of recorded people with others, who are put near them and stand for a robot.
 
@@ -66,8 +67,6 @@ def placed(
     ----------
     sequences : sequence of Sequence
         People, all in one layout.
-    fps : float
-        Frame rate to resample to [Hz].
     length : int
         Frames of each encounter, T + H.
 
@@ -78,7 +77,7 @@ def placed(
     links : NDArray, shape (M, 2)
         Limbs of the layout.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     layout = get_layout(sequences[0].layout)
     people = [at_rate(sequence, fps) for sequence in sequences]
     people = [person for person in people if len(person) >= length]
@@ -91,10 +90,9 @@ def placed(
             windows.append(people[which][start : start + length])
         person, other = windows
         turn, bearing = rng.uniform(-np.pi, np.pi, 2)
-        cosine, sine = np.cos(turn), np.sin(turn)
         root = other[-1, layout.root].copy()
         root[2] = 0
-        other = (other - root) @ np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+        other = (other - root) @ Rotation.from_euler("z", turn).as_matrix().T
         away = rng.uniform(*_AWAY) * np.array([np.cos(bearing), np.sin(bearing), 0])
         there = person[-1, layout.root] * [1, 1, 0] + away
         encounters.append(Encounter(f"placed {number}", person, (other + there).astype(np.float32)))

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.bringup import DEMO_ROBOT
 from ses_gcn_ros.config import build
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
-from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.datasets.sequences import between_frames, read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
@@ -109,8 +110,7 @@ def _place(sequence: Motion, rng: np.random.Generator, number: int) -> Approach 
     if np.linalg.norm(path) < LEAST_TRAVEL:
         return None
     angle = np.pi + heading - np.arctan2(path[1], path[0])
-    c, s = np.cos(angle), np.sin(angle)
-    turned = positions @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
+    turned = positions @ Rotation.from_euler("z", angle).as_matrix().T
     turned[..., :2] += target - turned[out - first, hand, :2]
     return Approach(sequence.name, turned, sequence.layout, sequence.fps, phase, number)
 
@@ -200,11 +200,7 @@ class Fence:
     def see(
         self, stamp: float, person: Skeleton, forecasts: Sequence[Forecast], now: float
     ) -> None:
-        config = self._config
-        limbs = limb_capsules(
-            person.positions.astype(np.float64), person.layout, scale=config.body_scale,
-            hand_reach=config.hand_reach,
-        )  # fmt: skip
+        limbs = _limbs(self._config, person.positions.astype(np.float64), person.layout)
         met = limbs.to_links(self._start, self._end, self._radius)
         self._inside = bool(met.distance.min() < self.distance)
 
@@ -341,11 +337,7 @@ class Simulator:
             elif fastest > 0.0:
                 stops, hard, fastest = stops + 1, hard + (fastest > HARD), 0.0
             if now >= near:  # else they can't be in touch yet
-                gaps = (
-                    self._limbs(approach, now - EPOCH)
-                    .to_links(*placed, self._model.radius)
-                    .distance
-                )
+                gaps = self._gaps(approach, now - EPOCH, placed)
                 least = min(least, float(gaps.min()))
                 near = now + max(float(gaps.min()), 0.0) / CLOSING
                 together = gaps <= 0.0
@@ -373,14 +365,10 @@ class Simulator:
             least_distance=least,
         )
 
-    def _limbs(self, approach: Approach, time: float) -> LimbCapsules:
-        config = self._config
-        return limb_capsules(
-            _at(approach, time),
-            approach.layout,
-            scale=config.body_scale,
-            hand_reach=config.hand_reach,
-        )
+    def _gaps(self, approach: Approach, time: float, placed: tuple[Array, Array]) -> Array:
+        """Distances of limbs at a time to links as they are placed, (N, M) [m]."""
+        limbs = _limbs(self._config, _at(approach, time), approach.layout)
+        return limbs.to_links(*placed, self._model.radius).distance
 
     def _advance(
         self, approach: Approach, time: float, gaps: Array, placed: tuple[Array, Array]
@@ -388,27 +376,24 @@ class Simulator:
         """How fast touching limbs came at the robot where it is now; whether that was reckoned."""
         config = self._config
         span = config.reaction_time + config.robot_speed_max / config.deceleration
-        earlier = self._limbs(approach, time - span).to_links(*placed, self._model.radius).distance
+        earlier = self._gaps(approach, time - span, placed)
         speeds = (earlier.min(axis=1) - gaps.min(axis=1)) / span
         names = get_layout(approach.layout).limb_names()
-        floors = np.array(
-            [
-                config.arm_speed if "elbow" in name or "wrist" in name else config.human_speed
-                for name in names
-            ]
-        )
+        arms = np.array(["elbow" in name or "wrist" in name for name in names])
+        floors = np.where(arms, config.arm_speed, config.human_speed)
         touching = (gaps <= 0.0).any(axis=1)
         fast = float(speeds[touching].max())
         return fast, bool((speeds <= floors)[touching].all())
 
 
+def _limbs(config: SafetyConfig, joints: Array, layout: str) -> LimbCapsules:
+    return limb_capsules(joints, layout, scale=config.body_scale, hand_reach=config.hand_reach)
+
+
 def _at(approach: Approach, time: float) -> Array:
     """Joints [m] at a time [s] from the start of the lead, between frames too."""
     frame = min(max(time - LEAD, 0.0) * approach.fps, len(approach.positions) - 1.0)
-    low = min(int(frame), len(approach.positions) - 2)
-    share = frame - low
-    joints: Array = (1.0 - share) * approach.positions[low] + share * approach.positions[low + 1]
-    return joints
+    return between_frames(approach.positions, frame)
 
 
 def _speeds(before: tuple[Array, Array], after: tuple[Array, Array], seconds: float) -> Array:

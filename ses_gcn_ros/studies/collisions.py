@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,6 @@ def measure(
         Those shorter than a window are passed over.
     links : ndarray of int, shape (M, 2)
         Points of the robot that each link leads from and to.
-    stride : int
-        Frames from one window to the next.
     """
     joints = len(get_layout(engine.layout).joints)
     limbs = np.asarray(get_layout(engine.layout).limbs)
@@ -213,8 +211,6 @@ def score(
     ----------
     method : str
         One of ``gaps.predicted``.
-    frames : int
-        How far ahead is looked.
     threshold : float
         Distance under which it is a collision [m].
     onsets : bool
@@ -242,8 +238,6 @@ def recall_by_lead(
     edges : ndarray of int, shape (B + 1,)
         Frames that part the bins: the first contact lies in frame ``edges[b] + 1`` to
         ``edges[b + 1]``.
-    threshold : float
-        [m]
 
     Returns
     -------
@@ -278,9 +272,9 @@ class Curve:
         """Σ (R_k − R_k−1) P_k; NaN without a contact."""
         return float((np.diff(self.recall, prepend=0.0) * self.precision).sum())
 
-    def alarms_per_early_contact(self, recall: float = AT_RECALL) -> float:
-        """Alarms per contact foreseen `EARLY` ahead, where `recall` of these are foreseen."""
-        enough = self.early >= recall
+    def alarms_per_early_contact(self) -> float:
+        """Alarms per contact foreseen `EARLY` ahead, where `AT_RECALL` of these are foreseen."""
+        enough = self.early >= AT_RECALL
         if not enough.any():
             return math.nan
         at = int(enough.argmax())
@@ -292,10 +286,6 @@ def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None =
 
     Parameters
     ----------
-    method : str
-        One of ``gaps.predicted`` or ``gaps.alarms``.
-    frames : int
-        How far ahead is looked.
     rows : ndarray of int, optional
         Windows to take, also several times, such as those of resampled encounters.
     """
@@ -346,8 +336,6 @@ def pair_up(
         Two of a recording are told apart by their tag.
     person, robot : str
         Tag of who is forecast and of who stands for the robot.
-    fps : float
-        Frame rate to resample to [Hz].
 
     Returns
     -------
@@ -386,18 +374,8 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
             rows = []
             for ahead in edges[1:].tolist():
                 found = score(gaps, name, ahead, threshold=threshold, onsets=onsets)
-                rows.append(
-                    {
-                        "ahead_s": ahead / gaps.fps,
-                        "precision": _plain(found.precision),
-                        "recall": _plain(found.recall),
-                        "f1": _plain(found.f1),
-                        "hits": found.hits,
-                        "false_alarms": found.false_alarms,
-                        "misses": found.misses,
-                        "rejections": found.rejections,
-                    }
-                )
+                shares = {key: _plain(getattr(found, key)) for key in ("precision", "recall", "f1")}
+                rows.append({"ahead_s": ahead / gaps.fps, **shares, **asdict(found)})
             windows[kind] = rows
         bins = recall_by_lead(gaps, name, edges, threshold=threshold)
         windows["recall_by_lead"] = [

@@ -111,22 +111,12 @@ class _Cell:
 
 @dataclass(frozen=True)
 class Named:
-    """When a disobedient robot was named.
-
-    Attributes
-    ----------
-    kind : str
-    speed : float
-        At which it moved where it had to brake or to stand [m/s].
-    after : float or None
-        Since it had been told to stop, or moved off [s]; None if it never was.
-    robot_reaction, reaction, rest : float
-        The robot's own part of T_r, T_r and T_s of its highest speed [s].
-    """
+    """When a disobedient robot was named."""
 
     kind: str
-    speed: float
-    after: float | None
+    speed: float  # at which it moved where it had to brake or to stand [m/s]
+    after: float | None  # since it had been told to stop, or moved off [s]; None if it never was
+    # the robot's own part of T_r, T_r and T_s of its highest speed [s]
     robot_reaction: float
     reaction: float
     rest: float

@@ -156,9 +156,6 @@ def record_cell(
 
     Parameters
     ----------
-    cell : SimulatedCell
-    bag : Path
-        To be written.
     run : SimulatedRun
         What the robot does; without stops it stands for 20 s.
     person : str
@@ -238,13 +235,8 @@ def try_cell(
 
     Parameters
     ----------
-    seed : int
-    folder : Path
-        For the recordings.
     groups : sequence of tuple of float
         Payload [kg] and share of the speed, of each recording of stops.
-    stops : int
-        In each of them.
     searches : int
         Of the attack on a monitor with the parameters that follow.
 

@@ -19,6 +19,7 @@ from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_mess
 from ses_gcn_ros.bags.reading import read_skeletons
 from ses_gcn_ros.bags.sample import START
 from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.datasets.sequences import between_frames
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
@@ -49,17 +50,11 @@ class Crowd:
 
     Each of them goes through the recording forwards and backwards without a break, at a time and
     from a side of their own.
-
-    Parameters
-    ----------
-    seed : int
-        Of the camera's noise.
     """
 
     def __init__(self, people: int, seed: int = 0) -> None:
         bag = share_path("config", "demo", "visitor")
         self._frames = np.stack([seen.people[0].positions for seen in read_skeletons(bag)])
-        self._layout = "chico15"
         self._people = people
         self._rng = np.random.default_rng(seed)
 
@@ -70,16 +65,12 @@ class Crowd:
         for person in range(self._people):
             along = (time / _FRAME + person * last * 2 / self._people) % (2 * last)
             frame = min(along, 2 * last - along)
-            low = min(int(frame), last - 1)
-            share = np.float32(frame - low)
-            joints = (1 - share) * self._frames[low] + share * self._frames[low + 1]
-            angle = 2 * np.pi * person / self._people
-            c, s = np.cos(angle), np.sin(angle)
-            turned = joints @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
+            around = Rotation.from_euler("z", 2 * np.pi * person / self._people)
+            turned = between_frames(self._frames, frame) @ around.as_matrix().T
             noisy = turned + self._rng.normal(0.0, _NOISE, turned.shape)
-            certain = np.ones(len(joints), np.float32)
+            certain = np.ones(len(noisy), np.float32)
             skeletons.append(
-                Skeleton(str(person + 1), self._layout, noisy.astype(np.float32), certain)
+                Skeleton(str(person + 1), "chico15", noisy.astype(np.float32), certain)
             )
         return skeletons
 
@@ -128,10 +119,6 @@ def write_recording(
     ----------
     motion : Path
         ``cmu.npz`` with ``cmu.json`` beside it.
-    folder : Path
-        The bag to write.
-    overwrite : bool
-        Whether to replace an existing bag.
     """
     source = _Motion(motion)
     generators = np.random.default_rng(recording.seed).spawn(recording.people)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import Sequence, windows
+from ses_gcn_ros.datasets.sequences import Sequence, check_layout, windows
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine
@@ -70,7 +70,7 @@ def measure(engine: Engine, sequences: Sequences[Sequence], stride: int) -> Erro
 
     Raises InputError if the sequences have another layout, or none is as long as a window.
     """
-    check_layout(engine, sequences)
+    check_layout(sequences, engine.layout, engine.name)
     length = engine.observed + engine.horizon
     return measure_windows(engine, windows(sequences, length, engine.fps, stride))
 
@@ -129,22 +129,6 @@ def measure_windows(
         foot_slide=np.concatenate(slides),
         radius=np.concatenate(radii) if radii else None,
     )
-
-
-def check_layout(engine: Engine, sequences: Sequences[Sequence]) -> None:
-    """Check that an engine takes the layout of all sequences.
-
-    Raises
-    ------
-    InputError
-        Naming the first that has another.
-    """
-    foreign = next((s for s in sequences if s.layout != engine.layout), None)
-    if foreign is not None:
-        raise InputError(
-            f"sequence '{foreign.name}' has layout {foreign.layout}; {engine.name} takes "
-            f"{engine.layout}"
-        )
 
 
 def bone_error(

@@ -11,7 +11,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.datasets.sequences import RandomWindows, Sequence, at_rate, window_starts
+from ses_gcn_ros.datasets.sequences import (
+    RandomWindows,
+    Sequence,
+    at_rate,
+    check_layout,
+    no_window,
+    window_starts,
+)
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.training.recipe import DataRecipe, Recipe
 
@@ -101,12 +108,7 @@ def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSourc
     window.
     """
     config, plan = recipe.model, recipe.training
-    foreign = next((s for s in sequences if s.layout != config.layout), None)
-    if foreign is not None:
-        raise InputError(
-            f"sequence '{foreign.name}' has layout {foreign.layout}; recipe '{recipe.name}' trains "
-            f"on {config.layout}"
-        )
+    check_layout(sequences, config.layout, f"recipe '{recipe.name}'")
     length = config.observed + config.horizon
     if plan.epochs:
         return GridSource(sequences, length, config.fps, recipe.data.stride, plan.batch, plan.seed)
@@ -157,10 +159,7 @@ class GridSource:
         starts = [window_starts(len(p), length, stride) for p in self._positions]
         self._places = np.array([(i, s) for i, some in enumerate(starts) for s in some], np.int64)
         if not len(self._places):
-            raise InputError(
-                f"none of {len(sequences)} sequences is as long as a window of {length} frames at "
-                f"{fps:g} Hz"
-            )
+            raise no_window(len(sequences), length, fps)
         self._length, self._batch, self._seed = length, batch, seed
         self.per_epoch = math.ceil(len(self._places) / batch)
         self._epoch, self._order = -1, np.zeros(0, np.int64)

@@ -30,7 +30,7 @@ class StreamSchedule:
     measured: float = 120.0  # motion of the second kind that is measured
 
 
-_SCHEDULE, _CONFIG = StreamSchedule(), ForecastConfig()
+_SCHEDULE = StreamSchedule()
 
 
 class _Measured(AdaptiveRadius):
@@ -70,7 +70,6 @@ def measure_stream(
     streams: int = 4,
     seed: int = 0,
     schedule: StreamSchedule = _SCHEDULE,
-    config: ForecastConfig = _CONFIG,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Run a forecaster with an adaptive radius over streams that change their kind of motion.
@@ -95,7 +94,7 @@ def measure_stream(
     for name, sequences in (("before", first), ("after", second)):
         if not sequences:
             raise InputError(f"there are no sequences for the stream {name} the change")
-    rng = np.random.default_rng(seed)
+    rng, config = np.random.default_rng(seed), ForecastConfig()
     sums = []
     for stream in range(streams):
         radius = _Measured(engine, config)

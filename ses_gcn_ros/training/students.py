@@ -48,26 +48,19 @@ def prune(
     Weights
         The same tensors with other masks, without the radius, which no longer holds.
     """
-    _check_masked(teacher)
     if (keep is None) == (threshold is None):
         raise InputError("give either the share of entries to keep or a threshold, not both")
     if keep is not None and not 0 < keep <= 1:
         raise InputError(f"the share to keep is {keep}; it lies in (0, 1]")
     if threshold is not None and not threshold >= 0:
         raise InputError(f"the threshold is {threshold}; it must not be negative")
-    tensors = dict(teacher.tensors)
-    for layer in range(len(teacher.config.widths)):
-        for kind in _KINDS:
-            strength = _strength(teacher, layer, kind)
-            mask = largest(strength, keep or 1.0) if threshold is None else strength > threshold
-            tensors[f"layers.{layer}.graph.mask_{kind}"] = mask.astype(np.float32)
+    tensors, strengths = dict(teacher.tensors), _strengths(teacher)
+    for (layer, kind), strength in strengths.items():
+        mask = largest(strength, keep or 1.0) if threshold is None else strength > threshold
+        tensors[f"layers.{layer}.graph.mask_{kind}"] = mask.astype(np.float32)
     student = dataclasses.replace(teacher, tensors=tensors, radius=None, coverage=0.0)
     if share_kept(student) == 0:
-        most = max(
-            float(_strength(teacher, layer, kind).max())
-            for layer in range(len(teacher.config.widths))
-            for kind in _KINDS
-        )
+        most = max(float(strength.max()) for strength in strengths.values())
         raise InputError(
             f"a threshold of {threshold:g} leaves no entry; the largest has magnitude {most:g}"
             if keep is None
@@ -78,12 +71,7 @@ def prune(
 
 def global_threshold(teacher: Weights, share: float) -> float:
     """Threshold that keeps about a share of the entries of all layers taken together."""
-    _check_masked(teacher)
-    strengths = [
-        _strength(teacher, layer, kind).ravel()
-        for layer in range(len(teacher.config.widths))
-        for kind in _KINDS
-    ]
+    strengths = [strength.ravel() for strength in _strengths(teacher).values()]
     return float(np.quantile(np.concatenate(strengths), 1 - share))
 
 
@@ -129,10 +117,18 @@ def emptied(weights: Weights) -> list[str]:
     ]
 
 
-def _strength(weights: Weights, layer: int, kind: str) -> NDArray[np.float32]:
-    name = f"layers.{layer}.graph"
-    adjacency = np.asarray(weights.tensors[f"{name}.{kind}"], np.float32)
-    return np.abs(adjacency * np.asarray(weights.tensors[f"{name}.mask_{kind}"], np.float32))
+def _strengths(weights: Weights) -> dict[tuple[int, str], NDArray[np.float32]]:
+    """Magnitudes of what is not masked, by layer and kind of adjacency."""
+    _check_masked(weights)
+
+    def tensor(layer: int, name: str) -> NDArray[np.float32]:
+        return np.asarray(weights.tensors[f"layers.{layer}.graph.{name}"], np.float32)
+
+    return {
+        (layer, kind): np.abs(tensor(layer, kind) * tensor(layer, f"mask_{kind}"))
+        for layer in range(len(weights.config.widths))
+        for kind in _KINDS
+    }
 
 
 def _check_masked(weights: Weights) -> None:

@@ -62,7 +62,7 @@ def test_no_window_at_all_is_refused():
 
 
 def test_motion_of_another_layout_is_refused():
-    with pytest.raises(InputError, match=r"layout chico15; recipe 'sesgcn_h36m' trains on h36m22"):
+    with pytest.raises(InputError, match=r"layout chico15; recipe 'sesgcn_h36m' takes h36m22"):
         make_source([numbered("s", 60)], load_recipe("sesgcn_h36m"))
 
 

@@ -20,6 +20,7 @@ from ses_gcn_ros.studies.benchmarks.harness import (
     Column,
     Progress,
     Section,
+    compare,
     one_thread,
     take_turns,
 )
@@ -58,16 +59,10 @@ def run(quick: bool, progress: Progress) -> Section:
                 seconds,
             )
     progress(f"actions, messages of {_CROWD} people")
-    durations = take_turns({"message": _crowd(shipped)}, seconds)["message"]
-    rows.append(
-        {
-            "network": f"{shipped.name}, a message at 30 Hz",
-            "people": _CROWD,
-            "by": "recogniser",
-            "median": float(np.median(durations)),
-            "p99": float(np.percentile(durations, 99)),
-        }
-    )
+    name = f"{shipped.name}, a message at 30 Hz"
+    durations = take_turns({"recogniser": _crowd(shipped)}, seconds)
+    rows += compare(durations, network=name, people=_CROWD)
+    del rows[-1]["ratio"]  # to itself
     return Section(
         name="actions",
         title="What people are doing, one core",
@@ -98,20 +93,8 @@ def _rows(
     shape = (people, weights.window.frames, len(weights.joints.names), weights.channels)
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     calls = {by: (lambda e=engine: e.run(x)) for by, (engine, _) in contenders.items()}
-    durations = take_turns(calls, seconds)
-    first = float(np.median(next(iter(durations.values()))))
-    return [
-        {
-            "network": name,
-            "people": people,
-            "by": by,
-            "median": float(np.median(durations[by])),
-            "p99": float(np.percentile(durations[by], 99)),
-            "ratio": first / float(np.median(durations[by])),
-            "size": _bytes(own),
-        }
-        for by, (_, own) in contenders.items()
-    ]
+    rows = compare(take_turns(calls, seconds), network=name, people=people)
+    return [row | {"size": _bytes(contenders[str(row["by"])][1])} for row in rows]
 
 
 def _bytes(weights: ActionWeights) -> int:

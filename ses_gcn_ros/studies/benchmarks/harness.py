@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def _warm_up(call: Callable[[], object]) -> None:
 
 def compare(
     durations: Mapping[str, NDArray[np.float64]],
-    errors: Mapping[str, float | None],
+    errors: Mapping[str, float | None] = MappingProxyType({}),
     **subject: Cell,
 ) -> list[dict[str, Cell]]:
     """One row per contender; ratios are to the first of them.
@@ -128,7 +129,7 @@ def compare(
     durations : dict of str to NDArray
         What `take_turns` gave [s].
     errors : dict of str to float or None
-        Largest distance from what is right [m], by contender; None for what answers nothing.
+        Largest distance from what is right [m], by contender; None, or left out, for what has none.
     **subject
         Further values of each row: what was computed.
     """
@@ -142,7 +143,7 @@ def compare(
             "median": medians[name],
             "p99": float(np.percentile(values, 99)),
             "ratio": first / medians[name],
-            "error": errors[name],
+            "error": errors.get(name),
         }
         for name, values in durations.items()
     ]

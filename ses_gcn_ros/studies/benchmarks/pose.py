@@ -111,14 +111,6 @@ def measure(
 
     Parameters
     ----------
-    video : str
-        Video of people, scaled to the size.
-    model : str
-        Name or path of a pose landmarker.
-    size : (int, int)
-        Width and height of the images [px].
-    frames : int
-        Number of images that are timed.
     **settings
         Further fields of `PoseConfig`.
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from ses_gcn_ros.studies.benchmarks.engines import REFERENCE, synthetic_histories
 from ses_gcn_ros.studies.benchmarks.harness import (
-    Cell,
     Column,
     Progress,
     Section,
+    compare,
     one_thread,
     take_turns,
 )
@@ -63,18 +63,10 @@ def run(quick: bool, progress: Progress) -> Section:
             },
             1.0 if quick else 10.0,
         )
-    first = float(np.median(durations[REFERENCE]))
-    rows: list[dict[str, Cell]] = []
-    for name, values in durations.items():
-        median = float(np.median(values))
-        rows.append(
-            {
-                "by": name,
-                "median": median,
-                "windows": batch / median,
-                "ratio": None if name == "batch" else first / median,
-            }
-        )
+    rows = compare(durations)
+    for row in rows:
+        row["windows"] = batch / float(row["median"] or np.nan)
+    del rows[-1]["ratio"]  # drawing a batch is no step
     return Section(
         name="training",
         title="Training, one core",
