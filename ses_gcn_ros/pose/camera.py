@@ -68,6 +68,20 @@ class Camera:
             pixels[ahead] = found.reshape(-1, 2)
         return pixels.reshape(*given.shape[:-1], 2)
 
+    def shows(self, pixels: ArrayLike) -> NDArray[np.bool_]:
+        """Which pixels (..., 2) are in the picture, shape (...); NaN ones are not."""
+        points = np.asarray(pixels)
+        with np.errstate(invalid="ignore"):
+            return np.all((points >= 0.0) & (points < (self.width, self.height)), axis=-1)
+
+    def rays(self, pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Rays (..., 2) at unit depth of pixels (..., 2), and which of these the picture shows.
+
+        The others get the optical axis: a lens may have no ray for them.
+        """
+        shown = self.shows(pixels)
+        return self.normalise(np.where(shown[..., None], pixels, (self.cx, self.cy))), shown
+
     def sound(self) -> bool:
         """Whether the pixels of the middle half have rays that lead back to them."""
         share = np.linspace(0.25, 0.75, 5)

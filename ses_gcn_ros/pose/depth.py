@@ -166,10 +166,7 @@ def place_with_depth(
     if not len(world):
         nothing = np.zeros((0, world.shape[1]))
         return Measured(np.zeros((0, *world.shape[1:])), nothing, nothing, nothing)
-    size = (camera.width, camera.height)
-    with np.errstate(invalid="ignore"):
-        inside = np.all((pixels >= 0.0) & (pixels < size), axis=-1)
-    rays = camera.normalise(np.where(inside[..., None], pixels, (camera.cx, camera.cy)))
+    rays, inside = camera.rays(pixels)
     visible = inside & (visibility >= min_visibility)
     shape = place(world, rays, np.where(visible, visibility, 0.0)).positions
     to_centre = _to_centre(layout)

@@ -15,7 +15,7 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
-from ses_gcn_ros.pose.placement import DepthFilter, Placement, floor_of, place
+from ses_gcn_ros.pose.placement import TILT_SIGMA, DepthFilter, Placement, floor_of, place
 from ses_gcn_ros.pose.tracking import (
     BoneLengthFilter,
     Liveness,
@@ -24,46 +24,19 @@ from ses_gcn_ros.pose.tracking import (
     appearances,
     packed_covariance,
 )
-from ses_gcn_ros.skeleton import Skeleton, convert, get_layout, mapping
+from ses_gcn_ros.skeleton import Skeleton, convert, mapping
 
 _RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
 _LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
 _PIXEL_SIGMA = 2.0  # px of a landmark, and
-_JOINT_SIGMA = 0.016  # m by which it is beside the joint's centre
-# Depth of a joint against the body's as the landmarks give it, standard deviation [m].
-_SHAPE_SIGMA = {"hip": 0.045, "pelvis": 0.045, "elbow": 0.07, "wrist": 0.085}
-_OTHER_SHAPE_SIGMA = 0.06
+_JOINT_SIGMA = 0.0145  # m by which it is beside the joint's centre
+_SHAPE_SIGMA = 0.042  # m of a joint's depth against the body's, once bones keep their lengths
 _LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
 
 
-class _Person(NamedTuple):
-    """One person in the optical frame; J joints of the placer's layout."""
-
-    positions: NDArray[np.float64]  # (J, 3) m
-    confidence: NDArray[np.float64]  # (J,)
-    rays: NDArray[np.float64]  # (J, 2) at unit depth
-    along: NDArray[np.float64]  # (J,) m, standard deviation along the ray, the body's own left out
-    across: NDArray[np.float64]  # (J,) m, and across it
-    ray_sigma: float  # m, of the body's distance, which all joints share
-
-    def scaled(self, scale: NDArray[np.float64], sigma: float) -> _Person:
-        """The same picture at another distance, known to a share `sigma` of it."""
-        moved = self.positions * scale[:, None]
-        distance = float(np.nanmean(np.linalg.norm(moved, axis=-1)))
-        return self._replace(positions=moved, ray_sigma=sigma * distance)
-
-    def covariance(self, rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Covariance (J, 3, 3) [m²] of the joints in axes turned by a rotation (3, 3)."""
-        ray = self.positions / np.linalg.norm(self.positions, axis=-1, keepdims=True) @ rotation.T
-        across = self.across**2
-        along = self.along**2 + self.ray_sigma**2 - across
-        outer = ray[:, :, None] * ray[:, None, :]
-        return np.asarray(across[:, None, None] * np.eye(3) + along[:, None, None] * outer)
-
-
 class Placed(NamedTuple):
-    """Everybody in the optical frame; J joints of the placer's layout."""
+    """Everybody in the optical frame, or one person without N; J joints of the placer's layout."""
 
     positions: NDArray[np.float64]  # (N, J, 3) [m]; also of a joint that counts as unseen, maybe
     confidence: NDArray[np.float64]  # (N, J): 0 where a joint is unseen
@@ -71,13 +44,30 @@ class Placed(NamedTuple):
     # (N, J): standard deviation [m] of each joint along and across its ray, against the body
     along: NDArray[np.float64]
     across: NDArray[np.float64]
-    ray_sigma: NDArray[
-        np.float64
-    ]  # (N,) [m]: of each person's distance; NaN for who can't be placed
+    # (N,) [m]: of each person's distance; NaN for who can't be placed
+    ray_sigma: NDArray[np.float64]
 
-    def person(self, index: int) -> _Person:
+    def person(self, index: int) -> Placed:
         """One of them."""
-        return _Person._make(values[index] for values in self)
+        return Placed._make(values[index] for values in self)
+
+    def scaled(self, scale: NDArray[np.float64], sigma: float) -> Placed:
+        """One person in the same picture at another distance, known to a share `sigma` of it."""
+        moved = self.positions * scale[:, None]
+        distance = np.nanmean(np.linalg.norm(moved, axis=-1))
+        return self._replace(positions=moved, ray_sigma=np.asarray(sigma * distance))
+
+    def covariance(self, rotation: NDArray[np.float64], tilt: float) -> NDArray[np.float64]:
+        """Covariance (J, 3, 3) [m²] of one person's joints in axes turned by a rotation (3, 3).
+
+        The rotation may be off by `tilt` [rad].
+        """
+        distance = np.linalg.norm(self.positions, axis=-1, keepdims=True)
+        ray = self.positions / distance @ rotation.T
+        across = self.across**2 + (tilt * distance[:, 0]) ** 2
+        along = self.along**2 + self.ray_sigma**2 - across
+        outer = ray[:, :, None] * ray[:, None, :]
+        return np.asarray(across[:, None, None] * np.eye(3) + along[:, None, None] * outer)
 
 
 class _Memory(NamedTuple):
@@ -89,23 +79,16 @@ class _Memory(NamedTuple):
     liveness: Liveness
 
 
-class Picture(NamedTuple):
-    """What a placer is given of an image."""
-
-    stamp: float  # when it was taken [s]
-    landmarks: Landmarks
-    camera: Camera
-    depth: NDArray[np.float32] | None  # (H, W) [m], registered to the image
-
-
 class Placer(Protocol):
     """Gives landmarks their third dimension."""
 
     layout: str  # joint layout of what it gives
     filters_depth: bool  # whether distances are guesses that a `DepthFilter` has to hold
 
-    def place(self, seen: Picture) -> Placed:
-        """Place everybody found in a picture."""
+    def place(
+        self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Placed:
+        """Place everybody found in the picture of a time [s]; depth (H, W) [m] is of its pixels."""
         ...
 
 
@@ -117,15 +100,17 @@ class MonocularPlacer:
     def __init__(self, config: PoseConfig, layout: str) -> None:
         self._config, self.layout = config, layout
 
-    def place(self, seen: Picture) -> Placed:
+    def place(
+        self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Placed:
         """Place everybody by the landmarks alone."""
-        landmarks, size_known = seen.landmarks, self._config.body_height > 0.0
-        rays, inside = _rays(landmarks.pixels, seen.camera)
+        size_known = self._config.body_height > 0.0
+        rays, inside = camera.rays(landmarks.pixels)
         visible = landmarks.visibility >= self._config.min_visibility
         weights = np.where(visible & inside, landmarks.visibility, 0.0)
         placed = place(landmarks.world, rays, weights, size_known=size_known)
         confidence = np.where(visible, landmarks.visibility, 0.0)
-        return _placed(placed, rays, weights > 0.0, confidence, seen.camera, self.layout)
+        return _placed(placed, rays, weights > 0.0, confidence, camera)
 
 
 class DepthPlacer:
@@ -136,9 +121,10 @@ class DepthPlacer:
     def __init__(self, config: PoseConfig, layout: str) -> None:
         self._config, self.layout = config, layout
 
-    def place(self, seen: Picture) -> Placed:
+    def place(
+        self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Placed:
         """Place everybody who has depth."""
-        _, landmarks, camera, depth = seen
         if depth is None:
             raise InputError("mode 'rgbd' got an image without depth; give the one of its time")
         check_aligned(depth, camera)
@@ -157,7 +143,7 @@ class DepthPlacer:
         return Placed(
             measured.positions,
             measured.confidence,
-            _rays(landmarks.pixels, camera)[0],
+            camera.rays(landmarks.pixels)[0],
             measured.along,
             measured.across,
             _DEPTH_SIGMA * distance,
@@ -186,17 +172,18 @@ class LiftingPlacer:
         self._history = ImageHistory(self._lifter.frames, _LIFTING_FPS)
         self._joints = mapping(layout, self.layout)
 
-    def place(self, seen: Picture) -> Placed:
+    def place(
+        self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
+    ) -> Placed:
         """Place everybody by where the joints were in the last images."""
-        landmarks, camera = seen.landmarks, seen.camera
-        rays, inside = _rays(landmarks.pixels, camera)
+        rays, inside = camera.rays(landmarks.pixels)
         visible = inside & (landmarks.visibility >= self._config.min_visibility)
         visibility = np.where(visible, landmarks.visibility, 0.0)
         # A joint that is made of several is seen when all of them are.
         made_of = self._joints > 0.0
         confidence = np.where(made_of, visibility[:, None, :], 1.0).min(axis=-1)
         rays = np.where(confidence[..., None] > 0.0, self._joints @ rays, np.nan)
-        past, trust = self._history.add(seen.stamp, rays, confidence)
+        past, trust = self._history.add(stamp, rays, confidence)
         joints = self._lifter.lift(past, trust)
         lifted = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
         placed = place(
@@ -207,7 +194,7 @@ class LiftingPlacer:
             upright=True,
         )
         rays = np.nan_to_num(rays)
-        return _placed(placed, rays, confidence > 0.0, confidence, camera, self.layout)
+        return _placed(placed, rays, confidence > 0.0, confidence, camera)
 
 
 _PLACERS: dict[str, Callable[[PoseConfig, str], Placer]] = {
@@ -217,23 +204,12 @@ _PLACERS: dict[str, Callable[[PoseConfig, str], Placer]] = {
 }
 
 
-def _rays(
-    pixels: NDArray[np.float64], camera: Camera
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Rays (N, J, 2) at unit depth of pixels, and which of them are inside of the picture."""
-    with np.errstate(invalid="ignore"):
-        inside = np.all((pixels >= 0) & (pixels < (camera.width, camera.height)), axis=-1)
-    centre = (camera.cx, camera.cy)
-    return camera.normalise(np.where(inside[..., None], pixels, centre)), np.asarray(inside)
-
-
 def _placed(
     placement: Placement,
     rays: NDArray[np.float64],
     seen: NDArray[np.bool_],
     confidence: NDArray[np.float64],
     camera: Camera,
-    layout: str,
 ) -> Placed:
     """People whose joints are drawn onto the rays that they are seen on.
 
@@ -254,11 +230,7 @@ def _placed(
         )
         across = np.hypot(_JOINT_SIGMA, _PIXEL_SIGMA / camera.fx * depth[..., 0])
         across = np.hypot(across, (1.0 - weight) * np.minimum(away, 0.3))
-    names = [
-        name[2:] if name[:2] in ("r_", "l_") else name for name in get_layout(layout).canonical
-    ]
-    along = np.array([_SHAPE_SIGMA.get(name, _OTHER_SHAPE_SIGMA) for name in names])
-    along = np.broadcast_to(along, across.shape)
+    along = np.full_like(across, _SHAPE_SIGMA)
     return Placed(positions, confidence, rays, along, across, placement.ray_sigma)
 
 
@@ -309,7 +281,7 @@ class SkeletonEstimator:
         floor = None
         if target_from_camera is not None and config.use_floor:
             floor = floor_of(transform, config.floor_height)
-        placed = self._placer.place(Picture(stamp, landmarks, camera, depth))
+        placed = self._placer.place(stamp, landmarks, camera, depth)
         known = np.flatnonzero(np.isfinite(placed.ray_sigma))
         self.ray_sigma = placed.ray_sigma[known]
         rotation, origin = transform[:3, :3], transform[:3, 3]
@@ -331,7 +303,7 @@ class SkeletonEstimator:
             if memory.depth is not None:
                 noise = _PIXEL_SIGMA / camera.fx
                 seen = one.confidence > 0.0
-                fit = one.ray_sigma / float(np.nanmean(np.linalg.norm(one.positions, axis=-1)))
+                fit = float(one.ray_sigma / np.nanmean(np.linalg.norm(one.positions, axis=-1)))
                 scale = memory.depth.update(stamp, one.positions, one.rays, seen, floor, noise, fit)
                 one = one.scaled(scale, memory.depth.sigma)
                 self.off_floor |= not memory.depth.on_floor
@@ -339,41 +311,23 @@ class SkeletonEstimator:
             seen_joints = np.where(one.confidence[:, None] > 0.0, one.positions, np.nan)
             held = memory.bones.fit(seen_joints)
             smooth = memory.smoother.smooth(stamp, held @ rotation.T + origin)
-            covariance = one.covariance(rotation) + memory.smoother.lag_covariance()
+            tilt = 0.0 if target_from_camera is None else TILT_SIGMA
+            covariance = one.covariance(rotation, tilt) + memory.smoother.lag_covariance()
+            wanted, trust = convert(smooth, one.confidence, layout, config.layout)
             skeletons.append(
-                _skeleton(
+                Skeleton(
                     track.person_id,
-                    (layout, config.layout),
-                    smooth,
-                    one.confidence,
-                    covariance,
+                    config.layout,
+                    wanted,
+                    trust,
+                    packed_covariance(covariance, wanted, layout, config.layout),
                     memory.liveness.update(stamp, seen_joints),
                 )
             )
         return skeletons
 
 
-def _skeleton(
-    person_id: str,
-    layouts: tuple[str, str],
-    positions: NDArray[np.float64],
-    confidence: NDArray[np.float64],
-    covariance: NDArray[np.float64],
-    liveness: float,
-) -> Skeleton:
-    """Skeleton in another layout; `covariance` is (J, 3, 3) [m²], of joints that err together."""
-    wanted, trust = convert(positions, confidence, *layouts)
-    return Skeleton(
-        person_id,
-        layouts[1],
-        wanted,
-        trust,
-        packed_covariance(covariance, wanted, *layouts),
-        liveness,
-    )
-
-
-class PoseEstimator:
+class PoseEstimator(SkeletonEstimator):
     """Skeletons in metres from the images of one camera. Close it when done.
 
     Raises ModelError if the model can't be had.
@@ -381,7 +335,7 @@ class PoseEstimator:
 
     def __init__(self, config: PoseConfig) -> None:
         self._landmarker = PoseLandmarker(locate_model(config.model), config)
-        self._skeletons = SkeletonEstimator(config)
+        super().__init__(config)
         self._stamp: float | None = None
 
     def process(
@@ -415,22 +369,7 @@ class PoseEstimator:
                 f"{camera.width}×{camera.height}; calibrate at the size that is sent"
             )
         landmarks = self._landmarker.detect(self._elapsed(stamp), rgb)
-        return self._skeletons.update(stamp, landmarks, camera, target_from_camera, depth, rgb)
-
-    @property
-    def detections(self) -> Detections | None:
-        """The people of the last image in the image, by the same names."""
-        return self._skeletons.detections
-
-    @property
-    def ray_sigma(self) -> NDArray[np.float64]:
-        """Standard deviation of everybody's distance in the last image, shape (N,) [m]."""
-        return self._skeletons.ray_sigma
-
-    @property
-    def off_floor(self) -> bool:
-        """Whether somebody's size says that the floor is not where it is configured."""
-        return self._skeletons.off_floor
+        return self.update(stamp, landmarks, camera, target_from_camera, depth, rgb)
 
     @property
     def delegate(self) -> str:
@@ -439,7 +378,7 @@ class PoseEstimator:
 
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
-        self._skeletons.forget()
+        self.forget()
         self._stamp = None
 
     def close(self) -> None:

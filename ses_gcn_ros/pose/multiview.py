@@ -198,16 +198,9 @@ class Synchroniser:
         self.restarted = False  # whether stamps have gone back since the last `take`
 
     def add(self, camera: int, stamp: float, detections: Detections, now: float) -> None:
-        """Take in a frame.
+        """Take in a frame of a time `stamp` [s], come at `now` of a steady clock [s].
 
         Raises InputError if the stamp is not after the camera's last one, unless it starts over.
-
-        Parameters
-        ----------
-        stamp : float
-            When the picture was taken [s].
-        now : float
-            Steady clock [s].
         """
         frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
         if frames and stamp <= frames[-1][0] - _RESTART:
@@ -349,8 +342,6 @@ class MultiviewFusion:
 
         Parameters
         ----------
-        stamp : float
-            Time of all detections [s].
         detections : mapping of int to Detections
             Pictures of that time by the number of their camera; cameras may be missing.
         """
@@ -365,7 +356,7 @@ class MultiviewFusion:
         if not layouts:
             return []
         layout = layouts.pop()
-        numbers = self._numbers = list(detections)
+        self._numbers = list(detections)
         pictures = [self._trusted(picture) for picture in detections.values()]
         self._follow(stamp, pictures)
         self._welcome(stamp, layout, pictures)
@@ -374,7 +365,11 @@ class MultiviewFusion:
             self.reprojection = {}
             return []
         placed = self._triangulate(stamp, visible, pictures)
-        self._note_errors(placed, numbers, pictures)
+        self.reprojection = {
+            number: float(np.nanmedian(row)) * config.pixel_sigma
+            for number, row in zip(self._numbers, placed.residuals, strict=True)
+            if np.isfinite(row).any()
+        }
         joints = len(get_layout(layout).joints)
         skeletons = []
         self.clocks.begin(stamp)
@@ -385,12 +380,11 @@ class MultiviewFusion:
 
     def _trusted(self, detections: Detections) -> Detections:
         sure = detections.confidence >= max(self._config.min_confidence, 1e-6)
-        return Detections(
-            detections.view,
-            detections.layout,
-            np.where(sure[..., None], detections.pixels, np.nan),
-            np.where(sure & np.isfinite(detections.pixels).all(-1), detections.confidence, 0.0),
-            detections.names,
+        seen = sure & np.isfinite(detections.pixels).all(-1)
+        return replace(
+            detections,
+            pixels=np.where(sure[..., None], detections.pixels, np.nan),
+            confidence=np.where(seen, detections.confidence, 0.0),
         )
 
     def _follow(self, stamp: float, pictures: Sequence[Detections]) -> None:
@@ -414,7 +408,7 @@ class MultiviewFusion:
             for number, picture in enumerate(pictures)
         ]
         rest = [
-            Detections(p.view, p.layout, p.pixels[f], p.confidence[f], ())
+            replace(p, pixels=p.pixels[f], confidence=p.confidence[f], names=())
             for p, f in zip(pictures, free, strict=True)
         ]
         for members in group(rest, self._config.epipolar_gate):
@@ -541,15 +535,6 @@ class MultiviewFusion:
         for other in rays.keys() - {0} if 0 in rays else ():  # held against the first camera alone
             pair = (rays[0], rays[other])
             self.clocks.add(other, views[0], views[other], pair, middle, velocity)
-
-    def _note_errors(
-        self, placed: Triangulated, numbers: Sequence[int], pictures: Sequence[Detections]
-    ) -> None:
-        self.reprojection = {
-            number: float(np.nanmedian(row)) * self._config.pixel_sigma
-            for number, row in zip(numbers, placed.residuals, strict=True)
-            if np.isfinite(row).any()
-        }
 
 
 def _place(

@@ -48,8 +48,8 @@ _HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
 _FIT_NOISE = 0.05  # share by which the size of the landmarks errs with posture, and
 _FIT_TIME = 0.5  # s that such an error lasts
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
-ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.025  # m of the ankle's centre above the sole
-_TILT_SIGMA = 0.005  # rad that the camera's pose may be off
+ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.017  # m of the ankle's centre above the sole
+TILT_SIGMA = 0.005  # rad that the camera's pose may be off
 _LEAST_MOUNTING = 0.3  # m of the camera above the plane of the ankles, and
 _LEAST_SLOPE = 0.05  # of the ray to the floor, for the floor to be a cue
 _REST = 0.06  # m/s across the picture that is no motion of the feet
@@ -402,7 +402,7 @@ class DepthFilter:
         self.on_floor = abs(self._mismatch) <= _MOST_MISMATCH
         if not self.on_floor:
             return
-        self._systematic = math.hypot(_ANKLE_SIGMA / above, _TILT_SIGMA / slope)
+        self._systematic = math.hypot(_ANKLE_SIGMA / above, TILT_SIGMA / slope)
         off = fitted + nearer - self._state[0]
         variance = noise**2 * max(1.0, 2.0 * _FLOOR_TIME / max(elapsed, 1e-3)) + self._systematic**2
         ratio = off**2 / (self._covariance[0, 0] + variance)

@@ -40,6 +40,7 @@ _HEAD_RADIUS = 0.085  # m; the nose lies on it
 _MARGIN = 0.02  # m of flesh beyond a limb's radius before a joint counts as hidden
 _BLOCK = 4  # px that share their noise: stereo matches windows, not pixels
 _HOLES = 0.05  # share of blocks without data
+_WALL = 1.5  # m from the farthest joint to a wall behind it
 
 
 def look_at(place: ArrayLike, target: ArrayLike, roll: float = 0.0) -> NDArray[np.float64]:
@@ -141,8 +142,7 @@ def observe(
         anywhere = low + (high - low) * rng.uniform(-0.25, 1.25, exact.shape)
         astray = rng.random(exact.shape[:-1]) < outliers
         pixels = np.where(astray[..., None], anywhere, pixels)
-        size = (view.camera.width, view.camera.height)
-        inside = np.all((exact >= 0.0) & (exact < size) & (pixels >= 0.0) & (pixels < size), -1)
+        inside = view.camera.shows(exact) & view.camera.shows(pixels)
     found = inside & (rng.random(exact.shape[:-1]) >= missing)
     confidence = np.where(found, rng.uniform(*_CONFIDENCE, found.shape), 0.0)
     return np.where(found[..., None], pixels, np.nan), confidence
@@ -181,8 +181,7 @@ def landmarks_like_mediapipe(
     about = np.einsum("tba,tjb->tja", turn, local - local[:, :1])
     size = (1.0 + rng.normal(0.0, _SIZE)) * (1.0 + _POSTURE * _slow_noise(rng, (count, 1, 1), fps))
     world = about * size + np.array(_SLOW_SHAPE) * _slow_noise(rng, joints.shape, fps)
-    with np.errstate(invalid="ignore"):
-        inside = np.all((exact >= 0.0) & (exact < (view.camera.width, view.camera.height)), -1)
+    inside = view.camera.shows(exact)
     visibility = np.where(inside, rng.uniform(0.8, 1.0, inside.shape), 0.1)
     return Landmarks(pixels, world, visibility, "chico15")
 
@@ -198,9 +197,7 @@ def _slow_noise(
     return noise
 
 
-def estimate_shape(
-    view: View, points: ArrayLike, rng: np.random.Generator, root: int = 0
-) -> NDArray[np.float64]:
+def estimate_shape(view: View, points: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
     """Landmarks about the hips as a detector would estimate them, of wrong size and noisy.
 
     Returns
@@ -209,7 +206,7 @@ def estimate_shape(
         [m], in the optical axes of a camera that looks straight at the root.
     """
     local = view.to_camera(points)
-    centre = local[..., root, :]
+    centre = local[..., 0, :]
     forward = centre / np.linalg.norm(centre, axis=-1, keepdims=True)
     turn = facing(forward)  # straight ahead onto the ray; back again makes the ray straight ahead
     about = np.einsum("...ba,...jb->...ja", turn, local - centre[..., None, :])
@@ -218,7 +215,7 @@ def estimate_shape(
 
 
 def render_depth(
-    view: View, bodies: Array, *, stoutness: float = 0.7, wall: float = 1.5
+    view: View, bodies: Array, *, stoutness: float = 0.7
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Exact depth of people made of capsules, and which of their joints can be seen.
 
@@ -228,8 +225,6 @@ def render_depth(
         Joints in the cell [m], layout chico15, z up, the floor at 0.
     stoutness : float
         Radii of the limbs over those of a large adult.
-    wall : float
-        Distance of a wall behind the farthest joint [m].
 
     Returns
     -------
@@ -243,7 +238,7 @@ def render_depth(
     columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
     x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
     local = view.to_camera(bodies)
-    depth = np.full(x.shape, float(local[..., 2].max()) + wall)
+    depth = np.full(x.shape, float(local[..., 2].max()) + _WALL)
     up = view.camera_from_base[:3, 2]
     with np.errstate(divide="ignore"):
         floor = -float(view.place[2]) / (up[0] * x + up[1] * y + up[2])
@@ -263,8 +258,7 @@ def render_depth(
             _draw_capsule(depth, x, y, view, start, end, size)
 
     pixels = camera.project(local)
-    size_px = (camera.width, camera.height)
-    inside = np.all((pixels >= 0.0) & (pixels < size_px), axis=-1)
+    inside = camera.shows(pixels)
     column, row = np.where(inside[..., None], pixels, 0.0).astype(int).swapaxes(0, -1)
     gap = local[..., 2] - depth[row.T, column.T]
     return depth.astype(np.float32), inside & (gap <= thickness + _MARGIN)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.datasets.sequences import Recording, Sequence
+from ses_gcn_ros.datasets.sequences import Recording, Sequence, between_frames
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import Detections, View
 from ses_gcn_ros.pose.config import FusionConfig, PoseConfig
@@ -18,7 +19,7 @@ from ses_gcn_ros.pose.depth import place_with_depth
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.placement import ANKLE_HEIGHT
+from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, TILT_SIGMA
 from ses_gcn_ros.pose.virtual_cameras import (
     DISTANCE,
     FIELD_OF_VIEW,
@@ -49,13 +50,7 @@ class PoseScene:
 
     def in_picture(self) -> NDArray[np.bool_]:
         """Which camera has which joint in its picture, shape (V, T, N, J)."""
-        seen = []
-        for view in self.views:
-            pixels = view.project(self.people)
-            size = (view.camera.width, view.camera.height)
-            with np.errstate(invalid="ignore"):
-                seen.append(np.all((pixels >= 0.0) & (pixels < size), axis=-1))
-        return np.stack(seen)
+        return np.stack([view.camera.shows(view.project(self.people)) for view in self.views])
 
     def detections(self, rng: np.random.Generator) -> Iterator[dict[int, Detections]]:
         """What the cameras find, frame by frame; people in any order, without names."""
@@ -122,25 +117,22 @@ def _clip(sequence: Sequence, rng: np.random.Generator) -> Array:
     step = sequence.fps / FPS
     length = min(FRAMES, int((len(sequence) - 1) / step) + 1)
     start = rng.uniform(0.0, len(sequence) - 1 - (length - 1) * step)
-    at = start + step * np.arange(length)
-    low = np.minimum(at.astype(int), len(sequence) - 2)
-    part = (at - low)[:, None, None]
-    positions = sequence.positions.astype(np.float64)
-    return np.asarray((1.0 - part) * positions[low] + part * positions[low + 1])
+    clip = between_frames(sequence.positions.astype(np.float64), start + step * np.arange(length))
+    missing = np.flatnonzero(~np.isfinite(clip).all((0, 2)))
+    if len(missing):
+        names = [get_layout(sequence.layout).joints[joint] for joint in missing]
+        raise InputError(
+            f"sequence '{sequence.name}' lacks {', '.join(names[:3])} in some frames; virtual "
+            "cameras look at whole bodies, give motion in which all joints are seen"
+        )
+    return clip
 
 
 def _turned(body: Array, heading: float) -> Array:
     """Body (T, J, 3) that faces a direction about the vertical [rad] in its first frame."""
     hips = body[0, 4] - body[0, 1]  # right hip to left hip
     angle = heading - math.atan2(-hips[0], hips[1])
-    turn = np.array(
-        [
-            [math.cos(angle), -math.sin(angle), 0.0],
-            [math.sin(angle), math.cos(angle), 0.0],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-    return body @ turn.T
+    return np.asarray(body @ Rotation.from_euler("z", angle).as_matrix().T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +146,7 @@ class Accuracy:
     counted: NDArray[np.bool_]  # (F, J): joints that the mode promises something about
     identities: list[int]  # names given to the one person of each scene
 
-    def as_dict(self, layout: str = "chico15") -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Figures for people and scripts; millimetres and shares of one."""
         counted = np.where(self.counted, self.errors, np.nan)
         found = np.isfinite(self.errors)
@@ -171,7 +163,7 @@ class Accuracy:
             "all_joints_mean_mm": _mean_mm(self.errors),
             "all_joints_found_share": round(float(found.mean()), 4),
             "scenes_with_one_identity": sum(n == 1 for n in self.identities),
-            "joint_mean_mm": dict(zip(get_layout(layout).joints, per_joint, strict=True)),
+            "joint_mean_mm": dict(zip(get_layout(LAYOUT).joints, per_joint, strict=True)),
         }
 
 
@@ -252,7 +244,10 @@ def measure_monocular(
         ankles = scene.people[:, 0, _ANKLES, 2].min(axis=1)
         settings = replace(config, floor_height=float(np.median(ankles)) - ANKLE_HEIGHT)
         estimator = SkeletonEstimator(settings, LAYOUT)
-        place = view.base_from_camera if posed else None
+        place = None
+        if posed:  # as well as a calibration tells it
+            place = view.base_from_camera.copy()
+            place[:3, :3] @= Rotation.from_rotvec(rng.normal(0.0, TILT_SIGMA, 3)).as_matrix()
         for frame, body in enumerate(scene.people[:, 0]):
             one = Landmarks(
                 seen.pixels[frame, None], seen.world[frame, None], seen.visibility[frame, None],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.studies.pose_accuracy import measure_monocular
 
 
@@ -21,3 +22,9 @@ def test_distances_and_their_stated_uncertainty(shared_data: Path, posed, mean, 
     assert found["covered_along_share"] >= 0.9
     assert found["covered_across_share"] >= 0.9
     assert np.isfinite(found["found_share"])
+
+
+def test_people_without_legs_are_refused(shared_data: Path):
+    motion = read_recording(shared_data / "motion" / "assembly_dev.npz")
+    with pytest.raises(InputError, match=r"lacks hip, r_hip, r_knee in some frames; virtual"):
+        measure_monocular(motion, scenes=1)
