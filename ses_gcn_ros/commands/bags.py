@@ -61,7 +61,7 @@ def report(
 
     Example: ses-gcn report demo_out/bag -o demo_out
     """
-    from ses_gcn_ros.replay.report.files import write_report
+    from ses_gcn_ros.replay.evaluate import write_report
     from ses_gcn_ros.replay.summary import summary_table
 
     summary = write_report(bag, out, robot=robot)

@@ -95,7 +95,7 @@ def demo(
 
     Example: ses-gcn demo --rate 2 -o demo_out
     """
-    from ses_gcn_ros.replay.report.files import write_report
+    from ses_gcn_ros.replay.evaluate import write_report
     from ses_gcn_ros.replay.summary import summary_table
 
     console = terminal.err()

@@ -133,11 +133,8 @@ class RobotPlaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Unplaced(Event):
+class Unplaced(Refused):
     """People or forecasts, as `source` says, that can't be taken to the world, and why."""
-
-    source: str
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)

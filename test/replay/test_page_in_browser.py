@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ses_gcn_ros.replay.report.files import write_report
+from ses_gcn_ros.replay.evaluate import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.recording import Replay, open_replay
-from ses_gcn_ros.replay.report.files import write_report
 from ses_gcn_ros.replay.scene import Cut, render
 
 

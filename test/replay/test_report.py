@@ -19,9 +19,9 @@ from ses_gcn_ros.bags.messages import message
 from ses_gcn_ros.bags.reading import read_current
 from ses_gcn_ros.bags.writing import BagWriter
 from ses_gcn_ros.errors import BagError, RobotError
+from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.figures import apart
 from ses_gcn_ros.replay.recording import Replay, open_replay
-from ses_gcn_ros.replay.report.files import write_report
 from ses_gcn_ros.replay.report.page import render_page
 from ses_gcn_ros.replay.report.scene import chosen_frames, chosen_states, pack_metres, spans
 from ses_gcn_ros.replay.scene import moment_at, stadium

@@ -1,1 +1,1 @@
-"""Reports: one page that holds a run (`page`); a recorded run as page and pictures (`files`)."""
+"""Pages of one file: a run (`page`), and the protocol of a commissioning (`protocol`)."""
