@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +16,18 @@ import typer
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.resources import check_folder, check_writable, write_atomically
+
+Jobs = Annotated[int, typer.Option(help="Processes.", min=1)]
+
+
+@contextmanager
+def _followed(out: Path, label: str, total: int) -> Iterator[tuple[Path, Callable[[int], None]]]:
+    """Journal that a study goes on from, in its folder, and what it calls so that a bar follows."""
+    check_folder(out, "runs.jsonl")
+    out.mkdir(parents=True, exist_ok=True)
+    with terminal.progress() as bar:
+        task = bar.add_task(label, total=total)
+        yield out / "runs.jsonl", lambda done: bar.update(task, completed=min(done, total))
 
 
 def attack(
@@ -30,7 +44,7 @@ def attack(
     params_file: Annotated[
         str, typer.Option("--params-file", help="Of a cell, whose robot obeys as it says.")
     ] = "",
-    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    jobs: Jobs = 1,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
     ] = Path("attack"),
@@ -60,11 +74,10 @@ def attack(
         write_atomically(out / f"{case.stem}.png", png(figure))
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)
-    with terminal.progress() as bar:
-        task = bar.add_task("runs", total=runs)
+    with _followed(out, "runs", runs) as (journal, progress):
         batches = search.run_attack(
-            out / "runs.jsonl", runs, seed, scenario=scenario, variant=variant, weights=weights,
-            cell=cell, jobs=jobs, progress=lambda done: bar.update(task, completed=min(done, runs)),
+            journal, runs, seed, scenario=scenario, variant=variant, weights=weights, cell=cell,
+            jobs=jobs, progress=progress,
         )  # fmt: skip
     summary = search.summarise(batches)
     worst = search.worst_case(batches)
@@ -85,7 +98,7 @@ def braking_study(
     runs: Annotated[int, typer.Option(help="Approaches, shared among the files.", min=1)] = 500,
     seed: Annotated[int, typer.Option(help="Of the motions drawn and where they are put.")] = 0,
     weights: terminal.Weights = None,
-    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Let real people come up to the moving demo robot: with forecasts, without, with a fence.
@@ -97,14 +110,10 @@ def braking_study(
     from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies import braking as study
 
-    check_folder(out, "runs.jsonl")
-    out.mkdir(parents=True, exist_ok=True)
-    with terminal.progress() as bar:
-        task = bar.add_task("approaches", total=runs)
+    with _followed(out, "approaches", runs) as (journal, progress):
         outcomes = study.run_study(
-            data, runs, seed, out / "runs.jsonl", weights=weights, jobs=jobs,
-            progress=lambda done: bar.update(task, completed=done),
-        )  # fmt: skip
+            data, runs, seed, journal, weights=weights, jobs=jobs, progress=progress
+        )
     summary = study.summarise(outcomes, seed)
     write_atomically(out / "summary.json", json.dumps(summary, indent=2))
     write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
@@ -119,7 +128,7 @@ def obedience(
     robots: Annotated[int, typer.Option(help="Robots that disobey.", min=1)] = 200,
     hours: Annotated[float, typer.Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
     seed: Annotated[int, typer.Option(help="Of robots, factors and noise.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Let simulated robots disobey until they are named, and others obey for hours.
@@ -130,14 +139,9 @@ def obedience(
     """
     from ses_gcn_ros.studies import obedience as study
 
-    check_folder(out, "runs.jsonl")
-    out.mkdir(parents=True, exist_ok=True)
-    with terminal.progress() as bar:
-        task = bar.add_task("robots", total=len(study.tasks(robots, hours, seed)))
-        summary = study.run_study(
-            robots, hours, seed, out / "runs.jsonl", jobs=jobs,
-            progress=lambda done: bar.update(task, completed=done),
-        )  # fmt: skip
+    total = len(study.tasks(robots, hours, seed))
+    with _followed(out, "robots", total) as (journal, progress):
+        summary = study.run_study(robots, hours, seed, journal, jobs=jobs, progress=progress)
     write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
     print(json.dumps(summary) if as_json else study.as_markdown(summary))
 
@@ -372,7 +376,7 @@ def commission_study(
     cells: Annotated[int, typer.Option(help="Simulated cells.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
     searches: Annotated[int, typer.Option(help="Of 25 attacks on each cell.", min=0)] = 2,
-    jobs: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+    jobs: Jobs = 1,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs.")] = Path(
         "commission_study"
     ),
@@ -386,14 +390,8 @@ def commission_study(
     """
     from ses_gcn_ros.studies.simulated_cells import run_cells
 
-    check_folder(out, "runs.jsonl")
-    out.mkdir(parents=True, exist_ok=True)
-    with terminal.progress() as bar:
-        task = bar.add_task("cells", total=cells)
-        rows = run_cells(
-            out / "runs.jsonl", cells, seed, searches=searches, jobs=jobs,
-            progress=lambda done: bar.update(task, completed=done),
-        )  # fmt: skip
+    with _followed(out, "cells", cells) as (journal, progress):
+        rows = run_cells(journal, cells, seed, searches=searches, jobs=jobs, progress=progress)
     if as_json:
         print(json.dumps(rows))
         return
