@@ -68,6 +68,9 @@ def evaluate(
     leave_one_out: Annotated[
         bool, typer.Option(help="Test on each person in turn, trained on the others.")
     ] = False,
+    among: Annotated[
+        str, typer.Option(help="Only these people: those to train on, to choose a recipe by.")
+    ] = "",
     root: Root = None,
     classes: Annotated[str, typer.Option(help="Only these classes, such as 2,3,5.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
@@ -97,12 +100,14 @@ def evaluate(
         one for name in recipe.split(",") for one in training.varied_recipes(name, vary or [])
     ]
     recordings = _read(data, classes, root)
+    if among:
+        recordings = recordings.of_subjects(_names(among))
     people = listed({r.subject for r in recordings.recordings}).split(", ")
     if leave_one_out == bool(train_subjects):
         raise ConfigError("give either --train-subjects or --leave-one-out")
     splits = [[p for p in people if p != out] for out in people]
     if train_subjects:
-        splits = [[s.strip() for s in train_subjects.split(",") if s.strip()]]
+        splits = [_names(train_subjects)]
 
     def show(run: dict[str, Any]) -> None:
         if not as_json:
@@ -280,6 +285,10 @@ def label(
         print(f"{table}: {len(segments)} segments of {len(told)} people")
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _read(path: Path, classes: str, root: Path | None = None) -> ActionSet:
     from ses_gcn_ros.datasets.action_files import read_actions
     from ses_gcn_ros.datasets.actions import of_classes
@@ -287,5 +296,5 @@ def _read(path: Path, classes: str, root: Path | None = None) -> ActionSet:
     recordings = read_actions(path, root)
     for sentence in recordings.skipped:
         print(f"left out: {sentence}", file=sys.stderr)
-    wanted = [name.strip() for name in classes.split(",") if name.strip()]
+    wanted = _names(classes)
     return of_classes(recordings, wanted) if wanted else recordings

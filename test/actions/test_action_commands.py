@@ -50,6 +50,8 @@ def test_people_are_trained_on_or_tested_on(florence: Path, small: Path):
     assert all(set(r["test_subjects"]) == set("2468") | {"10"} for r in summary["runs"])
     assert 0 <= summary["accuracy"] <= 1
     assert isinstance(run(*command).exception, ConfigError)
+    found = run(*command, "--among", "1,3", "--leave-one-out", "--json", "--seeds", 1)
+    assert [r["test_subjects"] for r in json.loads(found.stdout)["runs"]] == [["1"], ["3"]]
     wrong = run(*command, "--train-subjects", "1,99").exception
     assert isinstance(wrong, InputError)
     assert "subject '99'; subjects are 1, 2" in str(wrong)
