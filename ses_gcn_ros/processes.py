@@ -99,10 +99,7 @@ class ProcessGroup:
     def wait(self) -> int:
         """Wait for the end: of a run that ends by itself, by a signal, or by a death.
 
-        Returns
-        -------
-        int
-            0 for the first two, 1 after a death, which is reported by name.
+        Gives 0 for the first two, and 1 after a death, which is reported by name.
         """
         while not self._signalled.is_set():
             for name, child in self._children.items():

@@ -102,12 +102,8 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
 def write_sample(motion: Path, folder: Path, *, overwrite: bool = False) -> dict[str, str]:
     """Write the sample recording as a bag, its acknowledgement inside and in a README.
 
+    Gives what has to be said with the data.
     Raises BagError if the data is missing or the bag exists.
-
-    Returns
-    -------
-    dict
-        What has to be said with the data.
     """
     positions, facts = cut(motion, VISITOR)
     certain = np.ones(positions.shape[1], np.float32)

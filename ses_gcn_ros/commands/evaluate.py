@@ -216,6 +216,7 @@ def evaluate_through_nodes(
 ) -> dict[str, Any]:
     """Play a bag into forecaster and safety node, record them, and judge what was recorded.
 
+    Gives the summary with ``agreement``: how far nodes and core are apart.
     Raises ConfigError if nothing says what the robot looks like, or a node ends early.
 
     Parameters
@@ -226,11 +227,6 @@ def evaluate_through_nodes(
         Recorded seconds per second.
     params_file : str
         Parameters of the nodes; empty for those that ship.
-
-    Returns
-    -------
-    dict
-        As `evaluate` gives it, with ``agreement``: how far nodes and core are apart.
     """
     from ses_gcn_ros.bags.reading import open_bag
     from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag

@@ -115,6 +115,7 @@ def evaluate_all(
 ) -> list[BatchOutcome]:
     """Replay bags in parallel; what fails is told of and stops nothing.
 
+    Gives their outcomes in the order of the bags.
     Raises ConfigError if the cluster can't be reached, Dask isn't installed or results would go
     into a bag.
 
@@ -128,11 +129,6 @@ def evaluate_all(
         Address of a Dask scheduler whose workers see the same files; empty for this machine.
     done : callable
         Told of each outcome as it comes, of earlier runs' first.
-
-    Returns
-    -------
-    list of BatchOutcome
-        In the order of the bags.
     """
     place = Path.resolve if cluster else Path  # where its workers find it
     tasks = {

@@ -298,7 +298,7 @@ class ReplayMonitor:
             case Unplaced(source=source, sentence=sentence):
                 if monitor is not None:
                     monitor.fault(source, f"{source} unusable: {sentence}")
-                return Refused(event.time, source, sentence)
+                return event
             case Silence(length=length):
                 return Refused(event.time, "clock", f"nothing was recorded for {length:.0f} s")
             case JointStatesEvent():

@@ -83,6 +83,8 @@ def _robot(path: Path) -> Floats:
 def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool = False) -> float:
     """Write takes into one bag, one after the other with a pause between them.
 
+    Gives the length of the bag [s].
+
     The bag holds ``/skeletons`` (frame ``world``, z up; people are named by their sequence), the
     robot's points as frames ``r0``, ``r1`` … of ``/tf``, and ``/dataset/take`` with the name of
     each take as it begins. After its last frame a take says that nobody is there. Raises BagError
@@ -94,11 +96,6 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
         As for `read_takes`.
     path : Path
         Folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
-
-    Returns
-    -------
-    float
-        Length of the bag [s].
     """
     start = START
     with BagWriter(path, overwrite=overwrite) as bag:
@@ -148,6 +145,8 @@ def _points_message(stamp: float, points: Floats) -> object:
 def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: bool = False) -> int:
     """Write one bag a take below `folder`; bags that are there already are left as they are.
 
+    Gives how many were written.
+
     An interrupted run is so resumed by running it again. Raises BagError or InputError as for
     `write_takes`.
 
@@ -159,11 +158,6 @@ def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: b
         ``S00/hammer`` becomes ``folder/S00/hammer``.
     overwrite : bool
         Whether to write bags that are there again.
-
-    Returns
-    -------
-    int
-        How many bags were written.
     """
     count = 0
     for take in takes:

@@ -208,6 +208,7 @@ def _seldom_collected() -> Iterator[None]:
 def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, Any]:
     """Judge the forecasts and states that were recorded, and write numbers, pictures and page.
 
+    Gives what is in ``summary.json``.
     Raises BagError if the bag can't be read or holds no skeletons; RobotError if the robot's
     description is unusable.
 
@@ -222,11 +223,6 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
         an earlier report are replaced.
     robot : str
         URDF of the robot; the recorded one by default.
-
-    Returns
-    -------
-    dict
-        What is in ``summary.json``.
     """
     options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
     summary = evaluate(bag, out, options)

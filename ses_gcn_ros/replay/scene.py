@@ -241,7 +241,7 @@ def _heighten(box: Box, height: float, share_below: float) -> Box:
 def scene_figure(
     moment: ReplayScene, theme: Theme, title: str, stage: Stage | None = None
 ) -> Figure:
-    """Draw a moment from above and from the side.
+    """Draw a moment from above and from the side, in one scale.
 
     Parameters
     ----------
@@ -249,11 +249,6 @@ def scene_figure(
         What makes the moment worth a picture.
     stage : Stage, optional
         What both views show; by default what this moment needs.
-
-    Returns
-    -------
-    Figure
-        Both views have the same scale.
     """
     stage = stage or stage_for([moment])
     widths = [right - left for left, right, _, _ in stage.boxes]
@@ -483,7 +478,7 @@ def check_format(out: Path) -> None:
 def render(
     replay: Replay, out: Path, cut: Cut, progress: Callable[[int, int], None] = lambda *_: None
 ) -> int:
-    """Draw a run into a file, which appears when it is whole.
+    """Draw a run into a file, which appears when it is whole; gives the number of pictures.
 
     Raises ConfigError if the file's name or the cut can't be used.
 
@@ -493,11 +488,6 @@ def render(
         mp4 (H.264), gif, or png for a picture of `cut.first`.
     progress : callable
         Told how many pictures of how many are drawn.
-
-    Returns
-    -------
-    int
-        Number of pictures.
     """
     check_format(out)
     length = replay.about.duration

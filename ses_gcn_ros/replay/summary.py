@@ -276,7 +276,7 @@ def read_summary(path: str | Path) -> dict[str, Any]:
 
 
 def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float = 0.05) -> list[Change]:
-    """Compare two summaries.
+    """Compare two summaries; one that only `before` has is a regression.
 
     Parameters
     ----------
@@ -284,11 +284,6 @@ def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float = 0.
         From `evaluate` or `merge`.
     tolerance : float
         Share of a number by which it may get worse.
-
-    Returns
-    -------
-    list of Change
-        One that was known before and is not any more counts as a regression.
     """
     changes = [
         _change(f"MPJPE {convention} {horizon:g} s [mm]", old, new, -1, 0.1, tolerance)

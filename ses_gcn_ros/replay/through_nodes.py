@@ -209,6 +209,7 @@ _TF = "tf2_msgs/msg/TFMessage"
 def write_normal_form(bag: Path, out: Path, options: Options, description: str) -> list[str]:
     """Write people and transforms of a bag, whatever their types and names were.
 
+    Gives the topics that are played to the nodes.
     Raises BagError if the bag can't be read or the other can't be written.
 
     Parameters
@@ -219,11 +220,6 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
         Names, and whether the recorded robot is left out for the simulated one.
     description : str
         URDF of the robot to write with it; empty for none.
-
-    Returns
-    -------
-    list of str
-        Topics that are played to the nodes.
     """
     written: dict[str, None] = {"skeletons": None}
     with open_bag(bag) as source, BagWriter(out, overwrite=True) as target:
