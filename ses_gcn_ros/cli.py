@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -109,6 +110,8 @@ def _options(
 def main() -> int:
     """Run the command line; a mistake of the user's is one sentence and exit code 1."""
     terminal.never_fail_to_print()
+    # as Ctrl-C: what is under way is put in order, and workers end
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SesGcnError as error:

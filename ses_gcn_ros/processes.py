@@ -141,6 +141,7 @@ def _prepare_child() -> None:
 
 def die_with_parent() -> None:
     """End this child process when the one that started it ends, however that comes about."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits what its parent makes of it
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

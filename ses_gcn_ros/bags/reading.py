@@ -284,6 +284,13 @@ class _CutOff:
             self.counts[self._channels[message.channel_id].topic] += 1
             first, last = min(first, message.log_time), max(last, message.log_time)
         if last < 0:
+            with file.open("rb") as stream:
+                begin = stream.read(len(_MAGIC))
+            if begin and not _MAGIC.startswith(begin):
+                pointer = (
+                    "; it is a pointer of Git LFS: git lfs pull" if begin == b"version " else ""
+                )
+                raise BagError(f"'{file}' is no mcap file: it begins with {begin!r}{pointer}")
             raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}")
         self.span = first, last
         self.topics = {each.topic: self._type(each) for each in self._channels.values()}

@@ -7,9 +7,11 @@ cylinders, capsules and meshes.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import math
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -238,8 +240,8 @@ class Urdf:
         if source == "demo":
             path = share_path("config", "demo", "cell.urdf")
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = _text_of(path.read_bytes())
+        except (OSError, UnicodeError, LookupError) as error:
             raise RobotError(f"cannot read the robot description {path}: {error}") from error
         return cls(text, path.parent)
 
@@ -437,6 +439,14 @@ def _capsule(shape: Element, link: str, folder: Path | None) -> LinkCapsule:
     if capsule.radius <= 0:
         raise RobotError(f"the <{element.tag}> of link '{link}' has no size")
     return capsule.moved(_origin(shape))
+
+
+def _text_of(data: bytes) -> str:
+    """Text of an XML file, in the encoding that it declares."""
+    declared = re.match(rb"\s*<\?xml[^>]*encoding=[\"']([A-Za-z][\w.-]*)", data)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode(declared[1].decode() if declared else "utf-8")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.processes import die_with_parent
 
 
 def run_all(
@@ -44,18 +46,23 @@ def run_all(
     progress(len(done))
     left = [number for number in tasks if number not in done]
     new = not log.is_file() or not log.read_text(encoding="utf-8").strip()
-    with (
-        log.open("a", encoding="utf-8") as file,
-        ProcessPoolExecutor(max_workers=jobs) as pool,
-    ):
-        if new:
-            print(json.dumps(about), file=file, flush=True)
-        running = {pool.submit(run, *tasks[number]): number for number in left}
-        for future in as_completed(running):
-            number, answer = running[future], json.loads(json.dumps(future.result()))
-            print(json.dumps([number, answer]), file=file, flush=True)
-            done[number] = answer
-            progress(len(done))
+    pool = ProcessPoolExecutor(max_workers=jobs, initializer=die_with_parent)
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            if new:
+                print(json.dumps(about), file=file, flush=True)
+            running = {pool.submit(run, *tasks[number]): number for number in left}
+            for future in as_completed(running):
+                number, answer = running[future], json.loads(json.dumps(future.result()))
+                print(json.dumps([number, answer]), file=file, flush=True)
+                done[number] = answer
+                progress(len(done))
+    except BaseException:  # whoever interrupts doesn't wait for all that is left
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
     return {number: done[number] for number in tasks}
 
 

@@ -60,6 +60,17 @@ def test_an_mcap_without_a_whole_message_is_refused(shift_bag, tmp_path):
         evaluate(cut, None)
 
 
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04 an archive", b"<html>404", b"version https://git-lfs"]
+)
+def test_a_file_that_is_no_mcap_is_not_called_cut_off(content, tmp_path):
+    path = tmp_path / "shift.mcap"
+    path.write_bytes(content)
+    with pytest.raises(BagError, match=r"is no mcap file: it begins with b'") as refused:
+        evaluate(path, None)
+    assert ("git lfs pull" in str(refused.value)) == content.startswith(b"version")
+
+
 def test_a_damaged_sqlite_bag_is_judged_up_to_the_damage(visit, tmp_path):
     kind = "ses_gcn_ros/msg/SkeletonArray"
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:

@@ -284,3 +284,19 @@ def test_a_joint_is_as_fast_as_its_description_says_and_without_that_at_will():
     assert [joint.velocity for joint in Urdf(limited).movable] == [2.5]
     (free,) = Urdf(text.format(kind="continuous", limit="")).movable
     assert (free.velocity, free.lower, free.upper) == (math.inf, -math.inf, math.inf)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ISO-8859-1", "UTF-16"])
+def test_a_description_is_read_in_the_encoding_that_it_declares(tmp_path, encoding):
+    text = Urdf.load("demo").text.replace("link_1", "glied_ä")
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + text.partition("?>")[2]
+    path = tmp_path / "cell.urdf"
+    path.write_bytes(text.encode(encoding))
+    assert "glied_ä" in Urdf.load(str(path)).moving_links()
+
+
+def test_an_encoding_that_nobody_knows_is_one_sentence(tmp_path):
+    path = tmp_path / "cell.urdf"
+    path.write_text('<?xml version="1.0" encoding="klingon"?><robot name="r"/>')
+    with pytest.raises(RobotError, match=r"cannot read the robot description .*klingon"):
+        Urdf.load(str(path))
