@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import gc
@@ -309,7 +310,8 @@ def run(*node_types: type[ManagedNode], args: list[str] | None = None) -> NoRetu
         Command line with ``--ros-args``; that of the process by default.
     """
     if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
-        print("\n\n".join(_help(node_type) for node_type in node_types))
+        with contextlib.suppress(BrokenPipeError):  # of `| head`
+            print("\n\n".join(_help(node_type) for node_type in node_types), flush=True)
         process.leave(0)
     signalled = process.prepare()
     code = 0

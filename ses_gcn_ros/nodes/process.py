@@ -14,6 +14,7 @@ an idle one, so it has no shared memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -94,8 +95,9 @@ def _give_up() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process now. Interpreter teardown with middleware threads about was seen to hang."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 

@@ -12,15 +12,18 @@ import glob
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
+from ses_gcn_ros.processes import die_with_parent
 from ses_gcn_ros.replay.collision_scores import detection
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
@@ -210,7 +213,8 @@ def _run(tasks: Sequence[BatchTask], jobs: int, cluster: str) -> Iterator[BatchO
         for _ in range(_ATTEMPTS):
             try:
                 parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-                for outcome in parallel(delayed(task)() for task in left):
+                run = _replay if cluster else partial(_replay, starter=os.getpid())
+                for outcome in parallel(delayed(run)(task) for task in left):
                     yield outcome
                     left = [task for task in left if task.name != outcome.folder]
                 return
@@ -219,6 +223,13 @@ def _run(tasks: Sequence[BatchTask], jobs: int, cluster: str) -> Iterator[BatchO
                 yield from (outcome for _, outcome in finished if outcome is not None)
                 left = [task for task, outcome in finished if outcome is None]
         yield from (_died(task) for task in left)
+
+
+def _replay(task: BatchTask, starter: int = 0) -> BatchOutcome:
+    """Do a task, in a process that ends with the one that started it on this machine."""
+    if starter not in (0, os.getpid()):
+        die_with_parent()
+    return task()
 
 
 def _client(address: str) -> Any:

@@ -271,7 +271,7 @@ class EventReader:
                 if entry.topic == "image" and self._images:
                     self._images.hear(self._bag.decode(entry), now)
                 elif decode is not None:
-                    event = decode(entry, now)
+                    event = self._decoded(decode, entry, now)
                     if entry.topic == "skeletons" or entry.topic in self._wanted:
                         yield self._clocked(event)
                 yield from self._in_images(now, now)
@@ -279,6 +279,17 @@ class EventReader:
         finally:
             if self._images:
                 self._images.close()
+
+    def _decoded(
+        self, decode: Callable[[RawMessage, float], Event], entry: RawMessage, now: float
+    ) -> Event:
+        try:
+            return decode(entry, now)
+        except AttributeError as error:
+            if not hasattr(error.obj, "__msgtype__"):
+                raise
+            lacking = f"{error.obj.__msgtype__} has no '{error.name}' by the bag's definition of it"
+            return Refused(now, entry.topic, lacking)
 
     def _in_images(self, now: float, until: float) -> Iterator[Event]:
         """Events of the images that wait, heard `now` [s], of those that are ready `until` then."""

@@ -22,7 +22,7 @@ from ses_gcn_ros.bags.video_journal import VideoJournal
 from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.replay.events import EventReader, PeopleSeen
+from ses_gcn_ros.replay.events import EventReader, PeopleSeen, Refused
 from ses_gcn_ros.replay.options import Naming, find_topics
 from ses_gcn_ros.replay.summary import compare, read_summary
 from ses_gcn_ros.skeleton import Skeleton
@@ -77,6 +77,22 @@ def bag(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
 def test_a_damaged_bag_is_read_up_to_the_damage_or_refused_in_one_sentence(bag, seed):
     path, file = bag
     survive(file, lambda _: everybody(path), seed)
+
+
+def test_messages_whose_definition_in_the_bag_lacks_a_field_are_refused_by_name(tmp_path):
+    with BagWriter(tmp_path / "bag") as writer:
+        write_skeletons(writer, "/skeletons", observations())
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    data = file.read_bytes()
+    file.write_bytes(
+        data.replace(b"builtin_interfaces/Time stamp", b"builtin_interfaces/Time stomp")
+    )
+    with open_bag(file) as bag:
+        topics = find_topics(bag.topics, Naming())
+        events = list(EventReader(bag, topics, Naming(), "world", PoseConfig()))
+    reasons = {event.sentence for event in events if isinstance(event, Refused)}
+    assert reasons == {"std_msgs/msg/Header has no 'stamp' by the bag's definition of it"}
+    assert not any(isinstance(event, PeopleSeen) for event in events)
 
 
 def test_a_damaged_journal_keeps_what_comes_before_the_damage(tmp_path):
