@@ -55,7 +55,7 @@ class ContactAlarm:
         return rising
 
     def by_step(self, times: Array, network: Array, velocity: Array) -> Array:
-        """Probability that a contact has begun by each step, (H,).
+        """Probability that a contact has begun by each step, (..., H).
 
         Between two horizons their coefficients are interpolated; before the first and after the
         last they are its own.
@@ -64,12 +64,12 @@ class ContactAlarm:
         ----------
         times : NDArray, shape (H,)
             Since the last observation [s], rising.
-        network, velocity : NDArray, shape (H,)
+        network, velocity : NDArray, shape (..., H)
             (distance − threshold) / radius at each step, the least over limbs and links.
         """
         columns = [np.interp(times, HORIZONS, column) for column in self.coefficients.T]
         at_steps = ContactAlarm(np.stack(columns, axis=-1))
-        so_far = [np.minimum.accumulate(z) for z in (network, velocity)]
+        so_far = [np.minimum.accumulate(z, axis=-1) for z in (network, velocity)]
         return at_steps.probability(*so_far)
 
 

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
 from ses_gcn_ros.datasets.sequences import at_rate, window_starts
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.forecast.alarm import SHIPPED, THRESHOLD
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.safety import capsule_distances
 from ses_gcn_ros.skeleton import get_layout
 
-THRESHOLD = 0.13  # m between the axes of limb and link, CHICO's
 WITH_RADIUS = " with radius"
-BY_Z, TOGETHER = " by z", "network and constant velocity by z"
+BY_Z, TOGETHER = " by z", "probability of contact"
 EARLY = 0.4  # s ahead that an alarm has to come to be worth having
 AT_RECALL = 0.5  # of the contacts that are so far ahead, where alarms are counted
 _RESAMPLED = 200  # times, for the interval of an average precision
@@ -54,7 +54,8 @@ class Gaps:
     # (W, H): by forecast [m]; under the model's name, followed by ``with radius``, less its radius
     predicted: dict[str, Floats]
     # (W, H): what else can be raised as an alarm, lower where it is more urgent: under ``by z`` the
-    # least of (distance − `THRESHOLD`) / radius over all pairs
+    # least of (distance − `THRESHOLD`) / radius over all pairs; of the network and of constant
+    # velocity `TOGETHER`, less the probability that the safety node would say
     alarms: dict[str, Floats]
     last_observed: Floats  # (W,): in the last frame that was observed [m]
     encounter: NDArray[np.int64]  # (W,): that each window is of
@@ -133,7 +134,9 @@ def measure(
         raise InputError(f"none of {count} encounters is as long as a window of {length} frames")
     raised = {name: np.concatenate(parts) for name, parts in alarms.items()}
     if raised:
-        raised[TOGETHER] = np.minimum(*raised.values())
+        times = np.arange(1, engine.horizon + 1) / engine.fps
+        both = (raised[name + BY_Z].astype(float) for name in (engine.name, "constant_velocity"))
+        raised[TOGETHER] = -SHIPPED.by_step(times, *both).astype(np.float32)
     return Gaps(
         happened=np.concatenate(happened),
         predicted={name: np.concatenate(parts) for name, parts in predicted.items()},

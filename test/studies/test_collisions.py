@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
+from ses_gcn_ros.forecast.alarm import SHIPPED
 from ses_gcn_ros.studies.collisions import (
     BY_Z,
     TOGETHER,
@@ -135,8 +136,10 @@ def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     bounds = [(distance - 0.13) / edge for edge in (radii.min(axis=2), radii.max(axis=2))]
     assert (z >= np.minimum(*bounds) - 1e-4).all()
     assert (z <= np.maximum(*bounds) + 1e-4).all()
-    both = gaps.alarms[engine.name + BY_Z], z
-    np.testing.assert_array_equal(gaps.alarms[TOGETHER], np.minimum(*both))
+    network = gaps.alarms[engine.name + BY_Z]
+    times = np.arange(1, engine.horizon + 1) / engine.fps
+    said = [SHIPPED.by_step(times, *window) for window in zip(network, z, strict=True)]
+    np.testing.assert_allclose(gaps.alarms[TOGETHER], -np.array(said), rtol=1e-6)
 
 
 def test_encounters_that_fit_no_window_or_one_another_are_refused(engine):
