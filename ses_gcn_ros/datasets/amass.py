@@ -27,12 +27,8 @@ _RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
 def read_amass(path: Path) -> list[Sequence]:
     """Motion of one file, or of all npz files below a folder, in layout chico15.
 
-    Raises InputError if there are no such files or one lacks positions or a frame rate.
-
-    Returns
-    -------
-    list of Sequence
-        Named by the path below the folder; the subject is the file's folder.
+    Sequences are named by the path below the folder; the subject is the file's folder. Raises
+    InputError if there are no such files or one lacks positions or a frame rate.
     """
     root = path if path.is_dir() else path.parent
     files = sorted(path.rglob("*.npz")) if path.is_dir() else [path]

@@ -50,7 +50,9 @@ _BONES = (
 def chico15(
     ends: Mapping[str, NDArray[np.float64]], facing: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Layout chico15, z up, from where bones end, y up.
+    """Layout chico15 (T, 15, 3) [m], z up, from where bones end, y up.
+
+    Hip and c_shoulder are midpoints; a foot is the ankle; the nose is made.
 
     Parameters
     ----------
@@ -58,11 +60,6 @@ def chico15(
         End of each bone by its name in the database [m].
     facing : NDArray, shape (T, 3)
         Where the face points, of length 1.
-
-    Returns
-    -------
-    NDArray, shape (T, 15, 3) [m]
-        Hip and c_shoulder are midpoints; a foot is the ankle; the nose is made.
     """
     legs, arms = (np.stack([ends[bone] for bone in part], 1) for part in (_BONES[:6], _BONES[6:]))
     hip, shoulders = (part[:, [0, 3]].mean(axis=1, keepdims=True) for part in (legs, arms))
@@ -204,14 +201,10 @@ def resampled(recorded: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_asf_amc(folder: Path) -> list[Sequence]:
-    """All trials below a folder at 25 Hz, each read when first looked at.
+    """All trials below a folder at 25 Hz in layout chico15, each read when first looked at.
 
-    Raises InputError if there are none, or a trial's skeleton is missing.
-
-    Returns
-    -------
-    list of Sequence
-        Named ``cmu_02_01``, with the subject of the file's name, layout chico15.
+    They are named as ``cmu_02_01``, with the subject of the file's name. Raises InputError if there
+    are none, or a trial's skeleton is missing.
     """
     paths = sorted(folder.rglob("*_*.amc"))
     if not paths:

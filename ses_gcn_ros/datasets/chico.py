@@ -90,13 +90,8 @@ def _part(path: Path, frames: list[Any], which: int) -> NDArray[np.float32]:
 def read_chico(folder: Path) -> list[Sequence]:
     """People of all recordings below a folder, each read when first looked at.
 
-    Raises InputError if there are no such files.
-
-    Returns
-    -------
-    list of Sequence
-        Named ``S00/hammer``, with subject ``00`` and the action as tag; collisions are tagged
-        `CRASH` as well.
+    They are named as ``S00/hammer``, with subject ``00`` and the action as tag; collisions are
+    tagged `CRASH` as well. Raises InputError if there are no such files.
     """
     paths = sorted(folder.glob("S[0-9]*/*.pkl"))
     if not paths:

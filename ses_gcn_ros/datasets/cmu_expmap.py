@@ -106,14 +106,10 @@ def repaired_positions(expmaps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def read_benchmark(folder: Path) -> list[Sequence]:
-    """All recordings as benchmarks use them, each read when first looked at.
+    """All recordings as benchmarks use them in layout cmu25, each read when first looked at.
 
-    Raises InputError if there are no such files.
-
-    Returns
-    -------
-    list of Sequence
-        Named ``train/walking/walking_1``, with the action as tag, layout cmu25.
+    They are named as ``train/walking/walking_1``, with the action as tag. Raises InputError if
+    there are no such files.
     """
     return _sequences(folder, BENCHMARK.read, BENCHMARK_FPS, LAYOUT)
 

@@ -58,14 +58,10 @@ BENCHMARK = ExpmapBenchmark(
 
 
 def read_h36m(folder: Path) -> list[Sequence]:
-    """All recordings below a folder at 25 Hz, each read when first looked at.
+    """All recordings below a folder at 25 Hz in layout h36m22, each read when first looked at.
 
-    Raises InputError if there are no such files.
-
-    Returns
-    -------
-    list of Sequence
-        Named ``S5/walking_1``, with subject ``5`` and the action as tag, layout h36m22.
+    They are named as ``S5/walking_1``, with subject ``5`` and the action as tag. Raises InputError
+    if there are no such files.
     """
     paths = [
         path

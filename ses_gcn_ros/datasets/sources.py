@@ -44,13 +44,8 @@ def read_bag(path: Path) -> list[Sequence]:
     """Everybody in a bag at 25 Hz in layout chico15, each stretch in sight a sequence.
 
     A joint that is unseen for longer than a gap is NaN meanwhile: legs behind a table hide nobody.
-    Raises InputError if nobody was seen for two frames; BagError if there is no such bag or it has
-    no skeletons.
-
-    Returns
-    -------
-    list of Sequence
-        Named by person and number of the stretch.
+    Sequences are named by person and number of the stretch. Raises InputError if nobody was seen
+    for two frames; BagError if there is no such bag or it has no skeletons.
     """
     sequences = []
     for index, (name, (stamps, positions)) in enumerate(bag_people(path).items()):
@@ -149,10 +144,7 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
 def read_datasets(paths: Sequences[Path], kind: str = "auto") -> Recording:
     """Read several data sets as one recording; each sequence knows its file as its `group`.
 
-    Raises
-    ------
-    InputError
-        See `read_dataset`; or two files are of one name.
+    Raises InputError as `read_dataset`, and if two files are of one name.
     """
     recordings = [read_dataset(path, kind) for path in paths]
     names = [path.stem for path in paths]

@@ -63,19 +63,8 @@ def placed(
 ) -> tuple[list[Encounter], NDArray[np.int64]]:
     """Encounters of recorded people with others, who are put near them and stand for a robot.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        People, all in one layout.
-    length : int
-        Frames of each encounter, T + H.
-
-    Returns
-    -------
-    encounters : list of Encounter
-        The other faces anywhere, 0.3 to 1.8 m away in the last frame.
-    links : NDArray, shape (M, 2)
-        Limbs of the layout.
+    The other faces anywhere, 0.3 to 1.8 m away in the last frame. Gives the encounters of `length`
+    frames at `fps` [Hz], and the links (M, 2), which are the limbs of the people's one layout.
     """
     rng = np.random.default_rng(0)
     layout = get_layout(sequences[0].layout)
