@@ -184,10 +184,10 @@ def _table(found: Any) -> dict[str, Any]:
         "known_before": figures(found.known_before, found.known_before.model),
         "known_after": figures(found.known_after, found.known_after.model),
     }
-    radius = found.weights.radius
+    radius = after.radius  # as calibrated before what was held out calibrated, too
     if radius is not None:
         within = coverage_by_step(after.distance[after.model], radius)
-        table["radius_mm"] = round(1000 * float(radius[-1].mean()), 0)
+        table["radius_mm"] = round(1000 * float(radius[:, -1].mean()), 0)
         table["coverage_percent"] = round(100 * float(within.mean()), 1)
     return table
 
@@ -213,7 +213,7 @@ def _show(out: Path, table: dict[str, Any]) -> None:
     if "radius_mm" in table:
         print(
             f"radius at the last step {table['radius_mm']:.0f} mm; within it were "
-            f"{table['coverage_percent']:.1f} % of what was held out"
+            f"{table['coverage_percent']:.1f} % of what was held out, which then calibrated it, too"
         )
     print(f"{out} is written; give it to forecaster_node by its parameter 'weights'")
 

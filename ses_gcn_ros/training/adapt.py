@@ -69,7 +69,7 @@ AUGMENT = AugmentRecipe(
 class Adapted:
     """What adapting gave."""
 
-    weights: Weights  # the new ones, calibrated
+    weights: Weights  # the new ones, calibrated on all that did not train
     seconds: dict[str, float]  # motion that trained, calibrated and tested [s]
     unusable: list[str]  # what was left out, and why
     # of the old and the new weights on the part that tests
@@ -170,7 +170,9 @@ def adapt(
         *(measure(engine, kept, _STRIDE) for engine in (old, new)),
     )
     _check(found)
-    return found
+    # Passed, the part that tests calibrates as well: two recordings tell little of a cell.
+    every = dataclasses.replace(parts, calibrate=parts.held_out)
+    return dataclasses.replace(found, weights=calibrated(weights, recipe, every, rehearsed))
 
 
 def _check(found: Adapted) -> None:
