@@ -48,5 +48,5 @@ def write_weights_file(
     path: Path, key: str, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
 ) -> None:
     """Write a file in one piece: an interrupted write leaves the old one as it was."""
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     write_atomically(path, save(contiguous, metadata={key: json.dumps(header)}))

@@ -46,6 +46,14 @@ class TestDescription:
         for link, pose in poses.items():
             np.testing.assert_allclose(pose, reference.get_transform(link), atol=1e-9)
 
+    @settings(max_examples=30)
+    @given(angles=ANGLES)
+    def test_a_joint_alone_moves_its_child_as_in_the_whole_tree(self, demo, angles):
+        poses = demo.forward(dict(zip([j.name for j in demo.movable], angles, strict=True)))
+        for joint, angle in zip(demo.movable, angles, strict=True):
+            alone = poses[joint.parent] @ joint.transform(angle)
+            np.testing.assert_allclose(alone, poses[joint.child], atol=1e-9)
+
     @given(rpy=st.lists(st.floats(-4.0, 4.0), min_size=3, max_size=3))
     def test_angles_turn_about_fixed_axes(self, rpy):
         pose = pose_from_xyz_rpy((0.1, -0.2, 0.3), rpy)
