@@ -67,6 +67,17 @@ def test_distances_of_random_and_degenerate_pairs_are_exact(backend):
     np.testing.assert_allclose(met.distance, expected, atol=1e-7, rtol=0)
 
 
+def test_the_nearest_of_all_pairs_alone_has_the_points_that_it_has_among_them():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 4, 5, 1, 3)), rng.normal(size=(2, 1, 6, 3)) + 2.0
+    pairs = capsule_distances(a[0], a[1], np.full((5, 1), 0.1), b[0], b[1], np.full(6, 0.2))
+    index = np.unravel_index(pairs.distance.argmin(), pairs.distance.shape)
+    alone = pairs.nearest()
+    assert alone.distance == pairs.distance[index]
+    for name in ("a_point", "b_point", "normal"):
+        np.testing.assert_allclose(getattr(alone, name), getattr(pairs, name)[index], atol=1e-12)
+
+
 def test_distances_agree_with_a_constrained_optimiser():
     rng = np.random.default_rng(11)
     p, q, u, v = random_pairs(rng, 300)

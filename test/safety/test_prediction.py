@@ -150,6 +150,17 @@ class TestForecastCapsules:
             (group,) = inflate(SafetyConfig(body_scale=scale), [ahead], {})
             np.testing.assert_allclose(group.growth, 0.13, rtol=1e-6)
 
+    def test_everybody_grows_by_their_own_radius_at_each_step(self):
+        steps = np.arange(1, 26)[:, None]
+        ahead = []
+        for index in (1, 2):
+            one = forecast_of(dataclasses.replace(person(2.0), person_id=f"p{index}"), 1.0)
+            radius = np.broadcast_to(0.01 * index * steps, one.radius.shape)
+            ahead.append(dataclasses.replace(one, radius=radius.astype(np.float32)))
+        (group,) = inflate(SafetyConfig(), ahead, {})
+        whose = np.array([int(name[1:]) for name in group.person_ids])
+        np.testing.assert_allclose(group.growth, 0.01 * steps * whose, rtol=1e-6)
+
     def test_a_touch_in_the_first_step_comes_at_its_beginning(self):
         """Forecast from an image that is 0.05 s ahead of this clock, as clocks may be off."""
         scene = settled(0.3)

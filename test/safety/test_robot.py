@@ -18,7 +18,7 @@ from ses_gcn_ros.errors import ConfigError, InputError, RobotError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, RobotTracker, Urdf
 from ses_gcn_ros.safety.geometry import pose_from_xyz_rpy
-from ses_gcn_ros.safety.robot_model import capsule_around
+from ses_gcn_ros.safety.robot_model import Joint, capsule_around
 from ses_gcn_ros.safety.robot_motion import RobotState, SweepMotion
 
 # yourdfpy takes angles under 1e-8 for 0
@@ -53,6 +53,14 @@ class TestDescription:
         for joint, angle in zip(demo.movable, angles, strict=True):
             alone = poses[joint.parent] @ joint.transform(angle)
             np.testing.assert_allclose(alone, poses[joint.child], atol=1e-9)
+
+    def test_a_sliding_joint_moves_its_child_along_its_axis(self):
+        place = np.eye(4)
+        place[:3, :3] = Rotation.from_euler("z", 90, degrees=True).as_matrix()
+        joint = Joint("axis", "prismatic", "a", "b", place, np.array([0.6, 0.0, 0.8]), 0, 1, 1)
+        moved = joint.transform(0.5)
+        np.testing.assert_allclose(moved[:3, 3], [0.0, 0.3, 0.4], atol=1e-12)
+        np.testing.assert_array_equal(moved[:3, :3], place[:3, :3])
 
     @given(rpy=st.lists(st.floats(-4.0, 4.0), min_size=3, max_size=3))
     def test_angles_turn_about_fixed_axes(self, rpy):

@@ -66,6 +66,18 @@ def test_the_distance_of_a_segment_is_the_least_of_its_points(
         assert outside(inward, half, is_round) == pytest.approx(0.0, abs=1e-5)
 
 
+def test_a_segment_that_comes_nearest_with_an_end_does_so_with_all_of_it():
+    """Fractions of exactly 0 and 1, not within the last halving of them."""
+    cube = Solids(np.full((1, 3), 0.5), np.array([False]))
+    start, end = (
+        np.array([[3.0, 0.3, 0.2], [1.0, 0.3, 0.2]]),
+        np.array([[1.0, 0.1, 0.1], [3.0, 1, 1]]),
+    )
+    distance, fraction, _ = solid_distances(cube, np.eye(4)[None], start, end)
+    assert fraction.tolist() == [[1.0, 0.0]]
+    assert distance.tolist() == [[0.5, 0.5]]
+
+
 def test_a_person_in_a_zone_slows_the_robot_to_its_factor_and_the_zone_is_named():
     scene = settled(6.0, zones=(DOOR,))
     assessment = scene.tick()
