@@ -244,11 +244,15 @@ def test_speeds_are_the_median_slopes(seed, frames):
 
 
 @settings(max_examples=150)
-@given(seeds, st.sampled_from([0.0, 1e-13, 1e-9, 1e-5, 0.01, 1.0, 3.0, np.pi - 1e-7, np.pi]))
-def test_turn_rates_are_rotation_vectors(seed, angle):
-    """Of any angle: a robot whose frames jump may seem to have turned half round."""
+@given(
+    seeds,
+    st.sampled_from([0.0, 1e-13, 1e-9, 1e-5, 0.01, 1.0, 3.0, np.pi - 1e-7, np.pi]),
+    st.sampled_from([None, 0, 1, 2]),
+)
+def test_turn_rates_are_rotation_vectors(seed, angle, coordinate):
+    """Of any angle about any axis: a robot whose frames jump may seem to have turned half round."""
     rng = np.random.default_rng(seed)
-    axis = rng.normal(size=3)
+    axis = rng.normal(size=3) if coordinate is None else np.eye(3)[coordinate]
     axis /= np.linalg.norm(axis)
     old, new = np.tile(np.eye(4), (2, 2, 1, 1))
     before = Rotation.random(random_state=rng)
