@@ -15,10 +15,9 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.msg import Action as ActionMsg
 from ses_gcn_ros.msg import ActionArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import flat, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import flat, skeletons_from_message, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import MarkerBoard, action_markers
-from ses_gcn_ros.skeleton import skeletons_from_message
 
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
 

@@ -23,12 +23,16 @@ from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
+
+# the way back is found here, too: the core reads messages by their fields alone
+from ses_gcn_ros.forecast.forecaster import forecasts_from_message as forecasts_from_message
 from ses_gcn_ros.msg import Forecast as ForecastMsg
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.skeleton import skeletons_from_message as skeletons_from_message
 from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:

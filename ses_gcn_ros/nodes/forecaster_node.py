@@ -18,11 +18,10 @@ from ses_gcn_ros.forecast.adaptive import RadiusStore
 from ses_gcn_ros.forecast.forecaster import FAR_OFF
 from ses_gcn_ros.msg import ActionArray, ForecastArray, SkeletonArray
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import forecasts_to_msg, to_seconds
+from ses_gcn_ros.nodes.conversions import forecasts_to_msg, skeletons_from_message, to_seconds
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import MarkerBoard, forecast_markers, skeleton_markers
 from ses_gcn_ros.resources import state_folder
-from ses_gcn_ros.skeleton import skeletons_from_message
 
 _SILENCE = 1.0  # s without skeletons after which it is diagnosed
 

@@ -27,9 +27,16 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros import msg
 from ses_gcn_ros.audit import AuditLog
 from ses_gcn_ros.errors import InputError, RobotError
-from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import Frames, message_type, state_to_msg, to_seconds, to_time
+from ses_gcn_ros.nodes.conversions import (
+    Frames,
+    forecasts_from_message,
+    message_type,
+    skeletons_from_message,
+    state_to_msg,
+    to_seconds,
+    to_time,
+)
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.markers import SafetyDrawing
 from ses_gcn_ros.safety import (
@@ -43,7 +50,6 @@ from ses_gcn_ros.safety import (
     read_robots,
 )
 from ses_gcn_ros.safety.assessment import UNKNOWN
-from ses_gcn_ros.skeleton import skeletons_from_message
 from ses_gcn_ros.transforms import TransformBuffer
 
 

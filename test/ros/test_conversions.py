@@ -15,10 +15,11 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
+    forecasts_from_message,
     forecasts_to_msg,
+    skeletons_from_message,
     skeletons_to_msg,
     state_to_msg,
     to_seconds,
@@ -27,7 +28,7 @@ from ses_gcn_ros.nodes.conversions import (
 from ses_gcn_ros.nodes.pose_messages import matrix
 from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.safety import Assessment, RobotModel, SafetyConfig, SeparationMonitor
-from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
+from ses_gcn_ros.skeleton import Skeleton
 
 STAMP = Time(sec=1_700_000_000, nanosec=40_000_000)
 
