@@ -91,6 +91,18 @@ def test_a_plan_that_the_robot_follows_is_reckoned_with():
     np.testing.assert_allclose(planned.carried([0.5])[0][0], expected[0], atol=1e-6)
 
 
+def test_a_plan_is_followed_past_its_points():
+    """Through its next point and on, at other rates from there."""
+    monitor = moving_robot()
+    monitor.joints.observe(10.0, NAMES, START, np.zeros(7))
+    points = [START, START + RATES, START + RATES[::-1]]
+    monitor.joints.observe_plan(NAMES, [0.0, 0.4, 0.9], points)
+    _, planned = monitor.joints.paths(monitor.robot.state, 1.0)
+    for time, joints in ((0.2, START + 0.5 * RATES), (0.65, 0.5 * (points[1] + points[2]))):
+        expected = MODEL.place(poses(joints))
+        np.testing.assert_allclose(planned.carried([time])[0][0], expected[0], atol=1e-6)
+
+
 def test_a_plan_that_is_elsewhere_or_at_its_end_is_not():
     monitor = moving_robot()
     monitor.joints.observe(10.0, NAMES, START, RATES)

@@ -32,6 +32,12 @@ tables = st.one_of(
 TABLE = StoppingTable.of([0.25, 0.5, 1.0], [0.1, 0.15, 0.35])
 
 
+def test_a_robot_slower_than_the_table_takes_as_long_as_its_slowest_entry():
+    np.testing.assert_allclose(
+        TABLE.time([0.0, 0.1, 0.25, 0.375, 0.5, 1.0]), [0.1, 0.1, 0.1, 0.125, 0.15, 0.35]
+    )
+
+
 def brakes(**values) -> StoppingTable:
     return braking(SafetyConfig(**values))[0]
 
