@@ -9,7 +9,7 @@ import numpy as np
 
 from ses_gcn_ros.bringup import Value, ros_arguments
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.processes import demo_environment
 from ses_gcn_ros.simulated_drivers import SIMULATED
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
@@ -59,10 +59,7 @@ def run(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED) -
         ],
         rows=[],
     )
-    try:
-        check_ros()
-    except ConfigError as error:
-        section.notes.append(f"not measured: {error}")
+    if section.lacks_ros():
         return section
     changes = _QUICK if quick else _CHANGES
     for driver in drivers:
@@ -80,7 +77,7 @@ def run(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED) -
 
 def _measure(driver: str, changes: int) -> dict[str, Any]:
     parameters: dict[str, Value] = {"driver": driver, "driver_namespace": "arm", **_QUICK_ROBOT}
-    arguments = ros_arguments(parameters, params_file="", namespace="", log_level="error")
+    arguments = ros_arguments(parameters, log_level="error")
     commands = [
         ["ses_gcn_ros.nodes", "robot_bridge", *arguments],
         ["ses_gcn_ros.studies.nodes.bridge_probe", str(changes), str(_SEED), *arguments],

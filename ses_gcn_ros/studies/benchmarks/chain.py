@@ -15,7 +15,7 @@ import numpy as np
 
 from ses_gcn_ros.bringup import DEMO_ROBOT, Value, ros_arguments
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.processes import demo_environment
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Child,
@@ -70,10 +70,7 @@ def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Sec
         ],
         rows=rows,
     )
-    try:
-        check_ros()
-    except ConfigError as error:
-        section.notes.append(f"not measured: {error}")
+    if section.lacks_ros():
         return section
     runs: dict[int, list[_Run]] = {count: [] for count in (people[:1] if quick else people)}
     for _ in range(1 if quick else _ROUNDS):
@@ -114,7 +111,8 @@ def _run(people: int, seconds: float) -> _Run:
         "demo_robot": robot,
     }
     commands = [
-        ["ses_gcn_ros.nodes", name, *_arguments(parameters)] for name, parameters in nodes.items()
+        ["ses_gcn_ros.nodes", name, *ros_arguments(parameters, log_level="error")]
+        for name, parameters in nodes.items()
     ]
     commands += [["ses_gcn_ros.studies.nodes.relay", stage] for stage in ("forecasts", "states")]
     with running(commands, environment) as (forecaster, safety, _, *relays):
@@ -159,10 +157,6 @@ def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, Cell]:
         for name in ("conversion", "inference")
     }
     return row | costs | {"transport": medians[0] - sum(costs.values())}
-
-
-def _arguments(parameters: Mapping[str, Value]) -> list[str]:
-    return ros_arguments(parameters, params_file="", namespace="", log_level="error")
 
 
 def _expect(child: Child, word: str) -> None:

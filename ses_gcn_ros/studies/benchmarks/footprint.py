@@ -8,7 +8,7 @@ import numpy as np
 
 from ses_gcn_ros.bringup import ros_arguments
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import check_ros, demo_environment
+from ses_gcn_ros.processes import demo_environment
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Column,
@@ -37,10 +37,7 @@ def run(quick: bool, progress: Progress) -> Section:
         ],
         rows=[],
     )
-    try:
-        check_ros()
-    except ConfigError as error:
-        section.notes.append(f"not measured: {error}")
+    if section.lacks_ros():
         return section
     for engine in _ENGINES[:1] if quick else _ENGINES:
         starts = []
@@ -58,8 +55,6 @@ def run(quick: bool, progress: Progress) -> Section:
 def _start(engine: str) -> dict[str, float]:
     arguments = ros_arguments(
         {"engine": engine, "adaptive_state": "none"},
-        params_file="",
-        namespace="",
         log_level="error",
     )
     command = ["ses_gcn_ros.studies.nodes.first_forecast", *arguments]

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.processes import die_with_parent
+from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.processes import check_ros, die_with_parent
 
 Cell = str | int | float | None
 Progress = Callable[[str], None]
@@ -57,6 +57,15 @@ class Section:
     # figures by column key; keys without a column are in the JSON alone
     rows: list[dict[str, Cell]]
     notes: list[str] = field(default_factory=list)  # what was not measured, and why
+
+    def lacks_ros(self) -> bool:
+        """Whether nodes can't run here, which is noted then."""
+        try:
+            check_ros()
+        except ConfigError as error:
+            self.notes.append(f"not measured: {error}")
+            return True
+        return False
 
     def as_json(self) -> dict[str, Any]:
         """As plain containers; `from_json` is the way back."""

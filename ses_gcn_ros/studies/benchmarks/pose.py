@@ -174,8 +174,6 @@ def measure_node(
         return {}
     arguments = ros_arguments(
         {"model": model, "subscribers": 1, **settings},
-        params_file="",
-        namespace="",
         log_level="error",
     )
     probe = "ses_gcn_ros.studies.nodes.image_probe"
