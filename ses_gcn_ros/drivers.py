@@ -34,6 +34,7 @@ class Call:
         return "/srv/" in self.type
 
 
+PATIENCE = 10  # times `answer_within` that an answer may still come which hurries nobody
 SLIDER, PAUSE, CANCEL, STOP = MEANS = "slider", "pause", "cancel", "stop_service"  # ever harder
 
 
@@ -254,6 +255,10 @@ class Bridge:
     there is no ramp, which nobody would follow. A speed or a resumption that is refused ends in
     holding until a new `Bridge` is made, since nobody knows what the driver would do with the next.
 
+    A driver may still do what it was late to answer, after what it was asked later. So the robot is
+    let go only once every earlier call is answered, or silent for `PATIENCE` times `answer_within`;
+    and it is held again if something that lets it go turns out to be accepted after the hold.
+
     Attributes
     ----------
     factor : float
@@ -280,6 +285,7 @@ class Bridge:
         self._heard_factor = self._heard_state = float("-inf")
         self._last = float("nan")  # time of the tick before
         self._under_way: Call | None = None
+        self._late: list[tuple[Call, float]] = []  # not answered in time or overtaken, and since
         self._since = self._held_since = 0.0
         self._accepted: Call | None = None  # the latest factor that a service took
         self._first = -1 if self.driver.zero else 0  # -1: a factor of 0 holds
@@ -307,38 +313,55 @@ class Bridge:
         self._stop, self._disobeys, self._heard_state = stop, disobeys, now
 
     def answer(self, call: Call, accepted: bool, how: str = "refused") -> None:
-        """Take a service's answer, or how it failed; one that comes too late changes nothing."""
-        if call != self._under_way:
-            return
-        self._under_way = None
-        if not accepted:
-            self._fail(call, how)
-        elif (hold := self._hold_of(call)) is not None:
-            self._take_hold(hold)
-        elif self._resume and call == self._resume[0]:
-            self._resume.pop(0)
+        """Take a service's answer to a call that `tick` returned, or how it failed."""
+        late, waited = call is not self._under_way, len(self._late)
+        if late:
+            self._late = [(other, since) for other, since in self._late if other is not call]
+            if len(self._late) == waited:
+                return  # nobody waits for it any more
         else:
-            self._accepted = call
+            self._under_way = None
+        hold = self._hold_of(call)
+        if not accepted:
+            if not late:  # which was counted when it became late
+                self._fail(call, how)
+        elif hold is not None:
+            self._take_hold(hold)
+        else:
+            self._accepted = None if late else call
+            self.held &= not late  # it may have let go of a robot that was held meanwhile
+            if call in self._resume:
+                self._resume.remove(call)
 
     def tick(self, now: float) -> list[Call]:
         """What to send now."""
-        if self._under_way is not None and now - self._since > self.config.answer_within:
+        if self._under_way is not None and now - self._since > self._patience(self._under_way):
             call, self._under_way = self._under_way, None
+            self._late.append((call, now))
             if (hold := self._hold_of(call)) is not None:
                 self._will_resume(hold)  # it may have held the robot all the same
                 self._doubtful.update(hold.resume)
             self._fail(call, "silent")
+        longest = PATIENCE * self.config.answer_within
+        self._late = [(call, since) for call, since in self._late if now - since <= longest]
         target = self._target(now)
         passed = max(now - self._last, 0.0) if self._last == self._last else 0.0
         self._last = now
         waits = self._under_way is not None and self._hold_of(self._under_way) is not None
-        if target > 0.0 and (self._resume or waits):
+        if target > 0.0 and (self._resume or waits or self._late):
             self.factor = 0.0  # goes on once the driver has let go
-            calls = self._resume[:1]
+            self.reason = "the driver has not answered yet"
+            calls = [] if self._late else self._resume[:1]
+            self.held &= not calls  # a stop from now on has to hold it again
         else:
             self.factor = 0.0 if self._disobeys else self._ramped(target, passed)
             calls = self._moving() if self.factor > 0.0 else self._standing(now)
-        return [call for call in calls if self._begins(call, now)]
+        return [begun for call in calls if (begun := self._begun(call, now)) is not None]
+
+    def _patience(self, call: Call) -> float:
+        """Seconds for an answer; a robot that is let go may take long, which hurries nobody."""
+        hurries = self._hold_of(call) is not None or call not in self._resume
+        return (1.0 if hurries else PATIENCE) * self.config.answer_within
 
     def _target(self, now: float) -> float:
         heard = min(self._heard_state, self._heard_factor)
@@ -404,19 +427,19 @@ class Bridge:
     def _will_resume(self, hold: Hold) -> None:
         self._resume += [call for call in hold.resume if call not in self._resume]
 
-    def _begins(self, call: Call, now: float) -> bool:
-        """Whether a call may go out now; services one at a time, a hold before all others."""
+    def _begun(self, call: Call, now: float) -> Call | None:
+        """A call that may go out now; services one at a time, a hold before all others."""
         hold = self._hold_of(call)
         if not call.is_service:
             if hold is not None:
                 self._take_hold(hold)
-            return True
-        if self._under_way is not None and (
-            hold is None or self._hold_of(self._under_way) is not None
-        ):
-            return False
-        self._under_way, self._since = call, now
-        return True
+            return call
+        if self._under_way is not None:
+            if hold is None or self._hold_of(self._under_way) is not None:
+                return None
+            self._late.append((self._under_way, now))
+        self._under_way, self._since = replace(call), now  # told apart from others of its like
+        return self._under_way
 
     def _fail(self, call: Call, how: str) -> None:
         self.problems[f"{call.name} {how}"] += 1

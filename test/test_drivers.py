@@ -214,6 +214,52 @@ def test_a_pause_whose_answer_was_lost_may_be_resumed_or_not():
         assert cell.robot.speed == 1.0
 
 
+class LateCell(Cell):
+    """A driver that does what it is asked in any order and late, except for speeds.
+
+    Calls of one service come in order, as they do over DDS; those of two services need not.
+    """
+
+    def __init__(self, driver: str, seed: int) -> None:
+        super().__init__(driver)
+        self.rng = np.random.default_rng(seed)
+        self.queue: list[tuple[float, Call]] = []
+
+    def step(self, factor: float | None, stop: bool | None) -> None:
+        self.now += TICK
+        self.bridge.hear_factor(factor, self.now)
+        self.bridge.hear_state(stop, self.now)
+        for at, call in sorted(self.queue, key=lambda item: item[0]):
+            if at <= self.now:
+                self.queue = [item for item in self.queue if item[1] is not call]
+                accepted = self.robot.take(call)
+                if call.is_service:
+                    self.bridge.answer(call, accepted)
+        for call in self.bridge.tick(self.now):
+            speed = call.name == self.bridge.driver.factor.name
+            longest = 0.05 if speed or not call.is_service else 1.0
+            before = [at for at, queued in self.queue if queued.name == call.name]
+            at = max([self.now + self.rng.uniform(0.0, longest), *before])
+            self.queue.append((at, call))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_driver_does_late_neither_frees_a_stopped_robot_nor_holds_it_for_good(
+    driver: str, seed: int
+):
+    cell = LateCell(driver, seed)
+    for _ in range(20):
+        cell.run(float(cell.rng.uniform(0.05, 4.0)), 1.0, False)
+        cell.run(float(cell.rng.uniform(0.05, 1.0)), 0.0, True)
+        cell.run(4.0, 0.0, True)  # all that was asked is done, and once more after the last answer
+        for _ in range(20):
+            cell.step(0.0, True)
+            assert cell.robot.speed == 0.0
+        cell.run(6.0, 1.0, False)
+        assert cell.bridge.refused == ""
+        assert cell.robot.speed == 1.0
+
+
 def test_every_means_is_tried_ever_harder_while_the_robot_disobeys(driver: str):
     cell = Cell(driver, stop_service="/cell/stop", cancel_action="/arm/follow_joint_trajectory")
     cell.run(2.0, 1.0, False)

@@ -32,7 +32,7 @@ BRIDGED = {
     "bridge": (
         "robot_bridge",
         # a loaded machine may take long to answer, which is no fault of the driver's here
-        {"driver": "ur", "robot_speed_max": 0.6, "deceleration": 1.8, "answer_within": 1.0},
+        {"driver": "ur", "robot_speed_max": 0.6, "deceleration": 1.8, "answer_within": 5.0},
     ),
 }
 
