@@ -56,6 +56,8 @@ def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
     joints = rng.uniform(-1.0, 1.0, (LINKS + 1, 3))
     if rng.random() < 0.2:
         joints[:2] = start[0], 2 * end[0] - start[0]  # along a limb
+    if rng.random() < 0.2:
+        end[1] = joints[3] = joints[4] = start[1]  # two points in one place
     velocity = rng.normal(0, 0.5, (LINKS + 1, 3)) * rng.integers(0, 2, (LINKS + 1, 1))
     still = np.zeros((LINKS, 3))
     if rng.random() < 0.2:
@@ -168,7 +170,8 @@ def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     steps = 6
     start = rng.uniform(-1, 1, (steps, LIMBS, 3))
     start += rng.uniform(0.0, 3.0) * rng.integers(0, 2, (1, LIMBS, 1))  # some too far to matter
-    end = start + rng.normal(0, 0.3, start.shape) * rng.integers(0, 2, (1, LIMBS, 1))
+    length = rng.choice([0.3, 3.0])  # m; of long ones the middle says little
+    end = start + rng.normal(0, length, start.shape) * rng.integers(0, 2, (1, LIMBS, 1))
     start[2] = np.nan  # a step at which nobody is known
     growth = rng.uniform(0, 0.3, (steps, LIMBS))
     radius = growth + 0.05
