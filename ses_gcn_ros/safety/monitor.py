@@ -278,11 +278,12 @@ class SeparationMonitor:
             *self.bridges.limits(self._steady() if self._steady else now),
             *check_robot(self.config, self.model, robot, tf_age),
             *forecast_limits(self.config, self.tracks, self._forecast_ids, now, forecast_age),
-            *self.actions.limits(now, [t.person_id for t in self.tracks.present.values()]),
+            *self.actions.limits(now, [*self.tracks.present, *self.tracks.lost]),
         ]
         reactive, prediction = None, PredictionResult()
         if robot is not None:
-            paths = self._paths(robot, now)
+            paths: Sequence[RobotMotion] = self.joints.paths(robot) if self.joints else []
+            paths = paths or [robot]  # ways that it may go on
             speeds = self._speeds(robot, paths[0])
             t_r = reaction_time(self.config, skeleton_age)
             limits += self._check_robot_zones(robot, speeds, now)
@@ -338,11 +339,6 @@ class SeparationMonitor:
         if self._steady is not None and source in self._arrived and not self.config.replay:
             age = max(age, self._steady() - self._arrived[source])
         return age
-
-    def _paths(self, robot: RobotState, now: float) -> Sequence[RobotMotion]:
-        """Ways that the robot may go on."""
-        horizon = self.config.prediction_horizon + now - robot.stamp
-        return (self.joints.paths(robot, horizon) if self.joints else []) or [robot]
 
     def _speeds(self, robot: RobotState, path: RobotMotion) -> RobotSpeeds:
         """How fast each robot is: by its poses or by its joints, whichever is more."""

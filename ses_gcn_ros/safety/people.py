@@ -440,7 +440,7 @@ class PeopleTracks:
 
     - seen again: under the same identity within reach, or under another within `SAME_PLACE` and
       `SAME_TIME` of where they were lost and built alike;
-    - last seen outside of the cell, if its floor plan is given;
+    - last seen outside of the cell with most of their joints, if its floor plan is given;
     - released by `release`, or forgotten after `forget_after` where that is set.
 
     Only those of whom the pose estimation said that they are hardly a living person (liveness
@@ -501,7 +501,10 @@ class PeopleTracks:
                 passed = track.unseen_for(stamp)
                 if moved > SAME_PLACE + FASTEST * passed:
                     reason = f"{moved:.1f} m from where it was {passed:.2f} s ago"
-                elif moved > SAME_PLACE + self._config.arm_speed * passed:
+                elif (
+                    moved > SAME_PLACE + self._config.arm_speed * passed
+                    or track.layout != skeleton.layout
+                ):
                     # somebody else under that name; the one who had it is lost
                     before.pop(name, None)
                     self.lost.pop(name, None)
@@ -512,7 +515,7 @@ class PeopleTracks:
                 continue
             before.pop(name, None)
             self.lost.pop(name, None)
-            if track is None or track.layout != skeleton.layout:
+            if track is None:
                 track = Track(name, skeleton.layout, stamp)
             track.observe(stamp, skeleton)
             self.present[name] = track
@@ -531,11 +534,12 @@ class PeopleTracks:
                 self.lost[name] = track
 
     def _outside(self, track: Track) -> bool:
-        """Whether every joint was last seen outside of the cell's floor plan."""
+        """Whether most joints were last seen outside of the cell's floor plan, and none within."""
         corners = np.reshape(self._config.cell, (-1, 2))
-        if not len(corners):
+        seen = ~np.isnan(track.positions[:, 0])
+        if not len(corners) or seen.mean() <= 0.5:  # a hand may be out alone
             return False
-        x, y = track.positions[~np.isnan(track.positions[:, 0]), :2].T[..., None]
+        x, y = track.positions[seen, :2].T[..., None]
         x1, y1 = corners.T
         x2, y2 = np.roll(corners, -1, axis=0).T
         between = (y1 > y) != (y2 > y)  # edges that a ray along x may cross
@@ -655,8 +659,8 @@ def _unused(name: str, *taken: Mapping[str, object]) -> str:
 def _moved(track: Track, skeleton: Skeleton) -> float:
     """How far the joints seen before and now have moved, the median of them [m]."""
     if track.layout != skeleton.layout:
-        away = np.nanmean(np.asarray(skeleton.positions, np.float64), axis=0) - track.centre
-        return float(np.nan_to_num(np.linalg.norm(away)))
+        seen = skeleton.positions[~np.isnan(skeleton.positions[:, 0])]
+        return float(np.linalg.norm(seen.mean(axis=0) - track.centre)) if len(seen) else 0.0
     moved = np.linalg.norm(skeleton.positions - track.positions, axis=1)
     known = moved[~np.isnan(moved)]
     return float(np.median(known)) if len(known) else 0.0

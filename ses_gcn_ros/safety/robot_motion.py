@@ -181,6 +181,7 @@ class RobotTracker:
 OLDEST = 0.2  # s between joint states and poses that are still taken together
 AT_END = 1e-3  # s before the end of a plan at which it is done
 INSTANT = 1e-3  # s over which joint velocities are turned into speeds of links
+ENDLESS = 1000.0  # s for which a motion at the present velocities goes on
 ON_PLAN = 0.2  # rad or m; a robot farther from every point of a plan doesn't follow it
 
 
@@ -371,17 +372,11 @@ class JointMotion:
         kept = [index for index, name in enumerate(names) if name in known]
         self._plan = Plan(tuple(names[index] for index in kept), when, where[:, kept])
 
-    def paths(self, robot: RobotState, horizon: float) -> list[JointPath]:
+    def paths(self, robot: RobotState) -> list[JointPath]:
         """Motions to reckon with: at the present velocities, and along the plan if it is followed.
 
-        Empty while joint states are missing, or older or newer than the poses.
-
-        Parameters
-        ----------
-        robot : RobotState
-            The poses that the motion begins at.
-        horizon : float
-            How far ahead [s].
+        Empty while joint states are missing, or older or newer than the poses of `robot`, at which
+        the motions begin.
         """
         states = self.states
         if states is None or abs(robot.stamp - states.stamp) > OLDEST or not states.velocities:
@@ -390,7 +385,7 @@ class JointMotion:
         names = tuple(states.positions)
         rates = np.array([states.velocities.get(name, 0.0) for name in names])
         start = np.array(list(states.positions.values())) + since * rates
-        times = np.array([0.0, horizon])
+        times = np.array([0.0, ENDLESS])
         ahead = start + times[:, None] * rates
         paths = [JointPath(robot.stamp, robot, self, names, times, ahead)]
         plan = self._plan

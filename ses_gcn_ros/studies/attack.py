@@ -123,6 +123,7 @@ FAULTS = (
     "silence",
     "stale transforms",
     "no forecasts",
+    "joints at rest",
 )
 MOTIONS = ("reach", "cross", "return", "occlusion", "stranger", "flicker", "several", "delay")
 SCENARIOS = (*MOTIONS, *FAULTS)
@@ -549,7 +550,10 @@ class Sensors:
                     continue
             self._accept(self._monitor.observe_robot, stamp, poses, now)
             if self._monitor.joints is not None:
-                self._accept(self._monitor.joints.observe, stamp, *joints)
+                names, angles, rates = joints
+                if self.broken(time) and self._fault == "joints at rest":
+                    rates = [0.0] * len(names)  # as of drivers that leave the field at 0
+                self._accept(self._monitor.joints.observe, stamp, names, angles, rates)
 
     @staticmethod
     def _accept(observe: Callable[..., None], *arguments: Any) -> None:

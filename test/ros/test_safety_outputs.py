@@ -66,7 +66,7 @@ def test_a_planners_trajectory_reaches_the_prediction(displayed):
     for stamp in (1.0, 1.02, 1.04, 1.06):
         watch.observe_robot(stamp, np.stack([placed[frame] for frame in watch.model.frames]))
     watch.joints.observe(1.06, names, start, start)
-    standing, planned = watch.joints.paths(watch.robot.state, 1.0)
+    standing, planned = watch.joints.paths(watch.robot.state)
     expected = robots.urdf.forward(dict.fromkeys(names, 0.15))
     poses = np.stack([expected[frame] for frame in watch.model.frames])
     np.testing.assert_allclose(planned.carried([0.5])[1][0], watch.model.place(poses)[1], atol=1e-6)

@@ -71,3 +71,13 @@ def test_an_action_never_makes_the_robot_faster():
     assert told("walk")[0] == pytest.approx(min(0.6, free))
     assert told("hand_over") == (pytest.approx(0.3), ("person p1: hand_over",))
     assert told(None) == (pytest.approx(0.3), ("no actions yet",))
+
+
+def test_who_is_lost_from_sight_does_what_is_not_told():
+    scene = Scene(8.0, action_limits=LIMITS)
+    for _ in range(200):
+        scene.monitor.observe_actions(scene.now, {"p1": "idle"}, scene.now)
+        scene.tick()
+    scene.x = None
+    scene.monitor.observe_actions(scene.now, {}, scene.now)
+    assert "person p1: no action told" in scene.tick().reasons

@@ -25,6 +25,7 @@ from ses_gcn_ros.pose.tracking import OneEuroFilter
 from ses_gcn_ros.safety import ClockMonitor, Level, RobotModel, SafetyConfig, SeparationMonitor
 from ses_gcn_ros.safety.people import PeopleTracks
 from ses_gcn_ros.safety.separation import allowed_speed, braking
+from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 
 def stopped_by(answer, words: str) -> bool:
@@ -198,6 +199,33 @@ class TestForgotten:
         scene = settled(3.0, cell=(-9.0, -9.0, 3.0, -9.0, 3.0, 9.0, -9.0, 9.0))
         scene.x = None  # the nose was within
         assert scene.tick().people == 1
+
+    def test_of_whom_a_hand_alone_was_seen_outside_has_not_left(self):
+        """The body behind it may still be within."""
+        scene = settled(4.0, cell=(-9.0, -9.0, 3.0, -9.0, 3.0, 9.0, -9.0, 9.0))
+        scene.hide = tuple(range(13))
+        scene.run(0.1)
+        scene.x = None
+        assert scene.tick().people == 1
+
+    def test_who_is_told_with_other_joints_and_none_of_them_seen_is_held(self):
+        """Or one message of another layout would make the robot forget somebody."""
+        scene = settled(1.5)
+        unseen = np.full((17, 3), np.nan, np.float32)
+        nobody = Skeleton("p1", "h36m17", unseen, np.zeros(17, np.float32))
+        scene.monitor.observe_skeletons(scene.now + 1e-3, [nobody])
+        scene.x = None
+        assert scene.tick().people == 1
+        assert scene.run(3.0).level is Level.STOP
+
+    def test_who_is_told_with_other_joints_in_the_same_place_is_the_same(self):
+        scene = settled(2.0)
+        known, wanted = (get_layout(name).canonical for name in ("chico15", "h36m17"))
+        places = [known.index(name) if name in known else 0 for name in wanted]
+        positions = person(2.0).positions[places]
+        other = Skeleton("p1", "h36m17", positions, np.ones(17, np.float32))
+        scene.monitor.observe_skeletons(scene.now + 1e-3, [other])
+        assert scene.monitor.assess(scene.now + 1e-3).people == 1
 
     def test_a_reset_lets_go_of_the_lost(self):
         scene = settled(2.0)

@@ -37,7 +37,7 @@ def moving_robot() -> SeparationMonitor:
 def test_links_move_as_the_joints_do():
     monitor = moving_robot()
     monitor.joints.observe(10.0, NAMES, START, RATES)
-    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    (path,) = monitor.joints.paths(monitor.robot.state)
     times = np.array([0.0, 0.2, 0.7, 1.0])
     start, end = path.carried(times)
     for step, time in enumerate(times):
@@ -51,9 +51,9 @@ def test_links_move_as_the_joints_do():
 def test_velocities_that_are_not_published_follow_from_positions():
     monitor = moving_robot()
     monitor.joints.observe(9.9, NAMES, START - 0.1 * RATES)
-    assert monitor.joints.paths(monitor.robot.state, 1.0) == []
+    assert monitor.joints.paths(monitor.robot.state) == []
     monitor.joints.observe(10.0, NAMES, START)
-    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    (path,) = monitor.joints.paths(monitor.robot.state)
     expected = MODEL.place(poses(START + 0.5 * RATES))
     np.testing.assert_allclose(path.carried([0.5])[0][0], expected[0], atol=1e-6)
 
@@ -63,7 +63,7 @@ def test_joints_that_are_published_apart_are_taken_together():
     monitor = moving_robot()
     monitor.joints.observe(9.99, NAMES[4:], START[4:] - 0.01 * RATES[4:], RATES[4:])
     monitor.joints.observe(10.0, NAMES[:4], START[:4], RATES[:4])
-    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    (path,) = monitor.joints.paths(monitor.robot.state)
     expected = MODEL.place(poses(START + 0.5 * RATES))
     np.testing.assert_allclose(path.carried([0.5])[1][0], expected[1], atol=1e-6)
 
@@ -71,13 +71,13 @@ def test_joints_that_are_published_apart_are_taken_together():
 def test_old_joint_states_are_not_used():
     monitor = moving_robot()
     monitor.joints.observe(9.5, NAMES, START, RATES)
-    assert monitor.joints.paths(monitor.robot.state, 1.0) == []
+    assert monitor.joints.paths(monitor.robot.state) == []
 
 
 def test_a_gripper_that_the_description_lacks_is_left_out():
     monitor = moving_robot()
     monitor.joints.observe(10.0, (*NAMES, "finger"), (*START, 0.04), (*RATES, 0.0))
-    assert len(monitor.joints.paths(monitor.robot.state, 1.0)) == 1
+    assert len(monitor.joints.paths(monitor.robot.state)) == 1
 
 
 def test_a_plan_that_the_robot_follows_is_reckoned_with():
@@ -85,7 +85,7 @@ def test_a_plan_that_the_robot_follows_is_reckoned_with():
     monitor.joints.observe(10.0, NAMES, START, np.zeros(7))
     goal = START + np.array([1.0, 0, 0, 0, 0, 0, 0])
     monitor.joints.observe_plan(NAMES, [0.0, 1.0, 2.0], [START - (goal - START), START, goal])
-    standing, planned = monitor.joints.paths(monitor.robot.state, 1.0)
+    standing, planned = monitor.joints.paths(monitor.robot.state)
     np.testing.assert_allclose(standing.carried([1.0])[0][0], standing.carried([0.0])[0][0])
     expected = MODEL.place(poses(START + 0.5 * (goal - START)))
     np.testing.assert_allclose(planned.carried([0.5])[0][0], expected[0], atol=1e-6)
@@ -97,7 +97,7 @@ def test_a_plan_is_followed_past_its_points():
     monitor.joints.observe(10.0, NAMES, START, np.zeros(7))
     points = [START, START + RATES, START + RATES[::-1]]
     monitor.joints.observe_plan(NAMES, [0.0, 0.4, 0.9], points)
-    _, planned = monitor.joints.paths(monitor.robot.state, 1.0)
+    _, planned = monitor.joints.paths(monitor.robot.state)
     for time, joints in ((0.2, START + 0.5 * RATES), (0.65, 0.5 * (points[1] + points[2]))):
         expected = MODEL.place(poses(joints))
         np.testing.assert_allclose(planned.carried([time])[0][0], expected[0], atol=1e-6)
@@ -108,11 +108,11 @@ def test_a_plan_that_is_elsewhere_or_at_its_end_is_not():
     monitor.joints.observe(10.0, NAMES, START, RATES)
     for points in ([START + 1.0, START + 2.0], [START - 1.0, START]):
         monitor.joints.observe_plan(NAMES, [0.0, 1.0], points)
-        assert len(monitor.joints.paths(monitor.robot.state, 1.0)) == 1
+        assert len(monitor.joints.paths(monitor.robot.state)) == 1
     monitor.joints.observe_plan(NAMES, [0.0, 1.0], [START, START + 1.0])
-    assert len(monitor.joints.paths(monitor.robot.state, 1.0)) == 2
+    assert len(monitor.joints.paths(monitor.robot.state)) == 2
     monitor.joints.observe_plan((), [], [])
-    assert len(monitor.joints.paths(monitor.robot.state, 1.0)) == 1
+    assert len(monitor.joints.paths(monitor.robot.state)) == 1
 
 
 def test_a_plan_that_comes_by_a_place_twice_goes_on():
@@ -120,6 +120,35 @@ def test_a_plan_that_comes_by_a_place_twice_goes_on():
     plan = Plan(("a",), np.array([0.0, 1.0, 2.0]), np.array([out, back, out]))
     assert plan.phase(np.array([0.5]), 0.0) == pytest.approx(0.5)
     assert plan.phase(np.array([0.5]), 1.1) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("said", [np.zeros(7), -RATES], ids=["at rest", "the other way"])
+def test_wrong_joint_velocities_never_let_reachable_sets_allow_more(said):
+    """Many drivers leave the velocities at 0; the poses show that the robot moves."""
+    config = SafetyConfig(
+        model="reachable", deceleration=0.5, release_time=0.0, recovery_rate=100.0
+    )
+    tip, later = (MODEL.place(poses(START + t * RATES))[1][-1] for t in (0.0, 0.1))
+    ahead = (later - tip) / np.linalg.norm(later - tip)
+    factors = np.empty((25, 2))
+    for row, distance in enumerate(np.linspace(0.2, 5.0, len(factors))):
+        visitor = person(0.0)
+        places = visitor.positions - visitor.positions[14] + tip + distance * ahead
+        visitor = dataclasses.replace(visitor, positions=places.astype(np.float32))
+        for column, rates in enumerate((None, said)):
+            monitor = SeparationMonitor(config, MODEL, URDF)
+            for stamp in np.arange(9.6, 10.001, 0.02):
+                joints = START + (stamp - 10.0) * RATES
+                monitor.observe_robot(stamp, poses(joints))
+                if rates is not None:
+                    monitor.joints.observe(stamp, NAMES, joints, rates)
+                seen = visitor.positions + np.float32(1e-4 * (round(50 * stamp) % 2))
+                visitor = dataclasses.replace(visitor, positions=seen)
+                monitor.observe_skeletons(stamp, [visitor])
+                monitor.observe_forecasts(stamp, [forecast_of(visitor, stamp)])
+                factors[row, column] = monitor.assess(stamp).speed_factor
+    assert factors[0, 0] == 0.0 < factors[-1, 0], "near enough to stop, far enough to go"
+    assert (factors[:, 1] <= factors[:, 0] + 1e-9).all(), factors
 
 
 @pytest.mark.parametrize(
@@ -175,7 +204,7 @@ def test_a_robot_is_as_fast_as_the_faster_end_of_its_links():
     """One joint turns: the flange goes faster than all that the links begin at."""
     monitor = moving_robot()
     monitor.joints.observe(10.0, NAMES, START, np.array([0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]))
-    (path,) = monitor.joints.paths(monitor.robot.state, 1.0)
+    (path,) = monitor.joints.paths(monitor.robot.state)
     (start, later), (end, later_end) = path.carried([0.0, 1e-4])
     by_ends = [np.linalg.norm(b - a, axis=1).max() / 1e-4 for a, b in
                ((start, later), (end, later_end))]  # fmt: skip
