@@ -17,7 +17,7 @@ def executables(plans):
     return [plan.executable for plan in plans]
 
 
-def test_a_cell_with_a_camera_has_eyes_forecaster_and_safety():
+def test_a_cell_with_a_camera_has_pose_estimation_forecaster_and_safety():
     assert executables(plan_workcell()) == ["forecaster_node", "safety_node", "pose_node"]
 
 

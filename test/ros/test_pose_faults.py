@@ -42,7 +42,7 @@ def world(shared_cell, shared_data):
 
 @pytest.mark.timeout(90 + 60 * REPEATS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_the_robot_stops_when_its_eyes_fail(world, fault):
+def test_the_robot_stops_when_the_pose_node_fails(world, fault):
     moments = random.Random(fault.name)
     for _ in range(REPEATS):
         check(world, fault, moments.uniform(0.0, 0.5))

@@ -41,7 +41,7 @@ def test_without_a_video_or_a_model_a_note_says_so(shared_data: Path):
     assert told == ["pose /nowhere/model.task, 640×360"]
 
 
-def test_the_benchmark_has_the_eyes_where_a_video_is_named(shared_data: Path, monkeypatch):
+def test_the_benchmark_has_pose_estimation_where_a_video_is_named(shared_data: Path, monkeypatch):
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)  # the node takes a domain of its own
     media = shared_data / "media"
     command = ["bench", "--quick", "--section", "pose", "--json"]
