@@ -26,7 +26,7 @@ NTU_PARENTS = (
     *(22, 7, 24, 11),
 )
 _ROOTS = ("pelvis", "hip", "hip_center", "mid_hip", "spine_base", "base_spine", "spine", "torso")
-DRAWN = ("segments", "uniform")  # kinds of sampling that draw frames at random
+DRAWN = ("segments", "uniform", "stratified")  # kinds of sampling that draw frames at random
 _SIDES = (("l_", "r_"), ("left", "right"), ("L", "R"))
 
 
@@ -43,10 +43,11 @@ class WindowConfig:
     frames: int = option(20, "frames that a network sees", minimum=2, maximum=1000)
     sampling: str = option(
         "segments",
-        "segments: one frame from each of so many stretches (SGN); uniform: the same, wrapped "
-        "around where a recording is short (PYSKL); even: evenly spaced; pad: zeros behind "
-        "(ST-GCN); loop: repeated from the start (KTH)",
-        choices=("segments", "uniform", "even", "pad", "loop"),
+        "segments: one frame from each of so many stretches of whole frames, what is left over at "
+        "the end unseen (SGN); uniform: from stretches of all of it, wrapped around where a "
+        "recording is short (PYSKL); stratified: one moment from each, frames interpolated; even: "
+        "evenly spaced; pad: zeros behind (ST-GCN); loop: repeated from the start (KTH)",
+        choices=("segments", "uniform", "stratified", "even", "pad", "loop"),
     )
     crops: int = option(
         1, "samples of a window whose answers are averaged in a test", minimum=1, maximum=50
@@ -286,8 +287,11 @@ def sample(motion: Motion, config: WindowConfig, rng: np.random.Generator | None
         )
     if kind == "loop":
         return looped(motion, frames)
-    if kind == "even":
-        places = np.linspace(0, length - 1, frames)
+    if kind in ("even", "stratified"):
+        places: NDArray[np.floating] = np.linspace(0, length - 1, frames)
+        if kind == "stratified":
+            moments = rng.random(frames) if rng is not None else 0.5
+            places = (np.arange(frames) + moments) * ((length - 1) / frames)
         before = np.floor(places).astype(int)
         after = np.minimum(before + 1, length - 1)
         share = (places - before).astype(np.float32)[:, None, None]

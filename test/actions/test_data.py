@@ -233,7 +233,7 @@ def test_gaps_are_bridged_and_empty_frames_left_out():
         prepared(np.full_like(motion, np.nan), joints, WindowConfig(), 2)
 
 
-@pytest.mark.parametrize("kind", ["segments", "uniform", "even", "pad", "loop"])
+@pytest.mark.parametrize("kind", ["segments", "uniform", "stratified", "even", "pad", "loop"])
 @pytest.mark.parametrize("length", [3, 20, 21, 97])
 def test_every_sampling_gives_the_frames_asked_for_in_order(kind: str, length: int):
     motion = np.tile(np.arange(1, length + 1, dtype=np.float32)[:, None, None], (1, 2, 3))
@@ -245,6 +245,19 @@ def test_every_sampling_gives_the_frames_asked_for_in_order(kind: str, length: i
             assert (np.diff(drawn) >= 0).all()
             assert drawn.min() >= 1
     np.testing.assert_array_equal(sample(motion, config), sample(motion, config))
+
+
+@pytest.mark.parametrize("length", [2, 13, 39, 76])
+def test_a_stratified_sample_sees_every_stretch_of_a_recording_to_its_end(length: int):
+    motion = np.arange(length, dtype=np.float32)[:, None, None]
+    config = WindowConfig(frames=20, sampling="stratified")
+    stretches = np.linspace(0, length - 1, 21)
+    for seed in range(20):
+        drawn = sample(motion, config, np.random.default_rng(seed))[:, 0, 0]
+        assert (drawn >= stretches[:-1] - 1e-4).all()
+        assert (drawn <= stretches[1:] + 1e-4).all()
+    middles = (stretches[:-1] + stretches[1:]) / 2
+    np.testing.assert_allclose(sample(motion, config)[:, 0, 0], middles, atol=1e-4)
 
 
 def test_a_flip_swaps_sides_and_a_rotation_keeps_lengths():
