@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.actions.weights import ActionWeights
+from ses_gcn_ros.actions.weights import ActionWeights, build_network
 from ses_gcn_ros.compiling import array, compiled, single, types, whole
 
 Array = NDArray[np.float32]
@@ -46,8 +46,6 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, weights: ActionWeights) -> None:
-        from ses_gcn_ros.actions.torch_network import build_network
-
         self._network: Any = build_network(weights)
 
     def run(self, x: Array) -> tuple[Array, Array]:
@@ -142,7 +140,7 @@ class FoldedSgn:
 
 
 class FoldedEnsemble:
-    """Enhanced SGNs side by side; see `models.esgn.Ensemble`.
+    """Enhanced SGNs side by side; see `models.sgn.Ensemble`.
 
     Parameters
     ----------

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.actions.abstaining import probabilities
 from ses_gcn_ros.actions.engine import load_engine
-from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
+from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights, probabilities
 from ses_gcn_ros.actions.windows import Joints, Motion, prepared, with_features
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import InputError

@@ -1,7 +1,12 @@
-"""SGN: semantics-guided neural networks for skeleton action recognition.
+"""SGN, semantics-guided neural networks for skeleton action recognition, and the enhanced one.
 
 Zhang, Lan, Zeng, Xing, Xue, Zheng: Semantics-Guided Neural Networks for Efficient Skeleton-Based
 Human Action Recognition, CVPR 2020. https://arxiv.org/abs/1904.01189
+
+Chen, Jing: Light-Weight Enhanced Semantics-Guided Neural Networks for Skeleton-Based Human Action
+Recognition, MCSoC 2021: four streams, semantic pooling and a multi-scale temporal convolution. Only
+the parts' names and sizes are published, so each is an option here; docs/actions.md says what each
+is worth.
 
 Inside, tensors are (N, T, V, C): features last, so that a 1×1 convolution is a matrix product.
 """
@@ -9,10 +14,14 @@ Inside, tensors are (N, T, V, C): features last, so that a 1×1 convolution is a
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ses_gcn_ros.config import option
+from ses_gcn_ros.errors import ConfigError
 
 WIDTH = 64  # of an embedding; the published one
 
@@ -143,3 +152,161 @@ class Sgn(nn.Module):
 def _differences(x: Tensor) -> Tensor:
     """Change since the frame before, zero in the first: (N, T, ...) → the same."""
     return F.pad(x.diff(dim=1), (0, 0) * (x.ndim - 2) + (1, 0))
+
+
+# The enhanced one ---------------------------------------------------------------------------------
+
+STREAMS = ("joint", "velocity", "bone", "bone_velocity")
+
+
+@dataclass(frozen=True)
+class EsgnConfig:
+    """Options of an enhanced SGN besides its joints, frames and classes."""
+
+    streams: tuple[str, ...] = option(STREAMS, "what is embedded of every joint", choices=STREAMS)
+    fusion: str = option("sum", "how streams are joined", choices=("sum", "concat"))
+    pooling: str = option(
+        "attention",
+        "importance of joints beside their maximum: by a bottleneck, by the attention each gets",
+        choices=("attention", "received", "none"),
+    )
+    kernels: tuple[int, ...] = option((3, 5, 7), "frames under each scale", minimum=1, maximum=31)
+    dilated: bool = option(False, "reach the scales by dilating a kernel of 3 instead")
+    width: int = option(WIDTH, "features of an embedding", minimum=4, maximum=256)
+    members: int = option(
+        1, "networks trained side by side whose answers are averaged", minimum=1, maximum=16
+    )
+
+
+class MultiScale(nn.Module):
+    """Convolutions over short and long stretches of frames side by side, of the width of one."""
+
+    def __init__(self, width: int, kernels: tuple[int, ...], dilated: bool) -> None:
+        super().__init__()
+        shares = [len(range(scale, width, len(kernels))) for scale in range(len(kernels))]
+        self.scales = nn.ModuleList()
+        for share, kernel in zip(shares, kernels, strict=True):
+            taps, dilation = (3, kernel // 2) if dilated else (kernel, 1)
+            reach = dilation * (taps // 2)
+            self.scales.append(nn.Conv1d(width, share, taps, padding=reach, dilation=dilation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (N, width, T) → the same."""
+        return torch.cat([scale(x) for scale in self.scales], dim=1)
+
+
+class Esgn(Sgn):
+    """Enhanced SGN: motion in, one logit per class out.
+
+    Parameters
+    ----------
+    joints, frames, classes : int
+        V, T and the number of classes.
+    parents : sequence of int
+        Parent of each joint, -1 for the root.
+    channels : int
+        Coordinates per joint.
+
+    Attributes
+    ----------
+    importance : Tensor, shape (N, T, V), or None
+        Share of each joint in the semantic pooling of the last forward pass.
+    """
+
+    parents: Tensor
+
+    def __init__(
+        self,
+        joints: int,
+        frames: int,
+        classes: int,
+        parents: tuple[int, ...],
+        channels: int = 3,
+        config: EsgnConfig | None = None,
+    ) -> None:
+        self._options = config = config or EsgnConfig()
+        even = [kernel for kernel in config.kernels if not kernel % 2]
+        if even:
+            raise ConfigError(f"kernels hold {even[0]}; a temporal convolution takes odd ones")
+        super().__init__(joints, frames, classes, channels, config.width)
+        del self.position, self.velocity
+        width = config.width
+        own = [joint if parent < 0 else parent for joint, parent in enumerate(parents)]
+        self.register_buffer("parents", torch.tensor(own), persistent=False)
+        self.streams = nn.ModuleDict(
+            {name: Embedding(joints, channels, width) for name in config.streams}
+        )
+        if config.fusion == "concat":
+            self.fuse = nn.Linear(len(config.streams) * width, width)
+        if config.pooling == "attention":
+            self.score = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.importance: Tensor | None = None
+        self.attention: Tensor | None = None  # the same for a term of the loss
+        self._initialise()
+
+    def temporal_convolution(self, width: int) -> nn.Module:
+        """Convolutions over neighbouring frames at several scales: (N, width, T) → the same."""
+        return MultiScale(width, self._options.kernels, self._options.dilated)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """What is seen of every joint: (N, T, V, C) → (N, T, V, width)."""
+        bone = x - x[:, :, self.parents]
+        sources = {
+            "joint": lambda: x,
+            "velocity": lambda: _differences(x),
+            "bone": lambda: bone,
+            "bone_velocity": lambda: _differences(bone),
+        }
+        parts = [stream(sources[name]()) for name, stream in self.streams.items()]
+        if self._options.fusion == "concat":
+            return torch.relu(self.fuse(torch.cat(parts, dim=-1)))
+        return torch.stack(parts).sum(dim=0)
+
+    def pool(self, x: Tensor, graph: Tensor) -> Tensor:
+        """Strongest joint and mean weighted by importance: (N, T, V, C) → (N, T, C)."""
+        strongest = x.amax(dim=2)
+        if self._options.pooling == "none":
+            return strongest
+        if self._options.pooling == "attention":
+            importance = torch.softmax(self.score(x).squeeze(-1), dim=-1)
+        else:
+            importance = graph.mean(dim=2)  # what each joint gives to all others
+        self.importance, self.attention = importance.detach(), importance
+        return strongest + (importance.unsqueeze(2).to(x.dtype) @ x).squeeze(2)
+
+
+class Ensemble(nn.Module):
+    """Enhanced SGNs on the same motion, each taught by itself; the answer is the mean of theirs.
+
+    Parameters
+    ----------
+    members : sequence of Esgn
+        Of the same form, drawn one after the other.
+
+    Attributes
+    ----------
+    importance, attention : Tensor, shape (N, T, V), or None
+        Means over the members of what `Esgn` says of its last forward pass.
+    """
+
+    def __init__(self, members: list[Esgn]) -> None:
+        super().__init__()
+        self._esgns = members  # the same, by their own type
+        self.members = nn.ModuleList(members)
+
+    def heads(self, x: Tensor) -> list[Tensor]:
+        """Logits of each member: (N, classes) each."""
+        return [member(x) for member in self._esgns]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (N, M, T, V, C) → logits (N, classes)."""
+        return torch.stack(self.heads(x)).mean(dim=0)
+
+    @property
+    def attention(self) -> Tensor | None:
+        shares = [member.attention for member in self._esgns if member.attention is not None]
+        return torch.stack(shares).mean(dim=0) if shares else None
+
+    @property
+    def importance(self) -> Tensor | None:
+        return None if self.attention is None else self.attention.detach()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ses_gcn_ros.actions.torch_network import build_network
-from ses_gcn_ros.actions.weights import ActionWeights
+from ses_gcn_ros.actions.weights import ActionWeights, build_network
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 
 UPPER = "hip nose c_shoulder r_shoulder r_elbow r_wrist l_shoulder l_elbow l_wrist"

@@ -13,8 +13,7 @@ import torch
 from ses_gcn_ros.actions.official import build_official, parity, read_checkpoint
 from ses_gcn_ros.actions.windows import cut_or_padded, looped, planar_move, random_move
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.models.esgn import Esgn, EsgnConfig
-from ses_gcn_ros.models.sgn import Sgn
+from ses_gcn_ros.models.sgn import Esgn, EsgnConfig, Sgn
 from ses_gcn_ros.models.sparse_stgcn import SparseConfig, SparseStgcn, kth_score
 from ses_gcn_ros.models.stgcn import (
     TWELVE_LAYERS,

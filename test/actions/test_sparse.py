@@ -10,8 +10,12 @@ import pytest
 from small_network import random_weights
 
 from ses_gcn_ros.actions.engine import SparseLoops, TorchEngine, load_engine
-from ses_gcn_ros.actions.torch_network import build_network
-from ses_gcn_ros.actions.weights import ActionWeights, read_action_weights, write_action_weights
+from ses_gcn_ros.actions.weights import (
+    ActionWeights,
+    build_network,
+    read_action_weights,
+    write_action_weights,
+)
 from ses_gcn_ros.models.sparse_stgcn import settle
 
 WIDTHS = (16, 16, 32, 32, 64)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ses_gcn_ros.actions.torch_network import build_network
+from ses_gcn_ros.actions.weights import build_network
 from ses_gcn_ros.datasets.action_files import read_actions
 from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes
 from ses_gcn_ros.errors import ConfigError, InputError

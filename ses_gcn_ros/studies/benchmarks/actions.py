@@ -12,7 +12,12 @@ import numpy as np
 
 from ses_gcn_ros.actions.engine import ActionEngine, load_engine
 from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser
-from ses_gcn_ros.actions.weights import ActionWeights, read_action_weights, write_action_weights
+from ses_gcn_ros.actions.weights import (
+    ActionWeights,
+    build_network,
+    read_action_weights,
+    write_action_weights,
+)
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 from ses_gcn_ros.studies.benchmarks.harness import (
@@ -108,7 +113,6 @@ def _untrained(cut: float | None) -> ActionWeights:
     """ST-GCN as on MSR Action3D, dense or with a share of its weights cut."""
     import torch
 
-    from ses_gcn_ros.actions.torch_network import build_network
     from ses_gcn_ros.models.sparse_stgcn import SparseStgcn, settle
 
     weights = ActionWeights(

@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ses_gcn_ros.actions.abstaining import (
-    best_temperature,
-    probabilities,
-    risk_bound,
-    risk_threshold,
-)
+from ses_gcn_ros.actions.weights import probabilities
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.training.actions import best_temperature, risk_bound, risk_threshold
 
 
 def drawn(seed: int, count: int, heat: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
