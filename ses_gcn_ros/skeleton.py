@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.layouts import EXTRA_LIMBS, FACE, RADII, RULES, TABLES, TRUNK_SIDE_RADIUS
 
 
 @dataclass(frozen=True)
@@ -270,3 +269,266 @@ def _skeleton_from_message(entry: Any) -> Skeleton:
         covariance=np.asarray(covariance, np.float32).reshape(joints, 6) if sizes[2] else None,
         liveness=float(getattr(entry, "liveness", -1.0)),
     )
+
+
+# Which joints a source of skeletons has, in which order; one entry per joint:
+# ``name [=canonical name] [< parent]``. The canonical name says what the joint is whatever its
+# source calls it; conversions go through it. The entry without a parent is the root.
+TABLES: dict[str, str] = {
+    # CHICO data set: person, 25 fps (Sampieri et al., ECCV 2022). Its feet are ankles.
+    "chico15": """
+        hip=pelvis, r_hip < hip, r_knee < r_hip, r_foot=r_ankle < r_knee
+        l_hip < hip, l_knee < l_hip, l_foot=l_ankle < l_knee
+        nose < c_shoulder
+        c_shoulder=neck < hip, r_shoulder < c_shoulder, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_shoulder < c_shoulder, l_elbow < l_shoulder, l_wrist < l_elbow""",
+    # Human3.6M as 2D-to-3D lifting uses it (Martinez et al., ICCV 2017; Pavllo et al., CVPR 2019).
+    "h36m17": """
+        hip=pelvis, r_hip < hip, r_knee < r_hip, r_foot=r_ankle < r_knee
+        l_hip < hip, l_knee < l_hip, l_foot=l_ankle < l_knee
+        spine < hip, thorax=neck < spine, nose < thorax, head_top < nose
+        l_shoulder < thorax, l_elbow < l_shoulder, l_wrist < l_elbow
+        r_shoulder < thorax, r_elbow < r_shoulder, r_wrist < r_elbow""",
+    # Human3.6M as forecasting uses it (Mao et al., ICCV 2019): indices 2-5, 7-10, 12-15, 17-19, 21,
+    # 22, 25-27, 29, 30 of the 32. The hips stand still in its local frame and are left out.
+    "h36m22": """
+        r_knee < spine, r_ankle < r_knee, r_toe_base < r_ankle, r_toe < r_toe_base
+        l_knee < spine, l_ankle < l_knee, l_toe_base < l_ankle, l_toe < l_toe_base
+        spine, thorax=neck < spine, nose < thorax, head_top < nose
+        l_shoulder < thorax, l_elbow < l_shoulder, l_wrist < l_elbow, l_thumb < l_wrist
+        l_hand_tip < l_wrist
+        r_shoulder < thorax, r_elbow < r_shoulder, r_wrist < r_elbow, r_thumb < r_wrist
+        r_hand_tip < r_wrist""",
+    # Human3.6M's full skeleton; several joints lie on top of one another in the recordings.
+    "h36m32": """
+        hip=pelvis, r_hip < hip, r_knee < r_hip, r_ankle < r_knee, r_toe_base < r_ankle
+        r_toe < r_toe_base
+        l_hip < hip, l_knee < l_hip, l_ankle < l_knee, l_toe_base < l_ankle, l_toe < l_toe_base
+        spine_base=pelvis < hip, spine < spine_base, thorax=neck < spine, nose < thorax
+        head_top < nose
+        l_collar=neck < thorax, l_shoulder < l_collar, l_elbow < l_shoulder, l_wrist < l_elbow
+        l_thumb_base=l_wrist < l_wrist, l_thumb < l_thumb_base
+        l_hand_tip < l_wrist, l_hand_site=l_hand_tip < l_hand_tip
+        r_collar=neck < thorax, r_shoulder < r_collar, r_elbow < r_shoulder, r_wrist < r_elbow
+        r_thumb_base=r_wrist < r_wrist, r_thumb < r_thumb_base
+        r_hand_tip < r_wrist, r_hand_site=r_hand_tip < r_hand_tip""",
+    # CMU motion capture as forecasting uses it (Mao et al., ICCV 2019): indices 3-6, 9-12, 14, 15,
+    # 17-19, 21-23, 25, 26, 28, 30-32, 34, 35, 37 of the 38.
+    "cmu25": """
+        l_knee < back, l_ankle < l_knee, l_toe_base < l_ankle, l_toe < l_toe_base
+        r_knee < back, r_ankle < r_knee, r_toe_base < r_ankle, r_toe < r_toe_base
+        back=navel, chest < back, neck < chest, head < neck, head_top < head
+        l_shoulder < chest, l_elbow < l_shoulder, l_wrist < l_elbow, l_hand < l_wrist
+        l_fingers=l_hand_tip < l_hand, l_thumb < l_wrist
+        r_shoulder < chest, r_elbow < r_shoulder, r_wrist < r_elbow, r_hand < r_wrist
+        r_fingers=r_hand_tip < r_hand, r_thumb < r_wrist""",
+    # SMPL's body (Loper et al., 2015), as AMASS has it; no face.
+    "smpl22": """
+        pelvis, l_hip < pelvis, r_hip < pelvis, spine1=navel < pelvis
+        l_knee < l_hip, r_knee < r_hip, spine2=spine < spine1
+        l_ankle < l_knee, r_ankle < r_knee, spine3=chest < spine2
+        l_foot=l_toe < l_ankle, r_foot=r_toe < r_ankle, neck < spine3
+        l_collar=l_clavicle < spine3, r_collar=r_clavicle < spine3, head < neck
+        l_shoulder < l_collar, r_shoulder < r_collar, l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow""",
+    # MediaPipe Pose / BlazePose (Bazarevsky et al., 2020).
+    "mediapipe33": """
+        nose, l_eye_inner < nose, l_eye < l_eye_inner, l_eye_outer < l_eye
+        r_eye_inner < nose, r_eye < r_eye_inner, r_eye_outer < r_eye
+        l_ear < l_eye_outer, r_ear < r_eye_outer
+        l_mouth < nose, r_mouth < nose
+        l_shoulder < nose, r_shoulder < nose
+        l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow
+        l_pinky < l_wrist, r_pinky < r_wrist
+        l_index < l_wrist, r_index < r_wrist
+        l_thumb < l_wrist, r_thumb < r_wrist
+        l_hip < l_shoulder, r_hip < r_shoulder
+        l_knee < l_hip, r_knee < r_hip
+        l_ankle < l_knee, r_ankle < r_knee
+        l_heel < l_ankle, r_heel < r_ankle
+        l_toe < l_ankle, r_toe < r_ankle""",
+    # COCO key points (Lin et al., 2014): YOLO, ViTPose, RTMPose and most others.
+    "coco17": """
+        nose, l_eye < nose, r_eye < nose
+        l_ear < l_eye, r_ear < r_eye
+        l_shoulder < nose, r_shoulder < nose
+        l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow
+        l_hip < l_shoulder, r_hip < r_shoulder
+        l_knee < l_hip, r_knee < r_hip
+        l_ankle < l_knee, r_ankle < r_knee""",
+    # OpenPose's COCO model, ZED SDK BODY_18 and ROS4HRI's Skeleton2D: COCO with a neck.
+    "openpose18": """
+        nose < neck
+        neck, r_shoulder < neck, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_shoulder < neck, l_elbow < l_shoulder, l_wrist < l_elbow
+        r_hip < neck, r_knee < r_hip, r_ankle < r_knee
+        l_hip < neck, l_knee < l_hip, l_ankle < l_knee
+        r_eye < nose, l_eye < nose
+        r_ear < r_eye, l_ear < l_eye""",
+    # OpenPose BODY_25 (Cao et al., TPAMI 2019).
+    "openpose25": """
+        nose < neck
+        neck < mid_hip, r_shoulder < neck, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_shoulder < neck, l_elbow < l_shoulder, l_wrist < l_elbow
+        mid_hip=pelvis, r_hip < mid_hip, r_knee < r_hip, r_ankle < r_knee
+        l_hip < mid_hip, l_knee < l_hip, l_ankle < l_knee
+        r_eye < nose, l_eye < nose
+        r_ear < r_eye, l_ear < l_eye
+        l_big_toe=l_toe < l_ankle
+        l_small_toe < l_ankle
+        l_heel < l_ankle
+        r_big_toe=r_toe < r_ankle
+        r_small_toe < r_ankle
+        r_heel < r_ankle""",
+    # Stereolabs ZED SDK, BODY_FORMAT BODY_34.
+    "zed34": """
+        pelvis, naval_spine=navel < pelvis, chest_spine=chest < naval_spine, neck < chest_spine
+        l_clavicle < chest_spine, l_shoulder < l_clavicle, l_elbow < l_shoulder
+        l_wrist < l_elbow, l_hand < l_wrist, l_hand_tip < l_hand
+        l_thumb < l_wrist
+        r_clavicle < chest_spine, r_shoulder < r_clavicle, r_elbow < r_shoulder
+        r_wrist < r_elbow, r_hand < r_wrist, r_hand_tip < r_hand
+        r_thumb < r_wrist
+        l_hip < pelvis, l_knee < l_hip, l_ankle < l_knee, l_foot=l_toe < l_ankle
+        r_hip < pelvis, r_knee < r_hip, r_ankle < r_knee, r_foot=r_toe < r_ankle
+        head < neck, nose < head, l_eye < nose, l_ear < l_eye
+        r_eye < nose, r_ear < r_eye
+        l_heel < l_ankle, r_heel < r_ankle""",
+    # Stereolabs ZED SDK, BODY_FORMAT BODY_38.
+    "zed38": """
+        pelvis, spine_1=navel < pelvis, spine_2=spine < spine_1, spine_3=chest < spine_2
+        neck < spine_3, nose < neck
+        l_eye < nose, r_eye < nose
+        l_ear < l_eye, r_ear < r_eye
+        l_clavicle < spine_3, r_clavicle < spine_3
+        l_shoulder < l_clavicle, r_shoulder < r_clavicle
+        l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow
+        l_hip < pelvis, r_hip < pelvis
+        l_knee < l_hip, r_knee < r_hip
+        l_ankle < l_knee, r_ankle < r_knee
+        l_big_toe=l_toe < l_ankle, r_big_toe=r_toe < r_ankle
+        l_small_toe < l_ankle, r_small_toe < r_ankle
+        l_heel < l_ankle, r_heel < r_ankle
+        l_thumb < l_wrist, r_thumb < r_wrist
+        l_index < l_wrist, r_index < r_wrist
+        l_middle=l_hand_tip < l_wrist, r_middle=r_hand_tip < r_wrist
+        l_pinky < l_wrist, r_pinky < r_wrist""",
+    # Azure Kinect Body Tracking SDK.
+    "kinect32": """
+        pelvis, spine_navel=navel < pelvis, spine_chest=chest < spine_navel, neck < spine_chest
+        l_clavicle < spine_chest, l_shoulder < l_clavicle, l_elbow < l_shoulder
+        l_wrist < l_elbow, l_hand < l_wrist, l_hand_tip < l_hand
+        l_thumb < l_wrist
+        r_clavicle < spine_chest, r_shoulder < r_clavicle, r_elbow < r_shoulder
+        r_wrist < r_elbow, r_hand < r_wrist, r_hand_tip < r_hand
+        r_thumb < r_wrist
+        l_hip < pelvis, l_knee < l_hip, l_ankle < l_knee, l_foot=l_toe < l_ankle
+        r_hip < pelvis, r_knee < r_hip, r_ankle < r_knee, r_foot=r_toe < r_ankle
+        head < neck, nose < head, l_eye < nose, l_ear < l_eye
+        r_eye < nose, r_ear < r_eye""",
+    # Frames of a ROS4HRI body (REP-155 and the URDF of human_description).
+    "hri15": """
+        body=pelvis, torso=neck < body, head < torso
+        l_shoulder < torso, l_elbow < l_shoulder, l_wrist < l_elbow
+        r_shoulder < torso, r_elbow < r_shoulder, r_wrist < r_elbow
+        l_hip < body, l_knee < l_hip, l_ankle < l_knee
+        r_hip < body, r_knee < r_hip, r_ankle < r_knee""",
+    # Kinect's first skeleton in the order of MSR Action3D (Li, Zhang, Liu, CVPRW 2010).
+    "kinect20": """
+        l_shoulder < shoulder_center, r_shoulder < shoulder_center
+        shoulder_center=neck < spine
+        spine < hip_center
+        l_hip < hip_center, r_hip < hip_center
+        hip_center=pelvis
+        l_elbow < l_shoulder, r_elbow < r_shoulder
+        l_wrist < l_elbow, r_wrist < r_elbow
+        l_hand < l_wrist, r_hand < r_wrist
+        l_knee < l_hip, r_knee < r_hip
+        l_ankle < l_knee, r_ankle < r_knee
+        l_foot=l_toe < l_ankle, r_foot=r_toe < r_ankle
+        head < shoulder_center""",
+}
+
+# Limbs that close the body where a layout's tree leaves a gap: shoulder and hip lines, the head.
+EXTRA_LIMBS: dict[str, tuple[tuple[str, str], ...]] = {
+    "mediapipe33": (
+        ("l_shoulder", "r_shoulder"),
+        ("l_hip", "r_hip"),
+        ("l_ear", "r_ear"),
+        ("l_heel", "l_toe"),
+        ("r_heel", "r_toe"),
+    ),
+    "coco17": (("l_shoulder", "r_shoulder"), ("l_hip", "r_hip"), ("l_ear", "r_ear")),
+    "openpose25": (("l_ear", "r_ear"), ("l_heel", "l_big_toe"), ("r_heel", "r_big_toe")),
+    "openpose18": (("l_ear", "r_ear"), ("l_hip", "r_hip")),
+    "zed34": (("l_ear", "r_ear"), ("l_heel", "l_foot"), ("r_heel", "r_foot")),
+    "zed38": (("l_ear", "r_ear"), ("l_heel", "l_big_toe"), ("r_heel", "r_big_toe")),
+    "kinect32": (("l_ear", "r_ear"),),
+}
+
+# Joints whose tree edge is no limb of its own: the face, within the head's capsule.
+FACE = ("eye_inner", "eye", "eye_outer", "ear", "mouth")
+
+# Radius [m] of the capsule around the limb that ends in a joint, side left out. Half breadths and
+# radii of girths of large men (95th percentile, as surveyed by ANSUR II), rounded up.
+RADII: dict[str, float] = {
+    "hip": 0.14,
+    "knee": 0.11,
+    "ankle": 0.07,
+    "toe_base": 0.06,
+    "toe": 0.06,
+    "small_toe": 0.06,
+    "heel": 0.06,
+    "spine": 0.18,
+    "navel": 0.18,
+    "chest": 0.18,
+    "neck": 0.18,
+    "clavicle": 0.10,
+    "shoulder": 0.09,
+    "elbow": 0.065,
+    "wrist": 0.055,
+    "hand": 0.055,
+    "hand_tip": 0.05,
+    "thumb": 0.05,
+    "index": 0.05,
+    "pinky": 0.05,
+    "head": 0.12,
+    "nose": 0.12,
+    "head_top": 0.12,
+    "ear": 0.12,
+}
+TRUNK_SIDE_RADIUS = 0.18  # m; shoulder or neck to hip, where a layout has no spine
+
+# How to make a canonical joint that a source lacks: alternatives in order of preference, each a
+# linear combination of canonical joints. Weights sum to one, so that conversion commutes with
+# rigid motion. "{s}" is the side. Extrapolations use about the proportions of
+# Drillis and Contini (1966).
+RULES: dict[str, tuple[dict[str, float], ...]] = {
+    "pelvis": ({"r_hip": 0.5, "l_hip": 0.5},),
+    "neck": ({"r_shoulder": 0.5, "l_shoulder": 0.5},),
+    "navel": ({"pelvis": 0.65, "neck": 0.35},),
+    "spine": ({"navel": 0.5, "chest": 0.5}, {"pelvis": 0.5, "neck": 0.5}),
+    "chest": ({"pelvis": 0.35, "neck": 0.65},),
+    "head": (
+        {"r_ear": 0.5, "l_ear": 0.5},
+        {"nose": 0.5, "head_top": 0.5},
+        {"nose": 1.0},
+    ),
+    "nose": ({"r_eye": 0.5, "l_eye": 0.5}, {"head": 1.0}),
+    "head_top": ({"head": 1.6, "neck": -0.6},),
+    "{s}_clavicle": ({"neck": 0.75, "{s}_shoulder": 0.25},),
+    "{s}_hand": (
+        {"{s}_index": 0.5, "{s}_pinky": 0.5},
+        {"{s}_wrist": 0.5, "{s}_hand_tip": 0.5},
+        {"{s}_wrist": 1.35, "{s}_elbow": -0.35},
+    ),
+    "{s}_hand_tip": (
+        {"{s}_hand": 2.0, "{s}_wrist": -1.0},
+        {"{s}_wrist": 1.7, "{s}_elbow": -0.7},
+    ),
+    "{s}_toe_base": ({"{s}_ankle": 0.35, "{s}_toe": 0.65},),
+    "{s}_eye": ({"{s}_eye_inner": 0.5, "{s}_eye_outer": 0.5},),
+}

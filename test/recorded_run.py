@@ -19,8 +19,7 @@ from ses_gcn_ros.bags.messages import (
     time_message,
     transforms_message,
 )
-from ses_gcn_ros.bags.reading import read_skeletons
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.resources import share_path

@@ -29,8 +29,7 @@ from ses_gcn_ros.bags.messages import (
     skeletons_message,
     typestore,
 )
-from ses_gcn_ros.bags.segments import read_segments, write_segments
-from ses_gcn_ros.datasets.actions import read_action_npz
+from ses_gcn_ros.datasets.actions import read_action_npz, read_segments, write_segments
 from ses_gcn_ros.datasets.chico import read_collaboration
 from ses_gcn_ros.datasets.sequences import read_recording, write_recording
 from ses_gcn_ros.datasets.sources import read_dataset

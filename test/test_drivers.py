@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.config import build
-from ses_gcn_ros.drivers import DRIVERS, MEANS, Bridge, BridgeConfig, Call, holds
+from ses_gcn_ros.drivers import (
+    DRIVERS,
+    MEANS,
+    SIMULATED,
+    Bridge,
+    BridgeConfig,
+    Call,
+    SimulatedDriver,
+    holds,
+)
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.simulated_drivers import SIMULATED, SimulatedDriver
 
 TICK = 0.01  # s
 SPEED, BRAKES = 0.8, 1.6  # m/s, m/s²

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
+from ses_gcn_ros.models.config import read_weights_file, write_weights_file
 
 if TYPE_CHECKING:
     from torch import nn

@@ -262,8 +262,8 @@ def label(
     """
     from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser, label_changes
     from ses_gcn_ros.actions.weights import read_action_weights
-    from ses_gcn_ros.bags.reading import read_skeletons
-    from ses_gcn_ros.bags.segments import segment_table, write_segments
+    from ses_gcn_ros.bags.rosbag2 import read_skeletons
+    from ses_gcn_ros.datasets.actions import segment_table, write_segments
 
     table = out or segment_table(bag)
     check_writable(table, overwrite=overwrite, read=[bag])
@@ -290,8 +290,7 @@ def _names(text: str) -> list[str]:
 
 
 def _read(path: Path, classes: str, root: Path | None = None) -> ActionSet:
-    from ses_gcn_ros.datasets.action_files import read_actions
-    from ses_gcn_ros.datasets.actions import of_classes
+    from ses_gcn_ros.datasets.actions import of_classes, read_actions
 
     recordings = read_actions(path, root)
     for sentence in recordings.skipped:

@@ -40,7 +40,7 @@ def sample(
         )
         terminal.err().print(f"wrote {out}")
         return
-    from ses_gcn_ros.bags.sample import write_sample
+    from ses_gcn_ros.replay.convert import write_sample
 
     facts = write_sample(motion, out, overwrite=overwrite)
     console = terminal.err()
@@ -169,7 +169,7 @@ def render(
 
 def _replay(bag: Path, folder: Path, robot: str, demo_robot: bool) -> None:
     """Replay a bag into a folder: what was recorded, or computed where nothing was."""
-    from ses_gcn_ros.bags.reading import topics_of
+    from ses_gcn_ros.bags.rosbag2 import topics_of
     from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.replay.evaluate import evaluate
     from ses_gcn_ros.replay.options import Options, node_parameters

@@ -185,8 +185,7 @@ def _at_terminal() -> bool:
 
 def _run_recorder(bag: Path, stops: int, console: Console) -> None:
     """Record the cell that runs, for a while or while its robot is stopped so many times."""
-    from ses_gcn_ros.bringup import NodePlan
-    from ses_gcn_ros.processes import ProcessGroup
+    from ses_gcn_ros.bringup import NodePlan, ProcessGroup
 
     plans = [
         NodePlan("bag_recorder", {"bag": str(bag)}),

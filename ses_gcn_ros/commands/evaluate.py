@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan
+from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ProcessGroup, demo_environment
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
-from ses_gcn_ros.processes import ProcessGroup, demo_environment
 from ses_gcn_ros.resources import plain
 
 if TYPE_CHECKING:
@@ -228,7 +227,7 @@ def evaluate_through_nodes(
     params_file : str
         Parameters of the nodes; empty for those that ship.
     """
-    from ses_gcn_ros.bags.reading import open_bag
+    from ses_gcn_ros.bags.rosbag2 import open_bag
     from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag
     from ses_gcn_ros.replay.evaluate import make_plan, write_numbers
     from ses_gcn_ros.replay.options import Naming

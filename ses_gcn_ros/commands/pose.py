@@ -60,8 +60,8 @@ def pose(
     --camera-pose '3 0 1.5 0 0.1 3.14' --overlay cell_skeletons.mp4
     """
     from ses_gcn_ros.bags.messages import Observation
+    from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
     from ses_gcn_ros.bags.video_journal import WARM_UP, Renaming, VideoJournal
-    from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
     from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.pose.estimator import PoseEstimator

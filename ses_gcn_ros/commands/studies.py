@@ -278,8 +278,7 @@ def soak(
 
     Example: ses-gcn soak --minutes 30 --people 4 -o soak.json
     """
-    from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan
-    from ses_gcn_ros.processes import ProcessGroup, demo_environment
+    from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ProcessGroup, demo_environment
     from ses_gcn_ros.safety import SafetyConfig
     from ses_gcn_ros.studies.soak import as_text, memory, summarise
     from ses_gcn_ros.studies.synthetic_recording import Crowd

@@ -427,7 +427,7 @@ def import_official(
     """
     from ses_gcn_ros.actions.official import import_actions
     from ses_gcn_ros.forecast.official import import_official as convert
-    from ses_gcn_ros.models.shapes import parameter_count
+    from ses_gcn_ros.models.config import parameter_count
 
     check_writable(out, overwrite=overwrite, read=[state_dict, mask_a, mask_t])
     if (actions := import_actions(state_dict, out)) is not None:

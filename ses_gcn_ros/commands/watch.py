@@ -66,7 +66,7 @@ def watch(
 
     Example: ROS_DOMAIN_ID=60 ses-gcn watch
     """
-    from ses_gcn_ros.processes import check_ros
+    from ses_gcn_ros.bringup import check_ros
 
     check_ros()
     from ses_gcn_ros.nodes.observer import observe

@@ -92,8 +92,8 @@ def _by_recipe(
 def _by_protocol(
     engine: Any, sequences: Sequences[Any], name: str, part: str, windows: str
 ) -> dict[str, Any]:
-    from ses_gcn_ros.datasets.protocols import PROTOCOLS
     from ses_gcn_ros.datasets.sequences import check_layout
+    from ses_gcn_ros.datasets.sources import PROTOCOLS
     from ses_gcn_ros.training import evaluation
 
     if name not in PROTOCOLS:
@@ -144,9 +144,9 @@ def evaluate_stream(
 
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.forecast import load
+    from ses_gcn_ros.training.evaluation import StreamSchedule, measure_stream
     from ses_gcn_ros.training.recipe import load_recipe
     from ses_gcn_ros.training.sources import split
-    from ses_gcn_ros.training.streaming import StreamSchedule, measure_stream
 
     torch.set_num_threads(1)
     beginning = read_dataset(before).sequences

@@ -12,8 +12,10 @@ import yaml
 
 from ses_gcn_ros.bringup import (
     PlayerConfig,
+    ProcessGroup,
     RecorderConfig,
     TesterConfig,
+    demo_environment,
     fresh_recording,
     plan_demo,
     plan_workcell,
@@ -21,7 +23,6 @@ from ses_gcn_ros.bringup import (
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import allowed, describe
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import ProcessGroup, demo_environment
 
 ParamsFile = Annotated[
     str, typer.Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")

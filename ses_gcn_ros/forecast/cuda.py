@@ -47,7 +47,7 @@ class FoldedModule:
         ]
         self._base: Any = None
         if weights.config.gate:
-            from ses_gcn_ros.models.learnt_base import LearntBase
+            from ses_gcn_ros.models.layers import LearntBase
 
             self._base = LearntBase(weights.config).eval().to(device)
             names = [name for name in weights.tensors if name.startswith("base.")]

@@ -16,9 +16,8 @@ from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
-from ses_gcn_ros.models.bones import hold_bones
 from ses_gcn_ros.models.config import UNITS_PER_METRE
-from ses_gcn_ros.models.framing import frame, unframe
+from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class EagerRunner:
             raise ModelError(
                 f"engine 'eager' needs torch, which is not installed: {error}"
             ) from None
-        from ses_gcn_ros.models.build import build_network
+        from ses_gcn_ros.models.config import build_network
 
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.shapes import DECODER_LAYERS
+from ses_gcn_ros.models.config import DECODER_LAYERS
 
 _EPSILON = 1e-5  # of torch's batch normalisation
 _DEAD = 1e-30  # a channel's scale below which lo and hi would overflow

@@ -1,4 +1,4 @@
-"""The learnt base of `models.learnt_base` without torch, for engines that run a folded network."""
+"""The learnt base of `models.layers` without torch, for engines that run a folded network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from ses_gcn_ros.compiling import array, compiled, single, whole
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import BODY_SPANS, DAMPINGS, MEASURES, SPANS, VECTORS, ModelConfig
 from ses_gcn_ros.models.framing import bone_parents, input_scales, offset_scale, reach
-from ses_gcn_ros.models.shapes import BODY_SPANS, DAMPINGS, MEASURES, SPANS, VECTORS
 
-_SHIFT = -2.3  # log of the scale [m] that training starts from, as in `models.learnt_base`
+_SHIFT = -2.3  # log of the scale [m] that training starts from, as in `models.layers`
 _STILL = np.float32(0.002)  # m, likewise
 _TINY, _SHORT = np.float32(1e-6), np.float32(1e-4)
 _RECENT = 10  # frames that the base looks at
@@ -24,7 +23,7 @@ _LOOKS = np.array(
 
 
 class CompiledBase:
-    """`models.learnt_base.LearntBase` without torch.
+    """`models.layers.LearntBase` without torch.
 
     Parameters
     ----------

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import Weights, write_weights
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.models.config import ModelConfig, tensor_shapes
 from ses_gcn_ros.npz import read_array
 
 FPS = 25.0

@@ -19,9 +19,12 @@ from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast.calibration import KINDS, Calibration
 from ses_gcn_ros.forecast.familiarity import SHAPES as FAMILIARITY_SHAPES
 from ses_gcn_ros.forecast.familiarity import Familiarity
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import tensor_shapes
-from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
+from ses_gcn_ros.models.config import (
+    ModelConfig,
+    read_weights_file,
+    tensor_shapes,
+    write_weights_file,
+)
 from ses_gcn_ros.skeleton import get_layout
 
 FORMAT = 2  # 1: the learnt base did not look at bones

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
-from ses_gcn_ros.models.weights_file import read_weights_file, write_weights_file
+from ses_gcn_ros.models.config import read_weights_file, write_weights_file
 from ses_gcn_ros.skeleton import get_layout
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def make_network(config: LiftingConfig) -> nn.Module:
 
     Raises InputError if the layout is unknown.
     """
-    from ses_gcn_ros.models.linear_lifter import LinearLifter
-    from ses_gcn_ros.models.semgcn import SemGCN
+    from ses_gcn_ros.models.lifters import LinearLifter, SemGCN
 
     layout = get_layout(config.layout)
     if config.kind == "linear":

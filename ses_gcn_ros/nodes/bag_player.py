@@ -10,7 +10,7 @@ from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 
 from ses_gcn_ros.bags.messages import RawMessage
-from ses_gcn_ros.bags.reading import read_current, topics_of
+from ses_gcn_ros.bags.rosbag2 import read_current, topics_of
 from ses_gcn_ros.bringup import PlayerConfig
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.nodes import qos

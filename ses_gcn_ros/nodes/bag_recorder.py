@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter
 from ses_gcn_ros.bringup import RecorderConfig
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes.conversions import message_type

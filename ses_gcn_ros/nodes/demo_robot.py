@@ -13,7 +13,7 @@ from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.config import build
-from ses_gcn_ros.drivers import BridgeConfig
+from ses_gcn_ros.drivers import SIMULATED, BridgeConfig, SimulatedDriver
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import TransformSender, to_time
@@ -21,7 +21,6 @@ from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
-from ses_gcn_ros.simulated_drivers import SIMULATED, SimulatedDriver
 
 TOGETHER = 0.2  # s in which each of several publishers of the speed factor is heard
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap

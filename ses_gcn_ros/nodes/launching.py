@@ -21,7 +21,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.ros_adapters import get_ros_node
 
-from ses_gcn_ros.bags.reading import topics_of
+from ses_gcn_ros.bags.rosbag2 import topics_of
 from ses_gcn_ros.bringup import NodePlan, ros_arguments
 from ses_gcn_ros.resources import share_path
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ses_gcn_ros.drivers import BridgeConfig, Call, calls, holds
+from ses_gcn_ros.drivers import BridgeConfig, Call, SimulatedDriver, calls, holds
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import message_type
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.simulated_drivers import SimulatedDriver
 
 
 class DriverPorts:

@@ -16,11 +16,10 @@ from scipy.sparse import lil_matrix
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.pose.camera import BODY_FROM_OPTICAL, Camera, camera_from_calibration
+from ses_gcn_ros.pose.camera import BODY_FROM_OPTICAL, Camera, camera_from_calibration, triangulate
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, stature
 from ses_gcn_ros.pose.sources import VideoFile
-from ses_gcn_ros.pose.triangulation import triangulate
 from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.skeleton import get_layout
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.camera import Detections, View
+from ses_gcn_ros.pose.camera import Detections, Triangulated, View, triangulate
 from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.tracking import (
     BARRED,
@@ -22,7 +22,6 @@ from ses_gcn_ros.pose.tracking import (
     assign,
     packed_covariance,
 )
-from ses_gcn_ros.pose.triangulation import Triangulated, triangulate
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
 Array = NDArray[np.float64]

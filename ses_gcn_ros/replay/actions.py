@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser, label_changes
 from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
-from ses_gcn_ros.bags.reading import PathLike, read_messages, topics_of
-from ses_gcn_ros.bags.segments import read_segments, segment_table
-from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion
+from ses_gcn_ros.bags.rosbag2 import PathLike, read_messages, topics_of
+from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, read_segments, segment_table
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros import __version__
+from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
-from ses_gcn_ros.processes import die_with_parent
 from ses_gcn_ros.replay.collision_scores import detection
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options

@@ -16,7 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.messages import NANO
-from ses_gcn_ros.bags.reading import open_bag
+from ses_gcn_ros.bags.rosbag2 import open_bag
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.replay.chain import FrameResolver, Wanted
 from ses_gcn_ros.replay.evaluate import make_plan

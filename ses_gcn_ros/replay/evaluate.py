@@ -17,8 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.bags.reading import Bag, PathLike, open_bag
-from ses_gcn_ros.bags.segments import SEGMENTS, write_segments
+from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
+from ses_gcn_ros.datasets.actions import SEGMENTS, write_segments
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights

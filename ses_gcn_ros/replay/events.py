@@ -22,7 +22,7 @@ from ses_gcn_ros.bags.messages import (
     message,
     to_seconds,
 )
-from ses_gcn_ros.bags.reading import Bag
+from ses_gcn_ros.bags.rosbag2 import Bag
 from ses_gcn_ros.errors import BagError, ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ses_gcn_ros.bags.adapters import ADAPTED
 from ses_gcn_ros.bags.messages import Topics
-from ses_gcn_ros.bags.reading import Bag, PathLike, open_bag
+from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
 from ses_gcn_ros.config import build, read_parameter_file
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.forecast import ForecastConfig

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message
-from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast, load
 from ses_gcn_ros.replay.chain import FrameResolver, ReplayMonitor, with_forecasts

@@ -9,8 +9,8 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.processes import die_with_parent
 
 
 def run_all(

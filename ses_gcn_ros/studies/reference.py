@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.layers import build_decoder
-from ses_gcn_ros.models.learnt_base import LearntBase
-from ses_gcn_ros.models.shapes import DECODER_LAYERS
+from ses_gcn_ros.models.config import DECODER_LAYERS, ModelConfig
+from ses_gcn_ros.models.layers import LearntBase, build_decoder
 
 
 class _Graph(nn.Module):

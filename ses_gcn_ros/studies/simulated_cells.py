@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.messages import NANO, Observation, header_message, message, skeletons_message
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter
 from ses_gcn_ros.replay.commissioning import CellSources, commission
 from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message
-from ses_gcn_ros.bags.reading import read_skeletons
-from ses_gcn_ros.bags.sample import START
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.datasets.sequences import between_frames
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.replay.convert import START
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion

@@ -24,7 +24,7 @@ from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.build import build_network
+from ses_gcn_ros.models.config import build_network
 from ses_gcn_ros.skeleton import get_layout
 from ses_gcn_ros.training.evaluation import Errors, measure
 from ses_gcn_ros.training.forecasting import Batch, ForecastTask, augmented_batch, calibrated

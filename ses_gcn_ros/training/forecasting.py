@@ -22,10 +22,8 @@ from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.familiarity import Familiarity, familiarise
 from ses_gcn_ros.forecast.learnt_base import looks
 from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 from ses_gcn_ros.models.framing import frame, offset_scale
-from ses_gcn_ros.models.shapes import tensor_shapes
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.evaluation import conformal_radius, measure
 from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, load_recipe

@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from ses_gcn_ros.actions.weights import UNKNOWN, read_action_weights
-from ses_gcn_ros.bags.segments import read_segments, write_segments
 from ses_gcn_ros.cli import app
+from ses_gcn_ros.datasets.actions import read_segments, write_segments
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.resources import share_path
 

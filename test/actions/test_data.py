@@ -18,14 +18,15 @@ from ses_gcn_ros.actions.windows import (
     trimmed,
     with_features,
 )
-from ses_gcn_ros.bags.segments import read_segments, write_segments
-from ses_gcn_ros.datasets.action_files import read_actions
 from ses_gcn_ros.datasets.actions import (
     ActionSet,
     LabelledMotion,
     cut,
     of_classes,
     read_action_npz,
+    read_actions,
+    read_segments,
+    write_segments,
 )
 from ses_gcn_ros.errors import InputError
 

@@ -20,8 +20,7 @@ from ses_gcn_ros.bags.messages import (
     transforms_message,
     typestore,
 )
-from ses_gcn_ros.bags.reading import open_bag
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.events import EventReader, PeopleSeen

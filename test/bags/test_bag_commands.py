@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ses_gcn_ros import cli
-from ses_gcn_ros.bags.reading import read_current
+from ses_gcn_ros.bags.rosbag2 import read_current
 
 
 def ses_gcn(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -22,14 +22,15 @@ from ses_gcn_ros.bags.messages import (
     skeletons_message,
     typestore,
 )
-from ses_gcn_ros.bags.reading import (
+from ses_gcn_ros.bags.rosbag2 import (
+    BagWriter,
     open_bag,
     read_current,
     read_messages,
     read_skeletons,
     topics_of,
+    write_skeletons,
 )
-from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import BagError, InputError
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message

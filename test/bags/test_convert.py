@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ses_gcn_ros.bags.messages import NANO
-from ses_gcn_ros.bags.reading import read_messages, read_skeletons, topics_of
+from ses_gcn_ros.bags.rosbag2 import read_messages, read_skeletons, topics_of
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError

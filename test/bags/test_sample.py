@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.bags.reading import read_current, read_messages, read_skeletons, topics_of
-from ses_gcn_ros.bags.sample import VISITOR, cut, write_sample
+from ses_gcn_ros.bags.rosbag2 import read_current, read_messages, read_skeletons, topics_of
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.replay.convert import VISITOR, cut, write_sample
 from ses_gcn_ros.safety import DemoRobotConfig, RobotModel, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import get_layout

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from ses_gcn_ros.bringup import demo_environment
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import demo_environment
 
 
 def test_a_free_domain_is_chosen_on_this_machine_alone(monkeypatch):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 from ses_gcn_ros.bags.messages import Observation, observation_from_message
-from ses_gcn_ros.bags.reading import read_messages
+from ses_gcn_ros.bags.rosbag2 import read_messages
 from ses_gcn_ros.bags.video_journal import Renaming, VideoJournal
 from ses_gcn_ros.commands.pose import pose
 from ses_gcn_ros.errors import ConfigError, InputError, SesGcnError

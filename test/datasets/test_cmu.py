@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from small_files import write_asf_amc, write_expmaps
 
-from ses_gcn_ros.datasets import cmu_expmap
-from ses_gcn_ros.datasets.asf_amc import (
+from ses_gcn_ros.datasets.expmap import CMU_BENCHMARK, repaired_cmu
+from ses_gcn_ros.datasets.mocap import (
     UNIT,
     positions,
     read_amc,
@@ -18,9 +18,8 @@ from ses_gcn_ros.datasets.asf_amc import (
     read_training_trials,
     resampled,
 )
-from ses_gcn_ros.datasets.protocols import PROTOCOLS
 from ses_gcn_ros.datasets.sequences import read_recording
-from ses_gcn_ros.datasets.sources import read_dataset
+from ses_gcn_ros.datasets.sources import PROTOCOLS, read_dataset
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.skeleton import get_layout
@@ -134,11 +133,11 @@ def test_benchmark_files_are_read_as_benchmarks_do(tmp_path):
     assert (first.name, second.name) == ("test/walking/walking_1", "train/walking/walking_1")
     assert (first.layout, first.fps, first.stored.shape) == ("cmu25", 25.0, (101, 25, 3))
     # 70 mm for what is 56 mm, and no global rotation: the left hip stays where it is.
-    all38 = cmu_expmap.BENCHMARK.positions(table)
+    all38 = CMU_BENCHMARK.positions(table)
     expected = 0.070 * np.array([1.65674, -1.80282, 0.62477])
     assert np.ptp(np.linalg.norm(all38[:, 2], axis=-1)) < 1e-9
     assert np.linalg.norm(all38[0, 2]) == pytest.approx(np.linalg.norm(expected))
-    for copy, joint in cmu_expmap.BENCHMARK.copies.items():
+    for copy, joint in CMU_BENCHMARK.copies.items():
         np.testing.assert_allclose(all38[:, copy], all38[:, joint], atol=1e-12)
 
 
@@ -165,7 +164,7 @@ def test_the_root_is_turned_in_the_databases_order_once_repaired():
     # What the files hold: the database's angles composed as Z·X·Y, for row vectors.
     wrong = Rotation.from_euler("ZXY", [z, x, y]).as_matrix().T
     line[0, 3:6] = Rotation.from_matrix(wrong).as_rotvec()
-    body = cmu_expmap.repaired_positions(line)[0]
+    body = repaired_cmu(line)[0]
     right = Rotation.from_euler("ZYX", [z, y, x])
     hip = UNIT * (np.array([10, 17, -5]) + right.apply([-1.61070, -1.80282, 0.62476]))
     np.testing.assert_allclose(body[JOINTS["r_hip"]], [hip[0], -hip[2], hip[1]], atol=1e-9)
@@ -175,7 +174,7 @@ def test_repaired_files_have_their_thorax_and_wrists_again(tmp_path):
     write_expmaps(tmp_path / "test" / "walking" / "walking_1.txt", 201)
     (sequence,) = read_dataset(tmp_path, "cmu_repaired").sequences
     assert (sequence.layout, sequence.fps, len(sequence)) == ("chico15", 120.0, 201)
-    body = cmu_expmap.repaired_positions(np.zeros((1, 117)))[0]
+    body = repaired_cmu(np.zeros((1, 117)))[0]
     back = 2.0545 + 2.06436 + 2.06805 + (0.90436 + 0.75994) / 2
     assert body[JOINTS["c_shoulder"], 2] == pytest.approx(back * UNIT, abs=1e-9)
     reach = body[JOINTS["l_wrist"], 0] - body[JOINTS["l_elbow"], 0]

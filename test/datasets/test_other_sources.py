@@ -11,7 +11,7 @@ from small_files import write_asf_amc, write_chico, write_h36m
 from typer.testing import CliRunner
 
 from ses_gcn_ros.bags.messages import Observation
-from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
+from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
 from ses_gcn_ros.commands.windows import dataset
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.datasets.sources import read_dataset

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from small_files import write_chico, write_h36m
 
-from ses_gcn_ros.datasets.protocols import PROTOCOLS
-from ses_gcn_ros.datasets.sources import read_dataset
+from ses_gcn_ros.datasets.sources import PROTOCOLS, read_dataset
 from ses_gcn_ros.errors import InputError
 
 

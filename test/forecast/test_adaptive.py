@@ -14,9 +14,9 @@ from ses_gcn_ros.forecast import AdaptiveRadius, ForecastConfig, Forecaster
 from ses_gcn_ros.forecast.adaptive import ActionRadii, PendingForecasts, RadiusStore
 from ses_gcn_ros.forecast.calibration import furthest
 from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.training.evaluation import StreamSchedule, measure_stream
 from ses_gcn_ros.training.recipe import load_recipe
 from ses_gcn_ros.training.sources import split
-from ses_gcn_ros.training.streaming import StreamSchedule, measure_stream
 
 CONFIG = ForecastConfig()
 STEPS, JOINTS = 5, 15

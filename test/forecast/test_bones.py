@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ses_gcn_ros.models.bones import hold_bones
+from ses_gcn_ros.models.framing import hold_bones
 from ses_gcn_ros.skeleton import get_layout
 
 PARENTS = np.array(get_layout("chico15").parents)

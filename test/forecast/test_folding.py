@@ -21,8 +21,7 @@ from ses_gcn_ros.forecast.folding import FoldedConvolution, FoldedLayer, fold
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.onnx import OnnxRunner
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import ModelConfig, build_network
 from ses_gcn_ros.models.sesgcn import SeSGCN
 
 CONFIGS = {

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from ses_gcn_ros import forecast
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, write_weights
-from ses_gcn_ros.models.shapes import parameter_count
+from ses_gcn_ros.models.config import parameter_count
 
 
 def test_what_is_written_is_read(weights, tmp_path):

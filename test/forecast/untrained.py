@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 
 FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 

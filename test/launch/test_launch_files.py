@@ -14,7 +14,7 @@ pytest.importorskip("launch_ros", reason="launch and launch_ros are not installe
 if shutil.which("ros2") is None:
     pytest.skip("the command ros2 is not installed", allow_module_level=True)
 
-from ses_gcn_ros.processes import demo_environment
+from ses_gcn_ros.bringup import demo_environment
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.resources import share_path

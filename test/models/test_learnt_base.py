@@ -13,10 +13,8 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.baselines import damped_velocity
 from ses_gcn_ros.forecast.engine import build_engine, load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
-from ses_gcn_ros.models.bones import hold_bones
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import parameter_count, tensor_shapes
+from ses_gcn_ros.models.config import ModelConfig, build_network, parameter_count, tensor_shapes
+from ses_gcn_ros.models.framing import hold_bones
 from ses_gcn_ros.skeleton import get_layout
 from ses_gcn_ros.training.recipe import load_recipe
 

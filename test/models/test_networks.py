@@ -10,10 +10,8 @@ from scipy.fft import dct
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import ModelConfig, build_network, parameter_count, tensor_shapes
 from ses_gcn_ros.models.framing import cosines
-from ses_gcn_ros.models.shapes import parameter_count, tensor_shapes
 
 FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 CONFIGS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ses_gcn_ros.models.lifters import NonLocal, SemGCN, SemGraphConv, bone_adjacency, last_seen
 from ses_gcn_ros.models.lifting import LiftingConfig, make_network
-from ses_gcn_ros.models.semgcn import NonLocal, SemGCN, SemGraphConv, bone_adjacency, last_seen
 from ses_gcn_ros.skeleton import get_layout
 
 PARENTS = get_layout("chico15").parents

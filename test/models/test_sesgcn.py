@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import ModelConfig, parameter_count, tensor_shapes
 from ses_gcn_ros.models.sesgcn import SeSGCN
-from ses_gcn_ros.models.shapes import parameter_count, tensor_shapes
 
 UNUSED = 5  # the authors' checkpoints count five PReLU slopes that their code never calls
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.pose.triangulation import triangulate
+from ses_gcn_ros.pose.camera import triangulate
 from ses_gcn_ros.pose.virtual_cameras import sample_views
 
 MIDDLE = np.array([0.0, 0.0, 0.9])

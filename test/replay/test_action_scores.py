@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ses_gcn_ros.bags.segments import read_segments, write_segments
+from ses_gcn_ros.datasets.actions import read_segments, write_segments
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.replay.actions import ActionTimeline, recorded_actions
 from ses_gcn_ros.replay.evaluate import evaluate

@@ -11,8 +11,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message, typestore
-from ses_gcn_ros.bags.reading import Bag, open_bag, read_skeletons
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import Bag, BagWriter, open_bag, read_skeletons
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.options import Options

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from ses_gcn_ros.bags.messages import Observation
-from ses_gcn_ros.bags.reading import read_skeletons
-from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons, write_skeletons
 from ses_gcn_ros.errors import BagError, ConfigError
 from ses_gcn_ros.replay.batch import BatchOutcome, evaluate_all, find_bags, folders_of, merge
 from ses_gcn_ros.replay.options import Options

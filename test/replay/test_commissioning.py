@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.bags.messages import NANO
-from ses_gcn_ros.bags.reading import read_messages, topics_of
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_messages, topics_of
 from ses_gcn_ros.cli import app, main
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.replay.commissioning import CellSources, commission, read_cell

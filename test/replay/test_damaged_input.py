@@ -17,9 +17,8 @@ from mutants import MUTANTS, in_one_sentence, mutants, survive
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, typestore
-from ses_gcn_ros.bags.reading import open_bag
+from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag, write_skeletons
 from ses_gcn_ros.bags.video_journal import VideoJournal
-from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
 from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.events import EventReader, PeopleSeen, Refused

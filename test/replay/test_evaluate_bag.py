@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
-from ses_gcn_ros.bags.reading import open_bag, read_messages, read_skeletons
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag, read_messages, read_skeletons
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig

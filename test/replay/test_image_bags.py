@@ -20,8 +20,7 @@ from ses_gcn_ros.bags.messages import (
     skeletons_message,
     transforms_message,
 )
-from ses_gcn_ros.bags.reading import Bag, open_bag
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import Bag, BagWriter, open_bag
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import BagError, ConfigError, ModelError
 from ses_gcn_ros.pose.camera import target_from_optical

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from ses_gcn_ros.bags.messages import message
-from ses_gcn_ros.bags.reading import read_current
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_current
 from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.figures import apart

@@ -17,8 +17,11 @@ rclpy = pytest.importorskip("rclpy", reason="these tests need ROS 2")
 
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 
-from ses_gcn_ros.bringup import Value, ros_arguments  # noqa: E402
-from ses_gcn_ros.processes import demo_environment  # noqa: E402
+from ses_gcn_ros.bringup import (  # noqa: E402
+    Value,
+    demo_environment,
+    ros_arguments,
+)
 
 
 class Cell:

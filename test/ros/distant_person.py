@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bags.reading import read_skeletons
+from ses_gcn_ros.bags.rosbag2 import read_skeletons
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_time

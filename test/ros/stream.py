@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message
 
-from ses_gcn_ros.bags.reading import read_current
+from ses_gcn_ros.bags.rosbag2 import read_current
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.resources import share_path

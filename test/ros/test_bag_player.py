@@ -7,8 +7,7 @@ from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.bags.messages import transforms_message
-from ses_gcn_ros.bags.reading import read_current
-from ses_gcn_ros.bags.writing import BagWriter
+from ses_gcn_ros.bags.rosbag2 import BagWriter, read_current
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_seconds

@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
-from ses_gcn_ros.bags.reading import read_current
+from ses_gcn_ros.bags.rosbag2 import read_current
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 

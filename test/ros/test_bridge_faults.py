@@ -11,11 +11,10 @@ from faults import NODES, Fault, World, check, kill
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from ses_gcn_ros.drivers import BridgeConfig
+from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety.obedience import DISOBEYS
-from ses_gcn_ros.simulated_drivers import SimulatedDriver
 
 BRIDGED = {
     **NODES,

@@ -11,14 +11,13 @@ from geometry_msgs.msg import TwistStamped
 from std_msgs.msg import Float64, Int16, Int32
 
 from ses_gcn_ros.bringup import ros_arguments
-from ses_gcn_ros.drivers import BridgeConfig
+from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
 from ses_gcn_ros.msg import SafetyState
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig
 from ses_gcn_ros.safety.obedience import DISOBEYS
-from ses_gcn_ros.simulated_drivers import SimulatedDriver
 
 QUICK = {"ramp_up": 0.2, "deceleration": 4.0, "robot_speed_max": 1.0, "heartbeat": 0.3}
 

@@ -11,8 +11,13 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from ses_gcn_ros.bags.reading import open_bag, read_current, read_skeletons
-from ses_gcn_ros.bags.writing import BagWriter, write_skeletons
+from ses_gcn_ros.bags.rosbag2 import (
+    BagWriter,
+    open_bag,
+    read_current,
+    read_skeletons,
+    write_skeletons,
+)
 from ses_gcn_ros.commands.evaluate import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.evaluate import make_plan

@@ -14,9 +14,7 @@ from ses_gcn_ros.commands import training
 from ses_gcn_ros.datasets.sequences import Recording, read_recording, write_recording
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.build import build_network
-from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 from ses_gcn_ros.studies import ablation
 from ses_gcn_ros.training.recipe import flat, load_recipe
 

@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from ses_gcn_ros.actions.weights import build_network
-from ses_gcn_ros.datasets.action_files import read_actions
-from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes
+from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes, read_actions
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.actions import (

@@ -6,7 +6,7 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.models.shapes import parameter_count
+from ses_gcn_ros.models.config import parameter_count
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.recipe import DataRecipe, load_recipe, make_recipe
 from ses_gcn_ros.training.sources import split

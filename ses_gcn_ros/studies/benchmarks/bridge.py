@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bringup import Value, ros_arguments
+from ses_gcn_ros.bringup import Value, demo_environment, ros_arguments
+from ses_gcn_ros.drivers import SIMULATED
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import demo_environment
-from ses_gcn_ros.simulated_drivers import SIMULATED
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Column,

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.bringup import DEMO_ROBOT, Value, ros_arguments
+from ses_gcn_ros.bringup import DEMO_ROBOT, Value, demo_environment, ros_arguments
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import demo_environment
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Child,

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
-from ses_gcn_ros.models.bones import hold_bones
-from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig
-from ses_gcn_ros.models.framing import frame, unframe
-from ses_gcn_ros.models.shapes import tensor_shapes
+from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig, tensor_shapes
+from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 from ses_gcn_ros.studies.benchmarks.harness import (
     COLUMNS,
     Cell,

@@ -6,9 +6,8 @@ import json
 
 import numpy as np
 
-from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.bringup import demo_environment, ros_arguments
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.processes import demo_environment
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Column,

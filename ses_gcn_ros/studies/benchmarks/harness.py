@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros import __version__
+from ses_gcn_ros.bringup import check_ros, die_with_parent
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
-from ses_gcn_ros.processes import check_ros, die_with_parent
 
 Cell = str | int | float | None
 Progress = Callable[[str], None]

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.bringup import check_ros, demo_environment, ros_arguments
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.pose.camera import camera_from_view
 from ses_gcn_ros.pose.config import PoseConfig
@@ -23,7 +23,6 @@ from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.images import decode_image
 from ses_gcn_ros.pose.landmarker import CHECKSUMS, locate_model
 from ses_gcn_ros.pose.sources import VideoFile
-from ses_gcn_ros.processes import check_ros, demo_environment
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Column,

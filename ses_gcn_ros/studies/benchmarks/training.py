@@ -24,7 +24,7 @@ def run(quick: bool, progress: Progress) -> Section:
     with one_thread():
         import torch
 
-        from ses_gcn_ros.models.build import build_network
+        from ses_gcn_ros.models.config import build_network
         from ses_gcn_ros.studies.reference import ReferenceModel
         from ses_gcn_ros.training.forecasting import augmented_batch
         from ses_gcn_ros.training.recipe import load_recipe

@@ -19,11 +19,10 @@ import rclpy
 from std_msgs.msg import Float64
 
 from ses_gcn_ros import msg
-from ses_gcn_ros.drivers import BridgeConfig, Call
+from ses_gcn_ros.drivers import BridgeConfig, Call, SimulatedDriver
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
 from ses_gcn_ros.nodes.simulated_driver import DriverPorts
-from ses_gcn_ros.simulated_drivers import SimulatedDriver
 
 BEAT = 0.02  # s between what a safety node says
 REST = 0.05  # s that the driver is left alone at most, so that changes come at any moment

@@ -20,7 +20,7 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.serialization import deserialize_message, serialize_message
 
-from ses_gcn_ros.bags.reading import read_current
+from ses_gcn_ros.bags.rosbag2 import read_current
 from ses_gcn_ros.forecast import Forecast, ForecastConfig, Forecaster, load
 from ses_gcn_ros.msg import ForecastArray, SafetyState, Skeleton, SkeletonArray
 from ses_gcn_ros.nodes import process, qos

@@ -1,9 +1,6 @@
-"""SemGCN: a semantic graph convolutional network that lifts 2D joints to 3D.
+"""Networks that lift the joints of an image to space: SemGCN, and a fully connected baseline.
 
-Zhao, Peng, Tian, Kapadia, Metaxas: Semantic Graph Convolutional Networks for 3D Human Pose
-Regression. CVPR 2019. https://arxiv.org/abs/1904.03345
-
-Inside, features have shape (J, N, C): joints first, so that mixing joints and mixing channels are
+In SemGCN features have shape (J, N, C): joints first, so that mixing joints and mixing channels are
 both one product of matrices whatever the batch.
 """
 
@@ -153,6 +150,9 @@ class _Block(nn.Module):
 class SemGCN(nn.Module):
     """The network: a layer in, residual blocks, a graph convolution out (Fig. 3).
 
+    Zhao, Peng, Tian, Kapadia, Metaxas: Semantic Graph Convolutional Networks for 3D Human Pose
+    Regression. CVPR 2019. https://arxiv.org/abs/1904.03345
+
     ResGCN and the ablations of the paper are settings of `LiftingConfig`: without `semantic` and
     `nonlocal_blocks` it is ResGCN. With `identity` it knows from the start which joint is which,
     where the paper's network learns it by and by from the edges.
@@ -212,3 +212,36 @@ def _graph_conv(
     if config.semantic:
         return SemGraphConv(inputs, outputs, adjacency, config.channelwise)
     return GraphConv(inputs, outputs, adjacency)
+
+
+class LinearLifter(nn.Module):
+    """A layer in, residual blocks of two layers, a layer out; as published 1024 units, 2 blocks.
+
+    Martinez, Hossain, Romero, Little: A simple yet effective baseline for 3d human pose estimation.
+    ICCV 2017. https://arxiv.org/abs/1705.03098
+    """
+
+    def __init__(self, config: LiftingConfig, joints: int) -> None:
+        super().__init__()
+        self.joints = joints
+        width, dropout = config.width, config.dropout
+        self.enter = _layer(joints * config.inputs, width, dropout)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*_layer(width, width, dropout), *_layer(width, width, dropout))
+            for _ in range(config.blocks)
+        )
+        self.leave = nn.Linear(width, 3 * joints)
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """Joints in space, shape (N, J, 3), of joints in the image, shape (N, J, inputs)."""
+        x: Tensor = self.enter(joints.flatten(1))
+        for block in self.blocks:
+            x = x + block(x)
+        answer: Tensor = self.leave(x)
+        return answer.view(-1, self.joints, 3)
+
+
+def _layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
+    )
