@@ -170,12 +170,13 @@ def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     steps = 6
     start = rng.uniform(-1, 1, (steps, LIMBS, 3))
     start += rng.uniform(0.0, 3.0) * rng.integers(0, 2, (1, LIMBS, 1))  # some too far to matter
-    length = rng.choice([0.3, 3.0])  # m; of long ones the middle says little
+    # m, along each axis; of long ones the middle says little
+    length = rng.choice([0.05, 0.3, 3.0], 3)
     end = start + rng.normal(0, length, start.shape) * rng.integers(0, 2, (1, LIMBS, 1))
     start[2] = np.nan  # a step at which nobody is known
     growth = rng.uniform(0, 0.3, (steps, LIMBS))
     radius = growth + 0.05
-    links = rng.uniform(-1, 1, (2, steps, LINKS, 3))
+    links = rng.uniform(-1, 1, (2, steps, LINKS, 3)) * rng.choice([0.05, 1.0], 3)
     link_radius = rng.uniform(0.02, 0.2, LINKS)
     nearest, urgency, pair = np.empty(steps), np.empty(steps), np.empty((steps, 3), np.int64)
     kernel("separation").min_distances(
