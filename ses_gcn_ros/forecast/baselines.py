@@ -45,28 +45,6 @@ def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     return last + carried * (last - history[..., -2:-1, :, :])
 
 
-def latest_motion(
-    stamps: NDArray[np.float64], positions: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Latest position and least-squares velocity of each joint, (J, 3) [m], [m/s].
-
-    NaN for joints that were not seen; velocity 0 for joints that were seen once.
-    """
-    seen = np.all(np.isfinite(positions), axis=-1)[..., None]  # (M, J, 1)
-    points = np.where(seen, positions, 0).astype(np.float64)
-    times = (stamps - stamps[-1])[:, None, None] * seen
-    count = np.maximum(seen.sum(axis=0), 1)
-    mean_time, mean_point = times.sum(axis=0) / count, points.sum(axis=0) / count
-    away = (times - mean_time) * seen
-    spread = (away**2).sum(axis=0)
-    velocity = (away * (points - mean_point)).sum(axis=0) / np.where(spread > 0, spread, 1)
-    newest = len(stamps) - 1 - np.argmax(seen[::-1, :, 0], axis=0)
-    columns = np.arange(positions.shape[1])
-    last = positions[newest, columns] - velocity * times[newest, columns]  # carried on to now
-    last = np.where(seen.any(axis=0), last, np.nan)
-    return last.astype(np.float32), velocity.astype(np.float32)
-
-
 BASELINES: dict[str, Callable[[NDArray[np.float32], int], NDArray[np.float32]]] = {
     "last_pose": last_pose,
     "constant_velocity": constant_velocity,

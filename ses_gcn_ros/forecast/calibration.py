@@ -1,17 +1,26 @@
-"""How large a radius has to be: normalised split conformal prediction, by how fast people move.
+"""What held-out motion says of a network: how large its radius has to be, and what it knows.
 
-A score is an error in units of what the network expects (its scale), so that a radius is narrow
-where motion is plain: Papadopoulos, Gammerman and Vovk, *Normalized nonconformity measures for
-regression conformal prediction*, AIA 2008; Lei et al., *Distribution-free predictive inference for
-regression*, JASA 2018. Quantiles are taken apart for people who stand, work, step and walk, so that
-coverage holds for each (Mondrian: Vovk, Gammerman and Shafer 2005). Errors are flat: the radius is
-horizontal, and what it is vertically is measured.
+How large the radius has to be is told by normalised split conformal prediction. A score is an error
+in units of what the network expects (its scale), so that a radius is narrow where motion is plain:
+Papadopoulos, Gammerman and Vovk, *Normalized nonconformity measures for regression conformal
+prediction*, AIA 2008; Lei et al., *Distribution-free predictive inference for regression*, JASA
+2018. Quantiles are taken apart for people who stand, work, step and walk, so that coverage holds
+for each (Mondrian: Vovk, Gammerman and Shafer 2005). Errors are flat: the radius is horizontal, and
+what it is vertically is measured.
+
+Motion that is unlike any that the network knows is believed less. How motion looks is told by ten
+measures of the last frames, averaged over the body: how far joints went, how jerkily and how
+straight, and by how much bones changed their length. Their Mahalanobis distance from the motion
+that trained (Lee et al., *A simple unified framework for detecting out-of-distribution samples*,
+NeurIPS 2018) is held against the distances of recordings that were held out. From `LIMITS` of those
+on, the forecast moves over to one that needs no training, `baselines.cautious`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +37,11 @@ _FEWEST = 300  # windows of a kind below which it takes the quantiles of all
 _FLATNESS = (1.0, 0.75, 0.5, 0.35)  # of ellipsoids that are tried
 _GROWTH = 1.03  # of the mean horizontal radius that a flatter one may cost
 _SPAN = 5  # frames that a speed is taken over
+
+LIMITS = (0.985, 0.996)  # share of held-out windows that are believed in full, and in part
+_RIDGE = 1e-3
+_BONES = 4  # of the ten measures
+FAMILIARITY_SHAPES = {"mean": (10,), "precision": (10, 10), "limits": (2,)}
 
 # What a body can do: the speeds that ISO 13855 assumes of arms and of walking, or the present one
 # where that is higher, reached at what a_max of arm and trunk allow (as safety's reachable sets).
@@ -149,3 +163,54 @@ def _limits(layout: str) -> tuple[Array, Array]:
     limits = [_REACH[any(part in name for part in _ARMS)] for name in names]
     speed, acceleration = np.array(limits, np.float32).T
     return speed, acceleration
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """What known motion looks like."""
+
+    mean: NDArray[np.float32]  # (10,): of the measures
+    precision: NDArray[np.float32]  # (10, 10): inverse of their covariance
+    # (2,): distance up to which motion is known, and from which it is unlike any
+    limits: NDArray[np.float32]
+
+    def doubt(self, looks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How unlike known motion is what looks so (N, 10), from 0 to 1, shape (N,).
+
+        Bones that keep their length better than those of known motion are not a camera's guess:
+        what is only smoother, as people in a simulation are, is not doubted.
+        """
+        away = _distance(looks, self.mean, self.precision)
+        known, unlike = self.limits
+        doubt = np.minimum(np.maximum((away - known) / (unlike - known), 0), 1)
+        return np.where(looks[:, _BONES] > self.mean[_BONES], doubt, 0).astype(np.float32)
+
+
+def familiarise(
+    known: NDArray[np.float32], weight: NDArray[np.float64], held_out: NDArray[np.float32]
+) -> Familiarity:
+    """Learn what motion looks like.
+
+    Parameters
+    ----------
+    known : NDArray, shape (N, 10)
+        Of motion that trained, by `learnt_base.looks`.
+    weight : NDArray, shape (N,)
+        What each counts.
+    held_out : NDArray, shape (M, 10)
+        Of motion that did not.
+    """
+    weight = weight / weight.sum()
+    mean = weight @ known
+    apart = known - mean
+    covariance = (apart * weight[:, None]).T @ apart + _RIDGE * np.eye(len(mean))
+    precision = np.linalg.inv(covariance)
+    limits = np.quantile(_distance(held_out, mean, precision), LIMITS)
+    return Familiarity(*(part.astype(np.float32) for part in (mean, precision, limits)))
+
+
+def _distance(
+    measures: NDArray[Any], mean: NDArray[Any], precision: NDArray[Any]
+) -> NDArray[np.float64]:
+    apart = measures - mean
+    return np.sqrt(np.maximum((apart @ precision * apart).sum(axis=1), 0))

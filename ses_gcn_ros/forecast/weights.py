@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
-from ses_gcn_ros.forecast.calibration import KINDS, Calibration
-from ses_gcn_ros.forecast.familiarity import SHAPES as FAMILIARITY_SHAPES
-from ses_gcn_ros.forecast.familiarity import Familiarity
+from ses_gcn_ros.forecast.calibration import (
+    FAMILIARITY_SHAPES,
+    KINDS,
+    Calibration,
+    Familiarity,
+)
 from ses_gcn_ros.models.config import (
     ModelConfig,
     read_weights_file,

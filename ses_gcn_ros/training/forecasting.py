@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.baselines import BASELINES
-from ses_gcn_ros.forecast.calibration import calibrate, kind_of_motion
+from ses_gcn_ros.forecast.calibration import Familiarity, calibrate, familiarise, kind_of_motion
 from ses_gcn_ros.forecast.engine import Engine, build_engine
-from ses_gcn_ros.forecast.familiarity import Familiarity, familiarise
 from ses_gcn_ros.forecast.learnt_base import looks
 from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes

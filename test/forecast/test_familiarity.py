@@ -10,7 +10,7 @@ import pytest
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast import build_engine, read_weights, write_weights
 from ses_gcn_ros.forecast.baselines import cautious
-from ses_gcn_ros.forecast.familiarity import familiarise
+from ses_gcn_ros.forecast.calibration import familiarise
 from ses_gcn_ros.forecast.learnt_base import looks
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 

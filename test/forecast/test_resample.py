@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicHermiteSpline
 
-from ses_gcn_ros.forecast.resample import resample
+from ses_gcn_ros.forecast.observations import resample
 
 FRAMES, FPS = 10, 25.0
 

@@ -8,7 +8,7 @@ from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.forecast import ForecastConfig, Forecaster, build_engine
 from ses_gcn_ros.forecast.adaptive import Due
-from ses_gcn_ros.forecast.score import GROUPS, OnlineScore
+from ses_gcn_ros.forecast.forecaster import GROUPS, OnlineScore
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.skeleton import Skeleton
 
