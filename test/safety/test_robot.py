@@ -152,6 +152,19 @@ class TestShapes:
             for capsule in capsules:
                 assert capsule.radius < 0.3, link
 
+    @given(st.lists(st.floats(-3.0, 3.0), min_size=6, max_size=6))
+    def test_a_shape_is_where_its_origin_puts_it(self, origin):
+        place = (
+            f"xyz='{origin[0]} {origin[1]} {origin[2]}' rpy='{origin[3]} {origin[4]} {origin[5]}'"
+        )
+        urdf = Urdf(
+            f"<robot name='r'><link name='a'><collision><origin {place}/><geometry>"
+            "<cylinder radius='0.05' length='0.4'/></geometry></collision></link></robot>"
+        )
+        (capsule,) = urdf.capsules["a"]
+        ends = Rotation.from_euler("xyz", origin[3:]).apply([(0, 0, -0.2), (0, 0, 0.2)])
+        np.testing.assert_allclose([capsule.start, capsule.end], ends + origin[:3], atol=1e-9)
+
     def test_a_mesh_is_read_with_its_scale_and_origin(self, tmp_path):
         mesh = trimesh.creation.cylinder(radius=50.0, height=400.0)
         mesh.export(tmp_path / "arm.stl")
