@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import glob
 import hashlib
 import json
 import math
@@ -27,7 +28,7 @@ from typing import Any
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.resources import plain
+from ses_gcn_ros.resources import parse_json, plain
 
 FIRST = "0" * 64  # stands for the hash before the first line
 _START = b'{"hash":"'
@@ -177,7 +178,8 @@ def _following(before: str, rest: bytes) -> str:
 
 def rotated(path: Path) -> list[Path]:
     """Files that a log has filled, oldest first."""
-    files = [file for file in path.parent.glob(f"{path.name}.*") if file.suffix[1:].isdigit()]
+    beside = path.parent.glob(f"{glob.escape(path.name)}.*")
+    files = [file for file in beside if file.suffix[1:].isdecimal()]
     return sorted(files, key=lambda file: int(file.suffix[1:]))
 
 
@@ -243,7 +245,7 @@ def verify(path: Path, noted: str = "") -> AuditReport:
                 return report(file, number, f"is no line of an audit log{cut}")
             facts: dict[str, Any] = {}
             with contextlib.suppress(ValueError):
-                facts = json.loads(line)
+                facts = parse_json(line)
             previous = str(facts.get("previous"))
             if not hashes:
                 hashes.append(previous)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import fcntl
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 from numba import types
+
+from ses_gcn_ros.resources import cache_folder
 
 real = types.float64
 single = types.float32
@@ -16,6 +20,22 @@ whole = types.int64
 def array(dimensions: int, of: Any = real) -> Any:
     """Type of an argument that is read only: contiguous arrays, writable or not."""
     return types.Array(of, dimensions, "C", readonly=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """While in here no other process of this user compiles: who waited finds what another kept.
+
+    numba enters a function into its index before it has written the code, and numbers the code by
+    the index that it has read: a process in between takes the code of an older source, or of
+    another signature, for that of the new one.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # where nothing can be kept, nothing can be mixed up
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((cache_folder() / "compiling.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)  # which ends with the process, too
+        yield
 
 
 def compiled(signature: Any) -> Callable[[Any], Any]:
@@ -28,7 +48,8 @@ def compiled(signature: Any) -> Callable[[Any], Any]:
 
     def compile_now(function: Any) -> Any:
         try:
-            return numba.njit(signature, cache=True, error_model="numpy")(function)
+            with one_at_a_time():
+                return numba.njit(signature, cache=True, error_model="numpy")(function)
         except Exception:  # the cache can't be read or written, or is damaged
             return numba.njit(signature, error_model="numpy")(function)
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import parse_yaml
 
 T = TypeVar("T")
+
+_HUGE = 1e300  # beyond which a number is as good as infinite
+_shown = reprlib.Repr().repr  # aliases make a YAML file of some lines a value of gigabytes
 
 
 def option(
@@ -81,7 +86,7 @@ def _check(field: dataclasses.Field[Any], value: Any) -> Any:
     default = field.default
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"parameter '{field.name}' is {value!r}; it takes a list")
+            raise ConfigError(f"parameter '{field.name}' is {_shown(value)}; it takes a list")
         kind = tuple_item_type(field)
         return tuple(_check_scalar(field, kind, item) for item in value)
     return _check_scalar(field, type(default), value)
@@ -92,13 +97,10 @@ def read_parameter_file(path: str | Path) -> list[tuple[str, Mapping[str, Any]]]
 
     Raises ConfigError if the file can't be read, or a section has no ``ros__parameters``.
     """
-    import yaml
-
     try:
-        content = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-    except (OSError, UnicodeError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"params_file '{path}' can't be read: {reason}") from error
+        content = parse_yaml(Path(path).read_text("utf-8")) or {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"params_file '{path}' can't be read: {error}") from error
     if not isinstance(content, Mapping):
         raise ConfigError(f"params_file '{path}' holds no parameters")
     return list(_sections(path, content, ""))
@@ -128,10 +130,10 @@ def tuple_item_type(field: dataclasses.Field[Any]) -> type:
 
 def _check_scalar(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     if kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < _HUGE else math.inf if value > 0 else -math.inf
     if type(value) is not kind:
         raise ConfigError(
-            f"parameter '{field.name}' is {value!r} ({type(value).__name__}); "
+            f"parameter '{field.name}' is {_shown(value)} ({type(value).__name__}); "
             f"it takes a {kind.__name__}: {field.metadata['description']}"
         )
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
@@ -142,6 +144,8 @@ def _check_scalar(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
             raise ConfigError(
                 f"parameter '{field.name}' is {value}; it must lie in [{low}, {high}]"
             )
+        if abs(value) >= _HUGE:
+            raise ConfigError(f"parameter '{field.name}' is {value}; it takes a finite number")
     choices = field.metadata["choices"]
     if choices is not None and value not in choices:
         raise ConfigError(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import numbers
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ses_gcn_ros.errors import ConfigError
 
@@ -54,20 +58,19 @@ def _folder(variable: str, home: str, default: str) -> Path:
 
 
 def check_writable(
-    path: Path | None,
-    *,
+    *paths: Path | None,
     overwrite: bool = False,
     read: Iterable[Path | None] = (),
     resumed: Path | None = None,
 ) -> None:
-    """Check that a file can be written, and destroys nothing, before the work for it is done.
+    """Check that files can be written, and destroy nothing, before the work for them is done.
 
-    Raises ConfigError if its folder is not there or can't be written to, or if a file is in its
-    place.
+    Raises ConfigError if a folder is not there or can't be written to, something is in the place of
+    a file, or two are to have one name.
 
     Parameters
     ----------
-    path : Path or None
+    *paths : Path or None
         None, for a file that nobody asked for, is fine.
     overwrite : bool
         Whether it may replace what is there.
@@ -76,16 +79,21 @@ def check_writable(
     resumed : Path, optional
         A checkpoint whose presence means that the file is this work's own.
     """
-    if path is None:
-        return
-    if any(given is not None and _same(path, given) for given in read):
-        raise ConfigError(f"'{path}' is to be read and written; choose another name to write")
-    check_fresh(path, overwrite or (resumed is not None and resumed.exists()))
-    folder = path.parent
-    if not folder.is_dir():
-        raise ConfigError(f"'{path}' can't be written: there is no folder '{folder}'")
-    if not os.access(folder, os.W_OK) or path.is_dir():
-        raise ConfigError(f"'{path}' can't be written; choose another place")
+    wanted = [path for path in paths if path is not None]
+    for place, count in Counter(path.absolute() for path in wanted).items():
+        if count > 1:
+            raise ConfigError(f"'{place}' is to be written twice; give each file a name of its own")
+    for path in wanted:
+        if any(given is not None and _same(path, given) for given in read):
+            raise ConfigError(f"'{path}' is to be read and written; choose another name to write")
+        if path.exists() and not path.is_file():  # a folder or a device, which stays what it is
+            raise ConfigError(f"'{path}' exists and is no file; choose another name")
+        check_fresh(path, overwrite or (resumed is not None and resumed.exists()))
+        folder = path.parent
+        if not folder.is_dir():
+            raise ConfigError(f"'{path}' can't be written: there is no folder '{folder}'")
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"'{path}' can't be written; choose another place")
 
 
 def check_fresh(path: Path, overwrite: bool) -> None:
@@ -112,6 +120,35 @@ def check_folder(folder: Path, companion: str) -> None:
 
 def _same(path: Path, other: Path) -> bool:
     return path.exists() and other.exists() and path.samefile(other)
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """YAML in which a mapping says each key once; else all but the last would go unnoticed."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = [key for key, count in keys.items() if count > 1]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key '{twice[0]}' is there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Content of YAML text; raises ValueError for what is none, or has a key twice."""
+    try:
+        return yaml.load(text, _YamlLoader)
+    except Exception as error:  # what is tagged as a date or a number may raise anything
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Content of JSON text; raises ValueError for what is none, or is nested without end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -20,6 +20,7 @@ GIBIBYTE = 1 << 30
 # What a parser trips over, in text as in bytes.
 _WORDS = (b"1e999", b"-1", b"nan", b"99999999999", b"[", b"{", b"]", b'"', b"null", b"&a", b"*a")
 _WORDS += (b"\xff" * 8, b"\x00" * 4, b"\xc3\xa4", b"\xfe\xff", b"<", b">", b": ", b"\t", b"\n")
+_WORDS += (b"[" * 3000, b"9" * 400, b"9" * 5000, b"2026-13-45", b"!!timestamp x", b"<<: *a")
 
 
 def mutants(original: bytes, count: int, seed: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.audit import FIRST, AuditLog, configuration_digest, rotated, verify
 from ses_gcn_ros.cli import app
+from ses_gcn_ros.drivers import BridgeConfig
 from ses_gcn_ros.errors import ConfigError, InputError
 
 CHANGES = 10_000
@@ -243,3 +245,12 @@ def test_the_command_names_the_bad_line_and_fails(path):
     assert "line 2: was changed" in bad.output
     as_json = CliRunner().invoke(app, ["audit", "verify", str(path), "--json"])
     assert (json.loads(as_json.output)["line"], as_json.exit_code) == (2, 1)
+
+
+def test_files_that_were_filled_are_found_whatever_the_name(tmp_path):
+    path = tmp_path / "audit [1].jsonl"
+    with contextlib.closing(AuditLog(str(path), BridgeConfig(), 1.0)) as log:
+        for number in range(3):
+            log.record("state", number=number)
+    assert len(verify(path).files) > 1
+    assert verify(path).ok

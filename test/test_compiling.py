@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 import numba
 import numpy as np
 import pytest
@@ -30,3 +35,38 @@ def test_loops_are_compiled_where_no_cache_can_be_written(monkeypatch, kept):
     over.setflags(write=False)  # arguments that are read only may be read-only arrays
     divide(over, np.array([2.0, 0.0, 0.0]), result)
     np.testing.assert_array_equal(result, [0.5, np.inf, np.nan])
+
+
+PROGRAM = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+while time.time() < float(sys.argv[2]):  # all at once
+    time.sleep(0.001)
+import loops
+hits = sum(each.stats.cache_hits.total() for each in (loops.scale, loops.shift))
+print(hits, loops.scale(2.0), loops.shift(2.0))
+"""
+LOOPS = """
+from ses_gcn_ros.compiling import compiled, real
+
+@compiled(real(real))
+def scale(x):
+    return 3.0 * x
+
+@compiled(real(real))
+def shift(x):
+    return 3.0 + x
+"""
+
+
+def test_processes_that_start_at_once_compile_each_loop_once(tmp_path):
+    (tmp_path / "loops.py").write_text(LOOPS)
+    environment = os.environ | {"SES_GCN_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(time.time() + 2.0)]
+    together = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(3)
+    ]
+    told = [process.communicate(timeout=300)[0].split() for process in together]
+    assert [answers for _, *answers in told] == [["6.0", "5.0"]] * 3
+    assert sum(int(hits) for hits, *_ in told) == 4  # of six, two were compiled

@@ -11,6 +11,7 @@ from ses_gcn_ros.errors import ConfigError
 @dataclass(frozen=True)
 class Speed:
     limit: float = option(1.0, "highest speed [m/s]", minimum=0.0, maximum=2.0)
+    free: float = option(0.0, "any number")
     joints: int = option(7, "number of joints", minimum=1)
     unit: str = option("m", "unit of length", choices=("m", "mm"))
     radii: tuple[float, ...] = option((), "radii [m]", minimum=0.0)
@@ -28,10 +29,13 @@ def test_whole_numbers_serve_as_floats_and_lists_as_tuples():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"limt": 1.0}, "unknown parameter 'limt'; Speed knows enabled, joints, limit"),
+        ({"limt": 1.0}, "unknown parameter 'limt'; Speed knows enabled, free, joints"),
         ({"limit": "fast"}, "parameter 'limit' is 'fast' .str.; it takes a float: highest speed"),
         ({"limit": 2.5}, r"parameter 'limit' is 2.5; it must lie in \[0.0, 2.0\]"),
         ({"limit": float("nan")}, "parameter 'limit' is nan; it must lie in"),
+        ({"limit": 10**400}, "parameter 'limit' is inf; it must lie in"),
+        ({"free": float("inf")}, "parameter 'free' is inf; it takes a finite number"),
+        ({"free": -(10**400)}, "parameter 'free' is -inf; it takes a finite number"),
         ({"joints": 6.5}, "parameter 'joints' is 6.5 .float.; it takes a int"),
         ({"joints": True}, "parameter 'joints' is True .bool.; it takes a int"),
         ({"unit": "cm"}, "parameter 'unit' is 'cm'; it takes one of m, mm"),

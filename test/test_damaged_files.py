@@ -29,13 +29,26 @@ from ses_gcn_ros.bags.messages import (
     skeletons_message,
     typestore,
 )
-from ses_gcn_ros.datasets.actions import read_action_npz, read_segments, write_segments
+from ses_gcn_ros.datasets.actions import (
+    read_action_npz,
+    read_actions,
+    read_segments,
+    write_segments,
+)
 from ses_gcn_ros.datasets.chico import read_collaboration
 from ses_gcn_ros.datasets.sequences import read_recording, write_recording
 from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.forecast.forecaster import Forecast, forecasts_from_message
 from ses_gcn_ros.forecast.weights import read_weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.lifting import (
+    LiftingConfig,
+    LiftingWeights,
+    build_lifter,
+    make_network,
+    read_lifting_weights,
+    write_lifting_weights,
+)
 from ses_gcn_ros.pose.calibration import (
     CameraPlace,
     read_calibration,
@@ -49,6 +62,7 @@ from ses_gcn_ros.replay.options import node_parameters
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import SafetyConfig, read_robots
 from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
+from ses_gcn_ros.studies.journal import _read
 
 for folder in ("forecast", "datasets", "actions"):
     sys.path.append(str(Path(__file__).parent / folder))
@@ -234,6 +248,90 @@ def labelled(folder: Path) -> Path:
     return path
 
 
+def sources(folder: Path) -> Path:
+    labelled(folder)
+    with np.load(folder / "labelled.npz") as arrays:
+        joints = {"positions": np.zeros((40, 15, 3)), "ids": np.array(["a_1", "b_2", "c_1", "d_2"])}
+        label = np.array(["walk", "walk", "idle", "idle"])
+        np.savez(folder / "motion.npz", **{**arrays, **joints}, label=label)
+    path = folder / "sources.yaml"
+    content = {
+        **{"layout": "chico15", "joints": ["hip", "nose"]},
+        "classes": {"walking": ["walk"], "standing": ["idle"]},
+        "sources": [{"file": "motion.npz", "subject": "id:1"}],
+    }
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+def table_of_actions(name: str, line: str) -> Callable[[Path], Path]:
+    """Maker of a table of two people who do the same, five frames each, as others write them."""
+
+    def make(folder: Path) -> Path:
+        for number in (1, 2):
+            path = folder / name.format(number)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line.format(number))
+        return path
+
+    return make
+
+
+NTU_BODY = "1\n" + "0 " * 10 + "\n25\n" + ("0.1 0.2 3.0" + " 0" * 9 + "\n") * 25
+ACTIONS = {
+    "NTU": ("S001C001P00{}R001A001.skeleton", "5\n" + NTU_BODY * 5, 0),
+    "MSR Action3D": ("a01_s0{}_e01_skeleton3D.txt", "0.1 0.2 3.0 1\n" * 100, 0),
+    "Florence": ("Florence.txt", 5 * ("{0} {0} 4 " + "500 " * 45 + "\n"), None),
+}
+
+
+def read_action_folder(path: Path) -> Any:
+    return read_actions(path if path.name.startswith("Florence") else path.parent)
+
+
+def utkinect(folder: Path) -> Path:
+    for number in (1, 2):
+        rows = [f"{n} " + "0.5 " * 60 for n in range(8)]
+        (folder / f"joints_s0{number}_e01.txt").write_text("\n".join(rows), "utf-8")
+    path = folder / "actionLabel.txt"
+    path.write_text("".join(f"s0{n}_e01\nwalk: 1 5\nsit: NaN NaN\n" for n in (1, 2)), "utf-8")
+    return path
+
+
+def evidence(folder: Path) -> Path:
+    path = folder / "evidence.json"
+    path.write_bytes(share_path("docs", "evidence.json").read_bytes())
+    return path
+
+
+def read_evidence(path: Path) -> Any:
+    from ses_gcn_ros.studies.evidence import markdown, read
+
+    return markdown(read("from", [path])[0])
+
+
+def study(folder: Path) -> Path:
+    path = folder / "runs.jsonl"
+    path.write_text('{"seed": 1}\n[0, {"a": 1}]\n[1, null]\n', "utf-8")
+    return path
+
+
+def lifting_weights(folder: Path) -> Path:
+    pytest.importorskip("torch")
+    path, config = folder / "l.safetensors", LiftingConfig(width=4, blocks=1)
+    state = make_network(config).state_dict().items()
+    tensors = {k: v.numpy() for k, v in state if not k.endswith("num_batches_tracked")}
+    write_lifting_weights(path, LiftingWeights(config, tensors, "small"))
+    return path
+
+
+def read_lifting_recipe(path: Path) -> Any:
+    pytest.importorskip("torch")
+    from ses_gcn_ros.training.lifting import load_lifting_recipe
+
+    return load_lifting_recipe(str(path))
+
+
 def audit_log(folder: Path) -> Path:
     path = folder / "audit.jsonl"
     with contextlib.closing(AuditLog(str(path), SafetyConfig())) as log:
@@ -362,6 +460,13 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
     "motion of CMU": (cmu("amc"), read_set("asf_amc", 1)),
     "AMASS": (amass, read_set("amass", 1)),
     "labelled motion": (labelled, read_action_npz),
+    "list of sources": (sources, read_actions),
+    **{name: (table_of_actions(*form[:2]), read_action_folder) for name, form in ACTIONS.items()},
+    "UTKinect": (utkinect, read_action_folder),
+    "evidence": (evidence, read_evidence),
+    "journal of a study": (study, lambda path: _read(path, {"seed": 1})),
+    "weights of lifting": (lifting_weights, lambda p: build_lifter(read_lifting_weights(p))),
+    "recipe for lifting": (recipe("lifting", "semgcn_workcell.yaml"), read_lifting_recipe),
     "audit log": (audit_log, verify),
     "measurements": (measurements, read_measurements),
 }

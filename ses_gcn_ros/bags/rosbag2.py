@@ -172,11 +172,16 @@ def open_bag(path: PathLike) -> Iterator[Bag]:
 def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
     """What of a bag to open, and what is to be said at its end."""
     if path.is_file():
-        if not _is_storage(path):
+        if not is_storage(path):
             raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
         return [path], ""
-    there = sorted(file for file in path.iterdir() if file.is_file() and _is_storage(file))
+    there = sorted(file for file in path.iterdir() if file.is_file() and is_storage(file))
     metadata = path / "metadata.yaml"
+    if not there and (path / "summary.json").exists():
+        raise BagError(
+            f"'{path}' holds results of a bag, no bag: report.html in it shows them, and "
+            "ses-gcn render and compare read them; for a report, give the bag itself"
+        )
     if not there:
         lacks = "" if metadata.exists() else "no metadata.yaml and "
         raise BagError(f"'{path}' is no bag: it has {lacks}no mcap or db3 file")
@@ -201,7 +206,8 @@ def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
     return (there, "") if any(map(_write_ahead, there)) else ([path], "")
 
 
-def _is_storage(file: Path) -> bool:
+def is_storage(file: Path) -> bool:
+    """Whether a file is named as those that hold the messages of a bag."""
     name = file.name.removesuffix(".zstd").removesuffix(".zst")
     return name.endswith((".mcap", ".db3"))
 
@@ -465,6 +471,7 @@ def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:
     return {there.resolve(topic): topic for topic in wanted} or {topic: topic for topic in there}
 
 
+_BESIDE = ("metadata.yaml", "README.md", "README")  # of a bag's folder, and go with the bag
 _LATCHED = ("tf_static", "speed_scaling", "robot_description")  # topics of transient durability
 _FOREVER = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
 
@@ -492,7 +499,8 @@ class BagWriter:
     refused (`SesGcnError`) nothing does. Storage is mcap with zstd chunks; definitions, type hashes
     and QoS profiles go with it, so that ``ros2 bag`` reads it.
 
-    Raises BagError if the bag exists and must not be overwritten, or its folder can't be made.
+    Raises BagError if the bag exists and must not be overwritten, what is there is more than a bag,
+    or its folder can't be made.
 
     Parameters
     ----------
@@ -507,6 +515,8 @@ class BagWriter:
         self.overwrite = overwrite
         if self.path.exists() and not overwrite:
             raise BagError(f"'{self.path}' exists; choose another name or remove it first")
+        if self.path.exists() and (strange := _beside_a_bag(self.path)):
+            raise BagError(f"'{self.path}' is not replaced, for it {strange}; choose another name")
         self._folder = _unused(self.path.with_name(f"{self.path.name}.incomplete"))
         self._writer = Writer(
             self._folder / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP
@@ -597,6 +607,15 @@ def write_skeletons(writer: BagWriter, topic: str, observations: Iterable[Observ
     for observation in observations:
         stamp = round(observation.stamp * NANO)
         writer.write_message(topic, stamp, skeletons_message(observation))
+
+
+def _beside_a_bag(path: Path) -> str:
+    """What else than the files of a bag is there, in words; empty if nothing is."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    for file in files:
+        if not (file.is_file() and (is_storage(file) or file.name in _BESIDE)):
+            return "is no bag" if file == path else f"holds '{file.name}', too"
+    return ""
 
 
 def _unused(path: Path) -> Path:

@@ -33,7 +33,7 @@ Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
 _LARGEST = 1e-4  # difference between networks that are the same
 
 
-@actions.command()
+@actions.command(cls=terminal.Command)
 def parity(
     files: Annotated[list[Path], typer.Argument(help="Golden files of the authors' networks.")],
     as_json: terminal.AsJson = False,
@@ -58,7 +58,7 @@ def parity(
         raise typer.Exit(1)
 
 
-@actions.command()
+@actions.command(cls=terminal.Command)
 def evaluate(
     data: Data,
     recipe: Annotated[
@@ -151,7 +151,7 @@ def _print_evaluation(summary: dict[str, Any], seeds: int) -> None:
         print(f"  kept of {layer}: {100 * share:.2f} %" + (" (collapsed)" if not share else ""))
 
 
-@actions.command()
+@actions.command(cls=terminal.Command)
 def train(
     data: Data,
     out: terminal.WeightsOut,
@@ -208,7 +208,7 @@ def train(
         print(f"{key}: {f'{value:.3f}' if isinstance(value, float) else value}")
 
 
-@actions.command()
+@actions.command(cls=terminal.Command)
 def delay(
     data: Data,
     root: Root = None,
@@ -246,7 +246,7 @@ def delay(
     )
 
 
-@actions.command()
+@actions.command(cls=terminal.Command)
 def label(
     bag: Annotated[Path, typer.Argument(help="Bag to draw segments from.")],
     out: Annotated[

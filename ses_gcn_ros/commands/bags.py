@@ -24,7 +24,7 @@ def sample(
     people: Annotated[
         int, typer.Option(help="People of a synthetic recording at a time.", min=1)
     ] = 4,
-    seed: Annotated[int, typer.Option(help="Of who comes when in it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of who comes when in it.", min=0)] = 0,
     overwrite: terminal.Overwrite = False,
 ) -> None:
     """Write the sample recording, or a synthetic one of any length, from the CMU motion data.

@@ -66,8 +66,7 @@ def bench(
     """
     from ses_gcn_ros.studies.benchmarks import harness
 
-    for path in (save, markdown):
-        check_writable(path, overwrite=overwrite, read=[saved, video])
+    check_writable(save, markdown, overwrite=overwrite, read=[saved, video])
     console = terminal.err()
     poses: dict[str, Any] = {"video": video} | ({"models": pose_model} if pose_model else {})
     content = harness.read(saved) if saved else _measure(section, weights, poses, quick, console)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,10 +100,10 @@ def pose(
         journal = stack.enter_context(VideoJournal(out.with_name(f".{out.name}.journal"), run))
         resumed = len(journal.frames)
         names = Renaming(journal.frames)
-        total = frames.frames or None
-        for index, frame in enumerate(progress.track(frames, total=total, description=video.name)):
-            if index < resumed - WARM_UP:
-                continue
+        skipped = max(0, resumed - WARM_UP)  # as fast as they are read, which tells of no pace
+        left = islice(enumerate(frames), skipped, None)
+        total = frames.frames - skipped if frames.frames else None
+        for index, frame in progress.track(left, total=total, description=video.name):
             people = estimator.process(frame.stamp, frame.rgb, camera, target_from_camera)
             if index < resumed:
                 names.learn(people, journal.frames[index].people)
@@ -189,8 +190,7 @@ def calibrate(
         {name: Path(path) for name, path in terminal.pairs(option, given, "NAME=PATH").items()}
         for option, given in (("--camera", camera), ("--intrinsics", intrinsics or ()))
     )
-    for path in (out, launch):
-        check_writable(path, overwrite=overwrite, read=[*paths.values(), *files.values()])
+    check_writable(out, launch, overwrite=overwrite, read=[*paths.values(), *files.values()])
     for name in paths:
         if name not in files:
             raise ConfigError(
@@ -329,7 +329,7 @@ def evaluate_pose(
     scenes: Annotated[int, typer.Option(help="Scenes of three seconds.", min=1)] = 60,
     crossings: Annotated[int, typer.Option(help="Pairs who cross.", min=1)] = 100,
     cameras: Annotated[int, typer.Option(help="Cameras around the cell.", min=2)] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything drawn.", min=0)] = 0,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -32,7 +32,7 @@ def _followed(out: Path, label: str, total: int) -> Iterator[tuple[Path, Callabl
 
 def attack(
     runs: Annotated[int, typer.Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)] = 0,
     scenario: Annotated[
         str,
         typer.Option(help="motions, faults, all, or one by name, such as occlusion."),
@@ -96,7 +96,9 @@ def braking_study(
         Path, typer.Option("-o", "--out", help="Folder for runs, summary, table and plot.")
     ] = Path("braking"),
     runs: Annotated[int, typer.Option(help="Approaches, shared among the files.", min=1)] = 500,
-    seed: Annotated[int, typer.Option(help="Of the motions drawn and where they are put.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the motions drawn and where they are put.", min=0)
+    ] = 0,
     weights: terminal.Weights = None,
     jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
@@ -127,7 +129,7 @@ def obedience(
     ),
     robots: Annotated[int, typer.Option(help="Robots that disobey.", min=1)] = 200,
     hours: Annotated[float, typer.Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
-    seed: Annotated[int, typer.Option(help="Of robots, factors and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of robots, factors and noise.", min=0)] = 0,
     jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -179,8 +181,7 @@ def collisions(
     from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies import collisions as study
 
-    for path in (csv, plot, curves):
-        check_writable(path, overwrite=overwrite, read=[data, weights])
+    check_writable(csv, plot, curves, overwrite=overwrite, read=[data, weights])
     torch.set_num_threads(threads)
     engine = load(weights)
     sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]
@@ -213,7 +214,10 @@ def alarm(
     ] = "",
     weights: terminal.Weights = None,
     every: Annotated[
-        int, typer.Option(help="Judge on every so many-th recording, from the last of the first.")
+        int,
+        typer.Option(
+            help="Judge on every so many-th recording, from the last of the first.", min=1
+        ),
     ] = 10,
     stride: terminal.Stride = 5,
     count: Annotated[int, typer.Option(help="Pairs put together for fitting.", min=1000)] = 20000,
@@ -360,10 +364,8 @@ def evidence(
     given = dict(
         zip(KINDS, (attack, attack_before, braking, faults, soak, collisions, mutants), strict=True)
     )
-    for path in (out, save):
-        check_writable(
-            path, overwrite=overwrite, read=[p for paths in given.values() for p in paths or []]
-        )
+    read_too = [path for paths in given.values() for path in paths or []]
+    check_writable(out, save, overwrite=overwrite, read=read_too)
     content = read("from", [saved])[0] if saved else {}
     content |= {kind: read(kind, paths) for kind, paths in given.items() if paths}
     write_atomically(out, markdown(content))
@@ -373,7 +375,7 @@ def evidence(
 
 def commission_study(
     cells: Annotated[int, typer.Option(help="Simulated cells.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Of the first of them.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the first of them.", min=0)] = 0,
     searches: Annotated[int, typer.Option(help="Of 25 attacks on each cell.", min=0)] = 2,
     jobs: Jobs = 1,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs.")] = Path(
@@ -412,7 +414,7 @@ audit = typer.Typer(
 )
 
 
-@audit.command()
+@audit.command(cls=terminal.Command)
 def verify(
     log: Annotated[Path, typer.Argument(help="audit_log of the safety node, or a filled FILE.N.")],
     noted: Annotated[

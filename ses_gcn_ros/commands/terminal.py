@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from typer.core import TyperCommand
 
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import csv_text
@@ -41,6 +42,19 @@ Actions = Annotated[bool, typer.Option("--actions", help="Recognise what people 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+
+
+class Command(TyperCommand):
+    """A command whose numbers are finite, which no range of an option sees to."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for parameter in self.params:
+            given = ctx.params.get(parameter.name)
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, float) and not math.isfinite(value):
+                    option = parameter.opts[0]
+                    raise ConfigError(f"{option} is {value}; it takes a finite number")
+        return super().invoke(ctx)
 
 
 def out() -> Console:

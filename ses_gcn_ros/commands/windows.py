@@ -203,7 +203,9 @@ def dataset(
             "auto looks."
         ),
     ] = "auto",
-    fps: Annotated[float, typer.Option(help="Frame rate to resample to [Hz].", min=1)] = 25.0,
+    fps: Annotated[
+        float, typer.Option(help="Frame rate to resample to [Hz].", min=1, max=1000)
+    ] = 25.0,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.weights import UNKNOWN
@@ -29,10 +27,11 @@ from ses_gcn_ros.actions.windows import (
     prepared,
     up_axis,
 )
+from ses_gcn_ros.bags.rosbag2 import is_storage
 from ses_gcn_ros.datasets.sources import bag_people
 from ses_gcn_ros.errors import InputError, SesGcnError
 from ses_gcn_ros.npz import load_arrays
-from ses_gcn_ros.resources import csv_text, write_atomically
+from ses_gcn_ros.resources import csv_text, parse_json, parse_yaml, write_atomically
 
 _FPS = 30.0  # of sets that do not say
 _LEAST = 0.75  # share of a window that a shorter recording must fill
@@ -330,6 +329,8 @@ def write_segments(path: Path, segments: Iterable[tuple[str, float, float, str]]
 
 
 _BAG_LAYOUT = "chico15"
+# What numbers, words and arrays raise that are not as they should be.
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 def _words(text: str) -> list[str]:
@@ -364,6 +365,15 @@ def read_actions(path: Path, root: Path | None = None) -> ActionSet:
     OpenPose JSON folders named as KTH's videos. Raises InputError if it looks like none of them, or
     nothing in it can be read.
     """
+    try:
+        return _read(path, root)
+    except SesGcnError:
+        raise
+    except _DAMAGE as error:
+        raise InputError(f"'{path}' is damaged: {error!r}") from error
+
+
+def _read(path: Path, root: Path | None) -> ActionSet:
     if path.suffix == ".npz":
         return read_action_npz(path)
     if path.suffix in (".yaml", ".yml"):
@@ -375,7 +385,7 @@ def read_actions(path: Path, root: Path | None = None) -> ActionSet:
     for pattern, reader in _READERS:
         if path.is_dir() and next(path.rglob(pattern), None) is not None:
             return reader(path)
-    if path.suffix == ".mcap" or segment_table(path).is_file():
+    if is_storage(path) or segment_table(path).is_file():
         return read_bags([path])
     raise InputError(
         f"'{path}' holds no labelled recordings that are known: npz, a .yaml list of sources, bags "
@@ -394,7 +404,7 @@ def _whole(
     for name, read in parts:
         try:
             recordings.append(read())
-        except (SesGcnError, ValueError, IndexError, KeyError, OSError) as error:
+        except (SesGcnError, *_DAMAGE) as error:
             reason = str(error) if isinstance(error, SesGcnError) else f"damaged ({error})"
             skipped.append(f"{name}: {reason}")
     if not recordings:
@@ -534,7 +544,7 @@ def read_openpose(folder: Path) -> ActionSet:
     def read(video: Path) -> Motion:
         frames = []
         for path in sorted(video.glob("*.json")):
-            people = json.loads(path.read_text(encoding="utf-8")).get("people", [])
+            people = parse_json(path.read_text(encoding="utf-8")).get("people", [])
             if people:
                 points = np.array(people[0]["pose_keypoints_2d"], np.float32).reshape(-1, 3)
                 if len(points) != 25:
@@ -610,14 +620,14 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
     frame has a label is ``unlabelled``. Raises InputError if the list or a source is damaged.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
         classes = {str(s): str(name) for name, all_ in content["classes"].items() for s in all_}
         order, kept = tuple(content["classes"]), [str(name) for name in content["joints"]]
         layout, sources = str(content["layout"]), list(content["sources"])
         novel = tuple(str(label) for label in content.get("novel", []))
         strange = {*novel, *(str(label) for label in content.get("open", []))}
         held_out = tuple(str(pattern) for pattern in content.get("held_out", []))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"'{path}' is no list of sources: {error}") from error
     joints, columns = Joints.of_layout(layout).only(kept)
     recordings, others = [], []

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.npz import load_arrays
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import parse_json, write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 _LAYOUT = "chico15"
@@ -156,7 +156,7 @@ def _details(
         if "about" in arrays:
             tags = [text.split() for text in arrays["tags"].tolist()]
             subjects = arrays["subjects"].tolist()
-            about = {str(key): str(text) for key, text in json.loads(str(arrays["about"])).items()}
+            about = {str(key): str(text) for key, text in parse_json(str(arrays["about"])).items()}
             return dict(zip(ids, zip(subjects, tags, strict=True), strict=True)), about
         if "label" in arrays and not beside.is_file():
             nobody = np.full(len(ids), "")
@@ -165,7 +165,7 @@ def _details(
             return dict(zip(ids, zip(subjects, labels, strict=True), strict=True)), {}
         if not beside.is_file():
             return {}, {}
-        content = json.loads(beside.read_text(encoding="utf-8"))
+        content = parse_json(beside.read_text(encoding="utf-8"))
         details = {entry["id"]: _detail(entry) for entry in content["sequences"]}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         where = path if "about" in arrays else beside

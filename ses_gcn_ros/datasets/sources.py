@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.bags.rosbag2 import is_storage
 from ses_gcn_ros.datasets import chico, expmap, mocap
 from ses_gcn_ros.datasets.chico import read_chico
 from ses_gcn_ros.datasets.expmap import read_h36m
@@ -165,7 +166,7 @@ def read_datasets(paths: Sequences[Path], kind: str = "auto") -> Recording:
 
 
 def _look(path: Path) -> str:
-    if path.suffix in (".mcap", ".db3"):
+    if any(map(is_storage, path.iterdir() if path.is_dir() else [path])):
         return "bag"
     if path.is_file():
         amass = path.suffix == ".npz" and {"joints", "poses"} & set(load_arrays(path))

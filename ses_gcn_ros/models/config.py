@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import parse_json, write_atomically
 
 if TYPE_CHECKING:
     from ses_gcn_ros.models.layers import ForecastNetwork
@@ -228,7 +228,7 @@ def read_weights_file(
     if key not in metadata:
         raise ModelError(f"'{path}' {foreign}")
     try:
-        return dict(json.loads(metadata[key])), tensors
+        return dict(parse_json(metadata[key])), tensors
     except (ValueError, TypeError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
 

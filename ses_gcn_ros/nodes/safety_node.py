@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -246,7 +245,6 @@ class SafetyInputs:
 
 
 MARKER_PERIOD = 0.03  # s; of skeletons that come faster not every one is drawn
-LOG_PERIOD = 5.0  # s between two lines that differ in their numbers alone
 LOOK_PERIOD = 0.1  # s between looks at who else publishes
 DEADLINE = 3.0  # periods between two states that are offered as the deadline
 LAST_WORD = Duration(seconds=0.1)  # that the last stop may take to whoever listens
@@ -290,7 +288,6 @@ class SafetyNode(ManagedNode):
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
         self.clocks: ClockMonitor | None = None
-        self.logged: dict[str, float] = {}
         period = 1.0 / config.rate
         self.states = self.publisher(
             msg.SafetyState, "safety_state", qos.stream(deadline=DEADLINE * period)
@@ -427,14 +424,11 @@ class SafetyNode(ManagedNode):
 
     def log_change(self, assessment: Assessment) -> None:
         """One line when the answer changes, with the numbers behind it."""
-        line = self.log.observe(assessment)
+        if self.log.observe(assessment):
+            self.audit.record("state", **assessment.event())
+        line = self.log.due(time.monotonic())
         if not line:
             return
-        self.audit.record("state", **assessment.event())
-        cause, now = re.sub(r"[-\d.]+", "", line), time.monotonic()
-        if now - self.logged.get(cause, float("-inf")) < LOG_PERIOD:
-            return
-        self.logged[cause] = now
         if assessment.level == Level.STOP or not assessment.enabled:
             self.get_logger().warning(line)
         else:

@@ -20,7 +20,7 @@ from ses_gcn_ros.pose.camera import BODY_FROM_OPTICAL, Camera, camera_from_calib
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, stature
 from ses_gcn_ros.pose.sources import VideoFile
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import parse_yaml, write_atomically
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -512,8 +512,8 @@ def _rounded(values: Any) -> list[float]:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"'{path}' can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is no YAML file") from error
+    except ValueError as error:
+        raise InputError(f"'{path}' is no YAML file: {error}") from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
-import json
 import math
 import os
 from collections import Counter
@@ -28,7 +27,7 @@ from ses_gcn_ros.replay.collision_scores import detection
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import write_json
-from ses_gcn_ros.resources import check_folder, plain
+from ses_gcn_ros.resources import check_folder, parse_json, plain
 
 OUTCOME = "outcome.json"
 _ENDS = 1 << 22  # bytes at both ends of a file that stand for its content
@@ -92,6 +91,7 @@ def key_of(bag: Path, options: Options) -> str:
 def folders_of(bags: Sequence[Path]) -> list[str]:
     """Name of each bag's folder: the bag's own; where two have one, its folder's goes before it."""
     names, taken = [], set[str]()
+    bags = [Path(os.path.abspath(bag)) for bag in bags]  # '.' and '..' are no names
     stems = Counter(bag.name if bag.is_dir() else bag.stem for bag in bags)
     for bag in bags:
         stem = bag.name if bag.is_dir() else bag.stem
@@ -119,8 +119,8 @@ def evaluate_all(
     """Replay bags in parallel; what fails is told of and stops nothing.
 
     Gives their outcomes in the order of the bags.
-    Raises ConfigError if the cluster can't be reached, Dask isn't installed or results would go
-    into a bag.
+    Raises ConfigError if there are no jobs, the cluster can't be reached, Dask isn't installed or
+    results would go into a bag.
 
     Parameters
     ----------
@@ -133,6 +133,8 @@ def evaluate_all(
     done : callable
         Told of each outcome as it comes, of earlier runs' first.
     """
+    if jobs == 0:
+        raise ConfigError("--jobs is 0; it takes 1 or more, or -1 for all cores")
     place = Path.resolve if cluster else Path  # where its workers find it
     tasks = {
         name: BatchTask(str(bag), place(bag), place(out), name, options)
@@ -169,14 +171,14 @@ class BatchTask:
     def outcome(self) -> BatchOutcome | None:
         """Outcome of this or an earlier run; None if there is none of this bag and options."""
         try:
-            content = json.loads(self._file.read_text("utf-8"))
+            content = parse_json(self._file.read_text("utf-8"))
             if content["key"] != key_of(self.bag, self.options):
                 return None
             summary = None
             if not content["error"]:
-                summary = json.loads((self._file.with_name("summary.json")).read_text("utf-8"))
+                summary = parse_json((self._file.with_name("summary.json")).read_text("utf-8"))
             return BatchOutcome(self.given, self.name, content["error"], summary)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def __call__(self) -> BatchOutcome:

@@ -39,6 +39,7 @@ from ses_gcn_ros.replay.stops import (
     stopping_table,
     time_to_rest,
 )
+from ses_gcn_ros.resources import parse_yaml
 from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, braking
 from ses_gcn_ros.skeleton import Skeleton, convert
 
@@ -574,6 +575,8 @@ def parameter_file(found: Commissioning, base_file: str, heading: str, robot: st
         why = f"  # {found.reasons[name]}" if name in found.reasons else ""
         lines.append(f"    {name}: {json.dumps(value, ensure_ascii=False)}{why}")
     text = "\n".join(lines) + "\n"
-    sections: Mapping[str, Any] = yaml.safe_load(Path(base_file).read_text()) if base_file else {}
+    sections: Mapping[str, Any] = {}
+    if base_file:
+        sections = parse_yaml(Path(base_file).read_text("utf-8")) or {}
     others = {k: v for k, v in sections.items() if str(k).rsplit("/", 1)[-1] != "safety_node"}
     return text + (yaml.safe_dump(others, sort_keys=False) if others else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,9 @@ from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
 from ses_gcn_ros.datasets.chico import read_chico, read_collaboration
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.datasets.sources import read_dataset
-from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.errors import BagError, ConfigError, InputError
+from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.skeleton import Skeleton
 
 Floats = NDArray[np.float32]
@@ -163,6 +164,8 @@ def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: b
     count = 0
     for take in takes:
         path = folder / take.name
+        if folder.resolve() not in path.resolve().parents:
+            raise InputError(f"take '{take.name}' would not lie below '{folder}'; rename it")
         if overwrite or not path.exists():
             write_takes(kind, [take], path, overwrite=overwrite)
             count += 1
@@ -224,8 +227,8 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
         What has to be said with the data: source, subject, acknowledgement, licence.
     """
     try:
-        data = np.load(motion)
-        about = json.loads(motion.with_suffix(".json").read_text("utf-8"))
+        data = load_arrays(motion)
+        about = parse_json(motion.with_suffix(".json").read_text("utf-8"))
         entry = {item["id"]: item for item in about["sequences"]}[clip.sequence]
         index = list(data["ids"]).index(clip.sequence)
         start = int(data["lengths"][:index].sum())
@@ -234,20 +237,20 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
                 f"'{clip.sequence}' has {data['lengths'][index]} frames, not {clip.last}"
             )
         positions = data["positions_mm"][start + clip.first : start + clip.last] / 1000
-    except (OSError, KeyError, ValueError) as error:
+        cosine, sine = np.cos(clip.heading), np.sin(clip.heading)
+        turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        placed = positions @ turn.T + [*clip.offset, 0]
+        facts = {
+            "source": f"CMU Graphics Lab Motion Capture Database, trial {entry['cmu_trial']}, "
+            f"subject {entry['cmu_subject']}: {entry['text']}",
+            "frames": f"{clip.first} to {clip.last - 1} of {entry['frames']} at {about['fps']} Hz",
+            "placement": f"turned by {np.degrees(clip.heading):.0f}° about the vertical, then "
+            f"moved by ({clip.offset[0]:g}, {clip.offset[1]:g}) m; nothing else was changed",
+            "acknowledgement": about["acknowledgement"],
+            "licence": about["licence"],
+        }
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise BagError(f"'{motion}' does not give the clip {clip.sequence}: {error}") from error
-    cosine, sine = np.cos(clip.heading), np.sin(clip.heading)
-    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    placed = positions @ turn.T + [*clip.offset, 0]
-    facts = {
-        "source": f"CMU Graphics Lab Motion Capture Database, trial {entry['cmu_trial']}, "
-        f"subject {entry['cmu_subject']}: {entry['text']}",
-        "frames": f"{clip.first} to {clip.last - 1} of {entry['frames']} at {about['fps']} Hz",
-        "placement": f"turned by {np.degrees(clip.heading):.0f}° about the vertical, then moved by "
-        f"({clip.offset[0]:g}, {clip.offset[1]:g}) m; nothing else was changed",
-        "acknowledgement": about["acknowledgement"],
-        "licence": about["licence"],
-    }
     return placed.astype(np.float32), facts
 
 

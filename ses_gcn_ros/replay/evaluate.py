@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
 from ses_gcn_ros.datasets.actions import SEGMENTS, write_segments
-from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
+from ses_gcn_ros.errors import BagError, ConfigError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 from ses_gcn_ros.replay.actions import ActionTimeline, Segment, recorded_actions
@@ -94,7 +94,15 @@ def make_plan(bag: Bag, options: Options) -> ReplayPlan:
     begin, end = bag.span
     robots = None
     if options.safety.robot_description or not problems:  # who gives one hears what is wrong in it
-        robots = read_robots(safety)
+        try:
+            robots = read_robots(safety)
+        except RobotError as error:
+            if safety.robot_description == options.safety.robot_description:
+                raise
+            problems.append(
+                f"the recorded robot can't be used: {error}; give --robot with one that can "
+                "(safety is not evaluated)"
+            )
     if problems:
         robots = None
     frame = first.frame_id

@@ -17,7 +17,7 @@ from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.models.config import ModelConfig
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.replay.safety_scores import kind_of
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import parse_json, write_atomically
 from ses_gcn_ros.safety import Assessment, RobotModel
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
@@ -128,7 +128,7 @@ def open_replay(folder: str | Path) -> Replay:
     if not (folder / DESCRIPTION).exists() and (folder / "replay" / DESCRIPTION).exists():
         folder = folder / "replay"
     try:
-        text: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        text: dict[str, Any] = parse_json((folder / DESCRIPTION).read_text("utf-8"))
         if text.pop("format") != FORMAT:
             raise BagError(f"'{folder}' holds a replay of another version; run evaluate again")
         fields: dict[str, Any] = {
@@ -141,8 +141,10 @@ def open_replay(folder: str | Path) -> Replay:
         states: dict[str, Any] = {
             name: _open_array(folder / f"states_{name}.npy") for name in _STATES
         }
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise BagError(f"'{folder}' holds no replay, or only a part of one: {error}") from error
+    except BagError:
+        raise
+    except Exception as error:  # arrays that are damaged raise whatever breaks first
+        raise BagError(f"'{folder}' holds no replay, or only a part of one: {error!r}") from error
     return Replay(about=about, states=States(**states), **arrays)
 
 

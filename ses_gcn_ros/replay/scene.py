@@ -220,7 +220,10 @@ def _points(moment: ReplayScene, reach: float) -> Array:
         base = moment.robot[0][0, :2]
         away = np.linalg.norm(points[:, :2] - base, axis=1)
         nearest = _nearest_person(moment)  # is seen whole, if any of them is
-        whole = [nearest.positions] if nearest is not None and (away <= reach).any() else []
+        whole = []
+        if nearest is not None and (away <= reach).any():
+            limbs = nearest.limbs
+            whole = [nearest.positions, limbs.start, limbs.end]
         points = np.concatenate([points[~(away > reach)], *whole, *moment.robot[:2]])
     return points[np.isfinite(points).all(axis=1)]
 
@@ -442,7 +445,7 @@ Image = NDArray[np.uint8]  # (height, width, 3)
 
 FORMATS = (".mp4", ".gif", ".png")
 _REACH = 2.5  # m from the robot; people beyond it may leave the picture
-_SAMPLES = 120  # moments that the picture's frame is laid around
+_SAMPLES = 1500  # pictures that the frame of all is laid around, at most twice as many
 _TITLES = {"STOP": "The robot is stopped", "REDUCED": "The robot is slowed", "CLEAR": "Clear"}
 
 
@@ -497,7 +500,7 @@ def render(
         )
     still = out.suffix == ".png"
     times = np.array([cut.first]) if still else cut.times()
-    shown = [cut.first] if still else np.linspace(cut.first, cut.last, _SAMPLES).tolist()
+    shown = times[:: max(1, len(times) // _SAMPLES)].tolist()
     stage = stage_for([moment_at(replay, at) for at in shown], _REACH)
     images = _images(replay, times, stage, cut, progress)
     temporary = out.with_name(f".{out.stem}.part{out.suffix}")

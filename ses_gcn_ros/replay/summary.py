@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.resources import csv_text, write_atomically
+from ses_gcn_ros.resources import csv_text, parse_json, write_atomically
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -81,8 +81,8 @@ def summary_table(summary: dict[str, Any]) -> Table:
     """Table of a summary."""
     title = summary["bag"] + (" (partial)" if summary["partial"] else "")
     table = Table(title=title, title_justify="left", show_header=False, box=None)
-    table.add_column(style="dim")
-    table.add_column()
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(overflow="fold")
     for label, text in summary_lines(summary):
         table.add_row(label, text)
     return table
@@ -257,8 +257,8 @@ def read_summary(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     file = path / "summary.json" if path.is_dir() else path
     try:
-        summary: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        summary: dict[str, Any] = parse_json(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"'{file}' is no summary of ses-gcn evaluate: {error}") from error
     if not isinstance(summary, dict):
         raise InputError(f"'{file}' is no summary of ses-gcn evaluate: it holds no object")

@@ -91,6 +91,7 @@ class Assessment:
 
 
 PASSING = ("speeding up", "stop held")  # reasons that come and go with every change
+AGAIN = 5.0  # s before a change is said once more that names nothing new
 
 
 class EventLog:
@@ -113,6 +114,8 @@ class EventLog:
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser() if path else None
         self._last: tuple[Any, ...] | None = None
+        self._unsaid = ""
+        self._said: dict[tuple[Level, str], float] = {}  # when [s], by level and cause
         self.problem = ""
         self.lost = 0
         if self._path:
@@ -133,7 +136,26 @@ class EventLog:
         self._last = kind
         self._write(assessment)
         why = "; ".join(assessment.reasons) or "nothing holds the robot"
-        return f"{assessment.level.name}, factor {assessment.speed_factor:.2f}: {why}"
+        self._unsaid = f"{assessment.level.name}, factor {assessment.speed_factor:.2f}: {why}"
+        return self._unsaid
+
+    def due(self, now: float) -> str:
+        """Sentence of the last change, once, for people; empty where there is none to be said.
+
+        One whose causes have all been said in the last seconds waits, and is dropped for a later
+        one: a cell that flickers says each cause once in a while, and in the end how it stands.
+
+        `now`: [s] of any steady clock.
+        """
+        if not self._unsaid or self._last is None:
+            return ""
+        level, *_, causes = self._last
+        named = [(level, cause) for cause in causes or ("",)]
+        if all(now - self._said.get(name, -math.inf) < AGAIN for name in named):
+            return ""
+        self._said |= dict.fromkeys(named, now)
+        sentence, self._unsaid = self._unsaid, ""
+        return sentence
 
     def _write(self, assessment: Assessment) -> None:
         if not self._path:

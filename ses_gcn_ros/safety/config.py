@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import yaml
-
 from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.resources import parse_yaml
 
 SMALLEST = 1e-9  # of a margin that is there at all
 
@@ -419,10 +418,9 @@ def read_entries(parameter: str, entries: Sequence[str], kind: type[T]) -> list[
     things = []
     for number, text in enumerate(entries):
         try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = str(error).replace("\n", " ")
-            raise ConfigError(f"{parameter}[{number}] '{text}' is no YAML: {reason}") from error
+            values = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(f"{parameter}[{number}] '{text}' is no YAML: {error}") from error
         if not isinstance(values, dict):
             raise ConfigError(
                 f"{parameter}[{number}] is '{text}'; it takes a mapping such as "

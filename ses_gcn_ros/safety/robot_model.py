@@ -13,6 +13,7 @@ import math
 import os
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -208,7 +209,7 @@ class Urdf:
 
     def __init__(self, text: str, folder: Path | None = None) -> None:
         try:
-            robot = ElementTree.fromstring(text)
+            robot = ElementTree.fromstring(text.lstrip("\ufeff \t\r\n"))
             if any("xacro" in element.tag for element in robot.iter()):
                 raise RobotError(
                     "the robot description is xacro, which nobody has expanded; run "
@@ -221,6 +222,9 @@ class Urdf:
         self.text = text
         self.links = tuple(_name(link) for link in robot.findall("link"))
         joints = [_joint(element, self.links) for element in robot.findall("joint")]
+        for kind, names in (("link", self.links), ("joint", [joint.name for joint in joints])):
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise RobotError(f"the robot description has the {kind} '{twice[0]}' twice")
         self.root, self.joints = _sort(self.links, joints)
         self.movable = tuple(joint for joint in self.joints if joint.kind != "fixed")
         self._followers = _followers(self.joints)
@@ -234,7 +238,7 @@ class Urdf:
 
         Raises RobotError if the file is missing or its content unusable.
         """
-        if source.lstrip().startswith("<"):
+        if source.lstrip("\ufeff \t\r\n").startswith("<"):
             return cls(source)
         path = Path(source).expanduser()
         if source == "demo":
@@ -449,9 +453,14 @@ def _text_of(data: bytes) -> str:
     return data.decode(declared[1].decode() if declared else "utf-8")
 
 
+FARTHEST = 30.0  # m that a link reaches from its frame, and frames of one robot lie apart
+
+
 @dataclass(frozen=True, eq=False)
 class RobotModel:
     """M capsules whose ends are fixed in F frames.
+
+    Raises RobotError if one of them is so large that it can't be in metres.
 
     Attributes
     ----------
@@ -481,6 +490,14 @@ class RobotModel:
     def __post_init__(self) -> None:
         if self.robot is None:
             object.__setattr__(self, "robot", np.zeros(len(self.names), np.int64))
+        reach = np.maximum(*(np.linalg.norm(end, axis=1) for end in (self.start, self.end)))
+        reach = reach + self.radius
+        if len(reach) and not reach.max() <= FARTHEST:
+            raise RobotError(
+                f"'{self.names[int(reach.argmax())]}' of a robot reaches {reach.max():.0f} m from "
+                "its frame; is it described in millimetres? Lengths are in metres, and a mesh in "
+                'millimetres takes scale="0.001 0.001 0.001"'
+            )
 
     @classmethod
     def from_frames(cls, frames: Sequence[str], radii: Sequence[float]) -> RobotModel:

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba import boolean, types
 
-from ses_gcn_ros.compiling import array, compiled, real, whole
+from ses_gcn_ros.compiling import array, compiled, one_at_a_time, real, whole
 
 PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
@@ -132,7 +132,8 @@ def _compile_pairs() -> Any:
     options = {"nopython": True, "fastmath": REORDERED}
     axes = "(n,k),(n,k),(n),(m,k),(m,k),(m)->(n,m),(n,m),(n,m)"
     try:
-        return numba.guvectorize([signature], axes, cache=True, **options)(_pairs)
+        with one_at_a_time():
+            return numba.guvectorize([signature], axes, cache=True, **options)(_pairs)
     except RuntimeError:  # neither the package's nor the user's cache folder can be written
         return numba.guvectorize([signature], axes, **options)(_pairs)
 

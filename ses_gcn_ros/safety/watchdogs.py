@@ -6,11 +6,13 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Set
 
+import numpy as np
+
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.people import MOST_LOST, PeopleTracks
-from ses_gcn_ros.safety.robot_model import RobotModel
+from ses_gcn_ros.safety.robot_model import FARTHEST, RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotState
 
 REFUSALS, REFUSAL_WINDOW = 3, 1.0  # messages within seconds that are a fault
@@ -141,7 +143,7 @@ def check_people(
 def check_robot(
     config: SafetyConfig, model: RobotModel, robot: RobotState | None, age: float
 ) -> list[Limit]:
-    """Poses too old, from the future or jumping."""
+    """Poses too old, from the future, jumping or too far apart."""
     limits = _too_old("tf of the robot", age, config.tf_age_max, 0.0)
     if age < -config.future_tolerance:
         limits.append(Limit(0.0, f"tf from the future: {-age:.2f} s ahead of the clock"))
@@ -155,6 +157,13 @@ def check_robot(
                         f"tf jumps: {model.names[index]} at {speed:.2f} m/s, "
                         f"robot_speed_max is {config.robot_speed_max:.2f}",
                     )
+                )
+        ends = np.concatenate([robot.start, robot.end])
+        for number in range(len(fastest)):
+            apart = float(np.ptp(ends[np.tile(model.robot, 2) == number], axis=0).max())
+            if apart > FARTHEST:
+                limits.append(
+                    Limit(0.0, f"robot is {apart:.0f} m across by tf: is that in millimetres?")
                 )
     return limits
 

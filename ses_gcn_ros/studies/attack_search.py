@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
+from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.attack import (
     FAULTS,
@@ -135,7 +135,7 @@ def read_case(path: Path) -> AttackCase:
         If it holds none.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         found["numbers"] = tuple(float(number) for number in found["numbers"])
         case = AttackCase(**found)
     except (OSError, ValueError, TypeError, KeyError) as error:

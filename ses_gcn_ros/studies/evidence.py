@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.studies import attack_search, braking, collisions, soak
 
 HEAD = """# Evidence
@@ -83,7 +83,7 @@ def read(kind: str, paths: Sequence[Path]) -> list[Any]:
         try:
             text = path.read_text(encoding="utf-8")
             lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-            entries = [json.loads(line) for line in lines]
+            entries = [parse_json(line) for line in lines]
         except (OSError, ValueError) as error:
             raise InputError(f"--{kind} '{path}' can't be read: {error}") from error
         found.append(entries if path.suffix == ".jsonl" else entries[0])
@@ -91,11 +91,17 @@ def read(kind: str, paths: Sequence[Path]) -> list[Any]:
 
 
 def markdown(content: Mapping[str, Sequence[Any]]) -> str:
-    """The page, from lists of what was read by kind; kinds without an entry are left out."""
+    """The page, from lists of what was read by kind; kinds without an entry are left out.
+
+    Raises InputError for an entry that is not what its command writes.
+    """
     parts = [HEAD]
     for kind, (about, show) in _SECTIONS.items():
-        if content.get(kind):
-            parts += [about, *(show(entry) + "\n" for entry in content[kind])]
+        try:
+            if content.get(kind):
+                parts += [about, *(show(entry) + "\n" for entry in content[kind])]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"--{kind} holds not what its command writes: {error!r}") from error
     return "\n".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.resources import parse_json
 
 
 def run_all(
@@ -68,11 +69,11 @@ def run_all(
 
 def _read(log: Path, about: Mapping[str, Any]) -> dict[int, Any]:
     """Tasks that the log holds; a line that was cut short is none."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    if not "".join(lines).strip():
-        return {}
     try:
-        found = json.loads(lines[0])
+        lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+        if not "".join(lines).strip():
+            return {}
+        found = parse_json(lines[0])
     except ValueError as error:
         raise InputError(f"'{log}' holds no runs of a study: {error}") from error
     if found != about:
@@ -80,8 +81,8 @@ def _read(log: Path, about: Mapping[str, Any]) -> dict[int, Any]:
     done = {}
     for line in lines[1:]:
         try:
-            number, answer = json.loads(line)
+            number, answer = parse_json(line)
+            done[int(number)] = answer
         except (ValueError, TypeError):
             continue
-        done[int(number)] = answer
     return done

@@ -5,7 +5,6 @@ For load, scale and long-run tests: as long as one likes, and the same for the s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
@@ -19,8 +18,9 @@ from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_mess
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.datasets.sequences import between_frames
 from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.replay.convert import START
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.resources import parse_json, share_path
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
@@ -79,15 +79,15 @@ class _Motion:
 
     def __init__(self, motion: Path) -> None:
         try:
-            about = json.loads(motion.with_suffix(".json").read_text("utf-8"))
-            data = np.load(motion)
+            about = parse_json(motion.with_suffix(".json").read_text("utf-8"))
+            data = load_arrays(motion)
             self._positions = data["positions_mm"]
             ends = np.cumsum(data["lengths"])
             self.fps = float(about["fps"])
-        except (OSError, KeyError, ValueError) as error:
+            self.facts = {name: str(about[name]) for name in ("acknowledgement", "licence")}
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise BagError(f"'{motion}' is no motion data: {error}") from error
         self._spans = list(zip(ends - data["lengths"], ends, strict=True))
-        self.facts = {name: str(about[name]) for name in ("acknowledgement", "licence")}
 
     def place(self, place: int, of: int, generator: np.random.Generator) -> Iterator[Skeleton]:
         """People one after the other at a place, frame by frame; nobody has an empty id."""

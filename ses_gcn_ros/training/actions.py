@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import beta, ttest_rel
@@ -41,6 +40,7 @@ from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn, settle
+from ses_gcn_ros.resources import parse_yaml
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
@@ -111,8 +111,8 @@ def varied_recipes(name: str, variations: Sequences[str]) -> list[ActionRecipe]:
     for entry in variations:
         place, equals, values = entry.partition("=")
         try:
-            choices = yaml.safe_load(f"[{values}]")
-        except yaml.YAMLError:
+            choices = parse_yaml(f"[{values}]")
+        except ValueError:
             choices = []
         if not equals or not choices or not isinstance(content, dict):
             raise ConfigError(

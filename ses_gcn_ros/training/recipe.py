@@ -11,12 +11,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ses_gcn_ros.config import build, option
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.resources import share_path
+from ses_gcn_ros.resources import parse_yaml, share_path
 from ses_gcn_ros.skeleton import get_layout
 
 
@@ -179,8 +177,8 @@ def find_recipe(name: str, folder: str) -> tuple[str, Any]:
                 f"there is no recipe '{name}'; known are {known}, or give a .yaml file"
             )
     try:
-        return path.stem, yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return path.stem, parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"recipe '{path}' can't be read: {error}") from error
 
 

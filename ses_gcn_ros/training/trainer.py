@@ -356,7 +356,7 @@ class Trainer:
         try:
             device = self._processes.device
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-            theirs = state["identity"]
+            theirs = dict(state["identity"])
         except Exception as error:  # the unpickler of a damaged file may raise anything
             raise ConfigError(
                 f"'{path}' is no checkpoint ({type(error).__name__}); remove it to start anew"
@@ -368,11 +368,16 @@ class Trainer:
                 f"checkpoint '{path}' was made with {name} = {theirs.get(name)}, now it is "
                 f"{identity[name]}; remove it or write elsewhere with -o"
             )
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.step, self._best = state["step"], state["best"]
-        self.log = [tuple(row) for row in state["log"]]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self.step, self._best = state["step"], state["best"]
+            self.log = [tuple(row) for row in state["log"]]
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise ConfigError(
+                f"checkpoint '{path}' is damaged ({error!r}); remove it to start anew"
+            ) from error
 
 
 def tensors_of(state: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:

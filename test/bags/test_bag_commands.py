@@ -47,3 +47,9 @@ def test_report_says_in_one_sentence_what_is_wrong(tmp_path, monkeypatch, capsys
     assert error.startswith("error: bag '")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_results_are_not_taken_for_a_bag(tmp_path, monkeypatch, capsys):
+    (tmp_path / "summary.json").write_text("{}")
+    assert ses_gcn(monkeypatch, "report", tmp_path, "-o", tmp_path / "out") == 1
+    assert "holds results of a bag, no bag: report.html in it" in capsys.readouterr().err

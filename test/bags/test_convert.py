@@ -133,3 +133,13 @@ def test_a_bag_is_whole_or_not_there(chico, tmp_path):
 def test_an_unknown_kind_lists_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match="'kitti'; there are chico, h36m, npz"):
         run("kitti", tmp_path, "-o", tmp_path / "out.mcap")
+
+
+@pytest.mark.parametrize("name", ["../beside", "/tmp/elsewhere", ".", "a/../.."])
+def test_no_take_is_written_outside_of_the_folder(tmp_path, name):
+    path = tmp_path / "motion.npz"
+    positions = np.zeros((4, 15, 3), np.float32)
+    np.savez(path, ids=np.array([name]), lengths=np.array([4]), fps=25.0, positions_m=positions)
+    with pytest.raises(InputError, match="would not lie below"):
+        run("npz", path, "-o", tmp_path / "bags")
+    assert sorted(tmp_path.iterdir()) == [path]

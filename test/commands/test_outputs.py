@@ -9,9 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ses_gcn_ros.bags.rosbag2 import BagWriter
 from ses_gcn_ros.bringup import fresh_recording
 from ses_gcn_ros.cli import app
-from ses_gcn_ros.errors import ConfigError, SesGcnError
+from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.resources import check_folder, check_writable, write_atomically
 
 FILES = ("out", "csv", "plot", "curves", "curve", "save", "markdown", "overlay", "launch")
@@ -114,3 +115,67 @@ def test_names_that_are_no_text_are_written_as_they_are(tmp_path):
     """As in a locale without UTF-8, where the bytes of a name beyond ASCII are no text."""
     write_atomically(tmp_path / "metrics.csv", "bag,shift \udcfc\n")
     assert (tmp_path / "metrics.csv").read_bytes() == b"bag,shift \xfc\n"
+
+
+def test_two_files_do_not_go_to_one_name(tmp_path):
+    with pytest.raises(ConfigError, match="is to be written twice"):
+        check_writable(tmp_path / "a.csv", None, tmp_path / "b.csv", tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "folder"])
+def test_neither_devices_nor_folders_are_replaced(place, tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="exists and is no file"):
+        check_writable(tmp_path / place, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["actions.csv", "holiday.jpg"])
+def test_what_is_more_than_a_bag_is_never_replaced_by_one(name, tmp_path):
+    file = tmp_path / "mine" / name
+    file.parent.mkdir()
+    file.write_text("mine")
+    (tmp_path / "mine" / "mine_0.mcap").write_text("a bag")
+    with pytest.raises(BagError, match=f"is not replaced, for it holds '{name}', too"):
+        BagWriter(tmp_path / "mine", overwrite=True)
+    with pytest.raises(BagError, match="is not replaced, for it is no bag"):
+        BagWriter(file, overwrite=True)
+    assert file.read_text() == "mine"
+
+
+def kind_of(parameter: Any) -> str:
+    """Type of a parameter in words, which versions of typer keep in different places."""
+    return repr(getattr(parameter, "type_descriptor", None) or parameter.type).lower()
+
+
+def floats() -> list[tuple[str, str]]:
+    """Every command with every option that takes a number with a point."""
+    return [
+        (name, option.opts[0])
+        for name, command in commands().items()
+        for option in command.params
+        if "float" in kind_of(option)
+    ]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(("name", "option"), floats())
+def test_no_number_is_nan_or_infinite(name, option, value):
+    required = [
+        word
+        for parameter in commands()[name].params
+        if parameter.required and parameter.opts[0] != option
+        for word in (*parameter.opts[: parameter.param_type_name == "option"], "x")
+    ]
+    run = CliRunner().invoke(app, [*name.split(), *required, f"{option}={value}"])
+    said = f"{option} is {value}; it takes a finite number"
+    refused = isinstance(run.exception, ConfigError) and said in str(run.exception)
+    assert refused or run.exit_code == 2, run.output  # 2: out of the range of the option
+
+
+@pytest.mark.parametrize("option", ["seed", "every", "jobs", "stride", "runs", "steps"])
+def test_a_count_is_not_negative(option):
+    for name, command in commands().items():
+        for parameter in command.params:
+            if parameter.name == option and name != "evaluate":  # whose -1 means all cores
+                run = CliRunner().invoke(app, [*name.split(), f"{parameter.opts[0]}=-1", "x", "x"])
+                assert run.exit_code == 2, (name, run.output)

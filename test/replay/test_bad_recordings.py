@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from ses_gcn_ros.bags.messages import NANO, Observation, message, skeletons_message, typestore
+from ses_gcn_ros.bags.messages import (
+    NANO,
+    Observation,
+    message,
+    skeletons_message,
+    transforms_message,
+    typestore,
+)
 from ses_gcn_ros.bags.rosbag2 import Bag, BagWriter, open_bag, read_skeletons
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.replay.evaluate import evaluate
@@ -226,3 +233,32 @@ def test_results_never_go_into_a_bag(visit, bag_of):
     with pytest.raises(ConfigError, match="holds a bag; give another folder"):
         evaluate(path, path)
     assert sorted(path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("description", "reason"),
+    [
+        ("<robot name='r'><link name='a'/><joint name='j' type='floating'/></robot>", "floating"),
+        (
+            "<robot name='r'><link name='a'/><link name='b'><collision><geometry><mesh "
+            "filename='package://nobody_has_it/b.stl'/></geometry></collision></link>"
+            "<joint name='j' type='revolute'><parent link='a'/><child link='b'/></joint></robot>",
+            "package 'nobody_has_it' of its mesh",
+        ),
+        ("what", "cannot read the robot description what"),
+    ],
+)
+def test_a_recorded_robot_that_can_not_be_used_leaves_the_forecasts(
+    visit, tmp_path, description, reason
+):
+    with BagWriter(tmp_path / "bag") as bag:
+        robot = message("std_msgs/msg/String", data=description)
+        placed = transforms_message([(visit[0].stamp, "world", "a", (0, 0, 0), (0, 0, 0, 1))])
+        for topic, content in (("/robot_description", robot), ("/tf", placed)):
+            bag.write_message(topic, round(visit[0].stamp * NANO), content)
+        for seen in visit:
+            bag.write_message("/skeletons", round(seen.stamp * NANO), skeletons_message(seen))
+    summary = evaluate(tmp_path / "bag", None)
+    assert summary["forecasts"]["compared"] > 10
+    assert summary["safety"] is None
+    the_problem(summary, "the recorded robot can't be used", reason, "give --robot")

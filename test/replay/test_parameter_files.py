@@ -41,5 +41,43 @@ def test_what_is_no_yaml_is_one_sentence(tmp_path: Path, content: bytes):
         read(tmp_path / "p.yaml", content)
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            "/**:\n  ros__parameters: {rate: 50}\n/**:\n  ros__parameters: {}\n",
+            r"'/\*\*' is there tw",
+        ),
+        ("a: {ros__parameters: {rate: 20.0, rate: 50.0}}\n", "key 'rate' is there twice"),
+        ("a: {ros__parameters: {rate: 2026-13-45}}\n", "month must be in 1..12"),
+        ("a: {ros__parameters: {rate: !!timestamp x}}\n", "can't be read"),
+        ("[" * 5000, "can't be read"),
+    ],
+)
+def test_what_yaml_would_swallow_or_choke_on_is_one_sentence(tmp_path: Path, content, sentence):
+    path = tmp_path / "p.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        node_parameters(path, "safety_node", SafetyConfig)
+    assert len(str(caught.value)) <= 400
+
+
+def test_a_merge_is_no_key_that_is_there_twice(tmp_path: Path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "a: {ros__parameters: &a {rate: 20.0}}\nsafety_node:\n"
+        "  ros__parameters: {<<: *a, rate: 40.0}\n"
+    )
+    assert node_parameters(path, "safety_node", SafetyConfig).rate == 40.0
+
+
+def test_a_file_whose_aliases_unfold_to_gigabytes_is_one_sentence(tmp_path: Path):
+    path = tmp_path / "p.yaml"
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
+    path.write_text("\n".join(lines) + "\nsafety_node: {ros__parameters: {rate: *a39}}\n")
+    with pytest.raises(ConfigError, match="parameter 'rate' is"):
+        node_parameters(path, "safety_node", SafetyConfig)
+
+
 def test_a_number_as_key_is_nobodys_section(tmp_path: Path):
     assert read(tmp_path / "p.yaml", "1: 2\n") == SafetyConfig()

@@ -13,7 +13,7 @@ from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.recording import Replay, open_replay
-from ses_gcn_ros.replay.scene import Cut, render
+from ses_gcn_ros.replay.scene import Cut, moment_at, render, stage_for
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +72,23 @@ def test_what_can_not_be_drawn_is_refused_and_leaves_nothing(replay, tmp_path):
     with pytest.raises(ConfigError, match=r"the run lasts 4\.48 s"):
         render(replay, tmp_path / "run.gif", Cut(3.0, 40.0))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("at", [0.5, 2.0, 4.0])
+def test_whoever_is_nearest_is_seen_whole(replay, at):
+    moments = [moment_at(replay, t) for t in np.arange(0.0, at, 0.1)]
+    stage = stage_for(moments, reach=2.5)
+    base = next(m.robot[0][0, :2] for m in moments if m.robot is not None)
+    for moment in moments:
+        away = [np.nanmin(np.linalg.norm(p.positions[:, :2] - base, axis=1)) for p in moment.people]
+        if not away or min(away) > 2.5:
+            continue
+        limbs = moment.people[int(np.argmin(away))].limbs
+        for view, (left, right, bottom, top) in zip(stage.views, stage.boxes, strict=True):
+            seen = view.project(np.concatenate([limbs.start, limbs.end]))
+            seen = seen[np.isfinite(seen).all(axis=1)]
+            reach = limbs.radius[np.isfinite(limbs.start).all(axis=1)].min()
+            assert (seen[:, 0] - reach >= left).all()
+            assert (seen[:, 0] + reach <= right).all()
+            assert (seen[:, 1] + reach <= top).all()
+            assert (seen[:, 1] - reach >= bottom).all()

@@ -78,3 +78,21 @@ def test_no_file_is_left_open(tmp_path):
         scene.x = x
         log.observe(scene.tick())
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_flickering_cell_says_each_cause_once_in_a_while_and_how_it_ends():
+    log, scene = EventLog(""), settled(3.0)
+    said: list[str] = []
+    changes = 0
+    for tick in range(400):  # eight seconds in which something changes all the time
+        scene.skeletons_on = tick % 40 < 15
+        changes += log.observe(scene.tick()) is not None
+        said += filter(None, [log.due(scene.now)])
+    assert changes > 15
+    assert len(said) < 10
+    scene.skeletons_on = True
+    for _ in range(500):
+        log.observe(scene.tick())
+        said += filter(None, [log.due(scene.now)])
+    assert said[-1].startswith("CLEAR")
+    assert log.due(scene.now + 100.0) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -329,3 +330,33 @@ def test_an_encoding_that_nobody_knows_is_one_sentence(tmp_path):
     path.write_text('<?xml version="1.0" encoding="klingon"?><robot name="r"/>')
     with pytest.raises(RobotError, match=r"cannot read the robot description .*klingon"):
         Urdf.load(str(path))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_a_robot_in_millimetres_is_refused_by_that_name(scale):
+    text = share_path("config", "demo", "cell.urdf").read_text("utf-8")
+    numbers = re.compile(r'((?:xyz|size|radius|length)=)"([^"]*)"')
+    text = numbers.sub(
+        lambda m: f'{m[1]}"{" ".join(str(scale * float(n)) for n in m[2].split())}"', text
+    )
+    if scale == 1.0:
+        RobotModel.from_urdf(Urdf(text))
+        return
+    with pytest.raises(RobotError, match="m from its frame; is it described in millimetres"):
+        RobotModel.from_urdf(Urdf(text))
+    with pytest.raises(RobotError, match="is it described in millimetres"):
+        RobotModel.from_frames(["base", "tool"], [60.0])
+
+
+@pytest.mark.parametrize("tag", ["link", "joint"])
+def test_a_name_that_two_have_is_refused(tag):
+    text = share_path("config", "demo", "cell.urdf").read_text("utf-8")
+    names = re.findall(rf'<{tag} name="([^"]+)"', text)
+    element = re.findall(rf"<{tag} name=[^>]*/>|<{tag} name=.*?</{tag}>", text, re.DOTALL)[0]
+    with pytest.raises(RobotError, match=f"has the {tag} '{names[0]}' twice"):
+        Urdf(text.replace("</robot>", f"{element}</robot>"))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_description():
+    text = share_path("config", "demo", "cell.urdf").read_text("utf-8")
+    assert Urdf.load("\ufeff" + text).links == Urdf.load(text).links

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import check_ros, die_with_parent
 from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.resources import parse_json
 
 Cell = str | int | float | None
 Progress = Callable[[str], None]
@@ -300,7 +300,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises InputError if the file isn't there or isn't one of them.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = parse_json(path.read_text("utf-8"))
         for section in content["sections"]:
             Section.from_json(section)
         describe(content)
