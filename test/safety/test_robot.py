@@ -346,6 +346,8 @@ def test_a_robot_in_millimetres_is_refused_by_that_name(scale):
         RobotModel.from_urdf(Urdf(text))
     with pytest.raises(RobotError, match="is it described in millimetres"):
         RobotModel.from_frames(["base", "tool"], [60.0])
+    with pytest.raises(RobotError, match="'tool' of a robot reaches 60 m"):  # one link alone
+        RobotModel.from_frames(["base", "arm", "tool"], [0.06, 60.0])
 
 
 @pytest.mark.parametrize("tag", ["link", "joint"])
