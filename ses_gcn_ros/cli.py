@@ -55,6 +55,7 @@ for command in (
     workcell.up,
     workcell.demo,
     watch.watch,
+    watch.lifecycle,
     workcell.params,
     pose.pose,
     pose.calibrate,
@@ -88,7 +89,7 @@ for command in (
     bench.bench,
     bench.bench_pose,
 ):
-    app.command()(command)
+    app.command(cls=terminal.Command)(command)
 app.add_typer(actions.actions)
 app.add_typer(studies.audit)
 
@@ -124,6 +125,8 @@ def main() -> int:
             f"this needs the package {error.name}, which comes with: "
             f"pip install 'ses_gcn_ros[{extra}]'"
         )
+    except MemoryError:
+        return _fail("this takes more memory than there is")
     except OSError as error:  # full disk, missing permission
         return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
     return 0

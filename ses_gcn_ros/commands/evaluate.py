@@ -122,7 +122,7 @@ def evaluate(
     else:
         terminal.out().print(summary_table(summary))
         for problem in summary["problems"]:
-            console.print(problem, style="yellow")
+            console.print(terminal.sentence(problem), style="yellow")
     if unwritten is not None:
         raise unwritten
     console.print(f"results: {out}")

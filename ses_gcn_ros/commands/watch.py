@@ -81,6 +81,45 @@ def watch(
         _print(observer.reading())
 
 
+def lifecycle(
+    node: Annotated[str, typer.Argument(help="Node, such as safety_node; all if left out.")] = "",
+    transition: Annotated[
+        str, typer.Argument(help="configure, activate, deactivate, cleanup or shutdown.")
+    ] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Show the states of a cell's nodes, or take one through a transition of its lifecycle.
+
+    As 'ros2 lifecycle get' and 'set', where there is no ros2.
+
+    Example: ses-gcn lifecycle safety_node deactivate
+    """
+    from ses_gcn_ros.bringup import check_ros
+
+    check_ros()
+    from ses_gcn_ros.nodes.observer import observe
+
+    with observe(namespace) as observer:
+        wanted = f"{observer.get_namespace().rstrip('/')}/{node}"
+        deadline = time.monotonic() + _PATIENCE
+        while not (found := observer.managed()) or (node and wanted not in found):
+            if time.monotonic() > deadline:
+                there = ", ".join(found) or "none"
+                raise SesGcnError(
+                    f"no node{f' {wanted}' if node else ''} with a lifecycle is on ROS domain "
+                    f"{observer.reading()['domain']}; there is {there}"
+                )
+            observer.spin(0.1)
+        if not node:
+            observer.spin(1.0)  # for those that discovery has not found yet
+        elif transition:
+            observer.change(wanted, transition)
+        names = [wanted] if node else observer.managed()
+        states = {name: observer.state_of(name) for name in names}
+    print(json.dumps(states)) if as_json else terminal.show(("node", "state"), states.items())
+
+
 def _one_reading(observer: CellObserver) -> dict[str, Any]:
     deadline = time.monotonic() + _PATIENCE
     while not observer.hears:

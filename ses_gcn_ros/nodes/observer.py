@@ -10,16 +10,19 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float64
 
 from ses_gcn_ros import msg
+from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.managed_node import make_executor
 
 NAME = "ses_gcn_watch"
+_PATIENCE = 30.0  # s for an answer: to configure takes a node that compiles as long
 _LEVELS = ("CLEAR", "REDUCED", "STOP")
 _STATUS = ("OK", "WARN", "ERROR", "STALE")
 
@@ -63,6 +66,50 @@ class CellObserver(Node):
                 self.get_logger().debug(repr(error))
             if "skeletons" not in self._streams and self._heard.keys() & {"forecasts", "actions"}:
                 self._listen("skeletons", msg.SkeletonArray)
+
+    def managed(self) -> list[str]:
+        """Full names of the cell's nodes that have a lifecycle."""
+        here, end = self.get_namespace().rstrip("/") + "/", "/change_state"
+        services = (name for name, _ in self.get_service_names_and_types())
+        return sorted(
+            n.removesuffix(end) for n in services if n.startswith(here) and n.endswith(end)
+        )
+
+    def state_of(self, node: str) -> str:
+        """State of a managed node, such as "active"; raises SesGcnError where it doesn't answer."""
+        answer = self._ask(GetState, f"{node}/get_state", GetState.Request())
+        return str(answer.current_state.label)
+
+    def change(self, node: str, transition: str) -> None:
+        """Have a managed node make a transition, such as "deactivate".
+
+        Raises SesGcnError where its state has no such transition, it fails or doesn't answer.
+        """
+        kind = GetAvailableTransitions
+        answer = self._ask(kind, f"{node}/get_available_transitions", kind.Request())
+        there = {each.transition.label: each.transition for each in answer.available_transitions}
+        if transition not in there:
+            known = ", ".join(sorted(there)) or "nothing at all"
+            raise SesGcnError(
+                f"{node} is {self.state_of(node)}: it can {known}, not '{transition}'"
+            )
+        request = ChangeState.Request(transition=there[transition])
+        if not self._ask(ChangeState, f"{node}/change_state", request).success:
+            raise SesGcnError(f"{node} can't {transition}; it says why in its log")
+
+    def _ask(self, kind: Any, service: str, request: Any) -> Any:
+        client = self.create_client(kind, service)
+        try:
+            future, end = None, time.monotonic() + _PATIENCE
+            while time.monotonic() < end:
+                if future is None and client.service_is_ready():
+                    future = client.call_async(request)
+                if future is not None and future.done():
+                    return future.result()
+                self.spin(0.02)
+        finally:
+            self.destroy_client(client)
+        raise SesGcnError(f"{service} doesn't answer within {_PATIENCE:g} s")
 
     def reading(self) -> dict[str, Any]:
         """What is known now.

@@ -76,7 +76,7 @@ Those that change nothing are named with the reason, and reckoned apart.
 def read(kind: str, paths: Sequence[Path]) -> list[Any]:
     """What commands wrote, one entry per file.
 
-    Raises InputError if a file is missing or is no JSON.
+    Raises InputError if a file is missing, is no JSON or, of "from", holds other kinds.
     """
     found = []
     for path in paths:
@@ -86,6 +86,8 @@ def read(kind: str, paths: Sequence[Path]) -> list[Any]:
             entries = [parse_json(line) for line in lines]
         except (OSError, ValueError) as error:
             raise InputError(f"--{kind} '{path}' can't be read: {error}") from error
+        if kind == "from" and not (isinstance(entries[0], dict) and entries[0].keys() <= {*KINDS}):
+            raise InputError(f"--from '{path}' holds no evidence; --save writes a file that does")
         found.append(entries if path.suffix == ".jsonl" else entries[0])
     return found
 

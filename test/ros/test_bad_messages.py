@@ -6,7 +6,7 @@ import copy
 from array import array
 
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from stream import PersonStream
 
 from ses_gcn_ros.msg import ForecastArray
@@ -105,3 +105,15 @@ def test_unseen_joints_are_no_bad_message(forecasting):
     forecast = forecasting.forecasts[-1].forecasts[0]
     assert len(forecast.positions) == forecast.steps * 45
     assert forecasting.problems() == before
+
+
+def test_a_silent_input_is_an_error_in_the_diagnostics(forecasting):
+    forecasting.see()
+
+    def silent() -> list[DiagnosticStatus]:
+        said = [status for message in forecasting.diagnostics[-1:] for status in message.status]
+        return [status for status in said if status.message.startswith("no skeletons for")]
+
+    (status,) = forecasting.cell.wait_for(silent, "a word on the silence")
+    assert status.level == DiagnosticStatus.ERROR
+    forecasting.see()

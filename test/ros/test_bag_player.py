@@ -52,3 +52,13 @@ def test_people_and_transforms_come_in_order_on_the_recordings_clock(cell, recor
     times = [to_seconds(message.clock) for message in clock]
     assert times == sorted(times)
     assert times[-1] == pytest.approx(people[-1].stamp / SECOND, abs=0.1)
+
+
+def test_a_second_clock_ends_the_player_by_name(cell, recording):
+    path, _ = recording
+    clock = cell.publisher(Clock, "/clock", qos.STREAM)
+    process = cell.start("bag_player", bag=str(path), subscribers=9)
+    cell.wait_for(lambda: process.poll() is not None, "the end of the player")
+    assert process.returncode == 1
+    assert b"somebody else publishes /clock; give each replay a ROS_DOMAIN" in process.stderr.read()
+    assert clock.topic_name == "/clock"

@@ -75,3 +75,26 @@ def test_players_do_not_count_it_as_a_listener(cell):
 
     cell.wait_for(flows, "the observer to listen once skeletons flow")
     observer.destroy_node()
+
+
+def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
+    states = cell.listen(SafetyState, "safety_state", qos.STREAM)
+    cell.start("safety_node", robot_description="demo")
+    cell.wait_for(lambda: states, "a state")
+
+    def lifecycle(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*SES_GCN, "lifecycle", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert json.loads(lifecycle("--json").stdout) == {"/safety_node": "active"}
+    assert json.loads(lifecycle("safety_node", "deactivate", "--json").stdout) == {
+        "/safety_node": "inactive"
+    }
+    refused = lifecycle("safety_node", "deactivate")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: /safety_node is inactive: it can activate, cleanup")
+    seen = len(states)
+    assert "active" in lifecycle("safety_node", "activate").stdout
+    cell.wait_for(lambda: len(states) > seen + 5, "states again")
+    nobody = lifecycle("nobody")
+    assert (nobody.returncode, "there is /safety_node" in nobody.stderr) == (1, True)
