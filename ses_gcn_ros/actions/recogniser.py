@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.engine import load_engine
 from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights, probabilities
-from ses_gcn_ros.actions.windows import Joints, Motion, prepared, with_features
+from ses_gcn_ros.actions.windows import Joints, Motion, prepared, with_features, without_gaps
 from ses_gcn_ros.config import option
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
@@ -188,7 +188,7 @@ class Recogniser:
         span = stamps[after] - stamps[after - 1]
         share = ((times - stamps[after - 1]) / span)[:, None, None].astype(np.float32)
         if not seen.all():
-            motion = _held(motion, seen)
+            without_gaps(motion, seen)
         even = motion[after - 1] * (1 - share) + motion[after] * share
         even = prepared(even, self.joints, window, _UP)
         return with_features(even, self.joints.parents, window.features), ""
@@ -246,18 +246,6 @@ def _leapt(person: _Person, stamp: float, motion: Motion) -> bool:
     allowed = 0.3 + 6.0 * (stamp - person.stamps[-1])  # m; 6 m/s is a sprint
     squares = np.einsum("vc,vc->v", moved, moved)  # NaN, unseen, is never too far
     return bool(2 * np.count_nonzero(squares > allowed**2) > len(squares))
-
-
-def _held(motion: Motion, seen: NDArray[np.bool_]) -> Motion:
-    """Motion whose unseen joints are interpolated over the frames that show them."""
-    motion = motion.copy()
-    times = np.arange(len(motion))
-    for joint in np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0)):
-        known = seen[:, joint]
-        for axis in range(motion.shape[2]):
-            column = motion[:, joint, axis]
-            column[~known] = np.interp(times[~known], times[known], column[known])
-    return motion
 
 
 def label_changes(actions: Iterable[tuple[float, str]]) -> list[tuple[float, float, str]]:

@@ -226,7 +226,7 @@ def prepared(motion: Motion, joints: Joints, config: WindowConfig, up: int) -> M
         raise InputError(f"nobody is in any of the {len(motion)} frames of a recording")
     motion, seen = motion[occupied], seen[occupied]
     if not seen.all():
-        motion = _without_gaps(motion, seen)
+        without_gaps(motion, seen)
     if config.centring != "none":
         origin = motion[:, joints.root]
         bad = np.asarray(~np.isfinite(origin).all(axis=-1))
@@ -238,15 +238,17 @@ def prepared(motion: Motion, joints: Joints, config: WindowConfig, up: int) -> M
     return np.nan_to_num(motion, copy=False)
 
 
-def _without_gaps(motion: Motion, seen: NDArray[np.bool_]) -> Motion:
+def without_gaps(motion: Motion, seen: NDArray[np.bool_]) -> None:
+    """Interpolate joints, in place, over the frames (T, V) that do not show them.
+
+    Before the first and after the last that does they stay where they were seen.
+    """
     times = np.arange(len(motion))
-    for joint in range(motion.shape[1]):
+    for joint in np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0)):
         known = seen[:, joint]
-        if known.any() and not known.all():
-            for axis in range(motion.shape[2]):
-                column = motion[:, joint, axis]
-                column[~known] = np.interp(times[~known], times[known], column[known])
-    return motion
+        for axis in range(motion.shape[2]):
+            column = motion[:, joint, axis]
+            column[~known] = np.interp(times[~known], times[known], column[known])
 
 
 @cache
