@@ -16,7 +16,13 @@ from scipy.sparse import lil_matrix
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.pose.camera import BODY_FROM_OPTICAL, Camera, camera_from_calibration, triangulate
+from ses_gcn_ros.pose.camera import (
+    BODY_FROM_OPTICAL,
+    Camera,
+    camera_from_calibration,
+    inverse,
+    triangulate,
+)
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, stature
 from ses_gcn_ros.pose.sources import VideoFile
@@ -184,12 +190,11 @@ def arrange_cameras(walks: Sequence[Walk], height: float, layout: str) -> Arrang
     focal = np.array([walk.camera.fx for walk in walks])
     for factor in np.linspace(4.0, 1.0, _ROUNDS):  # the start is rough: strict only at last
         sigma = factor * _SIGMA / focal
-        inverse = _inverse(first_from_camera)
-        placed = triangulate(rays, seen.astype(float), inverse, sigma)
+        placed = triangulate(rays, seen.astype(float), inverse(first_from_camera), sigma)
         first_from_camera = _adjust(
             first_from_camera, placed.positions, rays, placed.supports, focal
         )
-    placed = triangulate(rays, seen.astype(float), _inverse(first_from_camera), sigma)
+    placed = triangulate(rays, seen.astype(float), inverse(first_from_camera), sigma)
     points = placed.positions.reshape(len(chosen), -1, 3)
 
     size = float(np.nanmedian(stature(points, layout)))
@@ -202,10 +207,6 @@ def arrange_cameras(walks: Sequence[Walk], height: float, layout: str) -> Arrang
     return Arrangement(
         base_from_first @ first_from_camera, errors, int(placed.supports.any(0).sum())
     )
-
-
-def _inverse(transforms: Array) -> Array:
-    return np.asarray(np.linalg.inv(transforms), np.float64)
 
 
 def _moments(walks: Sequence[Walk]) -> NDArray[np.intp]:
@@ -245,12 +246,12 @@ def _adjust(
     used = supports.sum(0) >= 2
     camera, point = np.nonzero(supports & used)
     number = np.cumsum(used) - 1
-    inverse = _inverse(first_from_camera)
-    turns = Rotation.from_matrix(inverse[:, :3, :3])
-    span = float(np.linalg.norm(inverse[1:, :3, 3], axis=1).mean())  # held: size is free
+    camera_from_first = inverse(first_from_camera)
+    turns = Rotation.from_matrix(camera_from_first[:, :3, :3])
+    span = float(np.linalg.norm(camera_from_first[1:, :3, 3], axis=1).mean())  # held: size is free
     start = np.concatenate(
         (
-            np.column_stack((np.zeros((views - 1, 3)), inverse[1:, :3, 3])).ravel(),
+            np.column_stack((np.zeros((views - 1, 3)), camera_from_first[1:, :3, 3])).ravel(),
             points[used].ravel(),
         )
     )
@@ -287,7 +288,7 @@ def _adjust(
     rotation, shift, _ = unpack(found.x)
     camera_from_first = np.tile(np.eye(4), (views, 1, 1))
     camera_from_first[:, :3, :3], camera_from_first[:, :3, 3] = rotation, shift
-    return _inverse(camera_from_first)
+    return inverse(camera_from_first)
 
 
 def _cell_from_walk(points: Array, layout: str) -> Array:

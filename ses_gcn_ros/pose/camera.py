@@ -90,7 +90,7 @@ class Camera:
         rays = self.normalise(pixels)
         if not np.isfinite(rays).all() or np.abs(rays).max() > 1.0 / _SHORTEST:
             return False
-        back = self.project(np.concatenate((rays, np.ones_like(rays[..., :1])), -1))
+        back = self.project(homogeneous(rays))
         return bool(np.abs(back - pixels).max() <= _SOUND)
 
     @property
@@ -100,6 +100,16 @@ class Camera:
     @property
     def _fisheye(self) -> bool:
         return self.model == "equidistant"
+
+
+def inverse(transforms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverses (..., 4, 4) of transforms (..., 4, 4)."""
+    return np.asarray(np.linalg.inv(transforms), np.float64)
+
+
+def homogeneous(rays: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (..., 3) at unit depth on rays (..., 2)."""
+    return np.concatenate((rays, np.ones_like(rays[..., :1])), axis=-1)
 
 
 def camera_from_view(width: int, height: int, field_of_view: float) -> Camera:
@@ -219,11 +229,7 @@ class View:
     @cached_property
     def camera_from_base(self) -> NDArray[np.float64]:
         """Frame of the cell in the optical frame, shape (4, 4)."""
-        inverse = np.eye(4)
-        rotation = self.base_from_camera[:3, :3].T
-        inverse[:3, :3] = rotation
-        inverse[:3, 3] = -rotation @ self.base_from_camera[:3, 3]
-        return inverse
+        return inverse(self.base_from_camera)
 
     @property
     def place(self) -> NDArray[np.float64]:
@@ -434,9 +440,7 @@ def _hypotheses(rays: Array, seen: NDArray[np.bool_], camera_from_base: Array) -
     """Points nearest to the rays of each pair of cameras, shape (pairs, P, 3); NaN if not seen."""
     rotation, shift = camera_from_base[:, :3, :3], camera_from_base[:, :3, 3]
     origin = -np.einsum("vba,vb->va", rotation, shift)
-    direction = np.einsum(
-        "vba,vpb->vpa", rotation, np.concatenate((rays, np.ones_like(rays[..., :1])), -1)
-    )
+    direction = np.einsum("vba,vpb->vpa", rotation, homogeneous(rays))
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     first, second = np.array(list(combinations(range(len(rays)), 2)), int).reshape(-1, 2).T
     between = (origin[second] - origin[first])[:, None]

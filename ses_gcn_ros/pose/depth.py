@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.camera import Camera
-from ses_gcn_ros.pose.images import Buffer, check_size, pixel_rows
-from ses_gcn_ros.pose.placement import place
+from ses_gcn_ros.pose.camera import Camera, homogeneous
+from ses_gcn_ros.pose.images import Buffer, check_size, image_fields, pixel_rows
+from ses_gcn_ros.pose.placement import nanmedian, place
 from ses_gcn_ros.skeleton import get_layout
 
 Array = NDArray[np.float64]
@@ -104,14 +104,7 @@ def decode_depth_message(message: Any) -> NDArray[np.float32]:
     """
     if not hasattr(message, "encoding"):
         return decode_compressed_depth(message.data, message.format)
-    return decode_depth(
-        message.data,
-        message.height,
-        message.width,
-        message.encoding,
-        message.step,
-        bool(message.is_bigendian),
-    )
+    return decode_depth(*image_fields(message))
 
 
 def _known(depth: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -180,7 +173,7 @@ def place_with_depth(
     nearest = chosen = centre[..., 0]
     shapeless = ~np.isfinite(shape[..., 2])
     for _ in range(_ROUNDS):
-        scale = _nanmedian(chosen / shape[..., 2])
+        scale = nanmedian(chosen / shape[..., 2])
         scaled = shape * scale[:, None, None]
         off = np.abs(centre - scaled[..., 2:])
         best = np.where(np.isfinite(off), off, np.inf).argmin(-1)
@@ -188,12 +181,13 @@ def place_with_depth(
         with np.errstate(invalid="ignore"):
             chosen = np.where(np.abs(chosen - scaled[..., 2]) <= _NEAR_MODEL, chosen, np.nan)
 
-    measured = _at(rays, chosen)
+    measured = homogeneous(rays) * chosen[..., None]
     residual = measured - scaled
-    residual -= _nanmedian(residual.swapaxes(1, 2))[:, None]
+    residual -= nanmedian(residual.swapaxes(1, 2))[:, None]
     with np.errstate(invalid="ignore"):
         good = np.linalg.norm(residual, axis=-1) <= _NEAR_MODEL
-    measured = np.where(shapeless[..., None], _at(rays, nearest), measured)
+    lone = homogeneous(rays) * nearest[..., None]
+    measured = np.where(shapeless[..., None], lone, measured)
     good |= shapeless & np.isfinite(nearest)
     positions = np.where(good[..., None], measured, _filled(scaled, measured, good, layout))
     known = inside & good.any(1)[:, None] & np.isfinite(positions).all(-1)
@@ -207,18 +201,13 @@ def place_with_depth(
     )
 
 
-def _at(rays: Array, depth: Array) -> Array:
-    """Points (..., 3) on rays (..., 2) at depths (...)."""
-    return np.concatenate((rays, np.ones_like(rays[..., :1])), -1) * depth[..., None]
-
-
 def _filled(shape: Array, measured: Array, good: NDArray[np.bool_], layout: str) -> Array:
     """The shape (N, J, 3), each joint moved as its measured neighbours are, else as the body is."""
     moved = np.where(good[..., None], measured - shape, 0.0)
     near = _neighbours(layout)
     weight = np.einsum("jk,nk->nj", near, good.astype(np.float64))
     shift = np.einsum("jk,nkc->njc", near, moved) / np.maximum(weight, 1e-9)[..., None]
-    body = _nanmedian(np.where(good[..., None], measured - shape, np.nan).swapaxes(1, 2))
+    body = nanmedian(np.where(good[..., None], measured - shape, np.nan).swapaxes(1, 2))
     return shape + np.where(weight[..., None] > 0.0, shift, body[:, None])
 
 
@@ -236,15 +225,6 @@ def _neighbours(layout: str) -> Array:
 def _to_centre(layout: str) -> Array:
     names = [n[2:] if n[:2] in ("r_", "l_") else n for n in get_layout(layout).canonical]
     return np.array([_TO_CENTRE.get(name, 0.0) for name in names])
-
-
-def _nanmedian(values: Array) -> Array:
-    """Median over the last axis, NaN left out; NaN where all are."""
-    ordered = np.sort(values, axis=-1)  # NaN last
-    count = np.isfinite(ordered).sum(-1)
-    low, high = np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2
-    pair = np.take_along_axis(ordered, np.stack((low, high), -1), -1)
-    return np.asarray(pair.mean(-1))
 
 
 def check_aligned(depth: NDArray[np.float32], camera: Camera) -> None:

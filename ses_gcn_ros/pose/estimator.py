@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.lifting import read_lifting_weights
-from ses_gcn_ros.pose.camera import Camera, Detections, View
+from ses_gcn_ros.pose.camera import Camera, Detections, View, homogeneous
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
-from ses_gcn_ros.pose.placement import TILT_SIGMA, DepthFilter, Placement, floor_of, place
+from ses_gcn_ros.pose.placement import (
+    TILT_SIGMA,
+    DepthFilter,
+    Placement,
+    floor_of,
+    nanmedian,
+    place,
+)
+from ses_gcn_ros.pose.sources import RESTART
 from ses_gcn_ros.pose.tracking import (
     BoneLengthFilter,
     Liveness,
@@ -26,7 +34,6 @@ from ses_gcn_ros.pose.tracking import (
 )
 from ses_gcn_ros.skeleton import Skeleton, convert, mapping
 
-_RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
 _LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
 _PIXEL_SIGMA = 2.0  # px of a landmark, and
@@ -219,11 +226,9 @@ def _placed(
     positions = placement.positions
     depth = positions[..., 2:]
     with np.errstate(invalid="ignore", divide="ignore"):
-        onto = np.concatenate((rays, np.ones_like(rays[..., :1])), -1) * depth
+        onto = homogeneous(rays) * depth
         away = np.linalg.norm(onto - positions, axis=-1)
-        ordered = np.sort(np.where(seen, away, np.inf), axis=-1)
-        middle = np.maximum(seen.sum(-1, keepdims=True) - 1, 0) // 2
-        usual = np.take_along_axis(ordered, middle, -1) + _JOINT_SIGMA
+        usual = nanmedian(np.where(seen, away, np.nan))[:, None] + _JOINT_SIGMA
         weight = np.where(seen, 1.0 / (1.0 + (away / (_LEAST_PIXEL_WEIGHT * usual)) ** 2), 0.0)
         positions = np.where(
             weight[..., None] > 0.0, positions + weight[..., None] * (onto - positions), positions
@@ -389,7 +394,7 @@ class PoseEstimator(SkeletonEstimator):
         last, self._stamp = self._stamp, stamp
         if last is None:
             return 0.0
-        if stamp <= last - _RESTART:
+        if stamp <= last - RESTART:
             self.restart()
             self._stamp = stamp
             return 0.0

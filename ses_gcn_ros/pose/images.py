@@ -189,14 +189,13 @@ def decode_image_message(message: Any) -> NDArray[np.uint8]:
     """
     if not hasattr(message, "encoding"):
         return decode_compressed(message.data)
-    return decode_image(
-        message.data,
-        message.height,
-        message.width,
-        message.encoding,
-        message.step,
-        bool(message.is_bigendian),
-    )
+    return decode_image(*image_fields(message))
+
+
+def image_fields(message: Any) -> tuple[Buffer, int, int, str, int, bool]:
+    """Data, height, width, encoding, step and endianness of a sensor_msgs Image (its fields)."""
+    m = message
+    return m.data, m.height, m.width, m.encoding, m.step, bool(m.is_bigendian)
 
 
 class FrozenCamera:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.models.lifting import LiftingWeights, build_lifter, read_lifting_weights
+from ses_gcn_ros.pose.camera import homogeneous
 from ses_gcn_ros.pose.placement import facing
 from ses_gcn_ros.pose.tracking import BARRED, assign
 
@@ -41,10 +42,8 @@ def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> FramedImag
     """
     found = np.where(seen[..., None], rays, np.nan)
     centre = np.nanmedian(found[:, -1], axis=1)
-    axis = np.concatenate([centre, np.ones((len(centre), 1))], axis=1)
-    camera_from_facing = facing(axis)
-    homogeneous = np.concatenate([found, np.ones((*found.shape[:-1], 1))], axis=-1)
-    turned = homogeneous @ camera_from_facing[:, None]
+    camera_from_facing = facing(homogeneous(centre))
+    turned = homogeneous(found) @ camera_from_facing[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         ahead = turned[..., :2] / np.where(turned[..., 2:] > 0.0, turned[..., 2:], np.nan)
     extent = np.nanmean(np.abs(ahead[:, -1]), axis=(1, 2))

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.pose.camera import Detections, Triangulated, View, triangulate
+from ses_gcn_ros.pose.camera import Detections, Triangulated, View, homogeneous, triangulate
 from ses_gcn_ros.pose.config import FusionConfig
+from ses_gcn_ros.pose.placement import nanmedian
+from ses_gcn_ros.pose.sources import RESTART
 from ses_gcn_ros.pose.tracking import (
     BARRED,
     BoneLengthFilter,
@@ -109,10 +111,9 @@ class ClockOffsets:
         self, number: int, a: View, b: View, rays: tuple[Array, Array], points: Array, speed: Array
     ) -> None:
         """A person in the first camera and another: rays (J, 2), joints and velocities (J, 3)."""
-        one = np.ones((len(points), 1))
-        line = np.concatenate((rays[0], one), -1) @ _essential(a, b).T
+        line = homogeneous(rays[0]) @ _essential(a, b).T
         length = np.maximum(np.linalg.norm(line[:, :2], axis=-1), 1e-9)
-        off = np.einsum("ja,ja->j", line, np.concatenate((rays[1], one), -1)) / length
+        off = np.einsum("ja,ja->j", line, homogeneous(rays[1])) / length
         local, moving = b.to_camera(points), speed @ b.camera_from_base[:3, :3].T
         depth = np.maximum(local[:, 2:], 0.1)
         flow = (moving[:, :2] - local[:, :2] / depth * moving[:, 2:]) / depth
@@ -163,19 +164,15 @@ def group(detections: Sequence[Detections], gate: float) -> list[dict[int, int]]
 def _rays(detections: Detections) -> Array:
     seen = np.isfinite(detections.pixels).all(-1, keepdims=True)
     flat = detections.view.camera.normalise(np.where(seen, detections.pixels, 0.0))
-    return np.concatenate((np.where(seen, flat, np.nan), np.ones(seen.shape)), axis=-1)
+    return homogeneous(np.where(seen, flat, np.nan))
 
 
 def _median(apart: Array) -> Array:
     """Median over the last axis, NaN left out; `BARRED` where fewer than `_JOINTS` are known."""
-    ordered = np.sort(apart, axis=-1)  # NaN last
-    count = np.isfinite(ordered).sum(-1)
-    middle = np.take_along_axis(ordered, (np.maximum(count, 1) // 2)[..., None], -1)[..., 0]
-    return np.asarray(np.where(count >= _JOINTS, middle, BARRED))
+    return np.where(np.isfinite(apart).sum(-1) >= _JOINTS, nanmedian(apart), BARRED)
 
 
 _KEPT = 16  # frames of a camera
-_RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
 _SAME = 2e-3  # s within which two stamps are one
 
 
@@ -202,7 +199,7 @@ class Synchroniser:
         Raises InputError if the stamp is not after the camera's last one, unless it starts over.
         """
         frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
-        if frames and stamp <= frames[-1][0] - _RESTART:
+        if frames and stamp <= frames[-1][0] - RESTART:
             self._restart()
             frames = self._frames.setdefault(camera, deque(maxlen=_KEPT))
         elif frames and stamp <= frames[-1][0]:

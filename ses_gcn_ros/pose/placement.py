@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.pose.camera import homogeneous
 from ses_gcn_ros.skeleton import get_layout
 
 # Shank, thigh and trunk (hip to shoulder) are 0.246, 0.245 and 0.288 of stature
@@ -172,14 +173,21 @@ def _reprojection(
 def _robust(residuals: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cauchy weights (N, J), their scale from the median residual of the joints that count."""
     length = np.linalg.norm(residuals, axis=-1)
-    ordered = np.sort(np.where(weights > 0.0, length, np.inf), axis=1)
-    counted = (weights > 0.0).sum(axis=1, keepdims=True)
-    middle = np.concatenate(((counted - 1) // 2, counted // 2), axis=1)
-    # numpy's nanmedian takes ten times as long, nine times per image.
-    median = np.take_along_axis(ordered, middle, axis=1).mean(axis=1, keepdims=True)
+    median = nanmedian(np.where(weights > 0.0, length, np.nan))[:, None]
     # The median of a Rayleigh-distributed length is 1.1774 standard deviations.
     sigma = median / 1.1774 + 1e-9
     return 1.0 / (1.0 + (length / (_OUTLIER * sigma)) ** 2)
+
+
+def nanmedian(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median over the last axis, NaN left out and NaN where all are.
+
+    numpy's takes ten times as long, and is asked nine times per image.
+    """
+    ordered = np.sort(values, axis=-1)  # NaN last
+    count = np.isfinite(ordered).sum(-1)
+    pair = np.stack((np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2), -1)
+    return np.asarray(np.take_along_axis(ordered, pair, -1).mean(-1))
 
 
 def _ray_sigma(
@@ -387,7 +395,7 @@ class DepthFilter:
         ray_noise: float,
     ) -> None:
         """Correct by the place where the ankles' rays meet the plane that ankles move in."""
-        toward = np.column_stack((rays[ankles], np.ones(len(ankles)))) @ floor.normal
+        toward = homogeneous(rays[ankles]) @ floor.normal
         above = floor.offset - ANKLE_HEIGHT
         if above < _LEAST_MOUNTING or not (toward < -_LEAST_SLOPE).all():
             return  # the camera looks along the floor

@@ -224,7 +224,7 @@ D = TypeVar("D")
 
 _WAITING = 5  # colour images that may wait for their depth
 _KEPT = 10  # depth images that are kept for colour still to come
-_RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
+RESTART = 1.0  # s that a stamp may lie back before it means that the recording starts over
 
 
 class Pairer(Generic[C, D]):
@@ -245,7 +245,7 @@ class Pairer(Generic[C, D]):
     def add_colour(self, stamp: float, image: C) -> list[tuple[C, D]]:
         """Take in a colour image; gives the pairs that are ready."""
         with self._lock:
-            self._forget_after(stamp + _RESTART)
+            self._forget_after(stamp + RESTART)
             self._colour.append((stamp, image))
             pairs = self._ready()
             while len(self._colour) > _WAITING:
@@ -256,7 +256,7 @@ class Pairer(Generic[C, D]):
     def add_depth(self, stamp: float, image: D) -> list[tuple[C, D]]:
         """Take in a depth image; gives the pairs that are ready."""
         with self._lock:
-            self._forget_after(stamp + _RESTART)
+            self._forget_after(stamp + RESTART)
             self._depth.append((stamp, image))
             return self._ready()
 

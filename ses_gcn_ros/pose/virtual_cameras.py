@@ -176,9 +176,7 @@ def landmarks_like_mediapipe(
     tall = np.nanmedian(np.nanmax(exact[..., 1], -1) - np.nanmin(exact[..., 1], -1))
     slow = _PIXEL_SLOW * _slow_noise(rng, (count, number, 2), fps)
     pixels = exact + tall * (slow + rng.normal(0.0, _PIXEL_WHITE, exact.shape))
-    local = view.to_camera(joints)
-    turn = facing(local[:, 0])
-    about = np.einsum("tba,tjb->tja", turn, local - local[:, :1])
+    about = _about_root(view, joints)
     size = (1.0 + rng.normal(0.0, _SIZE)) * (1.0 + _POSTURE * _slow_noise(rng, (count, 1, 1), fps))
     world = about * size + np.array(_SLOW_SHAPE) * _slow_noise(rng, joints.shape, fps)
     inside = view.camera.shows(exact)
@@ -205,13 +203,15 @@ def estimate_shape(view: View, points: ArrayLike, rng: np.random.Generator) -> N
     NDArray, shape (..., J, 3)
         [m], in the optical axes of a camera that looks straight at the root.
     """
-    local = view.to_camera(points)
-    centre = local[..., 0, :]
-    forward = centre / np.linalg.norm(centre, axis=-1, keepdims=True)
-    turn = facing(forward)  # straight ahead onto the ray; back again makes the ray straight ahead
-    about = np.einsum("...ba,...jb->...ja", turn, local - centre[..., None, :])
+    about = _about_root(view, points)
     size = 1.0 + rng.normal(0.0, _SIZE, about.shape[:-2])
     return np.asarray(about * size[..., None, None] + rng.normal(0.0, _SHAPE, about.shape))
+
+
+def _about_root(view: View, points: ArrayLike) -> Array:
+    """Joints (..., J, 3) about the root in the axes of a camera that looks straight at it."""
+    local = view.to_camera(points)
+    return np.einsum("...ba,...jb->...ja", facing(local[..., 0, :]), local - local[..., :1, :])
 
 
 def render_depth(
