@@ -267,7 +267,7 @@ _PERIOD = 1.0  # s between looks
 _WIDTH = 640  # px that pictures are scaled down to
 _CORNERS, _NEEDED = 300, 30  # of the first picture; found again, to say anything
 _SHARE = 0.5  # of them that must move alike
-_SHIFT = 1.5  # px of `_WIDTH` that is no motion: 0.15° or a centimetre at 4 m before 60°
+_SHIFT = 0.7 / 640  # of the width that is no motion: 0.07° or 5 mm at 4 m before 60°
 _PATIENCE = 5  # looks in a row that must agree
 _MARGIN = 0.15  # of a person's box that is left out around it
 _BACK = 0.5  # px that a corner may miss itself by, followed there and back
@@ -324,9 +324,10 @@ class CameraMotionDetector:
         model, alike = cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=1.0)
         if model is None or alike is None or alike.mean() < _SHARE:
             return
-        way = np.linalg.norm(after - before, axis=-1)[alike.ravel() > 0]
-        self.shift = float(np.median(way)) / scale
-        self._agreed = self._agreed + 1 if self.shift * scale > _SHIFT else 0
+        # Of the model, not of the corners: their noise makes ways longer.
+        way = before @ model[:, :2].T + model[:, 2] - before
+        self.shift = float(np.median(np.linalg.norm(way, axis=-1))) / scale
+        self._agreed = self._agreed + 1 if self.shift > _SHIFT * rgb.shape[1] else 0
         self.moved |= self._agreed >= _PATIENCE
 
     def _follow(

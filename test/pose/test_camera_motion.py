@@ -50,6 +50,17 @@ def test_a_turn_of_one_degree_is_named_within_a_minute(picture):
     assert found.shift == pytest.approx(5.8, abs=0.7)  # px of 384
 
 
+@pytest.mark.parametrize(("aside", "forward"), [(0.02, 0.0), (0.0, 0.02)])
+def test_two_centimetres_are_named_within_a_minute(picture, aside, forward):
+    height, width = picture.shape[:2]
+    focal, away = 0.5 * width / np.tan(np.radians(30.0)), 4.0  # m to what the camera sees
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 0.0, away / (away - forward))
+    turn[0, 2] += focal * aside / away
+    after = cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    before = [noisy(picture, i) for i in range(10)]
+    assert look([*before, *(noisy(after, i) for i in range(50))]).moved
+
+
 def test_brighter_light_and_a_person_who_walks_by_are_no_push(picture):
     brighter = [(picture * gain).clip(0, 255).astype(np.uint8) for gain in (1.0, 0.8, 1.2, 0.9)]
     assert not look(brighter * 5).moved
