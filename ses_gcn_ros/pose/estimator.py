@@ -39,6 +39,7 @@ _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
 _PIXEL_SIGMA = 2.0  # px of a landmark, and
 _JOINT_SIGMA = 0.0145  # m by which it is beside the joint's centre
 _SHAPE_SIGMA = 0.042  # m of a joint's depth against the body's, once bones keep their lengths
+_REST_SIGMA = 0.01  # m, of a foot that rests, as far as limbs of constant length may move it
 _LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
 
 
@@ -47,7 +48,8 @@ class Placed(NamedTuple):
 
     positions: NDArray[np.float64]  # (N, J, 3) [m]; also of a joint that counts as unseen, maybe
     confidence: NDArray[np.float64]  # (N, J): 0 where a joint is unseen
-    rays: NDArray[np.float64]  # (N, J, 2): joints in the image, undistorted, at unit depth
+    # (N, J, 2): joints in the image, undistorted, at unit depth; NaN outside of it
+    rays: NDArray[np.float64]
     # (N, J): standard deviation [m] of each joint along and across its ray, against the body
     along: NDArray[np.float64]
     across: NDArray[np.float64]
@@ -117,6 +119,7 @@ class MonocularPlacer:
         weights = np.where(visible & inside, landmarks.visibility, 0.0)
         placed = place(landmarks.world, rays, weights, size_known=size_known)
         confidence = np.where(visible, landmarks.visibility, 0.0)
+        rays = np.where(inside[..., None], rays, np.nan)
         return _placed(placed, rays, weights > 0.0, confidence, camera)
 
 
@@ -200,7 +203,6 @@ class LiftingPlacer:
             size_known=self._config.body_height > 0.0,
             upright=True,
         )
-        rays = np.nan_to_num(rays)
         return _placed(placed, rays, confidence > 0.0, confidence, camera)
 
 
@@ -234,7 +236,7 @@ def _placed(
             weight[..., None] > 0.0, positions + weight[..., None] * (onto - positions), positions
         )
         across = np.hypot(_JOINT_SIGMA, _PIXEL_SIGMA / camera.fx * depth[..., 0])
-        across = np.hypot(across, (1.0 - weight) * np.minimum(away, 0.3))
+        across = np.hypot(across, (1.0 - weight) * np.fmin(away, 0.3))
     along = np.full_like(across, _SHAPE_SIGMA)
     return Placed(positions, confidence, rays, along, across, placement.ray_sigma)
 
@@ -305,16 +307,18 @@ class SkeletonEstimator:
         for row, (track, index) in enumerate(zip(tracks, known, strict=True)):
             one = placed.person(int(index))
             memory = track.memory
+            looseness = one.along
             if memory.depth is not None:
                 noise = _PIXEL_SIGMA / camera.fx
-                seen = one.confidence > 0.0
+                seen = (one.confidence > 0.0) & np.isfinite(one.rays).all(-1)
                 fit = float(one.ray_sigma / np.nanmean(np.linalg.norm(one.positions, axis=-1)))
                 scale = memory.depth.update(stamp, one.positions, one.rays, seen, floor, noise, fit)
                 one = one.scaled(scale, memory.depth.sigma)
                 self.off_floor |= not memory.depth.on_floor
+                looseness = np.where(memory.depth.resting, _REST_SIGMA, looseness)
                 self.ray_sigma[row] = one.ray_sigma
             seen_joints = np.where(one.confidence[:, None] > 0.0, one.positions, np.nan)
-            held = memory.bones.fit(seen_joints)
+            held = memory.bones.fit(seen_joints, looseness)
             smooth = memory.smoother.smooth(stamp, held @ rotation.T + origin)
             tilt = 0.0 if target_from_camera is None else TILT_SIGMA
             covariance = one.covariance(rotation, tilt) + memory.smoother.lag_covariance()

@@ -56,13 +56,13 @@ _LEAST_SLOPE = 0.05  # of the ray to the floor, for the floor to be a cue
 _REST = 0.06  # m/s across the picture that is no motion of the feet
 _FEET_STRAY, _TRUNK_STRAY = 0.01, 0.15  # m/s along the ray of what rests in the picture
 _STRAY_SHARE, _STRAY_TIME = 2.5, 0.5  # motion along the ray over that across it, and how long [s]
-_STANCE_TIME = 2.0  # s over which the depth of one resting foot against the other is averaged
 _FOOT = ("ankle", "heel", "toe")
 _GAP = 0.5  # s unseen after which people may have walked on, at 1 m/s
 _MOST_STRAY = 1.5  # m/s, a brisk walk
 _DRIFT_TIME = 0.2  # s over which motion across the picture is averaged
 _SHAPE_SIGMA = 0.06  # m, depth of one joint against another's as the landmarks give it
 _DOUBT = 16.0  # squared standard deviations from which a cue counts less
+_FIT_DOUBT = 4.0  # of the landmarks' size, which crouching changes by a quarter
 _MISMATCH_TIME, _MOST_MISMATCH = 1.0, 0.25  # s, log size: beyond it, the floor is not there
 
 
@@ -255,6 +255,8 @@ class DepthFilter:
         Standard deviation of the depth as a share of it.
     on_floor : bool
         Whether the floor agrees with the person's size; False says that it is somewhere else.
+    resting : NDArray of bool, shape (J,)
+        Joints of feet that rest.
 
     References
     ----------
@@ -272,15 +274,16 @@ class DepthFilter:
         self._covariance = np.diag([4.0, size**2])
         self._stamp = -math.inf
         self._anchor: tuple[int, ...] = ()
-        self._ray: NDArray[np.float64] | None = None
-        self._speed = 0.0  # m/s across the picture, beyond what is rest
-        self._drift = np.zeros(2)  # of the anchor across the picture [1/s at unit depth]
-        self._stance: float | None = None  # log of the right ankle's depth over the left one's
+        self._rays = np.zeros((0, 2))  # of the anchor's joints
+        self._drift = np.zeros((0, 2))  # of each of them across the picture [1/s at unit depth]
+        # log of the right ankle's depth over the left one's, and its variance
+        self._stance: tuple[float, float] | None = None
         sides = [(name[:2] == "r_") * 1.0 - (name[:2] == "l_") for name in names]
         self._feet = np.array(sides) * [name[2:] in _FOOT for name in names]
         self._mismatch = 0.0  # mean of the log size that the floor asks for
         self._systematic = 0.0
         self.sigma, self.on_floor = math.inf, True
+        self.resting = np.zeros(len(names), bool)
 
     def update(
         self,
@@ -323,65 +326,88 @@ class DepthFilter:
         anchor = tuple(ankles or trunk)
         fitted = math.log(max(float(positions[list(anchor), 2].mean()) * known, 1e-3))
         elapsed = stamp - self._stamp
-        self._predict(elapsed, anchor, positions, rays[list(anchor)].mean(axis=0), bool(ankles))
+        strays = self._predict(elapsed, anchor, positions, rays[list(anchor)], bool(ankles))
+        planted = self._plant(elapsed, positions, strays)
         beyond = max(0.0, fit_sigma**2 - _STATURE_SPREAD**2)  # what few or scattered joints add
-        fit_noise = (_FIT_NOISE**2 + beyond) * max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3))
-        self._correct(fitted - self._state[0] + self._state[1], np.array([1.0, -1.0]), fit_noise)
+        row, off = np.array([1.0, -1.0]), fitted - self._state[0] + self._state[1]
+        fit_noise = _FIT_NOISE**2 + beyond
+        doubt = off**2 / (row @ self._covariance @ row + fit_noise)
+        fit_noise *= max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3)) * (1.0 + doubt / _FIT_DOUBT)
+        self._correct(off, row, fit_noise)
         self._systematic = 0.0
         if floor is not None and ankles:
             self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
         self._stamp = stamp
         self.sigma = math.sqrt(self._covariance[0, 0] + self._systematic**2)
-        return np.asarray(
-            known * np.exp(self._state[0] - fitted + self._plant(elapsed, positions, ankles))
-        )
+        return np.asarray(known * np.exp(self._state[0] - fitted + planted))
 
     def _plant(
-        self, elapsed: float, positions: NDArray[np.float64], ankles: list[int]
+        self, elapsed: float, positions: NDArray[np.float64], strays: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Logarithms (J,) of the factors by which feet are moved along their rays."""
-        if len(ankles) < 2:
+        """Logarithms (J,) of the factors by which feet are moved along their rays.
+
+        A Kalman filter on how much farther one foot is than the other, as far as each has stayed.
+        """
+        if self._anchor != tuple(self._ankles):
             self._stance = None
             return np.zeros(len(self._feet))
-        left, right = positions[self._ankles, 2]
-        stance = math.log(right / left)
-        if self._stance is None or self._speed > 0.0 or elapsed > _GAP:
-            self._stance = stance
-        else:
-            self._stance += elapsed / (elapsed + _STANCE_TIME) * (stance - self._stance)
-        return 0.5 * (self._stance - stance) * self._feet
+        left, right = positions[self._ankles, 2].clip(1e-3)
+        apart = math.log(right / left)
+        shape = 2.0 * (_SHAPE_SIGMA / left) ** 2
+        if self._stance is None or elapsed > _GAP:
+            self._stance = apart, shape
+        before, variance = self._stance
+        variance += strays.sum()
+        gain = variance / (variance + shape * max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3)))
+        stance = before + gain * (apart - before)
+        self._stance = stance, (1.0 - gain) * variance
+        left_rests, right_rests = self.resting[self._ankles].tolist()
+        # Of a pair of which one rests, the middle goes half as far as the other.
+        self._state[0] += 0.5 * (stance - before) * (left_rests - right_rests)
+        return 0.5 * (stance - apart) * self._feet
 
     def _predict(
         self,
         elapsed: float,
         anchor: tuple[int, ...],
         positions: NDArray[np.float64],
-        ray: NDArray[np.float64],
+        rays: NDArray[np.float64],
         feet: bool,
-    ) -> None:
-        """Let the anchor's depth become less certain, the more so the faster it moves."""
-        if not math.isfinite(elapsed) or self._ray is None:
-            self._anchor, self._ray = anchor, ray
-            return
+    ) -> NDArray[np.float64]:
+        """Let the anchor's depth become less certain, the more so the faster it moves.
+
+        Gives by how much (variances of log depths) each of its joints may have gone by itself.
+        """
+        before, self._rays = self._rays, rays
+        changed = anchor != self._anchor
+        if not (math.isfinite(elapsed) and self._anchor):
+            self._anchor, self._drift = anchor, np.zeros_like(rays)
+            return np.zeros(len(anchor))
         depth = math.exp(self._state[0])
-        if anchor == self._anchor:
-            share = elapsed / (elapsed + _DRIFT_TIME)
-            self._drift = self._drift + share * ((ray - self._ray) / elapsed - self._drift)
-        else:  # the depth is now another joint's
+        if changed:  # the depth is now another joint's
             shift = np.log(
                 positions[list(anchor), 2].mean() / positions[list(self._anchor), 2].mean()
             )
             self._state[0] += shift if np.isfinite(shift) else 0.0
             self._covariance[0, 0] += (_SHAPE_SIGMA / depth) ** 2
             depth = math.exp(self._state[0])
+            self._anchor = anchor
+            self._drift = np.tile(self._drift.mean(axis=0), (len(anchor), 1))
+        else:
+            share = elapsed / (elapsed + _DRIFT_TIME)
+            self._drift += share * ((rays - before) / elapsed - self._drift)
         if elapsed > _GAP:  # nobody knows what the feet did meanwhile
             self._covariance[0, 0] += (elapsed / depth) ** 2
-        self._speed = max(0.0, float(np.linalg.norm(self._drift)) * depth - _REST)
-        stray = (_FEET_STRAY if feet else _TRUNK_STRAY) + min(
-            _STRAY_SHARE * self._speed, _MOST_STRAY
+        moving = np.vstack((self._drift.mean(axis=0), self._drift))
+        speeds = np.maximum(np.linalg.norm(moving, axis=1) * depth - _REST, 0.0)
+        stray = (_FEET_STRAY if feet else _TRUNK_STRAY) + np.minimum(
+            _STRAY_SHARE * speeds, _MOST_STRAY
         )
-        self._covariance[0, 0] += (stray / depth) ** 2 * elapsed * _STRAY_TIME
-        self._anchor, self._ray = anchor, ray
+        variances = (stray / depth) ** 2 * elapsed * _STRAY_TIME
+        self._covariance[0, 0] += variances[0]
+        self.resting = np.zeros(len(self._feet), bool)
+        self.resting[list(anchor)] = feet & (speeds[1:] == 0.0)
+        return variances[1:]
 
     def _stand(
         self,

@@ -65,6 +65,35 @@ def test_what_posture_does_to_the_landmarks_size_does_not_move_resting_feet(stan
     assert np.ptp(people[50:]) < 0.1
 
 
+def both_feet(bodies, astray):
+    """Depths (T, 2) of the ankles as filtered, whose first one's landmark errs by shares (T)."""
+    filter_, found = DepthFilter("chico15"), []
+    for frame, (body, share) in enumerate(zip(bodies, astray, strict=True)):
+        placed = VIEW.to_camera(body)
+        rays = placed[:, :2] / placed[:, 2:]
+        placed[3] *= 1.0 + share
+        scale = filter_.update(0.04 * frame, placed, rays, SEEN)
+        found.append((placed * scale[:, None])[[3, 6], 2])
+    return np.array(found)
+
+
+def test_each_foot_that_rests_keeps_its_own_distance(standing):
+    errors = 0.02 * np.sin(np.linspace(0.0, 6.0 * np.pi, 150))
+    still = np.repeat(standing[:1], 150, axis=0)
+    assert np.ptp(both_feet(still, errors), axis=0).max() < 0.05
+    assert np.ptp(errors) * VIEW.to_camera(still[0])[3, 2] > 0.13
+
+
+def test_a_foot_that_steps_takes_its_distance_along(standing):
+    stepping = np.repeat(standing[:1], 100, axis=0)
+    stepping[40:, 3] += np.minimum(np.arange(60), 10)[:, None] * (0.04, 0.0, 0.0)  # 1 m/s
+    feet = both_feet(stepping, np.zeros(100))
+    true = VIEW.to_camera(stepping)[:, [3, 6], 2]
+    assert np.ptp(true, axis=0).round(2).tolist() == [0.39, 0.0]
+    assert np.abs((feet - true)[65:]).max() < 0.06
+    assert np.abs(np.diff(feet[65:], axis=1) - np.diff(true[65:], axis=1)).max() < 0.05
+
+
 def test_a_jump_is_no_step_back(standing):
     jump = np.zeros(48)
     jump[20:30] = 0.3 * np.sin(np.linspace(0.0, np.pi, 10))

@@ -239,7 +239,7 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
 
 def test_feet_on_one_spot_stay_there_while_a_person_squats(shared_data, model):
     video = VideoFile(str(shared_data / "media" / "one_person.mp4"))
-    people = watch(list(video), model=model, max_people=1, layout="mediapipe33")
+    people = watch(list(video), model=model, layout="mediapipe33")
     assert {person.person_id for [person] in people} == {"p1"}
     joints = get_layout("mediapipe33").joints
     ankles, hips = (
@@ -247,8 +247,7 @@ def test_feet_on_one_spot_stay_there_while_a_person_squats(shared_data, model):
         for part in ("ankle", "hip")
     )
     assert np.ptp(hips[:, :, 1].mean(1)) > 0.35  # it is a squat
-    assert np.ptp(ankles[:, :, 2].mean(1)) < 0.10
-    assert np.ptp(ankles[:, :, 2], axis=0).max() < 0.12
+    assert np.ptp(ankles[:, :, 2], axis=0).max() < 0.10
 
 
 def test_skeletons_state_how_sure_they_are_and_that_the_person_lives(seen):
