@@ -50,6 +50,11 @@ class PoseConfig:
         choices=("auto", "cpu", "gpu"),
     )
     model: str = option("lite", "pose landmarker: lite, full, heavy, or the path of a .task file")
+    hands: str = option(
+        "",
+        "hand landmarker for hands whose body is not in the picture: hand, or the path of a .task "
+        "file; empty: none",
+    )
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
     identical_pictures: int = option(
         3,

@@ -13,7 +13,7 @@ from ses_gcn_ros.models.lifting import read_lifting_weights
 from ses_gcn_ros.pose.camera import Camera, Detections, View, homogeneous
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
-from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker, locate_model
+from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
 from ses_gcn_ros.pose.placement import (
     TILT_SIGMA,
@@ -343,7 +343,7 @@ class PoseEstimator(SkeletonEstimator):
     """
 
     def __init__(self, config: PoseConfig) -> None:
-        self._landmarker = PoseLandmarker(locate_model(config.model), config)
+        self._landmarker = PoseLandmarker(config)
         super().__init__(config)
         self._stamp: float | None = None
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,29 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.resources import cache_folder
 
-_BASE = "https://storage.googleapis.com/mediapipe-models/pose_landmarker"
+_BASE = "https://storage.googleapis.com/mediapipe-models"
 # SHA-256 of version 1 of each file; "latest" may change under us.
 CHECKSUMS = {
     "lite": "59929e1d1ee95287735ddd833b19cf4ac46d29bc7afddbbf6753c459690d574a",
     "full": "5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
     "heavy": "64437af838a65d18e5ba7a0d39b465540069bc8aae8308de3e318aad31fcbc7b",
+    "hand": "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
 }
 _TIMEOUT = 10.0  # s without a byte
 
 
 def model_url(name: str) -> str:
     """Where MediaPipe publishes the model of a name."""
-    return f"{_BASE}/pose_landmarker_{name}/float16/1/pose_landmarker_{name}.task"
+    task = _task(name)
+    return f"{_BASE}/{task.removesuffix(f'_{name}')}/{task}/float16/1/{task}.task"
+
+
+def _task(name: str) -> str:
+    return "hand_landmarker" if name == "hand" else f"pose_landmarker_{name}"
 
 
 def locate_model(model: str) -> Path:
-    """File of a pose landmarker.
+    """File of a landmarker.
 
     Raises ModelError if there is no such file, it can't be fetched or its checksum is not the
     pinned one.
@@ -47,11 +54,11 @@ def locate_model(model: str) -> Path:
     Parameters
     ----------
     model : str
-        "lite", "full" or "heavy", downloaded to the cache when it is not there; or the path of a
-        ``.task`` file, taken as it is.
+        "lite", "full" or "heavy" for bodies or "hand", downloaded to the cache when it is not
+        there; or the path of a ``.task`` file, taken as it is.
     """
     if model in CHECKSUMS:
-        path = cache_folder() / f"pose_landmarker_{model}.task"
+        path = cache_folder() / f"{_task(model)}.task"
         if not path.exists():
             download(model_url(model), CHECKSUMS[model], path)
         _verify(path, CHECKSUMS[model], path)
@@ -59,7 +66,7 @@ def locate_model(model: str) -> Path:
     path = Path(model).expanduser()
     if not path.is_file():
         raise ModelError(
-            f"pose model '{model}' is neither a file nor one of {', '.join(CHECKSUMS)}; "
+            f"model '{model}' is neither a file nor one of {', '.join(CHECKSUMS)}; "
             f"the files are published at {model_url('lite')} and beside it"
         )
     return path
@@ -104,7 +111,14 @@ def _verify(path: Path, checksum: str, origin: Path | str) -> None:
 
 
 _JOINTS = 33
+_HANDS = 0  # in place of a number of people: the graph that looks for hands
 _UNSETTLED = 2.0  # s after somebody came or went in which every image is searched
+# Points of a hand, and what they are on the left and on the right of a body: wrist, knuckles of the
+# little finger and the forefinger, thumb.
+_HAND_POINTS, _HAND_MIDDLE = [0, 17, 5, 2], 9
+_HAND_JOINTS = {"left": [15, 17, 19, 21], "right": [16, 18, 20, 22]}
+_WRISTS = [15, 16]
+_OWN_HAND = 2.0  # palm lengths from a body's wrist within which a hand is that body's
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 _SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
@@ -118,7 +132,7 @@ class Landmarks:
     # joints in the image, shape (N, 33, 2) [px]; they may lie outside of it
     pixels: NDArray[np.float64]
     # joints about the middle of the hips, shape (N, 33, 3) [m], axes as the optical frame's of a
-    # camera that looks straight at the person
+    # camera that looks straight at the person; NaN, as the pixels, beside a hand without a body
     world: NDArray[np.float64]
     # probability that a joint is in the image and not hidden, shape (N, 33)
     visibility: NDArray[np.float64]
@@ -131,8 +145,9 @@ class PoseLandmarker:
     MediaPipe searches an image for people whenever it follows fewer than it is to look for, which
     takes as long as following one. So, while nobody comes or goes, the image goes to a graph that
     looks for as many people as are known, and to the one that looks for `max_people` only every
-    `search_period`, and whenever somebody is missing. Raises ModelError if MediaPipe is not
-    installed, does not take the file or can't use the GPU asked for.
+    `search_period`, and whenever somebody is missing. With a model for `hands`, a hand whose body
+    is not in the picture is a person of four joints. Raises ModelError if a model can't be had,
+    MediaPipe is not installed, does not take the file or can't use the GPU asked for.
 
     Attributes
     ----------
@@ -145,7 +160,9 @@ class PoseLandmarker:
     2022 (the metric landmarks).
     """
 
-    def __init__(self, model: Path, config: PoseConfig) -> None:
+    def __init__(self, config: PoseConfig) -> None:
+        model = locate_model(config.model)
+        hands = locate_model(config.hands) if config.hands else None
         with native_log():
             try:
                 import mediapipe
@@ -156,11 +173,14 @@ class PoseLandmarker:
                 ) from error
         self._mediapipe: Any = mediapipe
 
+        def base(path: Path, delegate: str) -> Any:
+            return BaseOptions(
+                model_asset_path=str(path), delegate=BaseOptions.Delegate[delegate.upper()]
+            )
+
         def create(delegate: str, people: int) -> Any:
             options = vision.PoseLandmarkerOptions(
-                base_options=BaseOptions(
-                    model_asset_path=str(model), delegate=BaseOptions.Delegate[delegate.upper()]
-                ),
+                base_options=base(model, delegate),
                 running_mode=vision.RunningMode.VIDEO,
                 num_poses=people,
                 min_pose_detection_confidence=config.detection_confidence,
@@ -170,12 +190,25 @@ class PoseLandmarker:
             with native_log():
                 return vision.PoseLandmarker.create_from_options(options)
 
+        def create_hands(hands: Path, delegate: str) -> Any:
+            options = vision.HandLandmarkerOptions(
+                base_options=base(hands, delegate),
+                running_mode=vision.RunningMode.VIDEO,
+                num_hands=2 * config.max_people,
+            )
+            with native_log():
+                return vision.HandLandmarker.create_from_options(options)
+
         self._create = create
         self._most, self._search_period = config.max_people, config.search_period
         self.delegate, graph = _first_that_works(
             lambda delegate: create(delegate, self._most), config.delegate, model
         )
         self._graphs: dict[int, Any] = {self._most: graph}  # by the people they look for
+        if hands:
+            _, self._graphs[_HANDS] = _first_that_works(
+                partial(create_hands, hands), self.delegate, hands, "hand"
+            )
         self._used: set[int] = set()
         self._milliseconds = 0
         self._people = 0  # found in the last image
@@ -198,18 +231,15 @@ class PoseLandmarker:
         self._people = len(found.pixels)
         if self._people != known:
             self._changed = 0.0
+        if _HANDS in self._graphs:
+            found = with_lone_hands(found, self._run(_HANDS, rgb), rgb.shape[1::-1])
         return found
 
     def _detect(self, people: int, rgb: NDArray[np.uint8]) -> Landmarks:
         """What the graph that looks for so many people finds."""
         if people not in self._graphs:
             self._graphs[people] = self._create(self.delegate, people)
-        image = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
-        )
-        with nullcontext() if people in self._used else native_log():
-            result = self._graphs[people].detect_for_video(image, self._milliseconds)
-        self._used.add(people)
+        result = self._run(people, rgb)
         found = np.array(
             [
                 [(p.x, p.y, w.x, w.y, w.z, p.visibility * p.presence) for p, w in zip(*person)]  # noqa: B905
@@ -221,6 +251,16 @@ class PoseLandmarker:
         pixels = found[..., :2] * (width, height)
         keep = distinct(pixels, found[..., 5])
         return Landmarks(pixels[keep], found[keep, :, 2:5], np.clip(found[keep, :, 5], 0.0, 1.0))
+
+    def _run(self, graph: int, rgb: NDArray[np.uint8]) -> Any:
+        """What MediaPipe says of an image."""
+        image = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
+        )
+        with nullcontext() if graph in self._used else native_log():
+            result = self._graphs[graph].detect_for_video(image, self._milliseconds)
+        self._used.add(graph)
+        return result
 
     def close(self) -> None:
         """End MediaPipe's threads."""
@@ -258,7 +298,9 @@ def native_log() -> Iterator[None]:
                     print(line, file=sys.stderr)
 
 
-def _first_that_works(create: Callable[[str], Any], wanted: str, model: Path) -> tuple[str, Any]:
+def _first_that_works(
+    create: Callable[[str], Any], wanted: str, model: Path, kind: str = "pose"
+) -> tuple[str, Any]:
     """Name of a delegate and what `create` made with it."""
     candidates = [wanted]
     if wanted == "auto":  # without a GPU, MediaPipe would compute in software and say nothing
@@ -273,7 +315,38 @@ def _first_that_works(create: Callable[[str], Any], wanted: str, model: Path) ->
         raise ModelError(
             f"the GPU delegate does not run '{model}' ({failure}); set 'delegate' to cpu or auto"
         ) from failure
-    raise ModelError(f"'{model}' is no pose landmarker: {failure}") from failure
+    raise ModelError(f"'{model}' is no {kind} landmarker: {failure}") from failure
+
+
+def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Landmarks:
+    """Bodies, and as a person of four joints every hand that is none of theirs.
+
+    Parameters
+    ----------
+    hands : HandLandmarkerResult
+        What MediaPipe finds in the same image. It names sides as in a mirror.
+    size : (int, int)
+        Width and height of the image [px].
+    """
+    wrists = bodies.pixels[:, _WRISTS].reshape(-1, 2)
+    people = np.full((len(hands.handedness), _JOINTS, 6), np.nan)
+    people[..., 5] = 0.0
+    alone = np.ones(len(people), bool)
+    found = zip(hands.handedness, hands.hand_landmarks, hands.hand_world_landmarks, strict=True)
+    for number, ([side], points, world) in enumerate(found):
+        pixels = np.array([(point.x, point.y) for point in points]) * size
+        palm = np.linalg.norm(pixels[_HAND_MIDDLE] - pixels[0])
+        alone[number] = (np.linalg.norm(wrists - pixels[0], axis=-1) > _OWN_HAND * palm).all()
+        joints = _HAND_JOINTS["left" if side.category_name == "Right" else "right"]
+        people[number, joints, :2] = pixels[_HAND_POINTS]
+        people[number, joints, 2:5] = [(world[n].x, world[n].y, world[n].z) for n in _HAND_POINTS]
+        people[number, joints, 5] = side.score
+    people = people[alone]
+    return Landmarks(
+        np.concatenate((bodies.pixels, people[..., :2])),
+        np.concatenate((bodies.world, people[..., 2:5])),
+        np.concatenate((bodies.visibility, people[..., 5])),
+    )
 
 
 def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -94,7 +94,8 @@ def place(
     Parameters
     ----------
     world : NDArray, shape (N, J, 3)
-        Joints about the middle of the hips [m].
+        Joints about the middle of the hips, or any other point of the person's [m]; NaN where there
+        is none, as of a hand whose body is not in the picture.
     rays : NDArray, shape (N, J, 2)
         The same joints in the image, undistorted and at unit depth.
     weights : NDArray, shape (N, J)
@@ -104,8 +105,9 @@ def place(
     upright : bool
         Whether the landmarks' axes are the camera's own already, so that nothing is turned.
     """
-    weights = np.where(np.isfinite(rays).all(-1), weights, 0.0)
-    rays = np.where(np.isfinite(rays), rays, 0.0)
+    known = np.isfinite(world).all(-1)
+    weights = np.where(known & np.isfinite(rays).all(-1), weights, 0.0)
+    world, rays = (np.where(np.isfinite(values), values, 0.0) for values in (world, rays))
     enough = (weights > 0.0).sum(axis=1) >= MIN_JOINTS
     weights = np.where(enough[:, None], weights, 1.0)  # keeps the equations solvable; masked below
 
@@ -130,7 +132,8 @@ def place(
     ahead = ((positions[..., 2] > 0.0) | (weights == 0.0)).all(axis=1)
     good = enough & np.isfinite(positions).all(axis=(1, 2)) & ahead
     return Placement(
-        np.where(good[:, None, None], positions, np.nan), np.where(good, ray_sigma, np.nan)
+        np.where((good[:, None] & known)[..., None], positions, np.nan),
+        np.where(good, ray_sigma, np.nan),
     )
 
 
@@ -317,9 +320,9 @@ class DepthFilter:
             Standard deviation of the fitted distance as a share of it, as `place` states it.
         """
         known = 1.0
-        if self._height:
+        if self._height and seen[self._trunk].any():
             self._statures.append(float(stature(positions, self._layout)))
-            # Limbs that point at the camera look short; none looks long.
+        if self._statures:  # limbs that point at the camera look short; none looks long
             known = self._height / float(np.percentile(self._statures, _UPRIGHT))
         ankles = [joint for joint in self._ankles if seen[joint]]
         trunk = [joint for joint in self._trunk if seen[joint]] or list(np.flatnonzero(seen))

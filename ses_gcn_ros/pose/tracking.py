@@ -425,7 +425,7 @@ def appearances(rgb: NDArray[np.uint8], pixels: NDArray[np.float64]) -> NDArray[
     for look, person in zip(looks, pixels, strict=True):
         parts = []
         for corners in _CLOTHES:
-            outline = person[list(corners)]
+            outline = np.nan_to_num(person[list(corners)])  # NaN beside a hand without a body
             low = np.clip(np.floor(outline.min(0)), 0, (width, height)).astype(int)
             high = np.clip(np.ceil(outline.max(0)), 0, (width, height)).astype(int)
             if (high - low).min() < 2:

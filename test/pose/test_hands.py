@@ -64,6 +64,18 @@ def test_a_hand_alone_is_a_person_of_few_joints_at_its_distance(side, joint):
         assert 0.04**2 < zz < 0.3**2
 
 
+def test_a_hand_alone_is_where_a_depth_camera_sees_it():
+    place = np.array([0.1, 0.1, 0.7])
+    depth = np.full((360, 640), 2.0, np.float32)
+    [[u, v]] = CAMERA.project(place[None]).astype(int)
+    depth[v - 150 : v + 30, u - 80 : u + 80] = 0.65  # the back of the hand
+    config = PoseConfig(layout="mediapipe33", mode="rgbd")
+    seen = with_lone_hands(NOBODY, hand(place, size=1.3), SIZE)
+    [person] = SkeletonEstimator(config, "mediapipe33").update(0.0, seen, CAMERA, depth=depth)
+    assert np.isfinite(person.positions).all(-1).sum() == 4
+    assert 0.65 < person.positions[JOINTS.index("r_wrist"), 2] < 0.70
+
+
 def test_a_smaller_hand_than_the_landmarks_say_is_nearer_as_the_covariance_states():
     place = np.array([0.0, 0.0, 0.6])
     estimator = SkeletonEstimator(PoseConfig(layout="mediapipe33"), "mediapipe33")

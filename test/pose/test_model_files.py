@@ -100,6 +100,14 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "own"
 
 
+def test_models_lie_where_mediapipe_publishes_them():
+    for name, path in (
+        ("lite", "pose_landmarker/pose_landmarker_lite/float16/1/pose_landmarker_lite.task"),
+        ("hand", "hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task"),
+    ):
+        assert model_url(name).endswith(f"/mediapipe-models/{path}")
+
+
 def test_every_checksum_is_one():
-    assert set(landmarker.CHECKSUMS) == {"lite", "full", "heavy"}
+    assert set(landmarker.CHECKSUMS) == {"lite", "full", "heavy", "hand"}
     assert all(re.fullmatch("[0-9a-f]{64}", value) for value in landmarker.CHECKSUMS.values())
