@@ -103,7 +103,7 @@ class TesterConfig:
 class NodePlan:
     """One node to bring up."""
 
-    # for ``ros2 run ses_gcn_ros``; also the node's own name and its module in ``nodes``
+    # for ``ros2 run ses_gcn_ros``; also the node's own name
     executable: str
     # parameters on top of those of the parameter file
     parameters: Mapping[str, Value] = field(default_factory=dict)

@@ -10,15 +10,12 @@ import typer
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     actions,
-    bags,
-    bench,
     commission,
-    evaluate,
     pose,
+    recordings,
     studies,
     terminal,
     training,
-    watch,
     windows,
     workcell,
 )
@@ -54,8 +51,8 @@ app = typer.Typer(
 for command in (
     workcell.up,
     workcell.demo,
-    watch.watch,
-    watch.lifecycle,
+    workcell.watch,
+    workcell.lifecycle,
     workcell.params,
     pose.pose,
     pose.calibrate,
@@ -64,12 +61,12 @@ for command in (
     studies.commission_study,
     training.train_lifter,
     training.evaluate_lifters,
-    bags.report,
-    bags.render,
-    bags.sample,
-    evaluate.evaluate,
-    evaluate.compare,
-    bags.convert,
+    recordings.report,
+    recordings.render,
+    recordings.sample,
+    recordings.evaluate,
+    recordings.compare,
+    recordings.convert,
     windows.dataset,
     training.import_official,
     training.train,
@@ -86,8 +83,8 @@ for command in (
     studies.obedience,
     studies.evidence,
     studies.soak,
-    bench.bench,
-    bench.bench_pose,
+    studies.bench,
+    studies.bench_pose,
 ):
     app.command(cls=terminal.Command)(command)
 app.add_typer(actions.actions)

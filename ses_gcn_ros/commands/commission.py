@@ -63,7 +63,7 @@ def commission(
     from ses_gcn_ros.replay.commissioning import CellSources, parameter_file
     from ses_gcn_ros.replay.commissioning import commission as measure
     from ses_gcn_ros.replay.options import node_parameters
-    from ses_gcn_ros.replay.report.protocol import protocol, protocol_page
+    from ses_gcn_ros.replay.protocol import protocol, protocol_page
     from ses_gcn_ros.resources import check_folder, check_writable, csv_text, write_atomically
     from ses_gcn_ros.safety import SafetyConfig
 

@@ -1,20 +1,28 @@
-"""``ses-gcn up``, ``demo`` and ``params``: the nodes of a cell, and what they are told."""
+"""``ses-gcn up``, ``demo``, ``watch`` and ``params``: the nodes of a cell, and what they say."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from ses_gcn_ros.bringup import (
     PlayerConfig,
     ProcessGroup,
     RecorderConfig,
     TesterConfig,
+    check_ros,
     demo_environment,
     fresh_recording,
     plan_demo,
@@ -22,7 +30,12 @@ from ses_gcn_ros.bringup import (
 )
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import allowed, describe
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import ConfigError, SesGcnError
+from ses_gcn_ros.resources import plain
+
+if TYPE_CHECKING:
+    from ses_gcn_ros.nodes.observer import CellObserver
+
 
 ParamsFile = Annotated[
     str, typer.Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")
@@ -199,3 +212,200 @@ def _section(node: str, kind: type[Any]) -> str:
     given = {name: value for name, value in values.items() if value != []}
     text = yaml.safe_dump({f"/**/{node}": {"ros__parameters": given}}, sort_keys=False)
     return text + "".join(f"    # {name}: []\n" for name in values if name not in given)
+
+
+_SETTLE = 3.0  # s from the first word of a cell to a reading: rates are taken over two
+_PATIENCE = 10.0  # s to wait for that word
+_SILENCE = 0.5  # s without a state after which the last one is none any more
+_STYLES = {
+    **{"CLEAR": "bold green", "REDUCED": "bold yellow", "STOP": "bold red", "silent": "dim"},
+    **{"OK": "green", "WARN": "yellow", "ERROR": "red", "STALE": "red"},
+}
+_NUMBERS = (  # of a state: what the table calls them, field and unit
+    ("factor", "speed_factor", ""),
+    ("separation", "separation", "m"),
+    ("protective distance", "protective_distance", "m"),
+    ("margin", "margin", "m"),
+    ("time to breach", "time_to_breach", "s"),
+    ("v_h", "human_speed", "m/s"),
+    ("v_r", "robot_speed", "m/s"),
+    ("T_r", "reaction_time", "s"),
+    ("T_s", "stopping_time", "s"),
+    ("S_h", "human_term", "m"),
+    ("S_r", "reaction_term", "m"),
+    ("S_s", "stopping_term", "m"),
+    ("C", "intrusion", "m"),
+    ("Z_d", "human_uncertainty", "m"),
+    ("Z_r", "robot_uncertainty", "m"),
+    ("age of skeletons", "skeleton_age", "s"),
+    ("of forecasts", "forecast_age", "s"),
+    ("of TF", "tf_age", "s"),
+)
+
+
+def watch(
+    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    once: Annotated[bool, typer.Option("--once", help="One reading, after a few seconds.")] = False,
+    duration: Annotated[
+        float, typer.Option(help="End after this time [s]; 0: at Ctrl-C.", min=0.0)
+    ] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One reading as JSON.")] = False,
+) -> None:
+    """Show a running cell: the state with its reasons and terms, nodes, rates, people.
+
+    It looks on at the ROS domain that ROS_DOMAIN_ID names (0 by default) and takes no part in it.
+    One reading ends with exit code 1 where no cell is heard.
+
+    Example: ROS_DOMAIN_ID=60 ses-gcn watch
+    """
+    check_ros()
+    from ses_gcn_ros.nodes.observer import observe
+
+    with observe(namespace) as observer:
+        if once or as_json:
+            reading = _one_reading(observer)
+            print(json.dumps(plain(reading, digits=6), indent=1)) if as_json else _print(reading)
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            _follow(observer, duration or math.inf)
+        _print(observer.reading())
+
+
+def lifecycle(
+    node: Annotated[str, typer.Argument(help="Node, such as safety_node; all if left out.")] = "",
+    transition: Annotated[
+        str, typer.Argument(help="configure, activate, deactivate, cleanup or shutdown.")
+    ] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    as_json: terminal.AsJson = False,
+) -> None:
+    """Show the states of a cell's nodes, or take one through a transition of its lifecycle.
+
+    As 'ros2 lifecycle get' and 'set', where there is no ros2.
+
+    Example: ses-gcn lifecycle safety_node deactivate
+    """
+    check_ros()
+    from ses_gcn_ros.nodes.observer import observe
+
+    with observe(namespace) as observer:
+        wanted = f"{observer.get_namespace().rstrip('/')}/{node}"
+        deadline = time.monotonic() + _PATIENCE
+        while not (found := observer.managed()) or (node and wanted not in found):
+            if time.monotonic() > deadline:
+                there = ", ".join(found) or "none"
+                raise SesGcnError(
+                    f"no node{f' {wanted}' if node else ''} with a lifecycle is on ROS domain "
+                    f"{observer.reading()['domain']}; there is {there}"
+                )
+            observer.spin(0.1)
+        if not node:
+            observer.spin(1.0)  # for those that discovery has not found yet
+        elif transition:
+            observer.change(wanted, transition)
+        names = [wanted] if node else observer.managed()
+        states = {name: observer.state_of(name) for name in names}
+    print(json.dumps(states)) if as_json else terminal.show(("node", "state"), states.items())
+
+
+def _one_reading(observer: CellObserver) -> dict[str, Any]:
+    deadline = time.monotonic() + _PATIENCE
+    while not observer.hears:
+        if time.monotonic() > deadline:
+            raise SesGcnError(
+                f"no cell is heard on ROS domain {observer.reading()['domain']} within "
+                f"{_PATIENCE:g} s; set ROS_DOMAIN_ID to that of the cell, which a demo names"
+            )
+        observer.spin(0.1)
+    observer.spin(_SETTLE)
+    return observer.reading()
+
+
+def _follow(observer: CellObserver, duration: float) -> None:
+    """Draw four times a second, or print once a second where nobody looks."""
+    console, end = terminal.out(), time.monotonic() + duration
+    if not console.is_terminal:
+        while (left := end - time.monotonic()) > 0.0:
+            observer.spin(min(1.0, left))
+            _print(observer.reading())
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while (left := end - time.monotonic()) > 0.0:
+            observer.spin(min(0.25, left))
+            live.update(drawing(observer.reading()), refresh=True)
+
+
+def _print(reading: dict[str, Any]) -> None:
+    terminal.out().print(drawing(reading))
+
+
+def drawing(reading: dict[str, Any]) -> Group:
+    """A reading (see `CellObserver.reading`) as what rich prints; nothing in it is cut."""
+    place = f"cell {reading['namespace']} on ROS domain {reading['domain']}"
+    parts: list[Any] = [Text(place, style="dim"), *_state(reading["state"])]
+    nodes = [
+        (
+            node["name"],
+            Text(node["status"], style=_STYLES.get(node["status"], "")),
+            node["values"].get("rate_hz", ""),
+            node["values"].get("latency_p99_ms", "").replace("nan", "–"),
+            node["message"],
+        )
+        for node in reading["nodes"]
+    ]
+    streams = [
+        (s["topic"], str(s["publishers"]), f"{s['rate_hz']:.1f}", _number(s["age_s"], "s"))
+        for s in reading["streams"]
+    ]
+    people = [
+        (p["id"], p["forecast"], f"{p['action']} {_share(p['probability'])}".strip())
+        for p in reading["people"]
+    ]
+    parts.append(_table(("node", "status", "Hz", "p99 ms", "says"), nodes))
+    parts.append(_table(("topic", "publishers", "Hz", "age"), streams))
+    if people:
+        parts.append(_table(("person", "forecast", "action"), people))
+    return Group(*parts)
+
+
+def _state(state: dict[str, Any] | None) -> list[Any]:
+    if state is None:
+        return [Text("no safety node is heard: a robot is to stand", style="bold red"), ""]
+    if state["age_s"] > _SILENCE:
+        text = f"silent for {state['age_s']:.1f} s, which counts as a STOP"
+        return [Text(text, style="bold red"), ""]
+    words = [f"{state['level']} at {state['speed_factor']:.2f}"]
+    pair = [state[name] for name in ("person_id", "human_limb", "robot_frame") if state[name]]
+    words += [" – ".join(pair)] if pair else []
+    words += [f"zone {state['zone']}"] if state["zone"] else []
+    numbers = Text("  ").join(
+        Text.assemble((f"{name} ", "dim"), _number(state[field], unit))
+        for name, field, unit in _NUMBERS
+    )
+    reasons = [Text(f"  {reason}") for reason in state["reasons"]]
+    return [Text(", ".join(words), style=_STYLES.get(state["level"], "")), *reasons, numbers, ""]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(headings):
+        last = number == len(headings) - 1
+        right = heading in ("Hz", "p99 ms", "publishers", "age")
+        justify: Any = "right" if right else "left"
+        table.add_column(
+            heading, justify=justify, no_wrap=right, overflow="fold", ratio=last or None
+        )
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    return table
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.2f} {unit}".rstrip()
+
+
+def _share(probability: float | None) -> str:
+    return "" if probability is None else f"{100 * probability:.0f} %"

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from ses_gcn_ros.nodes.managed_node import ManagedNode
 
 
+# executables whose module is named otherwise
+_MODULES = dict.fromkeys(("bag_player", "bag_recorder", "stop_tester"), "recordings")
+
+
 def node_type(executable: str) -> type[ManagedNode]:
     """Class of an executable's name: ``safety_node`` is a ``SafetyNode``."""
-    module = importlib.import_module(f"ses_gcn_ros.nodes.{executable}")
+    module = importlib.import_module(f"ses_gcn_ros.nodes.{_MODULES.get(executable, executable)}")
     found: type[ManagedNode] = getattr(module, executable.title().replace("_", ""))
     return found
 

@@ -1,10 +1,12 @@
-"""The demo cell's robot: sweeps between two poses as fast as speed_scaling lets it."""
+"""The demo cell's robot, which sweeps as fast as speed_scaling lets it, and simulated drivers."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -13,14 +15,51 @@ from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.config import build
-from ses_gcn_ros.drivers import SIMULATED, BridgeConfig, SimulatedDriver
+from ses_gcn_ros.drivers import SIMULATED, BridgeConfig, Call, SimulatedDriver, calls, holds
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.nodes import qos
-from ses_gcn_ros.nodes.conversions import TransformSender, to_time
+from ses_gcn_ros.nodes.conversions import TransformSender, message_type, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
+
+
+class DriverPorts:
+    """Topics and services of a simulated driver, in its own messages, while a node is active.
+
+    Raises InputError if the driver's messages are not installed.
+    """
+
+    def __init__(self, node: ManagedNode, config: BridgeConfig, driver: SimulatedDriver) -> None:
+        self._driver = driver
+        # every call of a name has its fields in the same order
+        spoken = [driver.driver.carrying(1.0), *(hold.call for hold in holds(config))]
+        self._fields = {call.name: [name for name, _ in call.fields] for call in reversed(spoken)}
+        for name, call in calls(config).items():
+            kind, port = message_type(call.type), config.resolved(name)
+            if call.is_service:
+                answer = partial(self._serve, call)
+                node.while_active(node.create_service(kind, port, answer))
+            else:
+                node.subscription(kind, port, partial(self._take, call), qos.LATCHED)
+
+    def _take(self, call: Call, message: Any) -> bool:
+        fields = self._fields.get(call.name, [])
+        values = tuple((name, getattr(message, name)) for name in fields)
+        return self._driver.take(Call(call.name, call.type, values))
+
+    def _serve(self, call: Call, request: Any, response: Any) -> Any:
+        accepted = self._take(call, request)
+        for name, said in (
+            ("success", accepted),
+            ("ret", 0 if accepted else 1),  # xarm_msgs
+            ("result_code", 1 if accepted else 0),  # abb_robot_msgs
+            ("return_code", 0 if accepted else 1),  # action_msgs
+        ):
+            if hasattr(response, name):
+                setattr(response, name, said)
+        return response
+
 
 TOGETHER = 0.2  # s in which each of several publishers of the speed factor is heard
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap

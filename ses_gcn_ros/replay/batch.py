@@ -23,8 +23,8 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
-from ses_gcn_ros.replay.collision_scores import detection
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
+from ses_gcn_ros.replay.forecast_scores import detection
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import write_json
 from ses_gcn_ros.resources import check_folder, parse_json, plain

@@ -24,7 +24,6 @@ from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
 from ses_gcn_ros.replay.actions import ActionTimeline, Segment, recorded_actions
 from ses_gcn_ros.replay.chain import ObedientRobot, ReplayMonitor, Step, with_forecasts, with_frames
-from ses_gcn_ros.replay.collision_scores import CollisionScores
 from ses_gcn_ros.replay.events import (
     Diagnostics,
     End,
@@ -35,10 +34,10 @@ from ses_gcn_ros.replay.events import (
     Refused,
 )
 from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
-from ses_gcn_ros.replay.forecast_scores import ForecastScores
+from ses_gcn_ros.replay.forecast_scores import CollisionScores, ForecastScores
 from ses_gcn_ros.replay.options import Options, description_of, find_topics, source_of
 from ses_gcn_ros.replay.recording import ReplayRecorder, open_replay
-from ses_gcn_ros.replay.report.page import write_page
+from ses_gcn_ros.replay.report import write_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores, StreamHealth, kind_of
 from ses_gcn_ros.replay.scene import moment_at, scene_figure
 from ses_gcn_ros.replay.summary import write_csv, write_json

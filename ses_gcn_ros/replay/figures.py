@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.replay.actions import Segment
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.replay.report.scene import spans
 from ses_gcn_ros.replay.summary import limb_words
+from ses_gcn_ros.safety import Level
 
 Array = NDArray[np.float64]
 
@@ -334,3 +334,16 @@ def apart(heights: dict[str, float], gap: float) -> dict[str, float]:
 def halo(theme: Theme) -> list[withStroke]:
     """Effect that keeps text apart from what it lies on."""
     return [withStroke(linewidth=2.5, foreground=theme.paper)]
+
+
+def spans(time: Array, level: NDArray[np.int_]) -> list[tuple[float, float, str]]:
+    """Stretches of one level: start and end [s], and its name."""
+    if not len(time):
+        return []
+    changes = np.flatnonzero(np.diff(level)) + 1
+    starts = np.concatenate([[0], changes])
+    ends = np.concatenate([changes, [len(time) - 1]])
+    return [
+        (float(time[a]), float(time[b]), Level(level[a]).name)
+        for a, b in zip(starts, ends, strict=True)
+    ]

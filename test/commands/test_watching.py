@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ses_gcn_ros.commands.watch import drawing
+from ses_gcn_ros.commands.workcell import drawing
 
 TERMS = ("reaction_time", "stopping_time", "human_term", "reaction_term", "stopping_term")
 READING = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -52,6 +53,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end amid a character
         self.shown = ""
 
     def read(self, wanted: str = "\0", patience: float = 300.0) -> None:
@@ -61,7 +63,8 @@ class Terminal:
             ready, _, _ = select.select([self._ours], [], [], deadline - time.monotonic())
             assert ready, f"waited for {wanted!r} in {self.shown}"
             try:
-                self.shown += re.sub(r"\x1b\[[\d;?]*\w", "", os.read(self._ours, 4096).decode())
+                shown = self._decoder.decode(os.read(self._ours, 4096))
+                self.shown += re.sub(r"\x1b\[[\d;?]*\w", "", shown)
             except OSError:  # the end of a terminal whose program has ended
                 assert wanted == "\0", self.shown
                 return

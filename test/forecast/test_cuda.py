@@ -12,7 +12,7 @@ from ses_gcn_ros.forecast.cuda import BATCHES, FoldedModule, TorchForecast
 from ses_gcn_ros.forecast.engine import EagerRunner, Engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.models.config import ModelConfig
-from ses_gcn_ros.studies.benchmarks.engines import synthetic_histories
+from ses_gcn_ros.studies.benchmarks.networks import synthetic_histories
 
 NETWORKS = {
     "published": ModelConfig(unit="mm"),

@@ -10,7 +10,7 @@ from recorded_run import run_bag, sample
 
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter
-from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_recording
+from ses_gcn_ros.studies.simulated_cells import SyntheticRecording, write_recording
 
 __all__ = ["bag_of", "run_bag", "sample", "shift_bag"]
 

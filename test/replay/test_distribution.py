@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ses_gcn_ros.replay.safety_scores import Distribution, kind_of
+from ses_gcn_ros.replay.forecast_scores import Distribution
+from ses_gcn_ros.replay.safety_scores import kind_of
 
 
 @settings(max_examples=50)

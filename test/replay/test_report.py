@@ -19,10 +19,9 @@ from ses_gcn_ros.bags.messages import message
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_current
 from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.replay.evaluate import write_report
-from ses_gcn_ros.replay.figures import apart
+from ses_gcn_ros.replay.figures import apart, spans
 from ses_gcn_ros.replay.recording import Replay, open_replay
-from ses_gcn_ros.replay.report.page import render_page
-from ses_gcn_ros.replay.report.scene import chosen_frames, chosen_states, pack_metres, spans
+from ses_gcn_ros.replay.report import chosen_frames, chosen_states, pack_metres, render_page
 from ses_gcn_ros.replay.scene import moment_at, stadium
 
 PICTURES = {"scene_stop.png", "scene_closest.png", "timeline.png", "horizon.png"}

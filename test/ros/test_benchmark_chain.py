@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ses_gcn_ros.studies.benchmarks import chain, footprint
+from ses_gcn_ros.studies.benchmarks import nodes
 
 
 def test_both_chains_answer():
-    section = chain.run(True, lambda text: None)
+    section = nodes.chain(True, lambda text: None)
     assert [(row["people"], row["stage"]) for row in section.rows] == [
         (1, "forecast"),
         (1, "state"),
@@ -24,7 +24,7 @@ def test_both_chains_answer():
 
 
 def test_a_forecaster_starts_and_its_memory_is_known():
-    (row,) = footprint.run(True, lambda text: None).rows
+    (row,) = nodes.footprint(True, lambda text: None).rows
     assert row["by"] == "compiled"
     assert 0 < row["message"] <= row["forecast"]
     assert 50e6 < row["memory"] < 2e9

@@ -12,8 +12,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
+from ses_gcn_ros.nodes.demo_robot import DriverPorts
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety.obedience import DISOBEYS
 
 BRIDGED = {

@@ -14,8 +14,8 @@ from ses_gcn_ros.bringup import ros_arguments
 from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
 from ses_gcn_ros.msg import SafetyState
 from ses_gcn_ros.nodes import qos
+from ses_gcn_ros.nodes.demo_robot import DriverPorts
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.simulated_driver import DriverPorts
 from ses_gcn_ros.safety import DemoRobotConfig
 from ses_gcn_ros.safety.obedience import DISOBEYS
 

@@ -18,7 +18,7 @@ from ses_gcn_ros.bags.rosbag2 import (
     read_skeletons,
     write_skeletons,
 )
-from ses_gcn_ros.commands.evaluate import evaluate_through_nodes
+from ses_gcn_ros.commands.recordings import evaluate_through_nodes
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.replay.evaluate import make_plan
 from ses_gcn_ros.replay.options import Options

@@ -15,18 +15,11 @@ import torch
 from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
-from ses_gcn_ros.commands.bench import SECTIONS
+from ses_gcn_ros.commands.studies import SECTIONS
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
-from ses_gcn_ros.studies.benchmarks import (
-    engines,
-    geometry,
-    gpu,
-    harness,
-    replay,
-    training,
-)
+from ses_gcn_ros.studies.benchmarks import geometry, harness, networks, replay
 from ses_gcn_ros.studies.benchmarks.harness import Section
 from ses_gcn_ros.studies.reference import reference_model
 
@@ -53,7 +46,7 @@ def quietly(_: str) -> None:
 
 def test_every_engine_meets_the_reference_at_every_size():
     weights = read_weights(DEFAULT_WEIGHTS)
-    rows, missing = engines.measure(weights, (1, 3), seconds=0.0, progress=quietly)
+    rows, missing = networks.measure(weights, (1, 3), seconds=0.0, progress=quietly)
     assert not missing
     assert [(row["people"], row["by"]) for row in rows] == [
         (people, name) for people in (1, 3) for name in ("reference", "compiled", "onnx", "eager")
@@ -67,7 +60,7 @@ def test_every_engine_meets_the_reference_at_every_size():
 
 def test_an_engine_that_can_not_be_built_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    rows, missing = engines.measure(
+    rows, missing = networks.measure(
         read_weights(DEFAULT_WEIGHTS), (1,), seconds=0.0, progress=quietly
     )
     assert [row["by"] for row in rows] == ["reference", "compiled", "eager"]
@@ -77,19 +70,19 @@ def test_an_engine_that_can_not_be_built_is_named(monkeypatch):
 def test_without_torch_there_is_no_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match="reference needs torch"):
-        engines.run(True, quietly)
+        networks.engines(True, quietly)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_its_section_says_so():
-    section = gpu.run(True, quietly)
+    section = networks.gpu(True, quietly)
     assert not section.rows
     assert "not measured: torch finds no GPU" in section.notes[0]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 def test_every_engine_of_a_gpu_meets_the_reference_there():
-    section = gpu.run(True, quietly)
+    section = networks.gpu(True, quietly)
     assert {row["by"] for row in section.rows} == {
         *("reference", "cuda", "graph", "eager", "empty kernels")
     }
@@ -100,7 +93,7 @@ def test_every_engine_of_a_gpu_meets_the_reference_there():
 
 
 def test_operations_are_those_of_the_products():
-    config = engines.LARGER
+    config = networks.LARGER
     rows = config.joints * config.observed
     widths = [config.features, *config.widths]
     products = sum(rows * rows * inputs for inputs in widths[:-1])  # frames and joints in one
@@ -108,19 +101,19 @@ def test_operations_are_those_of_the_products():
     products += sum(rows * a * b for a, b in itertools.pairwise(widths) if a != b)  # residuals
     steps = [config.observed, *[config.horizon] * 4]
     products += sum(config.joints * 3 * 3 * a * 3 * b for a, b in itertools.pairwise(steps))
-    assert gpu.operations(torch, engines.untrained(config)) == 2 * products
+    assert networks.operations(torch, networks.untrained(config)) == 2 * products
 
 
 def test_distances_are_those_of_coal_compiled_and_not():
     pytest.importorskip("coal")
-    section = geometry.run(True, quietly)
+    section = geometry.geometry(True, quietly)
     assert [row["by"] for row in section.rows] == ["coal", "numpy", "numba"] * 2
     assert all(row["error"] < 1e-9 for row in section.rows)
 
 
 def test_without_coal_the_compiled_kernel_is_held_against_numpy(monkeypatch):
     monkeypatch.setattr(geometry, "_coal_is_there", lambda: False)
-    section = geometry.run(True, quietly)
+    section = geometry.geometry(True, quietly)
     assert [row["by"] for row in section.rows] == ["numpy", "numba"] * 2
     assert "coal was not measured" in section.notes[0]
 
@@ -158,10 +151,10 @@ def test_an_unknown_section_is_named():
 
 
 def test_training_and_evaluation_are_timed():
-    section = training.run(True, quietly)
+    section = networks.training(True, quietly)
     assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
     assert all(row["windows"] > 0 for row in section.rows)
-    sample, shift, many = replay.run(True, quietly).rows
+    sample, shift, many = replay.replay(True, quietly).rows
     assert (sample["frames"], many["frames"], shift["frames"]) == (372, 4 * 372, 750)
     for row in (sample, shift):
         assert 0 < row["replay"] < row["took"]

@@ -32,11 +32,11 @@ def test_a_model_is_timed_and_its_memory_watched(shared_data: Path):
 
 def test_without_a_video_or_a_model_a_note_says_so(shared_data: Path):
     told: list[str] = []
-    section = pose.run(True, told.append)
+    section = pose.pose(True, told.append)
     assert section.rows == []
     assert "name a video" in section.notes[0]
     video = shared_data / "media" / "one_person.mp4"
-    section = pose.run(True, told.append, video, ["/nowhere/model.task"])
+    section = pose.pose(True, told.append, video, ["/nowhere/model.task"])
     assert "model was not measured: pose model '/nowhere/model.task' is neither" in section.notes[0]
     assert told == ["pose /nowhere/model.task, 640×360"]
 

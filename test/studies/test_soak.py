@@ -8,8 +8,8 @@ import os
 import numpy as np
 import pytest
 
+from ses_gcn_ros.studies.simulated_cells import Crowd
 from ses_gcn_ros.studies.soak import MEGABYTE, as_text, memory, summarise
-from ses_gcn_ros.studies.synthetic_recording import Crowd
 
 
 def test_the_crowd_moves_as_people_do_without_a_break():

@@ -1,1 +1,1 @@
-"""What things cost on this machine: one file per section, each with the same `run`."""
+"""What things cost on this machine: a function for each section, of the section's name."""

@@ -54,7 +54,7 @@ class GeometryScene:
         return cls(ends[0], ends[1], radii[0], radii[1])
 
 
-def run(quick: bool, progress: Progress) -> Section:
+def geometry(quick: bool, progress: Progress) -> Section:
     """Distances of all limbs to all links over a forecast."""
     rows: list[dict[str, Cell]] = []
     with_coal = _coal_is_there()

@@ -42,7 +42,7 @@ _STEADY = 0.2  # share of the frames before memory is compared: caches fill firs
 _HELD = 60  # frames of the video that are gone through again and again
 
 
-def run(
+def pose(
     quick: bool, progress: Progress, video: Path | None = None, models: Sequence[str] = MODELS
 ) -> Section:
     """Every model at 640×360 and 1280×720.
@@ -175,8 +175,13 @@ def measure_node(
         {"model": model, "subscribers": 1, **settings},
         log_level="error",
     )
-    probe = "ses_gcn_ros.studies.nodes.image_probe"
-    command = [probe, video, *map(str, (*size, frames)), *arguments]
+    command = [
+        "ses_gcn_ros.studies.probes",
+        "images",
+        video,
+        *map(str, (*size, frames)),
+        *arguments,
+    ]
     with running([command], demo_environment()) as (child,):
         delays = np.array(json.loads(next_line(child) or "{}").get("delays", []))
     if not len(delays):

@@ -18,8 +18,8 @@ from pathlib import Path
 from ses_gcn_ros.errors import BagError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.studies.benchmarks.harness import Cell, Column, Progress, Section
+from ses_gcn_ros.studies.simulated_cells import SyntheticRecording, write_crowd
 from ses_gcn_ros.studies.soak import memory
-from ses_gcn_ros.studies.synthetic_recording import SyntheticRecording, write_crowd
 
 PEOPLE = 4
 JOBS = 2
@@ -33,7 +33,7 @@ _COMMAND = "from ses_gcn_ros.cli import main; raise SystemExit(main())"
 _REPLAYED = re.compile(r"replayed in ([\d.]+) s")
 
 
-def run(quick: bool, progress: Progress) -> Section:
+def replay(quick: bool, progress: Progress) -> Section:
     """Evaluate the sample, many of it, and shifts of four people one twice as long as the other."""
     lengths, rounds, copies = (_QUICK, 1, _FEW) if quick else (_MINUTES, _ROUNDS, _COPIES)
     once = () if quick else (_HOUR,)

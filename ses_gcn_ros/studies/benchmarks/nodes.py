@@ -1,8 +1,4 @@
-"""The whole chain over DDS, process to process: skeletons → forecasts → safety state.
-
-Beside it, by turns, runs what no chain of rclpy nodes can be faster than: two bare relays that
-pass on messages of the same sizes.
-"""
+"""Costs of nodes over DDS, process to process: the whole chain, the bridge to a robot, a start."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ses_gcn_ros.bringup import DEMO_ROBOT, Value, demo_environment, ros_arguments
+from ses_gcn_ros.drivers import SIMULATED
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
@@ -26,14 +23,18 @@ from ses_gcn_ros.studies.benchmarks.harness import (
     running,
 )
 
+_PROBE = ("ses_gcn_ros.studies.probes",)
 _PEOPLE = (1, 2, 4, 8, 16)
 _STAGES = ("forecast", "state")
 _ROUNDS, _SECONDS, _QUICK = 3, 8.0, 3.0  # of each number of people, by turns
 _ENOUGH = 0.99  # share of skeletons that must have had an answer
 
 
-def run(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Section:
-    """Delays and processor time of the nodes and of the relays.
+def chain(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Section:
+    """Delays and processor time of the nodes and, by turns, of the relays.
+
+    The whole chain is skeletons → forecasts → safety state; no chain of rclpy nodes can be faster
+    than two bare relays that pass on messages of the same sizes.
 
     Parameters
     ----------
@@ -113,9 +114,9 @@ def _run(people: int, seconds: float) -> _Run:
         ["ses_gcn_ros.nodes", name, *ros_arguments(parameters, log_level="error")]
         for name, parameters in nodes.items()
     ]
-    commands += [["ses_gcn_ros.studies.nodes.relay", stage] for stage in ("forecasts", "states")]
+    commands += [["ses_gcn_ros.studies.relay", stage] for stage in ("forecasts", "states")]
     with running(commands, environment) as (forecaster, safety, _, *relays):
-        probe = ["ses_gcn_ros.studies.nodes.probe", str(people), str(seconds)]
+        probe = [*_PROBE, "chain", str(people), str(seconds)]
         with running([probe], environment) as (measuring,):
             ours, floor = (forecaster, safety), relays
             _expect(measuring, "measuring")
@@ -161,3 +162,120 @@ def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, Cell]:
 def _expect(child: Child, word: str) -> None:
     if next_line(child) != word:
         raise ConfigError(f"the benchmark's probe ended before it was '{word}'")
+
+
+# ramps short enough for many changes; a machine that is late is no fault of the driver's
+_QUICK_ROBOT: dict[str, Value] = {
+    "deceleration": 20.0,
+    "ramp_up": 0.05,
+    "heartbeat": 0.5,
+    "answer_within": 2.0,
+}
+_CHANGES, _FEW_CHANGES, _SEED = 300, 30, 1
+
+
+def bridge(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED) -> Section:
+    """Delays from a changed factor to the first word at the driver.
+
+    Parameters
+    ----------
+    quick : bool
+        30 changes for each driver instead of 300.
+    drivers : tuple of str
+        Interfaces to measure.
+    """
+    section = Section(
+        name="bridge",
+        title="From the speed factor to the driver, over DDS",
+        about="Random changes of speed_scaling, a stop in three of ten, from being published to "
+        "the first message or service call at a simulated driver that says something else: twice "
+        "over DDS, with the bridge between, each in a process of its own and in the driver's own "
+        "messages. Each change comes at a random moment once the one before is followed; ramps "
+        "last 0.05 s.",
+        columns=[
+            Column("driver", "driver"),
+            Column("changes", "changes"),
+            Column("median", "ms", 1e3, 2),
+            Column("p99", "p99", 1e3, 2),
+            Column("longest", "longest", 1e3, 2),
+            Column("lost", "not followed"),
+            Column("refused", "refused"),
+        ],
+        rows=[],
+    )
+    if section.lacks_ros():
+        return section
+    changes = _FEW_CHANGES if quick else _CHANGES
+    for driver in drivers:
+        progress(f"bridge, {driver}")
+        told = _measure_bridge(driver, changes)
+        delays = np.array(told["delays"])
+        row: dict[str, Cell] = {"driver": driver, "changes": changes}
+        row |= {"lost": told["lost"], "refused": len(told["refused"])}
+        if len(delays):
+            row |= {"median": float(np.median(delays)), "p99": float(np.percentile(delays, 99))}
+            row |= {"longest": float(delays.max())}
+        section.rows.append(row)
+    return section
+
+
+def _measure_bridge(driver: str, changes: int) -> dict[str, Any]:
+    parameters: dict[str, Value] = {"driver": driver, "driver_namespace": "arm", **_QUICK_ROBOT}
+    arguments = ros_arguments(parameters, log_level="error")
+    commands = [
+        ["ses_gcn_ros.nodes", "robot_bridge", *arguments],
+        [*_PROBE, "bridge", str(changes), str(_SEED), *arguments],
+    ]
+    with running(commands, demo_environment()) as (_, probe):
+        line = next_line(probe)
+    if not line:
+        raise ConfigError(f"the probe of the driver {driver} ended before it had measured")
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+_ENGINES = ("compiled", "onnx", "eager")
+
+
+def footprint(quick: bool, progress: Progress) -> Section:
+    """Start the node with each engine, from caches that are warm."""
+    section = Section(
+        name="footprint",
+        title="Start and memory of the forecaster node",
+        about="From the start of the process, with skeletons on the topic already: to the first "
+        "message, and to the first forecast by the network, which needs 0.36 s of history; "
+        "resident memory two seconds later. What is compiled has been compiled before.",
+        columns=[
+            Column("by", "engine"),
+            Column("message", "first message s", 1, 2),
+            Column("forecast", "first forecast s", 1, 2),
+            Column("memory", "memory MB", 1e-6),
+        ],
+        rows=[],
+    )
+    if section.lacks_ros():
+        return section
+    for engine in _ENGINES[:1] if quick else _ENGINES:
+        starts = []
+        for turn in range(1 if quick else 4):
+            progress(f"start with engine {engine}, run {turn + 1}")
+            starts.append(_start(engine))
+        kept = starts if quick else starts[1:]  # the first may have had to compile
+        row: dict[str, Cell] = {"by": engine}
+        section.rows.append(
+            row | {key: float(np.median([start[key] for start in kept])) for key in kept[0]}
+        )
+    return section
+
+
+def _start(engine: str) -> dict[str, float]:
+    arguments = ros_arguments(
+        {"engine": engine, "adaptive_state": "none"},
+        log_level="error",
+    )
+    command = [*_PROBE, "first_forecast", *arguments]
+    with running([command], demo_environment()) as (child,):
+        result: dict[str, float] = json.loads(next_line(child) or "{}")
+    if not result:
+        raise ConfigError(f"the forecaster node gave no forecast with engine '{engine}'")
+    return result

@@ -1,8 +1,8 @@
 """A bare relay: the least that a rclpy node between two topics can cost.
 
-``python -m ses_gcn_ros.studies.nodes.relay forecasts`` answers each message on floor/skeletons
+``python -m ses_gcn_ros.studies.relay forecasts`` answers each message on floor/skeletons
 with a forecast of everybody in it, ``… states`` each on floor/forecasts with a state; what they
-send is made once, and only its stamp is new.
+send is made once, and only its stamp is new. It imports next to nothing, which might cost.
 """
 
 from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Pages of one file: a run (`page`), and the protocol of a commissioning (`protocol`)."""

@@ -1,1 +1,0 @@
-"""Processes that the end-to-end benchmark holds the nodes against."""
