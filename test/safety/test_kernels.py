@@ -201,6 +201,24 @@ def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     np.testing.assert_allclose(radii[np.arange(steps), pair[:, 2]][known], urgency[known])
 
 
+@pytest.mark.parametrize("toward", [*np.eye(3), *-np.eye(3)])
+@pytest.mark.parametrize("case", ["a long limb points at them", "it is beside the farthest"])
+def test_no_limb_is_passed_over_that_is_nearer_to_the_links(toward, case):
+    """Though its middle is far, or all other links are."""
+    beside = 0.5 * np.roll(toward, 1)  # a limb that comes first
+    if case == "a long limb points at them":
+        start, end, far = 4.2 * toward, 0.2 * toward, 0.0
+    else:
+        start, end, far = 1.7 * toward, 1.7 * toward, 1.5
+    limbs = np.array([[beside, start]]), np.array([[beside, end]]), np.full((1, 2), 0.05)
+    points = np.array([[0.0 * toward, 0.0 * toward, far * toward]])
+    nearest, urgency, pair = np.empty(1), np.empty(1), np.empty((1, 3), np.int64)
+    links = points, points, np.full(3, 0.02)
+    kernel("separation").min_distances(limbs, links, np.zeros((1, 2)), nearest, pair, urgency)
+    assert nearest[0] == pytest.approx(0.2 - 0.05 - 0.02)
+    assert pair[0, 0] == 1
+
+
 @settings(max_examples=60)
 @given(seeds)
 def test_unseen_joints_are_put_on_the_nearest_seen_ones(seed):
