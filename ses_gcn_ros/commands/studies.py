@@ -238,34 +238,34 @@ def alarm(
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.forecast.alarm import SHIPPED
     from ses_gcn_ros.forecast.alarm import fit as fit_alarm
-    from ses_gcn_ros.studies import alarm as study
-    from ses_gcn_ros.studies.collisions import pair_up
+    from ses_gcn_ros.studies import collisions as study
 
     engine = load(weights)
     if engine.radius is None:
         raise InputError(f"'{engine.name}' carries no calibrated radius to measure distances in")
     recorded = read_recording(data).sequences
     judged = SHIPPED
-    if fit == data:  # on the recordings that it is not judged on
-        others = [s for s in recorded if s.index % every != every - 1]
-        met = pair_up(others, "receiver", "giver", engine.fps)
-        judged = fit_alarm(*study.measure(engine, *met, stride))
-    elif fit is not None:
-        people = read_recording(fit).sequences
-        wanted = {subject.strip() for subject in subjects.split(",") if subject.strip()}
-        people = [s for s in people if not wanted or s.subject in wanted]
-        if not people:
-            raise InputError(f"'{fit}' holds nobody of {subjects}")
-        length = engine.observed + engine.horizon
-        judged = fit_alarm(
-            *study.measure(engine, *study.placed(people, engine.fps, length, count), 1)
-        )
+    if fit is not None:
+        if fit == data:  # on the recordings that it is not judged on
+            others = [s for s in recorded if s.index % every != every - 1]
+            met = study.pair_up(others, "receiver", "giver", engine.fps)
+        else:
+            people = read_recording(fit).sequences
+            wanted = {subject.strip() for subject in subjects.split(",") if subject.strip()}
+            people = [s for s in people if not wanted or s.subject in wanted]
+            if not people:
+                raise InputError(f"'{fit}' holds nobody of {subjects}")
+            length = engine.observed + engine.horizon
+            met = study.placed(people, engine.fps, length, count)
+        gaps = study.measure(engine, *met, stride=stride)
+        judged = fit_alarm(*study.at_horizons(gaps, engine.name))
     sequences = [s for s in recorded if s.index % every == every - 1]
     if not sequences:
         raise InputError(f"'{data}' has fewer than {every} recordings; lower --every")
-    met = pair_up(sequences, "receiver", "giver", engine.fps)
-    summary = study.summarise(judged, *study.measure(engine, *met, stride))
-    print(json.dumps(summary) if as_json else study.as_text(summary))
+    met = study.pair_up(sequences, "receiver", "giver", engine.fps)
+    gaps = study.measure(engine, *met, stride=stride, alarm=judged)
+    summary = study.reliable(gaps, engine.name, judged)
+    print(json.dumps(summary) if as_json else study.reliable_text(summary))
 
 
 _START = 60.0  # s that nodes may take to start

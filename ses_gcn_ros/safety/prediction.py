@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.alarm import SHIPPED
+from ses_gcn_ros.forecast.alarm import SHIPPED, urgency
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.geometry import capsule_distances
@@ -37,10 +37,11 @@ class ForecastCapsules:
 
     stamp: float  # of the observations that they are made from [s]
     times: Array  # (H,): when each step is [s]
-    # (H, N, ...), in the world: where the forecast has them, and where they get at the velocities
-    # that people have; both grown by the forecast's radius
+    # (H, N, ...), in the world: where the forecast has them, where they get at the velocities that
+    # people have, and where they are now; all grown by the forecast's radius
     limbs: LimbCapsules
     straight: LimbCapsules
+    resting: LimbCapsules
     person_ids: tuple[str, ...]  # person of each of the N limbs
     growth: Array  # (H, N): part of each radius that stands for uncertainty [m]
 
@@ -117,7 +118,7 @@ def inflate(
     """Capsules around forecasts in the world frame, grown by the radius of their joints.
 
     People whose steps fall on the same times go together, so that one pass serves them all. Who is
-    not among the `tracks` goes straight where the forecast goes.
+    not among the `tracks` goes straight, and rests, where the forecast goes.
     """
     together: dict[tuple[float, float, int], list[Forecast]] = {}
     for forecast in forecasts:
@@ -137,22 +138,23 @@ def inflate(
             ForecastCapsules(
                 stamp=stamp,
                 times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
-                limbs=join([limbs for limbs, _, _ in parts]),
-                straight=join([straight for _, straight, _ in parts]),
+                **{name: join([part[name] for part, _ in parts]) for name in _PATHS},
                 person_ids=tuple(chain.from_iterable(map(repeat, names, sizes))),
-                growth=np.concatenate([growth for _, _, growth in parts], axis=1),
+                growth=np.concatenate([growth for _, growth in parts], axis=1),
             )
         )
     return groups
 
 
+_PATHS = ("limbs", "straight", "resting")
+
+
 def _around(
     config: SafetyConfig, layout: str, members: Sequence[Forecast], tracks: Mapping[str, Track]
-) -> tuple[LimbCapsules, LimbCapsules, Array]:
-    """Capsules (H, N, ...) around forecasts of one layout, all made at once, and their growth."""
-    straight = [_straight_on(member, tracks.get(member.person_id)) for member in members]
-    paths = [np.array([member.positions for member in members]), np.array(straight)]
-    people, going_on = (
+) -> tuple[dict[str, LimbCapsules], Array]:
+    """Capsules (H, N, ...) around `_PATHS` of one layout, all made at once, and their growth."""
+    ways = [_ways(member, tracks.get(member.person_id)) for member in members]
+    people = [
         limb_capsules(
             path.swapaxes(0, 1),
             layout,
@@ -160,20 +162,26 @@ def _around(
             hand_reach=config.hand_reach,
             growth=np.array([member.radius for member in members]).swapaxes(0, 1),
         )
-        for path in paths
-    )
-    grown = people.radius - config.body_scale * body(layout).radii
-    return people.in_a_row(), going_on.in_a_row(), grown.reshape(len(grown), -1)
+        for path in map(np.array, zip(*ways, strict=True))
+    ]
+    grown = people[0].radius - config.body_scale * body(layout).radii
+    rows = {name: limbs.in_a_row() for name, limbs in zip(_PATHS, people, strict=True)}
+    return rows, grown.reshape(len(grown), -1)
 
 
-def _straight_on(forecast: Forecast, track: Track | None) -> Array:
-    """Joints (H, J, 3) [m] at the velocities that a person has; the forecast's where unknown."""
+def _ways(forecast: Forecast, track: Track | None) -> tuple[Array, Array, Array]:
+    """Joints (H, J, 3) [m] as forecast, at the velocities that a person has, and where they are.
+
+    What is not known of the latter two is as forecast.
+    """
     expected = np.asarray(forecast.positions, np.float64)
     if track is None or not track.seen or track.layout != forecast.layout:
-        return expected
+        return expected, expected, expected
     times = forecast.stamp + forecast.step * np.arange(1, len(expected) + 1) - track.last_seen
-    straight = track.positions + times[:, None, None] * track.velocities()
-    return np.where(np.isnan(straight), expected, straight)
+    resting = np.broadcast_to(track.positions, expected.shape)
+    straight = resting + times[:, None, None] * track.velocities()
+    unknown = np.isnan(straight)
+    return expected, np.where(unknown, expected, straight), np.where(unknown, expected, resting)
 
 
 def first_contact(
@@ -186,7 +194,8 @@ def first_contact(
     """First time that a forecast limb touches the moving robot within the horizon, and how likely.
 
     The probability is `forecast.alarm`'s, from how many radii lie between limbs and links on the
-    forecast's path and at constant velocities; the surfaces of their capsules are what touches.
+    forecast's path, at constant velocities and where people are; the surfaces of their capsules are
+    what touches.
     """
     first = bisect_right(group.times, now)
     past = bisect_right(group.times, now + config.prediction_horizon)
@@ -197,14 +206,14 @@ def first_contact(
     links = (*robot.carried(times - robot.stamp), model.radius)
 
     def hold(limbs: LimbCapsules) -> tuple[Any, ...]:
-        """Ends and radii of limbs, their least distances, pairs and urgency, step by step."""
+        """Ends and radii of limbs, their least distances, pairs and z, step by step."""
         at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
         found = np.empty(len(times)), np.empty((len(times), 3), np.int64), np.empty(len(times))
         kernel("separation").min_distances(at_step, links, group.growth[steps], *found)
         return at_step, *found
 
-    at_step, nearest, pairs, urgency = hold(group.limbs)
-    *_, straight = hold(group.straight)
+    at_step, nearest, pairs, z = hold(group.limbs)
+    urgent = urgency(z, hold(group.straight)[-1], hold(group.resting)[-1])
     touching = np.flatnonzero(nearest <= 0.0)
     contact = None
     if len(touching):
@@ -222,7 +231,7 @@ def first_contact(
     return PredictionResult(
         contact=contact,
         times=times - now,
-        probability=SHIPPED.by_step(times - group.stamp, urgency, straight),
+        probability=SHIPPED.by_step(times - group.stamp, urgent),
         person_ids=tuple(group.person_ids[n] for n in pairs[:, 2].tolist()),
     )
 

@@ -3,6 +3,9 @@
 A person's limbs and a robot's links are segments. A window is a collision if any of them come
 nearer than a threshold in any frame of the horizon. The robot's own motion is known; only the
 person's is forecast. Windows of the recorded motion say what really happened.
+
+The probability of a contact is judged on the same windows by how often it comes true; what it is
+fitted to may be people who are put near one another.
 """
 
 from __future__ import annotations
@@ -16,11 +19,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import Sequence as Motion
 from ses_gcn_ros.datasets.sequences import at_rate, window_starts
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.alarm import SHIPPED, THRESHOLD
+from ses_gcn_ros.forecast.alarm import (
+    HORIZONS,
+    SHIPPED,
+    THRESHOLD,
+    ContactAlarm,
+    reliability,
+    urgency,
+)
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
@@ -29,12 +40,15 @@ from ses_gcn_ros.skeleton import get_layout
 
 WITH_RADIUS = " with radius"
 BY_Z, TOGETHER = " by z", "probability of contact"
+_OTHERS = ("constant_velocity", "last_pose")  # paths that count beside the network's
 EARLY = 0.4  # s ahead that an alarm has to come to be worth having
 AT_RECALL = 0.5  # of the contacts that are so far ahead, where alarms are counted
 _RESAMPLED = 200  # times, for the interval of an average precision
 _BATCH = 128  # windows at once
+_AWAY = (0.3, 1.8)  # m from root to root of those who are put near one another
 
 Floats = NDArray[np.float32]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +68,13 @@ class Gaps:
     # (W, H): by forecast [m]; under the model's name, followed by ``with radius``, less its radius
     predicted: dict[str, Floats]
     # (W, H): what else can be raised as an alarm, lower where it is more urgent: under ``by z`` the
-    # least of (distance − `THRESHOLD`) / radius over all pairs; of the network and of constant
-    # velocity `TOGETHER`, less the probability that the safety node would say
+    # least of (distance − `THRESHOLD`) / radius over all pairs; under `TOGETHER`, less the
+    # probability that the safety node would say
     alarms: dict[str, Floats]
     last_observed: Floats  # (W,): in the last frame that was observed [m]
-    encounter: NDArray[np.int64]  # (W,): that each window is of
+    # (W,): encounter that each window is of, and the last frame there that was observed
+    encounter: NDArray[np.int64]
+    frame: NDArray[np.int64]
     encounters: int  # how many there were
     fps: float  # frame rate [Hz]
 
@@ -74,6 +90,7 @@ def measure(
     links: NDArray[np.int64],
     *,
     stride: int = 1,
+    alarm: ContactAlarm = SHIPPED,
 ) -> Gaps:
     """Forecast every window of every encounter, and measure how near it comes to the robot.
 
@@ -88,6 +105,8 @@ def measure(
         Those shorter than a window are passed over.
     links : ndarray of int, shape (M, 2)
         Points of the robot that each link leads from and to.
+    alarm : ContactAlarm
+        Whose probability is raised.
     """
     joints = len(get_layout(engine.layout).joints)
     limbs = np.asarray(get_layout(engine.layout).limbs)
@@ -97,6 +116,7 @@ def measure(
     predicted: dict[str, list[Floats]] = {name: [] for name in (*BASELINES, engine.name)}
     alarms: dict[str, list[Floats]] = {}
     whose: list[NDArray[np.int64]] = []
+    when: list[NDArray[np.int64]] = []
     count = 0
     for met in encounters:
         if met.person.shape[1:] != (joints, 3) or len(met.person) != len(met.robot):
@@ -114,6 +134,7 @@ def measure(
             last.append(real[:, 0])
             happened.append(real[:, 1:])
             whose.append(np.full(len(rows), count - 1))
+            when.append(rows[:, now])
             history = np.ascontiguousarray(person[:, : engine.observed])
             path, radii, *_ = engine.predict_with_radius(history)
             for name in (*BASELINES, engine.name):
@@ -121,7 +142,7 @@ def measure(
                 forecast = path if own else BASELINES[name](history, engine.horizon)
                 distances = axis_distances(forecast, limbs, robot, links)
                 predicted[name].append(_least(distances))
-                if name not in (engine.name, "constant_velocity") or engine.radius is None:
+                if name not in (engine.name, *_OTHERS) or engine.radius is None:
                     continue
                 assert radii is not None
                 radius = radii[:, :, limbs].max(axis=-1)[..., None]
@@ -135,14 +156,15 @@ def measure(
     raised = {name: np.concatenate(parts) for name, parts in alarms.items()}
     if raised:
         times = np.arange(1, engine.horizon + 1) / engine.fps
-        both = (raised[name + BY_Z].astype(float) for name in (engine.name, "constant_velocity"))
-        raised[TOGETHER] = -SHIPPED.by_step(times, *both).astype(np.float32)
+        urgent = urgency(*(raised[name + BY_Z] for name in (engine.name, *_OTHERS)))
+        raised[TOGETHER] = -alarm.by_step(times, urgent).astype(np.float32)
     return Gaps(
         happened=np.concatenate(happened),
         predicted={name: np.concatenate(parts) for name, parts in predicted.items()},
         alarms=raised,
         last_observed=np.concatenate(last),
         encounter=np.concatenate(whose),
+        frame=np.concatenate(when),
         encounters=count,
         fps=engine.fps,
     )
@@ -313,6 +335,33 @@ def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None =
         )
 
 
+def alarms_per_contact(gaps: Gaps, method: str, frames: int) -> float:
+    """Alarms per contact foreseen `EARLY` ahead, where `AT_RECALL` of the contacts are.
+
+    Windows one after the other that raise it are one alarm, and all before one onset foresee one
+    contact: what somebody who hears them counts. NaN without a contact so far ahead.
+    """
+    rows = np.flatnonzero(gaps.last_observed >= THRESHOLD)
+    raised = gaps.alarms.get(method, gaps.predicted.get(method))
+    assert raised is not None
+    urgent = raised[rows, :frames].min(axis=1)
+    whose, when = gaps.encounter[rows], gaps.frame[rows]
+    close = gaps.happened[rows, :frames] < THRESHOLD
+    ahead = close.argmax(axis=1) + 1
+    early = close.any(axis=1) & (ahead >= EARLY * gaps.fps - 1e-6)
+    if not early.any():
+        return math.nan
+    onsets = np.stack([whose, when + ahead], axis=1)[early]
+    _, contact = np.unique(onsets, axis=0, return_inverse=True)
+    least = np.full(contact.max() + 1, np.inf)
+    np.minimum.at(least, contact.reshape(-1), urgent[early])
+    level = np.sort(least)[math.ceil(AT_RECALL * len(least)) - 1]
+    on, step = urgent <= level, np.diff(when, prepend=when[0])
+    in_a_row = (np.diff(whose, prepend=-1) == 0) & (step == step[step > 0].min(initial=len(when)))
+    begun = on & ~(in_a_row & np.concatenate([[False], on[:-1]]))
+    return float(begun.sum() / (least <= level).sum())
+
+
 def average_precision(gaps: Gaps, method: str, frames: int) -> tuple[float, float, float]:
     """Average precision, and its 90 % interval over resampled encounters (percentile bootstrap)."""
     rng = np.random.default_rng(0)
@@ -363,6 +412,99 @@ def pair_up(
     return encounters, np.asarray(get_layout(layout).limbs, dtype=np.int64)
 
 
+def placed(
+    sequences: Sequence[Motion], fps: float, length: int, count: int
+) -> tuple[list[Encounter], NDArray[np.int64]]:
+    """Encounters of recorded people with others, who are put near them and stand for a robot.
+
+    The other faces anywhere, 0.3 to 1.8 m away in the last frame. Gives the encounters of `length`
+    frames at `fps` [Hz], and the links (M, 2), which are the limbs of the people's one layout.
+    """
+    rng = np.random.default_rng(0)
+    layout = get_layout(sequences[0].layout)
+    people = [at_rate(sequence, fps) for sequence in sequences]
+    people = [person for person in people if len(person) >= length]
+    weight = np.array([len(person) for person in people], float)
+    encounters = []
+    for number in range(count):
+        windows = []
+        for which in rng.choice(len(people), 2, p=weight / weight.sum()):
+            start = rng.integers(len(people[which]) - length + 1)
+            windows.append(people[which][start : start + length])
+        person, other = windows
+        turn, bearing = rng.uniform(-np.pi, np.pi, 2)
+        root = other[-1, layout.root].copy()
+        root[2] = 0
+        other = (other - root) @ Rotation.from_euler("z", turn).as_matrix().T
+        away = rng.uniform(*_AWAY) * np.array([np.cos(bearing), np.sin(bearing), 0])
+        there = person[-1, layout.root] * [1, 1, 0] + away
+        encounters.append(Encounter(f"placed {number}", person, (other + there).astype(np.float32)))
+    return encounters, np.asarray(layout.limbs)
+
+
+def at_horizons(gaps: Gaps, network: str) -> tuple[Array, NDArray[np.bool_]]:
+    """Urgency up to each of `HORIZONS`, and whether contact came by then, (W, 5) each.
+
+    Windows in which there is contact already are left out.
+    """
+    last = np.round(np.array(HORIZONS) * gaps.fps).astype(int) - 1
+    free = gaps.last_observed >= THRESHOLD
+    z = (gaps.alarms[name + BY_Z][free] for name in (network, *_OTHERS))
+    came = np.maximum.accumulate(gaps.happened[free] < THRESHOLD, axis=1)
+    return urgency(*z)[:, last], came[:, last]
+
+
+def reliable(gaps: Gaps, network: str, alarm: ContactAlarm) -> dict[str, Any]:
+    """How often the probability of contact came true at each horizon, ready for JSON."""
+    urgent, contact = at_horizons(gaps, network)
+    said = alarm.probability(urgent)
+    horizons = {}
+    for k, horizon in enumerate(HORIZONS):
+        bins, error, brier = reliability(said[:, k], contact[:, k])
+        rate, frames = float(contact[:, k].mean()), round(horizon * gaps.fps)
+        horizons[f"{horizon:g}"] = {
+            "contacts_percent": round(100 * rate, 2),
+            "said_percent": round(100 * float(said[:, k].mean()), 2),
+            "calibration_error": round(error, 4),
+            "brier": round(brier, 4),
+            "brier_of_the_rate": round(rate * (1 - rate), 4),
+            "average_precision": {
+                key: _plain(curve(gaps, name, frames).average_precision)
+                for key, name in (
+                    ("together", TOGETHER),
+                    ("network", network + BY_Z),
+                    *((other, other + BY_Z) for other in _OTHERS),
+                )
+            },
+            "bins": [[b.windows, round(b.said, 3), round(b.happened, 3)] for b in bins],
+        }
+    return {"windows": len(contact), "coefficients": alarm.coefficients.round(4).tolist()} | {
+        "horizons": horizons
+    }
+
+
+def reliable_text(summary: dict[str, Any]) -> str:
+    """Table of what `reliable` gives."""
+    lines = [
+        f"{summary['windows']} windows without contact yet",
+        f"{'by':>6}{'contacts':>10}{'said':>8}{'calibration error':>19}{'Brier':>9}"
+        f"{'of the rate':>13}{'AP together':>13}{'network':>9}{'velocity':>10}{'last pose':>11}",
+    ]
+    widths = 13, 9, 10, 11
+    for horizon, at in summary["horizons"].items():
+        lines.append(
+            f"{horizon + ' s':>6}{at['contacts_percent']:>9.1f}%{at['said_percent']:>7.1f}%"
+            f"{at['calibration_error']:>19.3f}{at['brier']:>9.3f}{at['brier_of_the_rate']:>13.3f}"
+            + "".join(
+                f"{_cell(value):>{width}}"
+                for value, width in zip(at["average_precision"].values(), widths, strict=True)
+            )
+        )
+        bins = ", ".join(f"{said:.2f} → {came:.2f} ({n})" for n, said, came in at["bins"])
+        lines.append(f"{'':6}  said → came (windows): {bins}")
+    return "\n".join(lines)
+
+
 _STEPS = 5  # lead times shown
 
 
@@ -399,6 +541,7 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
         for ahead in edges[1:].tolist():
             value, low, high = average_precision(gaps, name, ahead)
             calls = curve(gaps, name, ahead).alarms_per_early_contact()
+            heard = alarms_per_contact(gaps, name, ahead)
             rows.append(
                 {
                     "ahead_s": ahead / gaps.fps,
@@ -406,6 +549,7 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
                     "low": _plain(low),
                     "high": _plain(high),
                     "alarms_per_early_contact": _plain(calls),
+                    "alarms_heard_per_contact": _plain(heard),
                 }
             )
         alarms[name] = rows
@@ -462,15 +606,17 @@ def as_text(summary: dict[str, Any]) -> str:
             for row in rows
         )
         lines.append(f"{name:36}{cells}")
-    lines += [
-        "",
-        f"alarms per contact foreseen at least {EARLY:g} s ahead, where "
-        f"{100 * AT_RECALL:.0f} % of these are",
-        f"{'within':36}{head}",
-    ]
-    for name, rows in summary["alarms"].items():
-        cells = "".join(f"{_cell(row['alarms_per_early_contact']):>22}" for row in rows)
-        lines.append(f"{name:36}{cells}")
+    share = f"at least {EARLY:g} s ahead, where {100 * AT_RECALL:.0f} % of these are"
+    for key, title in (
+        ("alarms_per_early_contact", f"windows with an alarm per window before a contact {share}"),
+        (
+            "alarms_heard_per_contact",
+            f"alarms per contact foreseen {share}; windows in a row are one",
+        ),
+    ):
+        lines += ["", title, f"{'within':36}{head}"]
+        for name, rows in summary["alarms"].items():
+            lines.append(f"{name:36}" + "".join(f"{_cell(row[key]):>22}" for row in rows))
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""A probability of contact rises with time and urgency, comes from both paths, and comes true."""
+"""A probability of contact rises with time and urgency, comes from three paths, and comes true."""
 
 from __future__ import annotations
 
@@ -7,33 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ses_gcn_ros.forecast.alarm import (
-    HORIZONS,
-    SHIPPED,
-    THRESHOLD,
-    fit,
-    reliability,
-    urgency,
-)
+from ses_gcn_ros.forecast.alarm import HORIZONS, SHARES, SHIPPED, fit, reliability, urgency
 
-Z = st.lists(st.floats(-20, 20), min_size=5, max_size=5)
+Z = st.lists(st.floats(-20, 20), min_size=5, max_size=5).map(np.array)
 
 
 def world(seed: int, windows: int = 20000):
-    """z of both paths, and contacts that come with a known probability."""
+    """Urgencies, and contacts that come with a known probability."""
     rng = np.random.default_rng(seed)
-    network = np.minimum.accumulate(rng.uniform(-1, 4, (windows, 5)), axis=1)
-    velocity = np.minimum.accumulate(rng.uniform(-1, 4, (windows, 5)), axis=1)
-    truth = 1 / (1 + np.exp(-(-0.5 - 2 * network - 1 * velocity)))
-    return network, velocity, rng.random(truth.shape) < truth, truth
+    urgent = np.minimum.accumulate(rng.uniform(-1, 3, (windows, 5)), axis=1)
+    truth = 1 / (1 + np.exp(-(-0.5 - 3 * urgent)))
+    return urgent, rng.random(truth.shape) < truth, truth
 
 
 def test_what_is_fitted_comes_as_often_as_it_says_on_what_was_not_seen():
-    network, velocity, contact, _ = world(0)
-    alarm = fit(network, velocity, contact)
-    np.testing.assert_allclose(alarm.coefficients, np.tile([-0.5, -2, -1], (5, 1)), atol=0.15)
-    network, velocity, contact, truth = world(1)
-    said = alarm.probability(network, velocity)
+    urgent, contact, _ = world(0)
+    alarm = fit(urgent, contact)
+    np.testing.assert_allclose(alarm.coefficients, np.tile([-0.5, -3], (5, 1)), atol=0.2)
+    urgent, contact, truth = world(1)
+    said = alarm.probability(urgent)
     for k in range(len(HORIZONS)):
         bins, error, brier = reliability(said[:, k], contact[:, k])
         assert error < 0.015
@@ -41,29 +33,31 @@ def test_what_is_fitted_comes_as_often_as_it_says_on_what_was_not_seen():
         assert sum(b.windows for b in bins) == len(contact)
 
 
-@given(network=Z, velocity=Z, nearer=st.floats(0, 5))
-def test_it_never_falls_with_time_or_as_people_come_nearer(network, velocity, nearer):
-    near, far = (np.minimum.accumulate(np.array(z)) for z in (network, velocity))
-    said = SHIPPED.probability(near, far)
+@given(paths=st.tuples(Z, Z, Z), which=st.integers(0, 2), nearer=st.floats(0, 5))
+def test_it_never_falls_with_time_or_as_people_come_nearer(paths, which, nearer):
+    said = SHIPPED.probability(urgency(*paths))
     assert ((said >= 0) & (said <= 1)).all()
     assert (np.diff(said) >= 0).all()
-    assert (SHIPPED.probability(near - nearer, far) >= said - 1e-12).all()
-    assert (SHIPPED.probability(near, far - nearer) >= said - 1e-12).all()
+    closer = [path - nearer * (number == which) for number, path in enumerate(paths)]
+    assert (SHIPPED.probability(urgency(*closer)) >= said - 1e-12).all()
 
 
-def test_a_path_that_is_missing_is_stood_in_for_by_the_other_and_nobody_near_is_no_contact():
+def test_urgency_is_the_mean_in_shares_of_the_least_so_far():
+    paths = np.array([[1.0, 0.2, 0.8], [1.5, 0.9, -0.3], [0.5, 0.5, 0.4]])
+    least = np.array([[1.0, 0.2, 0.2], [1.5, 0.9, -0.3], [0.5, 0.5, 0.4]])
+    np.testing.assert_allclose(urgency(*paths), np.array(SHARES) @ least)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_what_one_path_alone_is_sure_of_is_heard(which):
+    paths = [np.full(5, 10.0 if path != which else -3.0) for path in range(3)]
+    assert SHIPPED.probability(urgency(*paths)).min() > 0.99
+
+
+def test_a_path_that_is_missing_is_stood_in_for_by_the_others_and_nobody_near_is_no_contact():
     z, none = np.linspace(2, 0, 5), np.full(5, np.nan)
-    np.testing.assert_array_equal(SHIPPED.probability(z, none), SHIPPED.probability(z, z))
-    np.testing.assert_array_equal(SHIPPED.probability(none, z), SHIPPED.probability(z, z))
+    for paths in ((z, none, none), (none, z, none), (z, none, z)):
+        np.testing.assert_allclose(urgency(*paths), z)
     away = np.full(5, np.inf)
-    assert SHIPPED.probability(away, away).max() < 1e-6
-
-
-def test_urgency_is_the_least_so_far_in_radii():
-    gaps = np.full((1, 25, 2, 3), 1.0)
-    gaps[0, 11, 1, 2] = THRESHOLD + 0.1  # 0.48 s ahead
-    radius = np.linspace(0.04, 1.0, 25)[None, :, None].repeat(2, axis=2)
-    z = urgency(gaps, radius, 0.04)[0]
-    assert (np.diff(z) <= 0).all()
-    assert z[1] == pytest.approx((1 - THRESHOLD) / radius[0, 9, 0])
-    assert z[2] == pytest.approx(0.1 / radius[0, 11, 0])
+    for paths in ((away, away, away), (none, none, none), (away, none, away)):
+        assert SHIPPED.probability(urgency(*paths)).max() < 1e-6

@@ -555,7 +555,7 @@ class TestProbability:
 
     def test_it_slows_for_the_first_step_that_is_too_likely(self):
         factors = []
-        for risk in (0.5, 0.01):
+        for risk in (0.05, 0.01):
             scene = settled(1.2, prediction="probability", contact_risk=risk)
             ahead = forecast_of(person(1.2), scene.now, (-2.2, 0, 0), radius=0.3)
             scene.monitor.observe_forecasts(scene.now, [ahead])

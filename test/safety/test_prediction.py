@@ -108,10 +108,10 @@ class TestBreachProbability:
         return scene.monitor.assess(scene.now)
 
     def test_it_is_the_alarms_for_as_many_radii_as_lie_between_the_surfaces(self):
-        """Somebody stands, so that the forecast and constant velocity say the same."""
+        """Somebody stands, so that all paths say the same."""
         radius, answer = 0.3, self.outlook(1.0, 0.3)
         away = self.outlook(1.0, 1e-6).separation / radius
-        alarm = SHIPPED.probability(np.full(5, away), np.full(5, away))
+        alarm = SHIPPED.probability(np.full(5, away))
         last = answer.contact_probability[-1]  # 1.0 s ahead, the last of its horizons
         assert last == pytest.approx(alarm[-1], rel=0.05)  # noise moves the person a little
         assert (np.diff(answer.contact_probability) >= 0.0).all()

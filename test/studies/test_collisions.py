@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import load
-from ses_gcn_ros.forecast.alarm import SHIPPED
+from ses_gcn_ros.forecast.alarm import HORIZONS, SHIPPED, urgency
 from ses_gcn_ros.studies.collisions import (
     BY_Z,
     TOGETHER,
     WITH_RADIUS,
     Encounter,
     Gaps,
+    alarms_per_contact,
+    at_horizons,
     average_precision,
     chain,
     curve,
@@ -92,7 +94,7 @@ def hand_made() -> Gaps:
     predicted = np.full((4, 10), 1.0, np.float32)
     predicted[0, 5] = predicted[2, 0] = predicted[3, 8] = 0.12
     last = np.array([0.5, 0.5, 0.05, 0.5], np.float32)
-    return Gaps(happened, {"m": predicted}, {}, last, np.arange(4), 4, FPS)
+    return Gaps(happened, {"m": predicted}, {}, last, np.arange(4), np.full(4, 9), 4, FPS)
 
 
 def test_scores_by_hand():
@@ -136,10 +138,37 @@ def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     bounds = [(distance - 0.13) / edge for edge in (radii.min(axis=2), radii.max(axis=2))]
     assert (z >= np.minimum(*bounds) - 1e-4).all()
     assert (z <= np.maximum(*bounds) + 1e-4).all()
-    network = gaps.alarms[engine.name + BY_Z]
+    paths = (engine.name, "constant_velocity", "last_pose")
+    urgent = urgency(*(gaps.alarms[name + BY_Z] for name in paths))
     times = np.arange(1, engine.horizon + 1) / engine.fps
-    said = [SHIPPED.by_step(times, *window) for window in zip(network, z, strict=True)]
-    np.testing.assert_allclose(gaps.alarms[TOGETHER], -np.array(said), rtol=1e-6)
+    said = SHIPPED.by_step(times, urgent)
+    np.testing.assert_allclose(gaps.alarms[TOGETHER], -said, rtol=1e-6)
+    at, contact = at_horizons(gaps, engine.name)
+    ends = np.round(np.array(HORIZONS) * FPS).astype(int) - 1
+    np.testing.assert_allclose(at, urgent[:, ends])
+    assert not contact.any()
+
+
+def test_windows_in_a_row_are_one_alarm_of_one_contact():
+    """Two meet after 20 windows, two pass: somebody hears three alarms, of which one comes true."""
+    windows, horizon = 40, 25
+    frames = np.arange(9, 9 + windows)
+    onset = 9 + 20
+    ahead = frames[:, None] + np.arange(1, horizon + 1)
+    happened = np.ones((2 * windows, horizon), np.float32)
+    happened[:windows][ahead >= onset] = 0.1
+    last = np.concatenate([np.where(frames >= onset, 0.1, 1.0), np.ones(windows)])
+    raised = np.ones((2 * windows, horizon), np.float32)
+    raised[[2, 3, 4, 8]] = raised[windows + 5 : windows + 9] = 0.2
+    gaps = Gaps(
+        happened, {}, {"m": raised}, last.astype(np.float32), np.repeat([0, 1], windows),
+        np.tile(frames, 2), 2, FPS,
+    )  # fmt: skip
+    assert alarms_per_contact(gaps, "m", horizon) == 3.0
+    assert curve(gaps, "m", horizon).alarms_per_early_contact() > 3.0
+    raised[windows:] = 1.0
+    assert alarms_per_contact(gaps, "m", horizon) == 2.0
+    assert np.isnan(alarms_per_contact(gaps, "m", 5))
 
 
 def test_encounters_that_fit_no_window_or_one_another_are_refused(engine):
