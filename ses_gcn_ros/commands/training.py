@@ -123,7 +123,7 @@ def adapt(
     weights: Annotated[
         Path | None, typer.Option(help="Weights to go on from; the ones that ship if left out.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 1300,
+    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 1500,
     threads: terminal.Threads = 2,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
