@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rclpy import duration
 from rclpy.clock import JumpThreshold
 from rclpy.qos import QoSProfile
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -128,6 +129,11 @@ def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     return SafetyState(header=header, **fields)
 
 
+def speaker(info: TopicEndpointInfo) -> str:
+    """Full name of an endpoint's node, which tells the cells on one domain apart."""
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+
+
 class Frames:
     """The transform tree as the safety node hears it, from serialised messages.
 
@@ -192,7 +198,7 @@ class Frames:
                 continue
             ask = self._node.get_publishers_info_by_topic
             infos = [info for topic in ("/tf", "/tf_static") for info in ask(topic)]
-            names = {_gid(info.endpoint_gid): info.node_name for info in infos}
+            names = {_gid(info.endpoint_gid): speaker(info) for info in infos}
             alive = [gid for gid in alive if gid in names or heard[gid] < math.inf]
             if len(alive) > 1:
                 found[frame] = sorted(names.get(gid, "one that is gone") for gid in alive)

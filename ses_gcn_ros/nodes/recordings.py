@@ -62,10 +62,12 @@ class BagPlayer(ManagedNode):
         """Move the clock on and publish what is due."""
         if self.count_publishers("/clock") > 1:
             self.get_logger().error(
-                "somebody else publishes /clock; give each replay a ROS_DOMAIN_ID of its own"
+                "somebody else publishes /clock; give each replay a ROS_DOMAIN_ID of its own",
+                throttle_duration_sec=5.0,
             )
-            self.finish(1)
-            return
+            if self.started is None:  # who came second goes, and whoever plays already goes on
+                self.finish(1)
+                return
         now = time.monotonic()
         if self.started is None and self._heard():
             self.started = now

@@ -32,6 +32,7 @@ from ses_gcn_ros.nodes.conversions import (
     forecasts_from_message,
     message_type,
     skeletons_from_message,
+    speaker,
     state_to_msg,
     to_seconds,
     to_time,
@@ -112,7 +113,7 @@ class SafetyInputs:
                 self._watch.well(f"publishers of {topic}")
                 continue
             infos = node.get_publishers_info_by_topic(names[topic])
-            speakers = ", ".join(sorted(info.node_name for info in infos))
+            speakers = ", ".join(sorted(map(speaker, infos)))
             reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
             self._watch.fault(f"publishers of {topic}", reason)
         doubled = self.frames.doubled(self._watch.model.frames)

@@ -168,7 +168,8 @@ def test_two_who_publish_one_frame_are_named(node, broadcaster):
         return listener.frames.doubled(["link"])
 
     assert listener.hears_while(lambda: say(1), 0.3) == {}
-    assert listener.hears_while(lambda: say(2), 5.0) == {"joint": [node.get_name()] * 2}
+    speaker = node.get_fully_qualified_name()
+    assert listener.hears_while(lambda: say(2), 5.0) == {"joint": [speaker] * 2}
     node.destroy_publisher(speakers[1].pub_tf)
     deadline = time.monotonic() + 10.0
     while listener.frames.doubled(["link"]) and time.monotonic() < deadline:

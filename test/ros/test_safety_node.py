@@ -223,7 +223,7 @@ def test_a_second_voice_stops_the_robot_by_name(watch, kind, topic):
     others = [watch.cell.node.create_publisher(kind, topic, qos.STREAM) for _ in range(2)]
     state = watch.wait_for_reason(f"publishers of {topic}, where one is to speak")
     assert (state.level, state.speed_factor) == (SafetyState.STOP, 0.0)
-    assert "tester" in " ".join(state.reasons)
+    assert "/tester" in " ".join(state.reasons)
     for other in others:
         watch.cell.node.destroy_publisher(other)
     watch.wait_for(lambda state: not any("publishers" in r for r in state.reasons), "one voice")
