@@ -10,7 +10,6 @@ import typer
 from ses_gcn_ros import __version__
 from ses_gcn_ros.commands import (
     actions,
-    commission,
     pose,
     recordings,
     studies,
@@ -57,7 +56,7 @@ for command in (
     pose.pose,
     pose.calibrate,
     pose.evaluate_pose,
-    commission.commission,
+    workcell.commission,
     studies.commission_study,
     training.train_lifter,
     training.evaluate_lifters,

@@ -35,7 +35,7 @@ from ses_gcn_ros.datasets.actions import (
     read_segments,
     write_segments,
 )
-from ses_gcn_ros.datasets.chico import read_collaboration
+from ses_gcn_ros.datasets.mocap import read_collaboration
 from ses_gcn_ros.datasets.sequences import read_recording, write_recording
 from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.forecast.forecaster import Forecast, forecasts_from_message

@@ -122,9 +122,9 @@ def build_network(weights: ActionWeights) -> nn.Module:
     # Here, because nodes whose engine needs no torch import this file.
     import torch
 
+    from ses_gcn_ros.models.peers import LinearStatistics
     from ses_gcn_ros.models.sgn import WIDTH, Ensemble, Esgn, EsgnConfig, Sgn
     from ses_gcn_ros.models.sparse_stgcn import SparseConv2d
-    from ses_gcn_ros.models.statistics import LinearStatistics
 
     joints, classes, channels = weights.joints, len(weights.labels), weights.channels
     frames, options = weights.window.frames, dict(weights.options)

@@ -226,7 +226,7 @@ def delay(
     from ses_gcn_ros.actions.recogniser import ActionConfig
     from ses_gcn_ros.actions.weights import read_action_weights
     from ses_gcn_ros.errors import InputError
-    from ses_gcn_ros.replay.actions import label_delays
+    from ses_gcn_ros.replay.events import label_delays
 
     recordings = _read(data, "", root)
     if recordings.held_out:

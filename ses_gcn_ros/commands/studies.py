@@ -460,11 +460,11 @@ SECTIONS = {  # of the benchmark, and where their functions are
     "engines": "networks",
     "gpu": "networks",
     "actions": "networks",
-    "geometry": "geometry",
+    "geometry": "core",
     "chain": "nodes",
     "bridge": "nodes",
     "training": "networks",
-    "replay": "replay",
+    "replay": "core",
     "footprint": "nodes",
     "pose": "pose",
 }

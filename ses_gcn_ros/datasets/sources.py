@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.bags.rosbag2 import is_storage
-from ses_gcn_ros.datasets import chico, expmap, mocap
-from ses_gcn_ros.datasets.chico import read_chico
+from ses_gcn_ros.datasets import expmap, mocap
 from ses_gcn_ros.datasets.expmap import read_h36m
-from ses_gcn_ros.datasets.mocap import read_amass
+from ses_gcn_ros.datasets.mocap import read_amass, read_chico
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, read_recording, window_starts
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.npz import load_arrays
@@ -297,7 +296,7 @@ def _eight_of_each(sequences: Sequences[Sequence], observed: int, horizon: int) 
 
 def _by_subject(validate: tuple[str, ...], test: tuple[str, ...]) -> Callable[[Sequence], str]:
     def part_of(sequence: Sequence) -> str:
-        if chico.CRASH in sequence.tags:
+        if mocap.CRASH in sequence.tags:
             return ""
         parts = {**dict.fromkeys(validate, "validate"), **dict.fromkeys(test, "test")}
         return parts.get(sequence.subject, "train")
@@ -316,8 +315,8 @@ PROTOCOLS = {
     ),
     "chico": Protocol(
         name="chico",
-        fps=chico.FPS,
-        part_of=_by_subject(chico.VALIDATE, chico.TEST),
+        fps=mocap.FPS,
+        part_of=_by_subject(mocap.CHICO_VALIDATE, mocap.CHICO_TEST),
         windows={"all": _every},
         weights=None,
         mean="15 joints",

@@ -10,10 +10,12 @@ import itertools
 import re
 import sys
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import (
@@ -33,8 +35,41 @@ from rclpy.signals import SignalHandlerOptions
 from ses_gcn_ros.bringup import chosen_domain
 from ses_gcn_ros.config import allowed, build, describe, read_parameter_file, tuple_item_type
 from ses_gcn_ros.errors import ConfigError, SesGcnError
-from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process
+
+
+class StreamMonitor:
+    """Keep the recent latencies of a stream and count what went wrong with it.
+
+    `window`: how many of the latest messages the rate and the latencies are taken from.
+    """
+
+    def __init__(self, window: int = 512) -> None:
+        self._latencies: deque[float] = deque(maxlen=window)  # s
+        self._times: deque[float] = deque(maxlen=window)  # s, steady clock
+        self.handled = 0
+        self.problems: Counter[str] = Counter()
+
+    def handle(self, time: float, latency: float) -> None:
+        """Note a message dealt with at `time` (steady clock, s), `latency` s after arrival."""
+        self._times.append(time)
+        self._latencies.append(latency)
+        self.handled += 1
+
+    def fail(self, problem: str) -> None:
+        """Count a problem under its name."""
+        self.problems[problem] += 1
+
+    def rate(self, now: float, window: float = 2.0) -> float:
+        """Messages per second over the last `window` seconds before `now` (steady clock, s)."""
+        return sum(1 for time in self._times if now - time <= window) / window
+
+    def latency(self, quantile: float) -> float:
+        """Quantile (0 to 1) of the recent latencies [s]; NaN before the first message."""
+        if not self._latencies:
+            return float("nan")
+        return float(np.quantile(np.asarray(self._latencies), quantile))
+
 
 _SIGNAL_CHECK = 0.1  # s between looks whether a signal came, where nothing else happens
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)

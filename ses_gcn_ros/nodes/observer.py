@@ -17,9 +17,8 @@ from std_msgs.msg import Float64
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import SesGcnError
-from ses_gcn_ros.monitoring import StreamMonitor
 from ses_gcn_ros.nodes import process, qos
-from ses_gcn_ros.nodes.managed_node import make_executor
+from ses_gcn_ros.nodes.managed_node import StreamMonitor, make_executor
 
 NAME = "ses_gcn_watch"
 _PATIENCE = 30.0  # s for an answer: to configure takes a node that compiles as long

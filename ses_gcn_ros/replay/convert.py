@@ -19,7 +19,7 @@ from ses_gcn_ros.bags.messages import (
     transforms_message,
 )
 from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
-from ses_gcn_ros.datasets.chico import read_chico, read_collaboration
+from ses_gcn_ros.datasets.mocap import read_chico, read_collaboration
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.errors import BagError, ConfigError, InputError

@@ -22,9 +22,9 @@ from ses_gcn_ros.datasets.actions import SEGMENTS, write_segments
 from ses_gcn_ros.errors import BagError, ConfigError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import load
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
-from ses_gcn_ros.replay.actions import ActionTimeline, Segment, recorded_actions
 from ses_gcn_ros.replay.chain import ObedientRobot, ReplayMonitor, Step, with_forecasts, with_frames
 from ses_gcn_ros.replay.events import (
+    ActionTimeline,
     Diagnostics,
     End,
     Event,
@@ -32,6 +32,8 @@ from ses_gcn_ros.replay.events import (
     PeopleForecast,
     PeopleSeen,
     Refused,
+    Segment,
+    recorded_actions,
 )
 from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figure
 from ses_gcn_ros.replay.forecast_scores import CollisionScores, ForecastScores

@@ -19,7 +19,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.weights import UNKNOWN
-from ses_gcn_ros.replay.actions import Segment
+from ses_gcn_ros.replay.events import Segment
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.summary import limb_words
 from ses_gcn_ros.safety import Level

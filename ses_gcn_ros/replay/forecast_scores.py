@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.baselines import DAMPINGS
 from ses_gcn_ros.models.framing import reach
-from ses_gcn_ros.replay.actions import ActionTimeline
-from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
+from ses_gcn_ros.replay.events import ActionTimeline, PeopleForecast, PeopleSeen
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.skeleton import convert, get_layout

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ses_gcn_ros.bags.adapters import ADAPTED
-from ses_gcn_ros.bags.messages import Topics
+from ses_gcn_ros.bags.messages import ADAPTED, Topics
 from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
 from ses_gcn_ros.config import build, read_parameter_file
 from ses_gcn_ros.errors import BagError

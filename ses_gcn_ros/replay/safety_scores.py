@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ses_gcn_ros.replay.actions import ActionTimeline
-from ses_gcn_ros.replay.events import Diagnostics, Event, PeopleSeen, Refused
+from ses_gcn_ros.replay.events import ActionTimeline, Diagnostics, Event, PeopleSeen, Refused
 from ses_gcn_ros.replay.forecast_scores import LONGEST_GAP, Distribution
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
 

@@ -6,8 +6,6 @@ them; what a network gains is said against the better baseline of each frame.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.forecaster import Forecaster
+from ses_gcn_ros.resources import csv_text
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 FRAMES = (1, 2, 4, 10, 14, 25)
@@ -439,10 +438,8 @@ def as_csv(summary: Table) -> str:
     Columns: ``table`` (method, group, joint, quoted), ``name``, ``frame``, ``mpjpe_at_frame_mm``,
     ``mpjpe_up_to_frame_mm``, and for a quoted figure ``quoted_mm`` and ``source``.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     measured = ("mpjpe_at_frame_mm", "mpjpe_up_to_frame_mm")
-    writer.writerow(["table", "name", "frame", *measured, "quoted_mm", "source"])
+    rows: list[tuple[object, ...]] = []
     for table in ("method", "group", "joint"):
         for name, figures in summary[f"{table}s"].items():
             every = figures.get("every_frame", figures)
@@ -450,12 +447,11 @@ def as_csv(summary: Table) -> str:
             columns = zip(
                 frames or summary["frames"], every["at_frame"], every["up_to_frame"], strict=True
             )
-            writer.writerows([table, name, *column, "", ""] for column in columns)
+            rows += [(table, name, *column, "", "") for column in columns]
     for source in summary.get("quoted", ()):
         said = f"{source['source']}: {source['note']}"
-        for name, value in source["figures"].items():
-            writer.writerow(["quoted", name, "", "", "", value, said])
-    return text.getvalue()
+        rows += [("quoted", name, "", "", "", v, said) for name, v in source["figures"].items()]
+    return csv_text(("table", "name", "frame", *measured, "quoted_mm", "source"), rows)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import csv
 import io
 import math
 import os
@@ -25,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from ses_gcn_ros.errors import ConfigError, ModelError
-from ses_gcn_ros.resources import write_atomically
+from ses_gcn_ros.resources import csv_text, write_atomically
 from ses_gcn_ros.training.recipe import TrainingRecipe
 
 
@@ -338,13 +337,12 @@ class Trainer:
         }
         torch.save(state, buffer)
         write_atomically(self.checkpoint, buffer.getvalue())
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(("step", "loss", "validation", "learning_rate"))
-        for step, loss, validation, rate in self.log:
-            validated = "" if validation is None else f"{validation:.6g}"
-            writer.writerow((step, f"{loss:.6g}", validated, f"{rate:.3g}"))
-        write_atomically(self.checkpoint.with_suffix(".csv"), table.getvalue().encode())
+        rows = (
+            (step, f"{loss:.6g}", None if valid is None else f"{valid:.6g}", f"{rate:.3g}")
+            for step, loss, valid, rate in self.log
+        )
+        table = csv_text(("step", "loss", "validation", "learning_rate"), rows)
+        write_atomically(self.checkpoint.with_suffix(".csv"), table)
 
     def forget(self) -> None:
         """Remove the checkpoint, once what was trained is written; the log stays."""

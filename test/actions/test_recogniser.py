@@ -13,7 +13,7 @@ from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser
 from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.replay.actions import label_delays
+from ses_gcn_ros.replay.events import label_delays
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 STANDING = np.array(

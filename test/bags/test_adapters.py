@@ -10,10 +10,11 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.bags.adapters import ADAPTED, adapt
 from ses_gcn_ros.bags.messages import (
+    ADAPTED,
     NANO,
     Observation,
+    adapt,
     header_message,
     message,
     skeletons_message,

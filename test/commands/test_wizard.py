@@ -22,7 +22,7 @@ PROGRAM = """
 import shutil, sys, time
 from pathlib import Path
 from ses_gcn_ros import cli
-from ses_gcn_ros.commands import commission
+from ses_gcn_ros.commands import workcell
 
 cell = Path(sys.argv.pop())
 
@@ -36,7 +36,7 @@ def record(bag, stops, console):
         console.print("recording goes on")
         time.sleep(600)
 
-commission._run_recorder = record
+workcell._run_recorder = record
 sys.exit(cli.main())
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_files import chico_frames, write_chico
 
-from ses_gcn_ros.datasets.chico import CRASH, read_collaboration
+from ses_gcn_ros.datasets.mocap import CRASH, read_collaboration
 from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.errors import InputError
 

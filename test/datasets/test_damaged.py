@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ses_gcn_ros.datasets.chico import read_collaboration
+from ses_gcn_ros.datasets.mocap import read_collaboration
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.npz import load_arrays, read_array
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from ses_gcn_ros.datasets.actions import read_segments, write_segments
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.replay.actions import ActionTimeline, recorded_actions
 from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
+from ses_gcn_ros.replay.events import ActionTimeline, PeopleForecast, PeopleSeen, recorded_actions
 from ses_gcn_ros.replay.forecast_scores import ForecastScores
 from ses_gcn_ros.skeleton import Skeleton
 

@@ -341,8 +341,8 @@ def test_the_wizard_leads_through_what_is_missing_and_repeats_what_cannot_be_use
     def confirm(question: str, **_: object) -> bool:
         return not question.startswith("Another")
 
-    monkeypatch.setattr("ses_gcn_ros.commands.commission._run_recorder", record)
-    monkeypatch.setattr("ses_gcn_ros.commands.commission._at_terminal", lambda: True)
+    monkeypatch.setattr("ses_gcn_ros.commands.workcell._run_recorder", record)
+    monkeypatch.setattr("ses_gcn_ros.commands.workcell._at_terminal", lambda: True)
     monkeypatch.setattr("rich.prompt.Confirm.ask", confirm)
     monkeypatch.setattr("rich.prompt.FloatPrompt.ask", lambda question, **told: told["default"])
     out = tmp_path / "cell"

@@ -19,7 +19,7 @@ from ses_gcn_ros.commands.studies import SECTIONS
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.official import import_official
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
-from ses_gcn_ros.studies.benchmarks import geometry, harness, networks, replay
+from ses_gcn_ros.studies.benchmarks import core, harness, networks
 from ses_gcn_ros.studies.benchmarks.harness import Section
 from ses_gcn_ros.studies.reference import reference_model
 
@@ -106,14 +106,14 @@ def test_operations_are_those_of_the_products():
 
 def test_distances_are_those_of_coal_compiled_and_not():
     pytest.importorskip("coal")
-    section = geometry.geometry(True, quietly)
+    section = core.geometry(True, quietly)
     assert [row["by"] for row in section.rows] == ["coal", "numpy", "numba"] * 2
     assert all(row["error"] < 1e-9 for row in section.rows)
 
 
 def test_without_coal_the_compiled_kernel_is_held_against_numpy(monkeypatch):
-    monkeypatch.setattr(geometry, "_coal_is_there", lambda: False)
-    section = geometry.geometry(True, quietly)
+    monkeypatch.setattr(core, "_coal_is_there", lambda: False)
+    section = core.geometry(True, quietly)
     assert [row["by"] for row in section.rows] == ["numpy", "numba"] * 2
     assert "coal was not measured" in section.notes[0]
 
@@ -154,7 +154,7 @@ def test_training_and_evaluation_are_timed():
     section = networks.training(True, quietly)
     assert [row["by"] for row in section.rows] == ["reference", "ours", "batch"]
     assert all(row["windows"] > 0 for row in section.rows)
-    sample, shift, many = replay.replay(True, quietly).rows
+    sample, shift, many = core.replay(True, quietly).rows
     assert (sample["frames"], many["frames"], shift["frames"]) == (372, 4 * 372, 750)
     for row in (sample, shift):
         assert 0 < row["replay"] < row["took"]

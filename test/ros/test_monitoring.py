@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ses_gcn_ros.monitoring import StreamMonitor
+from ses_gcn_ros.nodes.managed_node import StreamMonitor
 
 
 def test_before_the_first_message_there_is_no_latency():
