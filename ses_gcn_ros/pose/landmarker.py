@@ -45,7 +45,7 @@ def _task(name: str) -> str:
     return "hand_landmarker" if name == "hand" else f"pose_landmarker_{name}"
 
 
-def locate_model(model: str) -> Path:
+def locate_model(model: str, kind: str = "pose") -> Path:
     """File of a landmarker.
 
     Raises ModelError if there is no such file, it can't be fetched or its checksum is not the
@@ -56,6 +56,8 @@ def locate_model(model: str) -> Path:
     model : str
         "lite", "full" or "heavy" for bodies or "hand", downloaded to the cache when it is not
         there; or the path of a ``.task`` file, taken as it is.
+    kind : str
+        What the error calls it.
     """
     if model in CHECKSUMS:
         path = cache_folder() / f"{_task(model)}.task"
@@ -66,7 +68,7 @@ def locate_model(model: str) -> Path:
     path = Path(model).expanduser()
     if not path.is_file():
         raise ModelError(
-            f"model '{model}' is neither a file nor one of {', '.join(CHECKSUMS)}; "
+            f"{kind} model '{model}' is neither a file nor one of {', '.join(CHECKSUMS)}; "
             f"the files are published at {model_url('lite')} and beside it"
         )
     return path
@@ -162,7 +164,7 @@ class PoseLandmarker:
 
     def __init__(self, config: PoseConfig) -> None:
         model = locate_model(config.model)
-        hands = locate_model(config.hands) if config.hands else None
+        hands = locate_model(config.hands, "hand") if config.hands else None
         with native_log():
             try:
                 import mediapipe

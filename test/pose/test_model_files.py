@@ -12,7 +12,14 @@ import pytest
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose import landmarker
-from ses_gcn_ros.pose.landmarker import cache_folder, download, locate_model, model_url
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.landmarker import (
+    PoseLandmarker,
+    cache_folder,
+    download,
+    locate_model,
+    model_url,
+)
 
 CONTENT = b"a model" * 30_000
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
@@ -90,6 +97,8 @@ def test_a_path_is_taken_as_it_is(tmp_path):
     assert locate_model(str(tmp_path / "own.task")) == tmp_path / "own.task"
     with pytest.raises(ModelError, match=r"neither a file nor one of lite, full, heavy"):
         locate_model(str(tmp_path / "missing.task"))
+    with pytest.raises(ModelError, match=r"^hand model 'missing.task' is neither a file nor"):
+        PoseLandmarker(PoseConfig(model=str(tmp_path / "own.task"), hands="missing.task"))
 
 
 def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
