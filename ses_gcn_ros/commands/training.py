@@ -86,9 +86,6 @@ def train(
     check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
     torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_datasets(data)
-    if steps:
-        training = dataclasses.replace(chosen.training, steps=steps, epochs=0, milestones=())
-        chosen = dataclasses.replace(chosen, training=training)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
     with terminal.progress(leads) as bar:
@@ -100,6 +97,7 @@ def train(
             device=device,
             start=first,
             masks_only=masks_only,
+            steps=steps,
             progress=show,
         )
     if not leads:
