@@ -25,7 +25,8 @@ ATTACK = """## Attacks in a closed loop
 People within the floors who want to be touched, robots that obey after the reaction time and brake
 as the monitor is told, and the faults of the inputs by name; three runs in five are changes to
 those that came nearest. A contact counts by the monitor's own capsules around people and links as
-they really are; it is over the limit if the link is faster than 0.05 m/s.
+they really are; it is over the limit if the link is faster than 0.05 m/s. Runs with probabilities
+of contact, here and below, were made before the last pose counted in them (commit 7f50fec).
 """
 BEFORE = """## The same attacks before
 
