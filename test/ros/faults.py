@@ -19,6 +19,7 @@ from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.bringup import DEMO_ROBOT
@@ -52,6 +53,8 @@ class World:
         self.forecasts = cell.listen(ForecastArray, "forecasts", qos.STREAM)
         self.skeletons = cell.listen(SkeletonArray, "skeletons", qos.STREAM)
         self.transforms = cell.publisher(TFMessage, "/tf", qos.STREAM)
+        self._reset = cell.node.create_client(Trigger, "/safety_node/reset")
+        self._looked = 0.0  # when somebody last looked for the lost
         if simulated:
             clock = cell.publisher(Clock, "/clock", qos.STREAM)
             cell.node.set_parameters([Parameter("use_sim_time", Parameter.Type.BOOL, True)])
@@ -97,11 +100,15 @@ class World:
         self.camera.start()
 
     def wait_until_clear(self) -> None:
-        """Wait until the robot runs free."""
+        """Wait until the robot runs free, and release whoever is lost, as who has looked does."""
 
         heard = len(self.states)
 
         def clear() -> bool:
+            now, reasons = time.monotonic(), self.states[-1].reasons if self.states else ()
+            if now - self._looked > 1.0 and any(" lost at " in reason for reason in reasons):
+                self._looked = now
+                self._reset.call_async(Trigger.Request())
             return len(self.states) > heard and self.states[-1].level == SafetyState.CLEAR
 
         self.cell.wait_for(clear, lambda: f"a free robot; last {self.last}")

@@ -209,7 +209,7 @@ def test_no_limb_is_passed_over_that_is_nearer_to_the_links(toward, case):
     if case == "a long limb points at them":
         start, end, far = 4.2 * toward, 0.2 * toward, 0.0
     else:
-        start, end, far = 1.7 * toward, 1.7 * toward, 1.5
+        start, end, far = 3.2 * toward, 3.2 * toward, 3.0
     limbs = np.array([[beside, start]]), np.array([[beside, end]]), np.full((1, 2), 0.05)
     points = np.array([[0.0 * toward, 0.0 * toward, far * toward]])
     nearest, urgency, pair = np.empty(1), np.empty(1), np.empty((1, 3), np.int64)
