@@ -52,6 +52,8 @@ ELSEWHERE = {  # commands without an end, or that take minutes, and where they a
     "commission": "test/replay/test_commissioning.py",
     "commission-study": "test/replay/test_commissioning.py",
     "evidence": "in the script, from the measurements that ship",
+    "watch": "test/ros/test_watch.py",  # where a cell runs
+    "soak": "test/ros/test_soak_command.py",  # says that a loaded machine is too slow
 }
 
 for folder in ("datasets", "forecast", ""):
@@ -194,6 +196,10 @@ def workspace(tmp_path_factory, shared_data, run_bag) -> Path:
     visitor = share_path("config", "demo", "visitor")
     for name in ("visitor", "my_shift", "my_bag", "monday", "tuesday", "shifts/a", "shifts/b"):
         shutil.copytree(visitor, here / name)
+    if "long" in MODES:  # what a cell is taught by lasts longer
+        for seed, name in enumerate(("monday", "tuesday")):
+            words = f"--minutes 1 --people 2 --seed {seed} -o {here / name} --overwrite"
+            assert run(f"ses-gcn sample {shared_data / 'motion' / 'cmu.npz'} {words}")[0] == 0
     for name in ("shift_1.mcap", "shift_2.mcap", "shift.mcap"):
         shutil.copyfile(visitor / "visitor.mcap", here / name)
     for name in ("BAG", "demo_out/bag"):
