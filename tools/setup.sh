@@ -73,6 +73,8 @@ python_packages() {
   ! command -v chromium chromium-browser google-chrome >/dev/null || files+=(-r requirements/browser.txt)
   imports rclpy && [ -n "${ROS_DISTRO:-}" ] || files+=(-r requirements/underlay.txt)
   run "Installing the Python packages (a minute or two)" "$venv/bin/pip" install "${files[@]}"
+  # coal brings Boost's headers, 190 MB that nothing is compiled against
+  rm -rf "$venv"/lib/python3*/site-packages/cmeel.prefix/include
   run "Correcting the include folders of the ROS 2 wheels" "$venv/bin/python" tools/correct_export_paths.py
   echo "$wanted" >"$stamp"
 }
