@@ -50,6 +50,7 @@ from ses_gcn_ros.safety import (
     read_robots,
 )
 from ses_gcn_ros.safety.assessment import UNKNOWN
+from ses_gcn_ros.safety.robot_motion import read_plan
 from ses_gcn_ros.transforms import TransformBuffer
 
 
@@ -215,15 +216,9 @@ class SafetyInputs:
     def on_trajectory(self, message: Any) -> None:
         """Take what a planner said, from a JointTrajectory or MoveIt's DisplayTrajectory."""
         assert self._watch.joints is not None
-        parts = [part.joint_trajectory for part in getattr(message, "trajectory", [])] or [message]
-        if len(parts) > 1:  # stages of one plan; only the one under way counts, so the first
+        if len(getattr(message, "trajectory", [])) > 1:
             self._node.get_logger().info("the trajectory has stages; the first is followed")
-        points = parts[0].points
-        self._watch.joints.observe_plan(
-            parts[0].joint_names,
-            [to_seconds(point.time_from_start) for point in points],
-            [list(point.positions) for point in points],
-        )
+        self._watch.joints.observe_plan(*read_plan(message))
 
     def look_up_robot(self, now: float) -> None:
         """Hand the latest poses of robot, tools and zones to the monitor."""

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.bags.messages import to_seconds
 from ses_gcn_ros.errors import InputError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, Forecast, ForecastConfig, Forecaster
 from ses_gcn_ros.replay.events import (
@@ -40,7 +39,7 @@ from ses_gcn_ros.safety import (
     SeparationMonitor,
     Urdf,
 )
-from ses_gcn_ros.safety.robot_motion import SweepMotion
+from ses_gcn_ros.safety.robot_motion import SweepMotion, read_plan
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import TransformBuffer
 
@@ -317,17 +316,11 @@ class ReplayMonitor:
             with contextlib.suppress(InputError):  # the node leaves them out as well
                 joints.observe(event.stamp, told.name, told.position, told.velocity)
 
-    def _observe_plan(self, content: Any) -> None:
+    def _observe_plan(self, message: Any) -> None:
         joints = self.monitor.joints if self.monitor else None
         if joints is not None:
-            stages = [stage.joint_trajectory for stage in getattr(content, "trajectory", [])]
-            plan = stages[0] if stages else content
             with contextlib.suppress(InputError):
-                joints.observe_plan(
-                    plan.joint_names,
-                    [to_seconds(point.time_from_start) for point in plan.points],
-                    [point.positions for point in plan.points],
-                )
+                joints.observe_plan(*read_plan(message))
 
     def _assess(self, tick: Tick) -> Assessment:
         """State at a tick, of which there are none without a monitor."""

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -200,6 +200,18 @@ class _Joint(NamedTuple):
     stamp: float
     position: float
     rate: float | None
+
+
+def read_plan(message: Any) -> tuple[Sequence[str], list[float], list[Sequence[float]]]:
+    """Joints, times [s] and positions of a JointTrajectory, for `JointMotion.observe_plan`.
+
+    Of MoveIt's DisplayTrajectory, whose stages are one plan, the first, which is under way.
+    """
+    stages = [stage.joint_trajectory for stage in getattr(message, "trajectory", [])]
+    plan = stages[0] if stages else message
+    since = [point.time_from_start for point in plan.points]
+    times = [float(time.sec + 1e-9 * time.nanosec) for time in since]
+    return plan.joint_names, times, [point.positions for point in plan.points]
 
 
 @dataclass(frozen=True, eq=False)
