@@ -342,6 +342,19 @@ class TestClocks:
         faults = [clocks.check(100.0 + rate * 0.02 * k, 5.0 + 0.02 * k) for k in range(1, 900)]
         assert any("times the rate of real time" in f.get("clock", "") for f in faults)
 
+    @pytest.mark.parametrize(("before", "after"), [(0.02, 1.9), (1.9, 0.02)])
+    def test_a_clock_that_was_slow_does_not_make_up_for_one_that_races(self, before, after):
+        """In whatever order, and however much of the first is still in the window."""
+        for seconds in np.arange(0.1, 1.5, 0.1):
+            clocks, now, steady = ClockMonitor(SafetyConfig(), 100.0, 5.0), 100.0, 5.0
+            named = []
+            for rate, lasting in ((1.0, 5.0), (before, seconds), (1.0, 0.6), (after, 1.7)):
+                for _ in range(round(lasting / 0.02)):
+                    now, steady = now + 0.02 * rate, steady + 0.02
+                    fault = clocks.check(now, steady).get("clock", "")
+                    named.append("times the rate of real time" in fault)
+            assert any(named[-round(1.7 / 0.02) :])
+
     @pytest.mark.parametrize("rate", [0.96, 1.0, 1.04])
     def test_a_clock_that_is_nearly_right_is_none(self, rate):
         clocks = ClockMonitor(SafetyConfig(), 100.0, 5.0)
