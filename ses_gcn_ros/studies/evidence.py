@@ -25,8 +25,8 @@ ATTACK = """## Attacks in a closed loop
 People within the floors who want to be touched, robots that obey after the reaction time and brake
 as the monitor is told, and the faults of the inputs by name; three runs in five are changes to
 those that came nearest. A contact counts by the monitor's own capsules around people and links as
-they really are; it is over the limit if the link is faster than 0.05 m/s. Runs with probabilities
-of contact, here and below, were made before the last pose counted in them (commit 7f50fec).
+they really are; it is over the limit if the link is faster than 0.05 m/s. In the first table,
+runs with probabilities of contact were made before the last pose counted in them (commit 7f50fec).
 """
 BEFORE = """## The same attacks before
 
@@ -45,7 +45,7 @@ T_r + T_s, than the floor of v_h for it.
 FAULTS = """## Faults
 
     SES_GCN_FAULTS=50 SES_GCN_FAULT_REPORT=faults.json pytest test/safety/test_core_fault_table.py
-    SES_GCN_FAULTS=1 SES_GCN_FAULT_REPORT=faults.json pytest test/ros/test_fault_table.py \\
+    SES_GCN_FAULTS=50 SES_GCN_FAULT_REPORT=faults.json pytest test/ros/test_fault_table.py \\
         test/ros/test_pose_faults.py test/ros/test_clock_leaps.py
 
 Reports add up, so that a table may be made in pieces and some faults tried more often than others.
@@ -139,29 +139,25 @@ def _fenced(show: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda found: f"```\n{show(found)}\n```"
 
 
-def _commanded(command: str, show: Callable[[Any], str]) -> Callable[[Any], str]:
-    """A table under the command that printed it, with as many runs as it has."""
+def _braking(found: dict[str, Any]) -> str:
+    asked = f"handover_dev.npz cmu.npz --runs {found['runs']}"
+    return f"    ses-gcn braking-study {asked} -o braking\n\n{braking.as_markdown(found)}"
 
-    def shown(found: Mapping[str, Any]) -> str:
-        runs = found["total"]["runs"] if "total" in found else found["runs"]
-        return f"    {command.format(runs=runs)}\n\n{show(found)}"
 
-    return shown
+def _attack(found: Mapping[str, Any]) -> str:
+    """A table of attacks under its command, which may have asked for one variant or scenario."""
+    asked = f"--runs {found['total']['runs']}"
+    scenarios = {name for rows in found["variants"].values() for name in rows if name != "all"}
+    for option, names in (("variant", set(found["variants"])), ("scenario", scenarios)):
+        if len(names) == 1:
+            asked += f' --{option} "{names.pop()}"'
+    return f"    ses-gcn attack {asked} -o attack\n\n{attack_search.as_markdown(found)}"
 
 
 _SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "attack": (
-        ATTACK,
-        _commanded("ses-gcn attack --runs {runs} -o attack", attack_search.as_markdown),
-    ),
+    "attack": (ATTACK, _attack),
     "attack-before": (BEFORE, attack_search.as_markdown),
-    "braking": (
-        BRAKING,
-        _commanded(
-            "ses-gcn braking-study handover_dev.npz cmu.npz --runs {runs} -o braking",
-            braking.as_markdown,
-        ),
-    ),
+    "braking": (BRAKING, _braking),
     "faults": (FAULTS, _faults),
     "soak": (SOAK, _fenced(soak.as_text)),
     "collisions": (COLLISIONS, _fenced(collisions.as_text)),
