@@ -452,7 +452,10 @@ def demo_environment() -> dict[str, str]:
     """
     domain = chosen_domain()
     if domain is None:
-        domain = next((d for d in _CANDIDATES if not _in_use(d)), None)
+        # not all from the first on: two that start at once would take the same
+        first = os.getpid() % len(_CANDIDATES)
+        candidates = (*_CANDIDATES[first:], *_CANDIDATES[:first])
+        domain = next((d for d in candidates if not _in_use(d)), None)
         if domain is None:
             raise ConfigError(
                 f"ROS domains {_CANDIDATES[0]} to {_CANDIDATES[-1]} are all in use; "

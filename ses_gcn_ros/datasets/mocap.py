@@ -23,8 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
-from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import Sequence
@@ -195,6 +193,10 @@ def positions(
 
 def resampled(recorded: NDArray[np.float64]) -> NDArray[np.float64]:
     """Motion at 120 Hz as it is at 25 Hz: smoothed without delay, interpolated (Catmull-Rom)."""
+    # 40 MB that whoever evaluates bags, and reads labels as this module's neighbours do, need not
+    from scipy.interpolate import CubicHermiteSpline
+    from scipy.signal import butter, sosfiltfilt
+
     filtered = recorded
     if len(recorded) > _SHORTEST:
         low = butter(4, _CUTOFF, fs=RECORDED_FPS, output="sos")
