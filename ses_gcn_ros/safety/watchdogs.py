@@ -306,16 +306,17 @@ class ClockMonitor:
                 f"safety node late: {real:.2f} s between two states > "
                 f"{self._config.loop_time_max:.2f} s"
             )
+        leap, still = passed - real, steady - self._moved
+        leaps, stands = leap > self._config.clock_jump, still > CLOCK_PATIENCE
+        if leaps or stands:  # named as such, and left out of the rate, which it must not hide
+            self._marks = deque((then + leap, at) for then, at in self._marks)
         rate = self._wrong_rate(now, steady)
         if rate is not None and not self._config.replay:
             faults["clock"] = f"clock runs at {rate:.2f} times the rate of real time"
-        still = steady - self._moved
-        if passed - real > self._config.clock_jump:
-            faults["clock"] = f"clock jumped ahead {passed - real:.2f} s"
-            self._marks.clear()
-        if still > CLOCK_PATIENCE:
+        if leaps:
+            faults["clock"] = f"clock jumped ahead {leap:.2f} s"
+        if stands:
             faults["clock"] = f"clock stands still for {still:.1f} s"
-            self._marks.clear()
         return faults
 
     def _wrong_rate(self, now: float, steady: float) -> float | None:

@@ -355,6 +355,17 @@ class TestClocks:
                     named.append("times the rate of real time" in fault)
             assert any(named[-round(1.7 / 0.02) :])
 
+    def test_a_node_that_was_held_up_does_not_forget_that_the_clock_races(self):
+        """A gap of 0.7 s at 1.9 times the rate is a leap of 0.63 s, too."""
+        clocks, now, steady = ClockMonitor(SafetyConfig(), 100.0, 5.0), 100.0, 5.0
+        named = []
+        for step in [*[0.02] * 60, 0.7, *[0.02] * 60]:
+            now, steady = now + 1.9 * step, steady + step
+            named.append("clock" in clocks.check(now, steady))
+        first = named.index(True)
+        assert first * 0.02 < 0.8
+        assert all(named[first:])
+
     @pytest.mark.parametrize("rate", [0.96, 1.0, 1.04])
     def test_a_clock_that_is_nearly_right_is_none(self, rate):
         clocks = ClockMonitor(SafetyConfig(), 100.0, 5.0)
