@@ -236,6 +236,14 @@ def check_skeletons(skeletons: Iterable[Skeleton]) -> None:
         check_skeleton(skeleton)
 
 
+def to_seconds(stamp: Any) -> float:
+    """Stamp or duration of a message, of rclpy or of a bag, in seconds.
+
+    float64 keeps a stamp of today to 0.3 µs.
+    """
+    return float(stamp.sec + stamp.nanosec * 1e-9)
+
+
 def skeletons_from_message(content: Any) -> list[Skeleton]:
     """People of a SkeletonArray of rclpy or of a bag, checked; positions (J, 3) [m].
 

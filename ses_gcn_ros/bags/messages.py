@@ -22,6 +22,7 @@ from ses_gcn_ros.skeleton import (
     get_layout,
     layout_names,
     skeletons_from_message,
+    to_seconds,
 )
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
@@ -174,11 +175,6 @@ class Observation(NamedTuple):
     stamp: float
     frame_id: str
     people: list[Skeleton]
-
-
-def to_seconds(stamp: Any) -> float:
-    """Stamp or duration of a message in seconds."""
-    return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def time_message(seconds: float, kind: str = "Time") -> Any:

@@ -23,7 +23,7 @@ from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
 from ses_gcn_ros.models.framing import DAMPING, damped_velocity
-from ses_gcn_ros.skeleton import Skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, get_layout, to_seconds
 
 _ONCE = np.ones(1)
 _LEAP = 0.5  # m in one step, of all joints in the mean; nobody moves so fast
@@ -457,8 +457,8 @@ def forecasts_from_message(content: Any) -> list[Forecast]:
     Raises InputError for an unknown layout, arrays of the wrong length or a step that is not
     positive.
     """
-    stamp = content.header.stamp
-    return [_forecast_from_message(stamp.sec + stamp.nanosec * 1e-9, e) for e in content.forecasts]
+    stamp = to_seconds(content.header.stamp)
+    return [_forecast_from_message(stamp, entry) for entry in content.forecasts]
 
 
 def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
@@ -469,7 +469,7 @@ def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
             f"{who} has {len(entry.positions)} position values and {len(entry.radius)} radii; "
             f"{shape[0]} steps of layout {entry.layout} take {3 * count} and {count}"
         )
-    step = float(entry.step.sec + entry.step.nanosec * 1e-9)
+    step = to_seconds(entry.step)
     if step <= 0.0:
         raise InputError(f"{who}: step is {step} s; it must be positive")
     return Forecast(

@@ -34,6 +34,7 @@ from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.skeleton import skeletons_from_message as skeletons_from_message
+from ses_gcn_ros.skeleton import to_seconds as to_seconds
 from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
@@ -59,11 +60,6 @@ def message_type(name: str) -> Any:
         raise InputError(
             f"message type '{name}' is not known; install the package {package}"
         ) from error
-
-
-def to_seconds(stamp: Time | Duration) -> float:
-    """Stamp or duration in seconds; float64 keeps a stamp of today to 0.3 µs."""
-    return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def to_time(seconds: float) -> Time:

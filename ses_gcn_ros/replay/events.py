@@ -26,7 +26,6 @@ from ses_gcn_ros.bags.messages import (
     adapt,
     header_message,
     message,
-    to_seconds,
 )
 from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, read_messages, topics_of
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, read_segments, segment_table
@@ -37,7 +36,7 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.options import OPTIONAL, Naming, source_of
 from ses_gcn_ros.safety import Assessment, Level
 from ses_gcn_ros.safety.separation import Pair
-from ses_gcn_ros.skeleton import Skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, get_layout, to_seconds
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_transforms
 
 if TYPE_CHECKING:
@@ -554,10 +553,9 @@ def recorded_actions(bag: PathLike) -> list[Segment]:
     told: dict[str, list[tuple[float, str]]] = {}
     try:
         for entry in read_messages(bag, ["actions"]):
-            stamp = entry.content.header.stamp
+            stamp = to_seconds(entry.content.header.stamp)
             for action in entry.content.actions:
-                seconds = stamp.sec + stamp.nanosec * 1e-9
-                told.setdefault(action.person_id, []).append((seconds, action.label))
+                told.setdefault(action.person_id, []).append((stamp, action.label))
     except BagError:  # cut off: what came before counts
         if not told:
             raise

@@ -16,6 +16,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety.config import DemoRobotConfig
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.robot_model import RobotModel, Urdf
+from ses_gcn_ros.skeleton import to_seconds
 
 Array = NDArray[np.float64]
 
@@ -209,8 +210,7 @@ def read_plan(message: Any) -> tuple[Sequence[str], list[float], list[Sequence[f
     """
     stages = [stage.joint_trajectory for stage in getattr(message, "trajectory", [])]
     plan = stages[0] if stages else message
-    since = [point.time_from_start for point in plan.points]
-    times = [float(time.sec + 1e-9 * time.nanosec) for time in since]
+    times = [to_seconds(point.time_from_start) for point in plan.points]
     return plan.joint_names, times, [point.positions for point in plan.points]
 
 
