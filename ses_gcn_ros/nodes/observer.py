@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from ses_gcn_ros.nodes.managed_node import StreamMonitor, make_executor
 
 NAME = "ses_gcn_watch"
 _PATIENCE = 30.0  # s for an answer: to configure takes a node that compiles as long
+_AGAIN = 2.0  # s from a question to the same one again
+_ACQUAINTED = 0.5  # s from a service being found to it having found its client too
 _LEVELS = ("CLEAR", "REDUCED", "STOP")
 _STATUS = ("OK", "WARN", "ERROR", "STALE")
 
@@ -93,18 +96,27 @@ class CellObserver(Node):
                 f"{node} is {self.state_of(node)}: it can {known}, not '{transition}'"
             )
         request = ChangeState.Request(transition=there[transition])
-        if not self._ask(ChangeState, f"{node}/change_state", request).success:
+        if not self._ask(ChangeState, f"{node}/change_state", request, again=False).success:
             raise SesGcnError(f"{node} can't {transition}; it says why in its log")
 
-    def _ask(self, kind: Any, service: str, request: Any) -> Any:
+    def _ask(self, kind: Any, service: str, request: Any, *, again: bool = True) -> Any:
+        """Answer of a service. DDS loses that to a client whom the service doesn't know yet.
+
+        So the question is asked `again` until it is answered, or else once, after a while.
+        """
         client = self.create_client(kind, service)
         try:
-            future, end = None, time.monotonic() + _PATIENCE
-            while time.monotonic() < end:
-                if future is None and client.service_is_ready():
-                    future = client.call_async(request)
-                if future is not None and future.done():
-                    return future.result()
+            asked: list[Any] = []
+            end = time.monotonic() + _PATIENCE
+            due = None  # s, monotonic: when to ask
+            while (now := time.monotonic()) < end:
+                if client.service_is_ready():
+                    due = now + (0.0 if again else _ACQUAINTED) if due is None else due
+                    if now >= due:
+                        asked.append(client.call_async(request))
+                        due = now + (_AGAIN if again else math.inf)
+                if answers := [each for each in asked if each.done()]:
+                    return answers[0].result()
                 self.spin(0.02)
         finally:
             self.destroy_client(client)

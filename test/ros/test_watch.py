@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from typing import Any
+
+from lifecycle_msgs.srv import ChangeState, GetState
 
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes import qos
@@ -86,10 +90,13 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
         command = [*SES_GCN, "lifecycle", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
-    assert json.loads(lifecycle("--json").stdout) == {"/safety_node": "active"}
-    assert json.loads(lifecycle("safety_node", "deactivate", "--json").stdout) == {
-        "/safety_node": "inactive"
-    }
+    def states_of(*words: str) -> dict[str, str]:
+        run = lifecycle(*words, "--json")
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    assert states_of() == {"/safety_node": "active"}
+    assert states_of("safety_node", "deactivate") == {"/safety_node": "inactive"}
     refused = lifecycle("safety_node", "deactivate")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: /safety_node is inactive: it can activate, cleanup")
@@ -98,3 +105,23 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
     cell.wait_for(lambda: len(states) > seen + 5, "states again")
     nobody = lifecycle("nobody")
     assert (nobody.returncode, "there is /safety_node" in nobody.stderr) == (1, True)
+
+
+def test_an_answer_that_got_lost_is_asked_for_again(cell):
+    asked: list[Any] = []
+
+    def lose_the_first(_request: Any, response: Any) -> Any:
+        asked.append(response)
+        if len(asked) == 1:
+            raise LookupError("so no answer is sent")
+        response.current_state.label = "active"
+        return response
+
+    cell.node.create_service(GetState, "arm/get_state", lose_the_first)
+    cell.node.create_service(ChangeState, "arm/change_state", lambda _, response: response)
+    command = subprocess.Popen([*SES_GCN, "lifecycle", "--json"], stdout=subprocess.PIPE)
+    while command.poll() is None:
+        with contextlib.suppress(LookupError):
+            cell.wait_for(lambda: command.poll() is not None, "the command")
+    assert json.load(command.stdout) == {"/arm": "active"}
+    assert len(asked) > 1
