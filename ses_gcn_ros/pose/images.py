@@ -53,6 +53,7 @@ _SMALL = 1 << 24  # pixels that there is always room for
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of the picture's size
 _PADDING = 4096  # bytes of zeros that may follow a JPEG
 _DARKEST, _BRIGHTEST = 1.0, 99.5  # percentiles of a grey 16-bit picture that become black and white
+_SENSORS = (10, 12, 14, 16)  # bits of a pixel that is sent in 16
 _LEAST_RANGE = 64  # values between them: less is noise of a dark picture
 
 
@@ -61,9 +62,9 @@ def decode_image(
 ) -> NDArray[np.uint8]:
     """RGB picture of the fields of a sensor_msgs/Image.
 
-    Channels of 16 bits give their upper byte, but grey ones (infrared cameras send 10 or 12 bits in
-    them) are stretched over the range that they use. Raises InputError if the encoding is not
-    supported or the sizes contradict one another.
+    Channels of 16 bits give the upper byte of the 10, 12, 14 or 16 bits that they use; grey ones
+    are stretched over the range that they use. Raises InputError if the encoding is not supported
+    or the sizes contradict one another.
 
     Parameters
     ----------
@@ -86,13 +87,11 @@ def decode_image(
         raise InputError(f"image in {encoding} is {width} px wide; the width must be even")
     lines = height * 3 // 2 if encoding in _PLANAR else height
     rows = pixel_rows(data, lines, width, encoding, step, channels * bits // 8)
-    pixels = rows.reshape(lines, width, -1)
-    if bits == 16 and channels == 1 and way == _GREY:
-        values = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2")
-        pixels = _stretched(values)[..., None]
-    elif bits == 16:
-        pixels = pixels[..., 0 if is_bigendian else 1 :: 2]  # the upper byte of each channel
-    pixels = np.ascontiguousarray(pixels)
+    pixels = np.ascontiguousarray(rows)
+    if bits == 16:
+        values = pixels.view(">u2" if is_bigendian else "<u2")
+        pixels = _stretched(values) if way == _GREY else _upper_byte(values)
+    pixels = pixels.reshape(lines, width, -1)
     # OpenCV takes a hundredth of the time that numpy takes to reorder channels.
     return pixels if way is None else np.asarray(cv2.cvtColor(pixels, way), dtype=np.uint8)
 
@@ -120,6 +119,15 @@ def _stretched(values: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
     return np.asarray(((values - low) * scale).clip(0.0, 255.0), np.uint8)
 
 
+def _upper_byte(values: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+    """Values of 16 bits on 8 bits, taken for those of the least depth of a sensor that holds them.
+
+    Cameras send 10 or 12 bits in the lower ones, and all but black would be lost.
+    """
+    bits = next(bits for bits in _SENSORS if int(values.max()) >> bits == 0)
+    return np.asarray(values >> (bits - 8), np.uint8)
+
+
 def rgb_from_bgr(picture: cv2.typing.MatLike) -> NDArray[np.uint8]:
     """OpenCV's picture (H, W, 3) with its channels in our order."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
@@ -143,14 +151,18 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     if head == b"\xff\xd8" and b"\xff\xd9" not in tail:
         raise InputError(f"JPEG of {len(buffer)} bytes has no end marker; it is truncated")
     check_size(bytes(buffer))
+    form = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     turn = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        picture = cv2.imdecode(buffer, cv2.IMREAD_COLOR | turn) if len(buffer) else None
+        picture = cv2.imdecode(buffer, form | turn) if len(buffer) else None
     except cv2.error:  # a header of billions of pixels, for instance
         picture = None
-    if picture is None:
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
         raise InputError(f"compressed image of {len(buffer)} bytes can't be decoded")
-    return rgb_from_bgr(picture)
+    if picture.dtype == np.uint16:
+        values = np.asarray(picture, np.uint16)
+        picture = _stretched(values) if values.ndim == 2 else _upper_byte(values)
+    return np.asarray(cv2.cvtColor(picture, _GREY if picture.ndim == 2 else _BGR), np.uint8)
 
 
 def check_size(data: bytes) -> None:

@@ -56,6 +56,9 @@ def test_the_angle_of_view_spans_the_image(field_of_view):
         ((0.0,) * 5, ""),  # not calibrated for distortion
         ((0.01,) * 8 + (0.0,) * 4, "rational_polynomial"),
         ((0.01,) * 8 + (0.0,) * 6, "rational_polynomial"),
+        ((0.01,) * 4, "plumb_bob"),
+        ((0.01,) * 12, "rational_polynomial"),
+        ((0.01,) * 14, "rational_polynomial"),  # of a tilted sensor
     ],
 )
 def test_distortion_as_drivers_write_it_is_taken(distortion, model):
@@ -99,6 +102,12 @@ def test_binning_and_region_of_interest_move_the_pixels():
     far = SimpleNamespace(x_offset=600, y_offset=0, width=400, height=300)
     with pytest.raises(InputError, match=r"400×300 px at 600, 0, which is not in the image"):
         camera_from_info(info(roi=far))
+
+
+def test_the_right_camera_of_a_pair_sees_from_its_own_place():
+    projection = (600.0, 0.0, 330.0, -60.0, 0.0, 610.0, 250.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    right = camera_from_info(info(p=projection, r=np.eye(3).ravel()))
+    assert right == camera_from_info(info())  # pictures are not rectified: P is not theirs
 
 
 def test_what_is_behind_the_camera_has_no_pixel():

@@ -117,13 +117,60 @@ def photograph(orientation: int) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+# What each EXIF orientation asks for.
+UPRIGHT = {
+    1: lambda p: p,
+    2: np.fliplr,
+    3: lambda p: np.rot90(p, 2),
+    4: np.flipud,
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
 def test_a_cameras_jpeg_stays_as_its_calibration_knows_it_and_a_photograph_is_turned(orientation):
     as_sent = decode_compressed(photograph(orientation))
     assert as_sent.shape == (48, 64, 3)
     assert as_sent[:5, :5].min() > 200
     turned = decode_compressed(photograph(orientation), upright=True)
-    assert turned.shape[:2] == ((64, 48) if orientation > 4 else (48, 64))
+    np.testing.assert_array_equal(turned, UPRIGHT[orientation](as_sent))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("is_bigendian", [False, True])
+@pytest.mark.parametrize("encoding", ["rgb16", "bayer_rggb16"])
+def test_colours_of_a_sensor_of_fewer_bits_are_as_bright(encoding, is_bigendian, bits):
+    shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    picture = shades if encoding.startswith("bayer") else np.dstack((shades,) * 3)
+    sent = (picture << (bits - 8)).astype(">u2" if is_bigendian else "<u2")
+    padded = np.pad(sent.view(np.uint8).reshape(16, -1), ((0, 0), (0, 6)))
+    shown = decode_image(padded.tobytes(), 16, 16, encoding, padded.shape[1], is_bigendian)
+    eight = decode_image(
+        picture.astype(np.uint8).tobytes(), 16, 16, f"{encoding[:-2]}8", 16 * picture[0, 0].size
+    )
+    np.testing.assert_array_equal(shown, eight)
+
+
+@pytest.mark.parametrize("bits", [10, 16])
+def test_a_png_of_16_bits_is_not_black(bits):
+    ramp = np.tile(np.linspace(0, 2**bits - 1, 256), (20, 1)).astype(np.uint16)
+    for picture in (ramp, np.dstack((ramp,) * 3)):
+        shown = decode_compressed(cv2.imencode(".png", picture)[1].tobytes())
+        np.testing.assert_allclose(shown[0, :, 1], np.arange(256), atol=4)
+
+
+def test_a_compressed_picture_of_grey_is_grey():
+    sent = cv2.imencode(".png", GREY)[1].tobytes()
+    np.testing.assert_array_equal(decode_compressed(sent), cv2.cvtColor(GREY, cv2.COLOR_GRAY2RGB))
+
+
+def test_a_compressed_picture_of_numbers_is_refused():
+    sent = cv2.imencode(".tiff", np.ones((4, 5), np.float32))[1].tobytes()
+    with pytest.raises(InputError, match=r"compressed image of \d+ bytes can't be decoded"):
+        decode_compressed(sent)
 
 
 @pytest.mark.parametrize(
