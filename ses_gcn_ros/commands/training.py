@@ -59,6 +59,9 @@ def train(
     steps: Annotated[
         int, typer.Option(help="Optimiser steps instead of the recipe's; 0: the recipe's.", min=0)
     ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed instead of the recipe's, to train it once more.", min=0)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
@@ -98,6 +101,7 @@ def train(
             start=first,
             masks_only=masks_only,
             steps=steps,
+            seed=seed,
             progress=show,
         )
     if not leads:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ses_gcn_ros.models.layers import ForecastNetwork
 
 UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
-NETWORKS = ("sesgcn", "stsgcn", "dctmlp", "jointformer")
+NETWORKS = ("sesgcn", "stsgcn", "simlpe", "jointformer")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class ModelConfig:
         """
         if not self.widths:
             raise ModelError("a network needs at least one layer; widths is empty")
-        if self.network in ("dctmlp", "jointformer"):
+        if self.network in ("simlpe", "jointformer"):
             if len(set(self.widths)) > 1:
                 raise ModelError(
                     f"the blocks of a {self.network} are of one width, not {self.widths}"
@@ -151,7 +151,7 @@ def tensor_shapes(config: ModelConfig) -> Shapes:
     return shapes
 
 
-def _mlp_shapes(config: ModelConfig) -> Shapes:
+def _simlpe_shapes(config: ModelConfig) -> Shapes:
     shapes, width = _Shapes(), config.widths[0]
     length = config.observed + config.horizon
     shapes.add_map("inputs", config.joints * config.features, width)
@@ -180,7 +180,7 @@ def _jointformer_shapes(config: ModelConfig) -> Shapes:
     return shapes
 
 
-_OTHERS = {"dctmlp": _mlp_shapes, "jointformer": _jointformer_shapes}
+_OTHERS = {"simlpe": _simlpe_shapes, "jointformer": _jointformer_shapes}
 
 
 class _Shapes(Shapes):
@@ -246,13 +246,13 @@ def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork:
 
     `dropout` is the share left out in each layer, in training.
     """
-    from ses_gcn_ros.models.peers import DCTMLP, STSGCN, Jointformer
+    from ses_gcn_ros.models.peers import STSGCN, Jointformer, SiMLPe
     from ses_gcn_ros.models.sesgcn import SeSGCN
 
     networks: dict[str, Callable[[ModelConfig, float], ForecastNetwork]] = {
         "sesgcn": SeSGCN,
         "stsgcn": STSGCN,
-        "dctmlp": DCTMLP,
+        "simlpe": SiMLPe,
         "jointformer": Jointformer,
     }
     return networks[config.network](config, dropout)

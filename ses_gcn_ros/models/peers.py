@@ -1,4 +1,4 @@
-"""Networks to hold others against: STS-GCN, DCT-MLP, a transformer; for actions a linear map."""
+"""Networks to hold others against: STS-GCN, siMLPe, a transformer; for actions a linear map."""
 
 from __future__ import annotations
 
@@ -63,15 +63,16 @@ class FrequencyBlock(nn.Module):
         return x + self.dropout(self.norm(mixed))
 
 
-class DCTMLP(ForecastNetwork):
-    """DCT-MLP: linear maps over the cosine transform of a motion, in the spirit of siMLPe.
+class SiMLPe(ForecastNetwork):
+    """siMLPe: linear maps and normalisation alone, over the cosine transform of a motion.
 
     Guo, Du, Shen, Lepetit, Alameda-Pineda, Moreno-Noguer: Back to MLP: A Simple Baseline for Human
     Motion Prediction, WACV 2023. https://arxiv.org/abs/2207.01567
 
-    Theirs answers in pieces as long as it observes. Here the history is continued by its last frame
-    up to the end of the horizon, transformed whole, and the answer is read off the added frames.
-    All of `widths` are the same, one per block, and `head` is not used.
+    Published are 48 blocks, each as wide as a pose has coordinates: one of `widths` per block, all
+    the same. Theirs sees as many frames as it answers with and goes on from its own answers; here
+    the history is continued by its last frame up to the end of the horizon, and the answer is read
+    off the frames added. `head` is not used.
     """
 
     basis: Tensor

@@ -298,6 +298,7 @@ def train(
     start: Weights | None = None,
     masks_only: bool = False,
     steps: int = 0,
+    seed: int | None = None,
     progress: Progress = lambda step, steps, loss: None,
 ) -> Weights:
     """Train a recipe and write calibrated weights.
@@ -307,7 +308,7 @@ def train(
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
     pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
     the paper. A recipe that goes on after another trains that one first, each for so many `steps`
-    if they are given. Under ``torchrun`` all
+    and with that `seed` if they are given. Under ``torchrun`` all
     processes train together and the first one writes.
 
     Raises
@@ -322,10 +323,13 @@ def train(
     if steps:
         plan = dataclasses.replace(recipe.training, steps=steps, epochs=0, milestones=())
         recipe = dataclasses.replace(recipe, training=plan)
+    if seed is not None:
+        plan = dataclasses.replace(recipe.training, seed=seed)
+        recipe = dataclasses.replace(recipe, training=plan)
     parts = split(recording.sequences, recipe.data)
     processes = Processes(device)
     if start is None and recipe.training.after:
-        start = _first(recipe, recording, out, processes, steps, progress)
+        start = _first(recipe, recording, out, processes, steps, seed, progress)
     if start is not None and masks_only:
         masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}
         start = dataclasses.replace(start, tensors=masks)
@@ -354,13 +358,22 @@ def _first(
     out: Path,
     processes: Processes,
     steps: int,
+    seed: int | None,
     progress: Progress,
 ) -> Weights:
     """Weights of the recipe that this one goes on from; kept beside its own until they are read."""
     before = load_recipe(recipe.training.after)
     path = out.with_name(f"{out.stem}.{before.name}{out.suffix}")
     if not path.is_file():
-        train(before, recording, path, device=processes.kind, steps=steps, progress=progress)
+        train(
+            before,
+            recording,
+            path,
+            device=processes.kind,
+            steps=steps,
+            seed=seed,
+            progress=progress,
+        )
     weights = read_weights(path)
     if weights.about.get("recipe") != before.name:
         raise ConfigError(f"'{path}' was not made by recipe '{before.name}'; remove it")

@@ -1,5 +1,7 @@
 """Recipes: everything that decides what a training run gives, as a YAML file.
 
+A recipe may be `like` another one, of which it then gives what differs.
+
 A recipe has sections, each a dataclass of options. What is trained decides which sections there are
 and which options have a use; `read_sections` refuses any other.
 """
@@ -165,8 +167,13 @@ _SECTIONS: dict[str, type[Any]] = {
 def find_recipe(name: str, folder: str) -> tuple[str, Any]:
     """Name and content of a recipe that ships in ``config/FOLDER``, or of a YAML file.
 
-    Raises ConfigError if there is no such recipe, or it is no YAML.
+    Raises ConfigError if there is no such recipe, it is no YAML, or it is like itself.
     """
+    return _find(name, folder, ())
+
+
+def _find(name: str, folder: str, after: tuple[str, ...]) -> tuple[str, Any]:
+    """Recipe that `after` are like; see `find_recipe`."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         shipped = share_path("config", folder)
@@ -177,9 +184,21 @@ def find_recipe(name: str, folder: str) -> tuple[str, Any]:
                 f"there is no recipe '{name}'; known are {known}, or give a .yaml file"
             )
     try:
-        return path.stem, parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"recipe '{path}' can't be read: {error}") from error
+    if name in after:
+        raise ConfigError(f"recipe '{name}' is like itself ({' → '.join((*after, name))})")
+    if isinstance(content, dict) and "like" in content:
+        other = str(content.pop("like"))
+        _, whole = _find(other, folder, (*after, name))
+        if not isinstance(whole, dict):
+            raise ConfigError(f"recipe '{path}' is like '{other}', which is no mapping of sections")
+        for section, values in content.items():
+            both = isinstance(values, dict) and isinstance(whole.get(section), dict)
+            whole[section] = {**whole[section], **values} if both else values
+        content = whole
+    return path.stem, content
 
 
 def read_sections(

@@ -73,10 +73,10 @@ def test_a_gpu_that_is_not_there_is_an_error(weights):
 
 
 def test_networks_that_can_not_be_folded_run_eagerly(caplog):
-    weights = make_weights(ModelConfig(network="dctmlp", widths=(16, 16)))
+    weights = make_weights(ModelConfig(network="simlpe", widths=(16, 16)))
     with caplog.at_level(logging.WARNING):
         assert build_engine(weights).kind == "eager"
-    assert "a network 'dctmlp' can't be folded" in caplog.text
+    assert "a network 'simlpe' can't be folded" in caplog.text
 
 
 def test_few_frames_are_left_to_the_next(caplog):

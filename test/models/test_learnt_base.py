@@ -130,7 +130,9 @@ def test_the_weights_that_ship_tie_or_beat_every_baseline_on_people_they_never_s
         assert np.mean(errors) <= 1.03 * min(np.mean(last), np.mean(damped)), name
 
 
-@pytest.mark.parametrize("name", ["sesgcn_workcell", "jointformer_workcell", "dctmlp_workcell"])
+@pytest.mark.parametrize(
+    "name", ["sesgcn_workcell", "jointformer_workcell", "simlpe_workcell", "stsgcn_workcell"]
+)
 def test_every_network_has_the_base_and_the_tensors_that_are_said_of_it(name: str) -> None:
     config = load_recipe(name).model
     network = build_network(config)

@@ -19,9 +19,9 @@ CONFIGS = {
     "STS-GCN of other sizes": ModelConfig(
         network="stsgcn", joints=22, observed=8, horizon=5, widths=(16, 8), head="linear"
     ),
-    "DCT-MLP": ModelConfig(network="dctmlp", widths=(96,) * 4, **FRAMED),
-    "DCT-MLP of other sizes": ModelConfig(
-        network="dctmlp", joints=22, observed=8, horizon=5, widths=(16, 16)
+    "siMLPe": ModelConfig(network="simlpe", widths=(96,) * 4, **FRAMED),
+    "siMLPe of other sizes": ModelConfig(
+        network="simlpe", joints=22, observed=8, horizon=5, widths=(16, 16)
     ),
 }
 
@@ -75,22 +75,28 @@ def test_the_published_sts_gcn_has_the_published_number_of_parameters():
     assert parameter_count(config) == pytest.approx(57_500, rel=0.001)
 
 
+def test_the_published_simlpe_has_the_published_number_of_parameters():
+    # 0.14 million for 22 joints and 50 frames in all.
+    config = ModelConfig(network="simlpe", joints=22, observed=40, horizon=10, widths=(66,) * 48)
+    assert parameter_count(config) == 48 * (50 * 51 + 2 * 66) + 2 * 66 * 67 == 137_580
+
+
 def test_the_cosine_transform_is_the_orthonormal_one():
     basis = cosines(35)
     np.testing.assert_allclose(basis, dct(np.eye(35), norm="ortho", axis=0), atol=1e-6)
 
 
-def test_an_untrained_dct_mlp_answers_what_it_is_the_offset_from():
-    network = build_network(ModelConfig(network="dctmlp", widths=(8, 8), **FRAMED)).eval()
+def test_an_untrained_simlpe_answers_what_it_is_the_offset_from():
+    network = build_network(ModelConfig(network="simlpe", widths=(8, 8), **FRAMED)).eval()
     assert not network(torch.randn(2, 10, 15, 7)).any()
 
 
-def test_the_blocks_of_a_dct_mlp_are_of_one_width():
+def test_the_blocks_of_a_simlpe_are_of_one_width():
     with pytest.raises(ModelError, match=r"of one width, not \(8, 16\)"):
-        build_network(ModelConfig(network="dctmlp", widths=(8, 16)))
+        build_network(ModelConfig(network="simlpe", widths=(8, 16)))
 
 
-@pytest.mark.parametrize("network", ["stsgcn", "dctmlp"])
+@pytest.mark.parametrize("network", ["stsgcn", "simlpe"])
 def test_an_engine_is_found_for_every_network(network):
     config = ModelConfig(network=network, widths=(8, 8), head="linear", **FRAMED)
     state = build_network(config).state_dict()

@@ -60,9 +60,10 @@ def kill_at(step: int):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(recording, tmp_path):
     first, again, other = (
-        train(tiny(seed=seed), recording, tmp_path / f"{run}.safetensors")
-        for run, seed in enumerate((1, 1, 2))
+        train(tiny(seed=1), recording, tmp_path / f"{run}.safetensors", seed=seed)
+        for run, seed in enumerate((None, 1, 2))
     )
+    assert [weights.about["seed"] for weights in (first, again, other)] == ["1", "1", "2"]
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(tensor, again.tensors[name])
     assert any(not np.array_equal(t, other.tensors[n]) for n, t in first.tensors.items())

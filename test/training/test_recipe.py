@@ -8,7 +8,7 @@ from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.config import parameter_count
 from ses_gcn_ros.resources import share_path
-from ses_gcn_ros.training.recipe import DataRecipe, load_recipe, make_recipe
+from ses_gcn_ros.training.recipe import DataRecipe, flat, load_recipe, make_recipe
 from ses_gcn_ros.training.sources import split
 
 
@@ -47,6 +47,34 @@ def test_unknown_recipes_are_answered_with_the_known_ones(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match=r"bad.yaml' can't be read"):
         load_recipe(str(tmp_path / "bad.yaml"))
+
+
+def test_a_recipe_gives_what_differs_from_the_one_it_is_like(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("like: sesgcn_workcell_anew\ntraining: {steps: 7}\ndata: {stride: 5}")
+    found, other = load_recipe(str(mine)), load_recipe("sesgcn_workcell_anew")
+    assert found.name == "mine"
+    changed = {key for key, value in flat(found).items() if value != flat(other)[key]}
+    assert changed == {"training.steps", "data.stride"}
+    assert (found.training.steps, found.data.stride) == (7, 5)
+    for content, sentence in (
+        (f"like: {mine}", r"is like itself \(.*mine.yaml → .*mine.yaml\)"),
+        ("like: nonsense", "no recipe 'nonsense'"),
+        (f"like: {tmp_path / 'list.yaml'}", "list.yaml', which is no mapping"),
+    ):
+        (tmp_path / "list.yaml").write_text("[1]")
+        mine.write_text(content)
+        with pytest.raises(ConfigError, match=sentence):
+            load_recipe(str(mine))
+
+
+def test_the_peers_are_trained_alike():
+    """Networks that are compared differ in nothing but the network."""
+    first = flat(load_recipe("sesgcn_workcell_anew"))
+    for name in ("simlpe_workcell", "jointformer_workcell", "stsgcn_workcell"):
+        other = flat(load_recipe(name))
+        differs = {key for key, value in other.items() if value != first[key]}
+        assert differs <= {"model.network", "model.widths", "training.dropout"}, name
 
 
 def test_nobody_is_in_two_parts(shared_data):
