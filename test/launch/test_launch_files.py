@@ -72,7 +72,7 @@ def test_a_missing_rviz_is_said_before_anything_is_started(name, tmp_path, envir
     command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "rviz:=true"]
     command += [f"out:={tmp_path}"] if name == "replay" else ["bag:=sample", "demo_robot:=true"]
     run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert run.returncode != 0
     said = run.stdout + run.stderr
@@ -93,7 +93,7 @@ def test_the_workcell_ends_when_one_of_its_nodes_does(tmp_path, environment):
     command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
     command += ["demo_robot:=true", f"params_file:={tmp_path / 'missing.yaml'}"]
     run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert run.returncode != 0
     assert "missing.yaml' does not exist" in run.stdout + run.stderr
@@ -105,7 +105,7 @@ def test_a_node_that_fails_makes_the_launch_fail(tmp_path, environment):
     command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
     command += ["demo_robot:=true", f"params_file:={parameters}"]
     run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert run.returncode == 1
     assert "has no parameter 'rte'" in run.stdout + run.stderr
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_every_process(environment):
         if "forecaster_node" in line and "frames in" in line:
             break
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "failed to terminate" not in rest
     assert rest.count("process has finished cleanly") >= 3

@@ -123,7 +123,7 @@ def test_another_body_under_the_same_name_begins_anew(cell, weights: str):
 
 def test_weights_that_are_missing_end_the_node_with_a_sentence(cell, tmp_path: Path):
     process = cell.start("action_node", weights=str(tmp_path / "nowhere.safetensors"))
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=120)[1].decode()
     assert process.returncode == 1
     assert "there are no weights at" in said
 

@@ -72,5 +72,5 @@ def test_a_damaged_state_is_warned_of_and_the_node_runs(cell, tmp_path):
     cell.wait_for(lambda: len(forecasts) > 12, "forecasts")
     person.stop()
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=10)[1].decode()
+    said = process.communicate(timeout=120)[1].decode()
     assert "the radius starts as calibrated: " in said

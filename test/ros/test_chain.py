@@ -42,9 +42,7 @@ class Chain:
 
     def run(self) -> None:
         """Wait until the robot is allowed to move."""
-        self.cell.wait_for(
-            lambda: self.moving, lambda: f"a robot allowed to move; {self.last}", timeout=60
-        )
+        self.cell.wait_for(lambda: self.moving, lambda: f"a robot allowed to move; {self.last}")
 
     @property
     def last(self) -> SafetyState | None:
@@ -64,7 +62,7 @@ class Chain:
                 for state in self.states[seen:]
             )
 
-        self.cell.wait_for(answered, f"a state whose reason has '{reason}'; last {self.last}", 5)
+        self.cell.wait_for(answered, f"a state whose reason has '{reason}'; last {self.last}")
         return time.monotonic() - started
 
 
@@ -107,9 +105,9 @@ def test_every_skeleton_is_forecast_and_every_state_has_its_numbers(chain):
 def test_the_robot_is_stopped_with_a_reason_when_the_skeletons_cease(chain):
     chain.person.stop()
     assert chain.reaction("skeleton") < REACTION
-    chain.cell.wait_for(lambda: chain.last.level == SafetyState.STOP, "STOP", 1)
+    chain.cell.wait_for(lambda: chain.last.level == SafetyState.STOP, "STOP")
     assert chain.last.speed_factor == 0.0
-    chain.cell.wait_for(lambda: chain.factors[-1].data == 0.0, "speed factor 0", 1)
+    chain.cell.wait_for(lambda: chain.factors[-1].data == 0.0, "speed factor 0")
     chain.person.start()
 
 

@@ -198,7 +198,7 @@ def test_sigint_after_shutdown_ends_in_order(nodes):
 @pytest.mark.parametrize("name", ["safety_node", "pose_node"])
 def test_help_names_every_parameter(name):
     command = [sys.executable, "-m", "ses_gcn_ros.nodes", name, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0
     assert f"ros2 run ses_gcn_ros {name}" in done.stdout
     assert "autostart: True" in done.stdout

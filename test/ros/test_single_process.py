@@ -42,10 +42,10 @@ def test_they_talk_as_in_processes_of_their_own(cell, person):
     cell.wait_for(
         lambda: any(np.isfinite(s.forecast_age) and s.level != SafetyState.STOP for s in states),
         "a state that rests on forecasts",
-        timeout=60,
+        timeout=240,
     )
     cell.wait_for(
         lambda: any(f.coverage > 0 for m in forecasts for f in m.forecasts),
         "forecasts by the network",
-        timeout=60,
+        timeout=240,
     )

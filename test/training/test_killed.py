@@ -41,7 +41,7 @@ def test_a_run_killed_at_random_moments_gives_the_weights_of_one_left_alone(shar
             time.sleep(0.002 + 0.02 * chance.random())
         assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        assert process.wait(timeout=10) == -signal.SIGKILL
+        assert process.wait(timeout=120) == -signal.SIGKILL
         assert not killed.exists()
         left = {path.name for path in tmp_path.iterdir()} - {"killed.csv", "killed.checkpoint"}
         assert {name for name in left if not name.endswith(".tmp")} == {

@@ -62,9 +62,9 @@ def test_a_thread_of_its_own_lets_a_lookup_block(network: Network, buffer: Buffe
             buffer.lookup_transform, "base", "tool", at(10), timeout=Duration(seconds=20)
         )
         broadcaster.sendTransform(stamped("base", "tool", 10.0, xyz=(1, 2, 3)))
-        assert translation(answer.result(timeout=20)) == [1, 2, 3]
+        assert translation(answer.result(timeout=120)) == [1, 2, 3]
     rclpy.shutdown()
-    listener.dedicated_listener_thread.join(timeout=20)
+    listener.dedicated_listener_thread.join(timeout=120)
     assert not listener.dedicated_listener_thread.is_alive()
 
 

@@ -39,7 +39,7 @@ def test_a_lookup_waits_for_its_transform(buffer: Buffer, other_thread: ThreadPo
     for second in (10.0, 11.0):
         assert not answer.done()
         buffer.set_transform(stamped("base", "tool", second, xyz=(second, 0, 0)), "test")
-    assert answer.result(timeout=10) == [10.5, 0, 0]
+    assert answer.result(timeout=120) == [10.5, 0, 0]
 
 
 def test_a_lookup_through_a_fixed_frame_waits_too(
@@ -50,13 +50,13 @@ def test_a_lookup_through_a_fixed_frame_waits_too(
         buffer.lookup_transform_full, "tool", at(11), "tool", at(10), "base", timeout=LONG
     )
     buffer.set_transform(stamped("base", "tool", 11.0, xyz=(1, 0, 0)), "test")
-    assert translation(answer.result(timeout=10)) == [-1, 0, 0]
+    assert translation(answer.result(timeout=120)) == [-1, 0, 0]
 
 
 def test_a_static_transform_ends_the_wait(buffer: Buffer, other_thread: ThreadPoolExecutor) -> None:
     answer = other_thread.submit(buffer.can_transform, "base", "tool", Time(), timeout=LONG)
     buffer.set_transform_static(stamped("base", "tool"), "test")
-    assert answer.result(timeout=10)
+    assert answer.result(timeout=120)
 
 
 def test_the_wait_ends_with_the_reason_why_there_is_no_transform(buffer: Buffer) -> None:
@@ -132,5 +132,5 @@ def test_readers_never_see_half_a_transform(buffer: Buffer) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         watchers = [pool.submit(watch) for _ in range(2)]
-        pool.submit(roll).result(timeout=30)
-        assert all(watcher.result(timeout=30) > 0 for watcher in watchers)
+        pool.submit(roll).result(timeout=120)
+        assert all(watcher.result(timeout=120) > 0 for watcher in watchers)
