@@ -110,16 +110,17 @@ def _sections(
     path: str | Path, content: Mapping[Any, Any], name: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for key, value in content.items():
-        if isinstance(value, Mapping):
-            if key == "ros__parameters":
-                yield name, value
-            else:
-                yield from _sections(path, value, f"{name.rstrip('/')}/{key}" if name else str(key))
-        elif name:
+        last = key == "ros__parameters"
+        if not isinstance(value, Mapping) or (last and not name):
+            where = f"section '{name}' of params_file" if name else "params_file"
             raise ConfigError(
-                f"section '{name}' of params_file '{path}' has no 'ros__parameters'; put its "
-                "parameters below that key, as ROS wants them"
+                f"{where} '{path}' has '{key}' where a mapping belongs; ROS wants the node's name, "
+                "below that ros__parameters, and below that its parameters"
             )
+        if last:
+            yield name, value
+        else:
+            yield from _sections(path, value, f"{name.rstrip('/')}/{key}" if name else str(key))
 
 
 def tuple_item_type(field: dataclasses.Field[Any]) -> type:

@@ -13,6 +13,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return f"{text[: 2 * longest // 3]} … {text[3 - longest // 3 :]}"
 
 
+# What Python raises where the content of a file has another shape than it is read by, numbers
+# without end included.
+MISSHAPEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
 class SesGcnError(Exception):
     """Base of every error that a user can cause and mend: one sentence, at most `LONGEST` long."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import InputError, shortened
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,26 @@ def convert(
     return converted, np.where(lacking, 0, least).astype(np.float32)
 
 
+LONGEST_ID = 100  # characters of an identity; it is in the reasons of every state
+
+
+def check_identity(person_id: str) -> None:
+    """Check what a person goes by, which logs and states repeat; raises an InputError."""
+    if len(person_id) > LONGEST_ID or not person_id.isprintable():
+        raise InputError(
+            f"person_id {shortened(ascii(person_id), LONGEST_ID)} has {len(person_id)} characters; "
+            f"it takes {LONGEST_ID} at most, all of them printable"
+        )
+
+
 def check_skeleton(skeleton: Skeleton) -> None:
     """Check what comes from outside.
 
-    Raises InputError for an unknown layout, arrays of another length, an infinite position, a
-    confidence outside 0 to 1, a negative variance or a liveness above 1. NaN positions are allowed:
-    they say that a joint is unseen.
+    Raises InputError for an unknown layout, an identity that can't be printed, arrays of another
+    length, an infinite position, one that is partly NaN, a confidence outside 0 to 1, a negative
+    variance or a liveness above 1. NaN positions are allowed: they say that a joint is unseen.
     """
+    check_identity(skeleton.person_id)
     who = f"skeleton of person '{skeleton.person_id}'"
     joints = len(get_layout(skeleton.layout).joints)
     if skeleton.positions.shape != (joints, 3) or skeleton.confidence.shape != (joints,):
@@ -225,6 +238,9 @@ def check_skeleton(skeleton: Skeleton) -> None:
         raise InputError(f"{who} has a liveness of {skeleton.liveness}; it lies in 0 to 1")
     if np.isinf(skeleton.positions).any():
         raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
+    unknown = np.isnan(skeleton.positions).sum(axis=1)
+    if ((unknown > 0) & (unknown < 3)).any():
+        raise InputError(f"{who} has a joint of which one coordinate is NaN, another is not")
     least, greatest = skeleton.confidence.min(), skeleton.confidence.max()
     if not (least >= 0 and greatest <= 1):
         raise InputError(f"{who} has confidences from {least} to {greatest}; they lie in 0 to 1")

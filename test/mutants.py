@@ -24,8 +24,9 @@ _WORDS += (b"[" * 3000, b"9" * 400, b"9" * 5000, b"2026-13-45", b"!!timestamp x"
 
 
 def mutants(original: bytes, count: int, seed: int) -> Iterator[bytes]:
-    """The bytes with some flipped, repeated, cut out, cut off, or replaced by difficult ones."""
+    """Nothing, then the bytes with some flipped, repeated, cut out or off, or difficult ones."""
     rng = np.random.default_rng(seed)
+    yield b""
     for _ in range(count):
         data = bytearray(original)
         for _ in range(rng.integers(1, 4)):

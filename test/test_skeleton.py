@@ -276,8 +276,11 @@ def test_a_skeleton_with_unseen_joints_is_good():
         ({"positions": np.zeros((14, 3), np.float32)}, r"person '7'.*\(14, 3\).*\(15, 3\)"),
         ({"confidence": np.ones(3, np.float32)}, r"confidence \(3,\)"),
         ({"positions": np.full((15, 3), np.inf, np.float32)}, "infinite"),
+        ({"positions": np.full((15, 3), (1.0, np.nan, 1.0), np.float32)}, "one coordinate is NaN"),
         ({"confidence": np.full(15, 1.5, np.float32)}, "1.5"),
         ({"confidence": np.full(15, np.nan, np.float32)}, "0 to 1"),
+        ({"person_id": "p" * 10_000}, r"person_id 'p+ … p+' has 10000 characters"),
+        ({"person_id": "p\x1b[31m\n"}, r"person_id 'p\\x1b\[31m\\n' has .* all of them printable"),
     ],
 )
 def test_a_bad_skeleton_is_refused_with_what_is_wrong(changes, message):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, ModelError
 from ses_gcn_ros.models.config import read_weights_file, write_weights_file
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def read_action_weights(path: str | os.PathLike[str] | None = None) -> ActionWei
         for name, shape in header.pop("cut", {}).items():
             _unpack(tensors, name, shape)
         return ActionWeights(tensors=tensors, **header)
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+    except (*MISSHAPEN, ConfigError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
 
 

@@ -43,16 +43,17 @@ from rosbags.typesys.store import Typestore
 
 from ses_gcn_ros.bags.messages import (
     NANO,
+    Adapter,
     Observation,
     RawMessage,
     Topics,
+    adapt,
     as_ours,
-    observation_from_message,
     same_definition,
     skeletons_message,
     typestore,
 )
-from ses_gcn_ros.errors import BagError, SesGcnError, shortened
+from ses_gcn_ros.errors import MISSHAPEN, BagError, SesGcnError, shortened
 
 PathLike = str | Path
 
@@ -171,8 +172,8 @@ def open_bag(path: PathLike) -> Iterator[Bag]:
 
 def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
     """What of a bag to open, and what is to be said at its end."""
-    if path.is_file():
-        if not is_storage(path):
+    if not path.is_dir():
+        if not (path.is_file() and is_storage(path)):
             raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
         return [path], ""
     there = sorted(file for file in path.iterdir() if file.is_file() and is_storage(file))
@@ -183,14 +184,14 @@ def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
             "ses-gcn render and compare read them; for a report, give the bag itself"
         )
     if not there:
-        lacks = "" if metadata.exists() else "no metadata.yaml and "
+        lacks = "" if metadata.is_file() else "no metadata.yaml and "
         raise BagError(f"'{path}' is no bag: it has {lacks}no mcap or db3 file")
-    if not metadata.exists():
+    if not metadata.is_file():
         return there, ""
     try:
         told = yaml.safe_load(metadata.read_text("utf-8"))["rosbag2_bagfile_information"]
         version, listed = int(told["version"]), [Path(f).name for f in told["relative_file_paths"]]
-    except (OSError, KeyError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (*MISSHAPEN, OSError, RecursionError, yaml.YAMLError) as error:
         reason = shortened(str(error) or type(error).__name__, 120)
         notes.append(f"metadata.yaml of bag '{path}' can't be used ({reason}); its files are read")
         return there, ""
@@ -461,10 +462,13 @@ def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Decode
 def read_skeletons(path: PathLike, topic: str = "skeletons") -> Iterator[Observation]:
     """Observations of a bag in the order of their recording, one at a time.
 
-    Raises BagError if the bag can't be read or has no such topic; InputError if a skeleton is
-    unusable.
+    Raises BagError if the bag can't be read, has no such topic, or people can't be read from its
+    type; InputError if a skeleton is unusable.
     """
-    return (observation_from_message(entry.content) for entry in read_messages(path, [topic]))
+    read: Adapter | None = None
+    for entry in read_messages(path, [topic]):
+        read = read or adapt(entry.type)
+        yield read(entry.content)
 
 
 def _names(there: Topics, wanted: Sequence[str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ from ses_gcn_ros.actions.windows import (
 )
 from ses_gcn_ros.bags.rosbag2 import is_storage
 from ses_gcn_ros.datasets.sources import bag_people
-from ses_gcn_ros.errors import InputError, SesGcnError
+from ses_gcn_ros.errors import MISSHAPEN, InputError, SesGcnError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.resources import csv_text, parse_json, parse_yaml, write_atomically
 
@@ -455,7 +455,7 @@ def read_ntu_file(path: Path) -> Motion:
     values = iter(path.read_text(encoding="utf-8").split())
     frames: list[Motion] = []
     try:
-        count = int(next(values))
+        count = int(next(values, "0"))
         if count < 1:
             raise InputError(f"'{path.name}' has 0 frames")
         for _ in range(count):
@@ -627,7 +627,7 @@ def read_sources(path: Path, root: Path | None = None) -> ActionSet:
         novel = tuple(str(label) for label in content.get("novel", []))
         strange = {*novel, *(str(label) for label in content.get("open", []))}
         held_out = tuple(str(pattern) for pattern in content.get("held_out", []))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*MISSHAPEN, OSError) as error:
         raise InputError(f"'{path}' is no list of sources: {error}") from error
     joints, columns = Joints.of_layout(layout).only(kept)
     recordings, others = [], []

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import Sequence
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.skeleton import convert, get_layout
@@ -388,7 +388,7 @@ def _part(path: Path, frames: list[Any], which: int) -> NDArray[np.float32]:
     for number, frame in enumerate(frames):
         try:
             points.append(np.asarray(frame[which], dtype=np.float64))
-        except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
+        except MISSHAPEN as error:
             reason = str(error).partition("\n")[0]
             raise InputError(
                 f"frame {number} of '{path}' has no {name} of numbers: {reason}"

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.resources import parse_json, write_atomically
 from ses_gcn_ros.skeleton import get_layout
@@ -167,7 +167,7 @@ def _details(
             return {}, {}
         content = parse_json(beside.read_text(encoding="utf-8"))
         details = {entry["id"]: _detail(entry) for entry in content["sequences"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MISSHAPEN as error:
         where = path if "about" in arrays else beside
         raise InputError(f"'{where}' does not describe a recording: {error!r}") from error
     about = {key: str(content[key]) for key in ("licence", "acknowledgement") if key in content}

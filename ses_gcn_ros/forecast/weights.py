@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.config import build
-from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast.calibration import (
     FAMILIARITY_SHAPES,
     KINDS,
@@ -72,7 +72,7 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         config = build(ModelConfig, header["config"])
         name, coverage = str(header["name"]), float(header["coverage"])
         about = {str(key): str(value) for key, value in header["about"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+    except (*MISSHAPEN, ConfigError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
     if version != FORMAT and not (version == 1 and not config.gate):
         raise ModelError(

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ses_gcn_ros.config import option
-from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ModelError
 from ses_gcn_ros.resources import parse_json, write_atomically
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def read_weights_file(
         raise ModelError(f"'{path}' {foreign}")
     try:
         return dict(parse_json(metadata[key])), tensors
-    except (ValueError, TypeError) as error:
+    except MISSHAPEN as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.config import build, option
-from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError, ModelError
 from ses_gcn_ros.models.config import read_weights_file, write_weights_file
 from ses_gcn_ros.skeleton import get_layout
 
@@ -118,5 +118,5 @@ def read_lifting_weights(path: str | os.PathLike[str]) -> LiftingWeights:
         get_layout(config.layout)
         about = {str(key): str(value) for key, value in header["about"].items()}
         return LiftingWeights(config, tensors, str(header["name"]), about)
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError, InputError) as error:
+    except (*MISSHAPEN, ConfigError, InputError) as error:
         raise ModelError(f"the header of '{path}' is damaged: {error}") from error

@@ -85,8 +85,9 @@ class SafetyInputs:
         if config.action_limits:
             self._listen("actions", msg.ActionArray, self.on_actions, qos.stream())
         for name in config.bridges:
-            handler = partial(self.on_bridge, name)
-            node.subscription(DiagnosticStatus, f"{name}/status", handler, qos.STREAM)
+            handler, status = partial(self.on_bridge, name), f"{name}/status"
+            heard = node.subscription(DiagnosticStatus, status, handler, qos.STREAM)
+            self._publishers[status] = heard.get_publisher_count
         if watch.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
@@ -95,7 +96,7 @@ class SafetyInputs:
             node.subscription(kind, config.trajectory, self.on_trajectory, qos.STREAM)
 
     def publishers(self) -> dict[str, int]:
-        """How many publishers each stream of people has."""
+        """How many publishers each stream of people has, and each bridge's status."""
         return {source: count() for source, count in self._publishers.items()}
 
     def look_for_others(self, outputs: Sequence[str]) -> None:
@@ -103,7 +104,7 @@ class SafetyInputs:
 
         A second publisher of people, empty and fresher, would silence the first; one of a camera's
         frame or the robot's joints would put them elsewhere; a second safety node would tell the
-        robot to go on.
+        robot to go on; of two bridges under one name the death of one would go unnoticed.
         """
         # also those that DDS does not match with this node: others may hear them
         node = self._node

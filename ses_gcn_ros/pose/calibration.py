@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 from scipy.sparse import lil_matrix
 from scipy.spatial.transform import Rotation
 
-from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError
 from ses_gcn_ros.pose.camera import (
     BODY_FROM_OPTICAL,
     Camera,
@@ -447,7 +447,7 @@ def read_intrinsics(path: Path) -> Camera:
             [float(value) for value in content["distortion_coefficients"]["data"]],
             str(content["distortion_model"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except MISSHAPEN as error:
         raise InputError(
             f"'{path}' is no camera calibration ({error!r}); ROS's camera_calibration writes one"
         ) from error
@@ -501,7 +501,7 @@ def read_calibration(path: Path) -> tuple[str, Mapping[str, Array]]:
             transform[:3, 3] = entry["translation"]
             transforms[str(entry["optical_frame"])] = transform
         return str(content["frame"]), transforms
-    except (InputError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (*MISSHAPEN, InputError) as error:
         raise ConfigError(
             f"'{path}' says not where cameras are ({error}); `ses-gcn calibrate` writes such a file"
         ) from error

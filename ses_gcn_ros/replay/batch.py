@@ -21,7 +21,7 @@ from typing import Any
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import die_with_parent
-from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
+from ses_gcn_ros.errors import MISSHAPEN, BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.forecast_scores import detection
@@ -178,7 +178,7 @@ class BatchTask:
             if not content["error"]:
                 summary = parse_json((self._file.with_name("summary.json")).read_text("utf-8"))
             return BatchOutcome(self.given, self.name, content["error"], summary)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (*MISSHAPEN, OSError):
             return None
 
     def __call__(self) -> BatchOutcome:

@@ -22,7 +22,7 @@ from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
 from ses_gcn_ros.datasets.mocap import read_chico, read_collaboration
 from ses_gcn_ros.datasets.sequences import Sequence
 from ses_gcn_ros.datasets.sources import read_dataset
-from ses_gcn_ros.errors import BagError, ConfigError, InputError
+from ses_gcn_ros.errors import MISSHAPEN, BagError, ConfigError, InputError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.skeleton import Skeleton
@@ -249,7 +249,7 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
             "acknowledgement": about["acknowledgement"],
             "licence": about["licence"],
         }
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (*MISSHAPEN, OSError) as error:
         raise BagError(f"'{motion}' does not give the clip {clip.sequence}: {error}") from error
     return placed.astype(np.float32), facts
 

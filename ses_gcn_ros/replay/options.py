@@ -173,7 +173,7 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
     declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for section, given in read_parameter_file(path) if path else ():
         name = section.rsplit("/", 1)[-1]
-        if name in (node, "**"):  # of what is said to all nodes, each takes what it knows
+        if name in (node, "**", "*"):  # of what is said to all nodes, each takes what it knows
             found |= {k: v for k, v in given.items() if name == node or k in declared}
     found.pop("use_sim_time", None)  # every node knows it
     return build(kind, {**found, **more})

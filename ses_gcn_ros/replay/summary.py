@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.resources import csv_text, parse_json, write_atomically
 
 
@@ -270,7 +270,7 @@ def read_summary(path: str | Path) -> dict[str, Any]:
         raise InputError(f"'{file}' is no summary of ses-gcn evaluate: it has no forecasts")
     try:
         compare(summary, summary)
-    except (TypeError, KeyError, IndexError, ValueError, AttributeError, OverflowError) as error:
+    except MISSHAPEN as error:
         raise InputError(f"'{file}' is damaged: {error!r} where a number is looked for") from error
     return summary
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeVar
 
 from ses_gcn_ros.config import build, option
@@ -11,6 +12,8 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import parse_yaml
 
 SMALLEST = 1e-9  # of a margin that is there at all
+
+Corner = tuple[float, float]  # x and y [m]
 
 
 @dataclass(frozen=True)
@@ -350,7 +353,7 @@ class SafetyConfig:
         ------
         ConfigError
             If the parameters reduce safety and nobody said that this is accepted, or the cell's
-            floor plan has no area.
+            floor plan has no area or crosses itself.
         """
         reductions = self.reductions()
         if reductions and not self.accept_reduced_safety:
@@ -367,6 +370,27 @@ class SafetyConfig:
             raise ConfigError(
                 f"cell has {len(self.cell)} numbers; it takes x and y of three corners or more"
             )
+        if self.cell and not _bounds_an_area(self.cell):
+            raise ConfigError(
+                f"cell is {list(self.cell)}, whose border crosses itself or bounds no area; give "
+                "its corners one after the other, as one walks around it"
+            )
+
+
+def _bounds_an_area(cell: Sequence[float]) -> bool:
+    """Whether corners x1, y1, x2, y2, … bound an area by edges that do not cross."""
+    corners = list(zip(cell[::2], cell[1::2], strict=True))
+    edges = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+
+    def parts(edge: tuple[Corner, Corner], other: tuple[Corner, Corner]) -> bool:
+        """Whether the line of an edge has the ends of another on different sides."""
+        (x, y), (u, v) = edge
+        a, b = ((u - x) * (q - y) - (v - y) * (p - x) for p, q in other)
+        return a * b < 0.0
+
+    area = sum(x * v - y * u for (x, y), (u, v) in edges)
+    crossed = any(parts(one, other) and parts(other, one) for one, other in combinations(edges, 2))
+    return abs(area) > SMALLEST and not crossed
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,17 @@ PARALLEL = 1e-15  # sin² of the angle under which the interior solution is roun
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
 
 
+def within(points: Array, corners: ArrayLike) -> NDArray[np.bool_]:
+    """Whether points (N, 2 or more) lie within a floor plan, of corners x1, y1, x2, y2, … [m]."""
+    x, y = points[:, :2].T[..., None]
+    first = np.reshape(corners, (-1, 2))
+    (x1, y1), (x2, y2) = first.T, np.roll(first, -1, axis=0).T
+    between = (y1 > y) != (y2 > y)  # edges that a ray along x may cross
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossed = between & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
+    return np.asarray(crossed.sum(axis=1) % 2 == 1)
+
+
 @dataclass(frozen=True, eq=False)
 class CapsuleDistances:
     """Distances of capsule pairs, and on request the points where they are reached.

@@ -375,8 +375,10 @@ class SeparationMonitor:
         tracks.note_distances(reactive.distances)
         reachable = None
         if config.model != "formula" and not np.isnan(robot.start_velocity).any():
+            # by its poses, too: joint states may be another robot's, or wrong in sign
+            ways = paths if robot in paths else [*paths, robot]
             reachable = assess_reachable(
-                config, people, growth, self.model, paths, speeds, now, t_r, age, kept
+                config, people, growth, self.model, ways, speeds, now, t_r, age, kept
             )
         if reachable is None or config.model != "reachable":
             limits += reactive.limits

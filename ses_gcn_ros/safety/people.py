@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
-from ses_gcn_ros.safety.geometry import CapsuleDistances, capsule_distances
+from ses_gcn_ros.safety.geometry import CapsuleDistances, capsule_distances, within
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
@@ -535,17 +535,10 @@ class PeopleTracks:
 
     def _outside(self, track: Track) -> bool:
         """Whether most joints were last seen outside of the cell's floor plan, and none within."""
-        corners = np.reshape(self._config.cell, (-1, 2))
         seen = ~np.isnan(track.positions[:, 0])
-        if not len(corners) or seen.mean() <= 0.5:  # a hand may be out alone
+        if not self._config.cell or seen.mean() <= 0.5:  # a hand may be out alone
             return False
-        x, y = track.positions[seen, :2].T[..., None]
-        x1, y1 = corners.T
-        x2, y2 = np.roll(corners, -1, axis=0).T
-        between = (y1 > y) != (y2 > y)  # edges that a ray along x may cross
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossed = between & (x < x1 + (y - y1) * (x2 - x1) / (y2 - y1))
-        return not (crossed.sum(axis=1) % 2).any()
+        return not within(track.positions[seen], self._config.cell).any()
 
     def expire(self, now: float) -> None:
         """Let go of people who were lost longer ago than `forget_after`, if that is set."""
@@ -657,13 +650,21 @@ def _unused(name: str, *taken: Mapping[str, object]) -> str:
 
 
 def _moved(track: Track, skeleton: Skeleton) -> float:
-    """How far the joints seen before and now have moved, the median of them [m]."""
+    """How far the joints seen before and now have moved, the median of them; at least [m]."""
     if track.layout != skeleton.layout:
         seen = skeleton.positions[~np.isnan(skeleton.positions[:, 0])]
         return float(np.linalg.norm(seen.mean(axis=0) - track.centre)) if len(seen) else 0.0
     moved = np.linalg.norm(skeleton.positions - track.positions, axis=1)
     known = moved[~np.isnan(moved)]
-    return float(np.median(known)) if len(known) else 0.0
+    if len(known):
+        return float(np.median(known))
+    # of other joints than before only that they are farther apart than a body holds them
+    now, before = (~np.isnan(p[:, 0]) for p in (skeleton.positions, track.positions))
+    paths = track.paths()
+    if paths is None or not now.any():
+        return 0.0
+    gaps = np.linalg.norm(skeleton.positions[now][:, None] - track.positions[before], axis=-1)
+    return float((gaps - np.minimum(paths[now][:, before], TALLEST)).max())
 
 
 @lru_cache(maxsize=64)

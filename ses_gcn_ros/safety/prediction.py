@@ -24,6 +24,7 @@ from ses_gcn_ros.safety.people import LimbCapsules, Track, body, join, limb_caps
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotMotion
 from ses_gcn_ros.safety.separation import braking
+from ses_gcn_ros.skeleton import check_identity
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
@@ -97,10 +98,11 @@ class PredictionResult:
 def check_forecasts(forecasts: Sequence[Forecast]) -> None:
     """Check what comes from outside; somebody without any position has no forecast, no fault.
 
-    Raises InputError for an infinite position, a radius that is negative or not finite where there
-    is a position, or a coverage that is no probability.
+    Raises InputError for an identity that can't be printed, an infinite position, a radius that is
+    negative or not finite where there is a position, or a coverage that is no probability.
     """
     for forecast in forecasts:
+        check_identity(forecast.person_id)
         who = f"forecast of person '{forecast.person_id}'"
         known = ~np.isnan(forecast.positions).any(axis=-1)
         if np.isinf(forecast.positions).any():

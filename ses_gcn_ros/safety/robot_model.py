@@ -245,7 +245,7 @@ class Urdf:
             path = share_path("config", "demo", "cell.urdf")
         try:
             text = _text_of(path.read_bytes())
-        except (OSError, UnicodeError, LookupError) as error:
+        except (OSError, ValueError, LookupError) as error:
             raise RobotError(f"cannot read the robot description {path}: {error}") from error
         return cls(text, path.parent)
 
@@ -367,7 +367,10 @@ def _followers(joints: tuple[Joint, ...]) -> list[tuple[str, tuple[str, float, f
 def _joint(element: Element, links: tuple[str, ...]) -> Joint:
     name, kind = _name(element), element.get("type", "")
     if kind not in KINDS:
-        raise RobotError(f"joint '{name}' is of type '{kind}'; known are {', '.join(KINDS)}")
+        raise RobotError(
+            f"joint '{name}' is of type '{kind}'; known are {', '.join(KINDS)}: where TF says how "
+            "a base moves, leave its joint out of the description, and what is above it"
+        )
     ends = []
     for tag in ("parent", "child"):
         end = element.find(tag)
@@ -677,9 +680,14 @@ def read_robots(config: SafetyConfig) -> Robots:
     known = [set(model.frames) | set(urdf.links if urdf else ())]
     for robot in read_entries("more_robots", config.more_robots, FurtherRobot):
         described = Urdf.load(robot.description) if robot.description else None
-        other = _robot(described, robot.frames, robot.radii)
+        other = _robot(described, robot.frames, robot.radii).prefixed(robot.frame_prefix)
+        if set(other.frames) <= set(model.frames):
+            raise ConfigError(
+                f"more_robots names {', '.join(other.frames)}, which are frames of another robot; "
+                "give what tells this one's apart in TF as frame_prefix, such as 'left_'"
+            )
         links = other.frames + (described.links if described else ())
-        model = model.joined(other.prefixed(robot.frame_prefix).of_robot(len(known)))
+        model = model.joined(other.of_robot(len(known)))
         known.append({robot.frame_prefix + link for link in links})
     for tool in read_entries("tools", config.tools, Tool):
         carried_by = [number for number, frames in enumerate(known) if tool.frame in frames]

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Set
 
 import numpy as np
 
-from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.errors import ConfigError, InputError, shortened
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
+from ses_gcn_ros.safety.geometry import within
 from ses_gcn_ros.safety.people import MOST_LOST, PeopleTracks
 from ses_gcn_ros.safety.robot_model import FARTHEST, RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotState
@@ -159,6 +160,10 @@ def check_robot(
                     )
                 )
         ends = np.concatenate([robot.start, robot.end])
+        if config.cell and not within(ends, config.cell).any():
+            x, y, _ = ends[0]
+            sentence = f"cell does not hold the robot, which is at ({x:.2f}, {y:.2f}) by tf"
+            limits.append(Limit(0.0, f"{sentence}: is it drawn in world_frame, in metres?"))
         for number in range(len(fastest)):
             apart = float(np.ptp(ends[np.tile(model.robot, 2) == number], axis=0).max())
             if apart > FARTHEST:
@@ -266,7 +271,7 @@ class Bridges:
         for name in self._names:
             heard, fault = self._heard.get(name, (-math.inf, ""))
             limits += _too_old(name, now - heard, self._oldest, 0.0)
-            limits += [Limit(0.0, f"{name}: {fault}")] if fault else []
+            limits += [Limit(0.0, shortened(f"{name}: {fault}"))] if fault else []
         return limits
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ses_gcn_ros.audit import configuration_digest
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
 from ses_gcn_ros.resources import parse_json
@@ -138,7 +138,7 @@ def read_case(path: Path) -> AttackCase:
         found = parse_json(path.read_text(encoding="utf-8"))
         found["numbers"] = tuple(float(number) for number in found["numbers"])
         case = AttackCase(**found)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (*MISSHAPEN, OSError) as error:
         raise InputError(f"'{path}' holds no case of an attack: {error}") from error
     if len(case.numbers) != NUMBERS or case.scenario not in SCENARIOS:
         raise InputError(f"'{path}' holds a case of another version of the attack")

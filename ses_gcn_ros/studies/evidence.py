@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.studies import attack_search, braking, collisions, soak
 
@@ -103,7 +103,7 @@ def markdown(content: Mapping[str, Sequence[Any]]) -> str:
         try:
             if content.get(kind):
                 parts += [about, *(show(entry) + "\n" for entry in content[kind])]
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except MISSHAPEN as error:
             raise InputError(f"--{kind} holds not what its command writes: {error!r}") from error
     return "\n".join(parts)
 

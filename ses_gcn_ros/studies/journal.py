@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros.bringup import die_with_parent
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.resources import parse_json
 
 
@@ -83,6 +83,6 @@ def _read(log: Path, about: Mapping[str, Any]) -> dict[int, Any]:
         try:
             number, answer = parse_json(line)
             done[int(number)] = answer
-        except (ValueError, TypeError):
+        except MISSHAPEN:
             continue
     return done

@@ -26,7 +26,7 @@ from scipy.spatial.transform import Rotation
 from ses_gcn_ros.bags.messages import NANO, Observation, header_message, message, skeletons_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.datasets.sequences import between_frames
-from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.errors import MISSHAPEN, BagError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.replay.commissioning import CellSources, commission
 from ses_gcn_ros.replay.convert import START as SAMPLE_START
@@ -100,7 +100,7 @@ class _Motion:
             ends = np.cumsum(data["lengths"])
             self.fps = float(about["fps"])
             self.facts = {name: str(about[name]) for name in ("acknowledgement", "licence")}
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (*MISSHAPEN, OSError) as error:
             raise BagError(f"'{motion}' is no motion data: {error}") from error
         self._spans = list(zip(ends - data["lengths"], ends, strict=True))
 

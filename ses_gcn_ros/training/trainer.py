@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, ModelError
 from ses_gcn_ros.resources import csv_text, write_atomically
 from ses_gcn_ros.training.recipe import TrainingRecipe
 
@@ -372,7 +372,7 @@ class Trainer:
             self._optimiser.load_state_dict(state["optimiser"])
             self.step, self._best = state["step"], state["best"]
             self.log = [tuple(row) for row in state["log"]]
-        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (*MISSHAPEN, RuntimeError) as error:
             raise ConfigError(
                 f"checkpoint '{path}' is damaged ({error!r}); remove it to start anew"
             ) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -194,6 +196,37 @@ def test_bytes_that_are_no_message_are_an_error(tmp_path):
         bag.write("/skeletons", "ses_gcn_ros/msg/SkeletonArray", 0, b"\x00\x01\x00\x00\x05")
     with pytest.raises(BagError, match="can't be read"):
         list(read_skeletons(tmp_path / "bag"))
+
+
+def test_people_are_not_looked_for_in_messages_of_another_type(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write_message("/skeletons", 0, message("std_msgs/msg/String", data="nobody"))
+    with pytest.raises(BagError, match="can't be read from messages of type std_msgs/msg/String"):
+        list(read_skeletons(tmp_path / "bag"))
+
+
+@pytest.mark.parametrize("name", ["bag.mcap", "bag.db3", "bag"])
+def test_what_is_no_file_is_no_bag(tmp_path, name):
+    """A pipe would be waited for."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(BagError, match="is no bag"):
+        topics_of(tmp_path / name)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "metadata.yaml")
+    with pytest.raises(BagError, match=r"no metadata\.yaml and no mcap or db3 file"):
+        topics_of(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("version", [".inf", "9" * 400])
+def test_metadata_with_numbers_without_end_is_left_aside(tmp_path, version):
+    path = tmp_path / "bag"
+    with BagWriter(path) as bag:
+        write_skeletons(bag, "/skeletons", observations(2))
+    metadata = path / "metadata.yaml"
+    metadata.write_text(
+        re.sub(r"version: \d+", f"version: {version}", metadata.read_text(), count=1)
+    )
+    assert len(list(read_skeletons(path))) == 2
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,25 @@ def test_a_misspelt_parameter_of_the_node_itself_is_refused(tmp_path: Path):
         read(tmp_path / "p.yaml", text)
 
 
-def test_a_section_without_ros_parameters_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="has no 'ros__parameters'"):
-        read(tmp_path / "p.yaml", "/**/safety_node:\n  world_frame: cell\n")
+@pytest.mark.parametrize(
+    "content",
+    [
+        "/**/safety_node:\n  world_frame: cell\n",
+        "world_frame: cell\n",  # would leave every default in force
+        "ros__parameters:\n  world_frame: cell\n",
+        "safety_node:\n  ros__parameters:\n",
+        "safety_node:\n  ros_parameters:\n    world_frame: cell\n",
+    ],
+)
+def test_parameters_that_are_not_below_a_node_and_ros_parameters_are_refused(tmp_path, content):
+    with pytest.raises(ConfigError, match="where a mapping belongs; ROS wants the node's name"):
+        read(tmp_path / "p.yaml", content)
+
+
+@pytest.mark.parametrize("section", ["/**", "/*", "**", "/left/safety_node", "/**/safety_node"])
+def test_a_section_is_taken_however_it_says_whose_it_is(tmp_path: Path, section: str):
+    text = f'"{section}": {{ros__parameters: {{world_frame: cell}}}}\n'
+    assert read(tmp_path / "p.yaml", text).world_frame == "cell"
 
 
 @pytest.mark.parametrize(
@@ -73,11 +89,12 @@ def test_a_merge_is_no_key_that_is_there_twice(tmp_path: Path):
 
 def test_a_file_whose_aliases_unfold_to_gigabytes_is_one_sentence(tmp_path: Path):
     path = tmp_path / "p.yaml"
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
-    path.write_text("\n".join(lines) + "\nsafety_node: {ros__parameters: {rate: *a39}}\n")
+    lists = ["&a0 [x, x]", *(f"&a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
+    path.write_text(f"safety_node: {{ros__parameters: {{rate: [{', '.join(lists)}]}}}}\n")
     with pytest.raises(ConfigError, match="parameter 'rate' is"):
         node_parameters(path, "safety_node", SafetyConfig)
 
 
 def test_a_number_as_key_is_nobodys_section(tmp_path: Path):
-    assert read(tmp_path / "p.yaml", "1: 2\n") == SafetyConfig()
+    text = "1: {ros__parameters: {rate: 20.0}}\n"
+    assert read(tmp_path / "p.yaml", text) == SafetyConfig()

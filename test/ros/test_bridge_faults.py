@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from fault_report import REPEATS, write_report
 from faults import NODES, Fault, World, check, kill
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
+from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.demo_robot import DriverPorts
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.safety.obedience import DISOBEYS
@@ -96,6 +98,27 @@ def begin_anew(world: World, driver: DriverAlone) -> None:
         future = client.call_async(ChangeState.Request(transition=Transition(id=number)))
         assert world.cell.wait_for(future.result, "a transition").success
     world.cell.node.destroy_client(client)
+
+
+@pytest.mark.slow
+def test_two_bridges_of_one_name_are_named(driven):
+    """Or the word of one would hide that the other is dead."""
+    world, driver = driven
+    begin_anew(world, driver)
+
+    def speak_too(world: World) -> None:
+        node = world.cell.node
+        world.stranger = node.create_publisher(DiagnosticStatus, "robot_bridge/status", qos.STREAM)
+
+    twin = Fault(
+        "second bridge of one name",
+        speak_too,
+        lambda world: world.cell.node.destroy_publisher(world.stranger),
+        "2 publishers of robot_bridge/status, where one is to speak",
+        0.1,
+        hold=1.0,
+    )
+    check(world, twin, 0.0)
 
 
 SAID = {

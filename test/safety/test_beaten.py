@@ -530,10 +530,40 @@ class TestParameters:
         assert SafetyConfig().reductions() == ()
         assert SafetyConfig(body_scale=0.8, human_speed=1.6, arm_speed=2.0).reductions() == ()
 
-    @pytest.mark.parametrize("cell", [(1.0,), (0.0, 0.0, 1.0, 1.0), (0.0,) * 7])
-    def test_a_floor_plan_without_area_is_refused(self, cell):
-        with pytest.raises(ConfigError, match="three corners or more"):
+    @pytest.mark.parametrize(
+        ("cell", "words"),
+        [
+            ((1.0,), "three corners or more"),
+            ((0.0, 0.0, 1.0, 1.0), "three corners or more"),
+            ((0.0,) * 7, "three corners or more"),
+            ((0.0, 0.0, 1.0, 1.0, 2.0, 2.0), "bounds no area"),
+            # half of what is meant would count as outside
+            ((0.0, 0.0, 4.0, 4.0, 4.0, 0.0, 0.0, 5.0), "crosses itself"),
+        ],
+    )
+    def test_a_floor_plan_without_area_or_with_crossing_edges_is_refused(self, cell, words):
+        with pytest.raises(ConfigError, match=words):
             SeparationMonitor(SafetyConfig(cell=cell), column())
+
+    @pytest.mark.parametrize("by", [1e-3, -1.0])
+    def test_a_floor_plan_that_does_not_hold_the_robot_stops_it(self, by):
+        """As one in kilometres or of another frame, from which everybody would have left."""
+        corners = by * np.array([1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 1.0, 9.0])
+        answer = settled(8.0, cell=tuple(corners.tolist())).tick()
+        assert answer.level is Level.STOP
+        assert "cell does not hold the robot, which is at (0.00, 0.00) by tf" in answer.reasons[0]
+
+    def test_who_showed_other_joints_before_and_is_too_far_off_is_somebody_else(self):
+        """Or the name of whoever is lost near the robot could be given to somebody far away."""
+        scene = settled(0.7)
+        scene.hide = tuple(set(range(15)) - {9, 10, 11})
+        assert scene.run(0.1).level is Level.STOP
+        scene.x, scene.hide = 4.5, tuple(set(range(15)) - {12, 13, 14})
+        answer = scene.tick()
+        assert answer.level is Level.STOP
+        assert answer.people == 2 or any("from where it was" in r for r in answer.reasons)
+        scene.run(3.0)
+        assert scene.tick().level is Level.STOP
 
     def test_asking_again_does_not_keep_the_monitoring_off(self):
         scene = settled(0.1, disabled_factor=0.3, disable_timeout=2.0)

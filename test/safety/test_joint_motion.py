@@ -9,8 +9,9 @@ import pytest
 from safety_scenes import forecast_of, person
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor, Urdf
+from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor, Urdf, read_robots
 from ses_gcn_ros.safety.robot_motion import Plan
+from ses_gcn_ros.studies.attack_world import AXIS
 
 URDF = Urdf.load("demo")
 MODEL = RobotModel.from_urdf(URDF)
@@ -198,6 +199,31 @@ def test_a_plan_towards_a_person_slows_the_robot_before_it_moves():
     assert held.breach_probability >= free.breach_probability
     assert held.speed_factor <= free.speed_factor
     assert any(reason.startswith("forecast: person p1") for reason in held.reasons)
+
+
+@pytest.mark.parametrize("rates", [0.0, -1.0, None])
+def test_joint_states_that_contradict_the_poses_let_nobody_nearer(rates):
+    """They may be those of another robot, or of a driver that fills in zeros or turns a sign."""
+    config = SafetyConfig(
+        robot_description=AXIS, model="reachable", forecast_lost_factor=1.0, release_time=0.1
+    )
+    factors = []
+    for told in (1.0, rates):
+        robots = read_robots(config)
+        monitor = SeparationMonitor(config, robots.model, robots.urdf)
+        for tick in range(60):
+            now, way = 10.0 + 0.02 * tick, 0.8 * 0.02 * tick
+            placed = robots.urdf.forward({"rail": way})
+            monitor.observe_robot(now, [placed[frame] for frame in monitor.model.frames])
+            monitor.joints.observe(now, ["rail"], [way], [] if told is None else [0.8 * told])
+            visitor = person(0.6)
+            places = visitor.positions + np.array([0.0, 2.1 + 1e-4 * (tick % 2), 0.0])
+            visitor = dataclasses.replace(visitor, positions=places.astype(np.float32))
+            monitor.observe_skeletons(now, [visitor])
+            answer = monitor.assess(now)
+        factors.append(answer.speed_factor)
+    right, wrong = factors
+    assert 0.0 <= wrong <= right < 1.0
 
 
 def test_a_robot_is_as_fast_as_the_faster_end_of_its_links():

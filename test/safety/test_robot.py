@@ -118,9 +118,10 @@ class TestDescription:
         with pytest.raises(RobotError, match=sentence):
             Urdf(text)
 
-    def test_a_missing_file_is_refused(self):
+    @pytest.mark.parametrize("path", ["/nowhere/robot.urdf", "robot\0.urdf"])
+    def test_a_missing_file_is_refused(self, path):
         with pytest.raises(RobotError, match="cannot read the robot description"):
-            Urdf.load("/nowhere/robot.urdf")
+            Urdf.load(path)
 
     def test_an_unknown_link_is_refused(self, demo):
         with pytest.raises(RobotError, match="names 'flange'; the robot description has world"):

@@ -48,6 +48,13 @@ def test_several_robots_are_watched_as_one():
         np.testing.assert_array_equal(joined[2:], alone)
 
 
+def test_a_second_robot_whose_frames_are_the_firsts_is_refused():
+    """Nobody would watch it; what is missing is its prefix."""
+    config = SafetyConfig(robot_description="demo", more_robots=("{description: demo}",))
+    with pytest.raises(ConfigError, match=r"frames of another robot; give .* frame_prefix"):
+        read_robots(config)
+
+
 def test_a_person_near_the_second_robot_is_answered():
     second = "{frames: [far_low, far_high], radii: [0.1]}"
     config = SafetyConfig(robot_frames=("low", "high"), robot_radii=(0.1,), more_robots=(second,))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import check_ros, die_with_parent
-from ses_gcn_ros.errors import ConfigError, InputError, ModelError
+from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError, ModelError
 from ses_gcn_ros.resources import parse_json
 
 Cell = str | int | float | None
@@ -306,7 +306,7 @@ def read(path: Path) -> dict[str, Any]:
         describe(content)
     except OSError as error:
         raise InputError(f"'{path}' can't be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except MISSHAPEN as error:
         raise InputError(
             f"'{path}' holds no measurements; make it with 'ses-gcn bench --save {path}': {error!r}"
         ) from error
