@@ -1,6 +1,6 @@
 # make demo        the sample recording through forecaster, safety node and robot; report in demo_out/
 # make test        linters, types and all tests, under 20 minutes on two busy cores
-# make test-fast   the same without what starts nodes, trains or replays at length: under 3 minutes
+# make test-fast   the same in a short form, without what trains or replays at length: under 3 minutes
 # All set everything up in .venv first; a second run takes seconds.
 
 .PHONY: demo test test-fast lint setup clean
@@ -13,7 +13,7 @@ test: lint
 
 test-fast: setup
 	.venv/bin/ruff check .
-	.venv/bin/pytest -m 'not slow' --ignore=test/ros --ignore=test/launch --ignore=test/training --ignore=test/studies $(ARGS)
+	.venv/bin/pytest --short -m 'not slow' $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check .

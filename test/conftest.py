@@ -11,7 +11,33 @@ from hypothesis import settings
 # The same examples each time. The first call of a compiled function loads it, and a busy machine is
 # no failure.
 settings.register_profile("seeded", deadline=None, derandomize=True)
+settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("seeded")
+
+# Folders of what starts nodes, trains or measures at length, and what of them `--short` keeps.
+LONG = {"launch": (), "ros": ("test_chain.py",), "studies": (), "training": ()}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The form of `make test-fast`."""
+    told = "of nodes one chain over DDS, nothing of training and studies, fewer examples"
+    parser.addoption("--short", action="store_true", help=told)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fewer examples of properties, and fewer damaged files."""
+    if config.getoption("short"):
+        settings.load_profile("short")
+        os.environ.setdefault("SES_GCN_MUTANTS", "50")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--short`, leave out the files of long folders but for those that stand for them."""
+    kept = LONG.get(collection_path.parent.name)
+    left_out = kept is not None and collection_path.match("test_*.py")
+    if config.getoption("short") and left_out and collection_path.name not in kept:
+        return True
+    return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,6 +21,7 @@ from ses_gcn_ros.bags.messages import (
 )
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.errors import ModelError
+from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.events import state_message
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import (
@@ -54,6 +55,14 @@ def run_bag(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with BagWriter(path) as bag:
         record_run(bag, list(read_skeletons(sample))[25:138], engine)
     return path
+
+
+@pytest.fixture(scope="session")
+def run_report(run_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the report on the recorded run, which no test changes."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(run_bag, folder)
+    return folder
 
 
 def record_run(bag: BagWriter, observations: list, engine: forecast.Engine) -> None:

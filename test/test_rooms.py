@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,17 @@ TOP = {"cli"}  # beside the rooms, and above all of them
 ROS = re.compile(r"rclpy|.*_msgs|std_srvs|builtin_interfaces|tf2_.*|tf_transformations|launch.*")
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Whatever the syntax tree of a file consists of."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     """Modules that a file imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -90,7 +98,7 @@ def test_the_core_knows_no_ros():
 def test_no_class_has_the_name_of_another():
     where: dict[str, list[str]] = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 where.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in where.items() if len(files) > 1} == {}

@@ -13,11 +13,10 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import typer
+from command_line import commands
 
 from ses_gcn_ros import cli
 from ses_gcn_ros.audit import AuditLog
@@ -72,14 +71,6 @@ FILES = {"robot", "params_file", "recipe", "bags", "stops", "camera", "intrinsic
 WRITTEN = {"out", "csv", "plot", "curves", "curve", "save", "markdown", "overlay", "launch", "root"}
 UNREAD = {("bench", "weights"), ("bench", "video")}  # beside what was saved
 WRONG = ("empty", "words", "bytes", "object", "list", "folder", "missing")
-
-
-def commands() -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", None)
-        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
-    return found
 
 
 def inputs() -> Iterator[tuple[str, str]]:

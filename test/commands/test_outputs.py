@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from command_line import commands
 from typer.testing import CliRunner
 
 from ses_gcn_ros.bags.rosbag2 import BagWriter
@@ -29,15 +29,6 @@ GIVEN = {
     "calibrate": ["--camera", "a=INPUT", "--intrinsics", "a=INPUT"],
     "render": ["INPUT"],
 }
-
-
-def commands() -> dict[str, Any]:
-    """Every command as the command line knows it, by name."""
-    found: dict[str, Any] = {}
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", None)
-        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
-    return found
 
 
 def outputs() -> list[tuple[str, str]]:

@@ -88,6 +88,7 @@ def cell(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_wizard_that_is_killed_goes_on_with_what_is_missing(cell: Path):
     words = ("commission", "-o", cell / "mine", cell)
     first = Terminal(*words)

@@ -20,12 +20,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import typer
 import yaml
+from command_line import commands
 
 from ses_gcn_ros import cli
 from ses_gcn_ros.audit import AuditLog
@@ -70,15 +69,6 @@ SUMMARY = {
     },
     "safety": {"availability": 0.0, "worst": {"separation_m": 0.0}},
 }
-
-
-def commands() -> dict[str, Any]:
-    """Every command as the command line knows it, by name."""
-    found: dict[str, Any] = {}
-    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
-        inner = getattr(command, "commands", None)
-        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
-    return found
 
 
 def split(line: str) -> tuple[str, list[str]]:

@@ -247,6 +247,7 @@ def test_memory_does_not_grow():
     assert len(radius.packed()) == small
 
 
+@pytest.mark.slow
 def test_coverage_is_back_thirty_seconds_after_cmu_turned_into_handovers(shared_data):
     engine = forecast.load(device="cpu")
     capture = read_recording(shared_data / "motion" / "cmu.npz").sequences

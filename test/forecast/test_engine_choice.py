@@ -86,6 +86,7 @@ def test_few_frames_are_left_to_the_next(caplog):
     assert "takes 5 joints and frames or more; 'untrained' has 15 joints and 4" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_of_compiled_code_is_done_without(tmp_path):
     program = (
         "import numpy as np; from ses_gcn_ros import forecast; "

@@ -250,6 +250,7 @@ def test_forecasting_does_not_load_torch(weights, tmp_path):
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_processor_with_short_vectors_answers_the_same_to_the_bit(tmp_path, clip):
     history = np.stack([clip[start : start + 10] for start in (0, 20, 40)])
     np.save(tmp_path / "history.npy", history)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recorded_run import run_bag, sample
+from recorded_run import run_bag, run_report, sample
 
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter
 from ses_gcn_ros.studies.simulated_cells import SyntheticRecording, write_recording
 
-__all__ = ["bag_of", "run_bag", "sample", "shift_bag"]
+__all__ = ["bag_of", "run_bag", "run_report", "sample", "shift_bag"]
 
 
 @pytest.fixture(scope="session")

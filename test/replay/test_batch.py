@@ -59,6 +59,7 @@ def written(out: Path) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in out.glob("*/outcome.json")}
 
 
+@pytest.mark.slow
 def test_forty_bags_three_broken_one_worker_killed(bags, tmp_path):
     told: list[BatchOutcome] = []
     before: dict[str, int] = {}
@@ -121,6 +122,7 @@ def test_a_pattern_that_finds_nothing_is_refused_and_names_are_kept_apart(tmp_pa
         find_bags([str(tmp_path / "nothing*")])
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same(bags, tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs Dask")
     here = evaluate_all(bags[6:9], tmp_path / "here", OPTIONS)

@@ -11,17 +11,12 @@ import pytest
 
 from ses_gcn_ros import cli
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.replay.evaluate import evaluate
-from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import compare, limb_words, read_summary
-from ses_gcn_ros.safety import SafetyConfig
 
 
 @pytest.fixture(scope="module")
-def summary(request: pytest.FixtureRequest) -> dict:
-    bag = request.getfixturevalue("run_bag")
-    safety = SafetyConfig(robot_description="demo")
-    return evaluate(bag, None, Options(recorded=True, safety=safety))
+def summary(run_report: Path) -> dict:
+    return read_summary(run_report)
 
 
 def regressions(before: dict, after: dict, tolerance: float = 0.05) -> list[str]:

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from ses_gcn_ros.replay.evaluate import write_report
-
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -24,11 +22,9 @@ CURVES = "[...document.querySelectorAll('.chart path')].map(path => path.getAttr
 
 
 @pytest.fixture(scope="module")
-def report(run_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(run_report: Path) -> Path:
     """Page of the recorded run."""
-    folder = tmp_path_factory.mktemp("browsed")
-    write_report(run_bag, folder)
-    return folder / "report.html"
+    return run_report / "report.html"
 
 
 @pytest.fixture(scope="module")

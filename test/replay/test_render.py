@@ -11,27 +11,18 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import ConfigError
-from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.recording import Replay, open_replay
 from ses_gcn_ros.replay.scene import Cut, moment_at, render, stage_for
 
 
 @pytest.fixture(scope="module")
-def report(run_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the report on the recorded run."""
-    folder = tmp_path_factory.mktemp("rendered")
-    write_report(run_bag, folder)
-    return folder
+def replay(run_report: Path) -> Replay:
+    return open_replay(run_report / "replay")
 
 
-@pytest.fixture(scope="module")
-def replay(report: Path) -> Replay:
-    return open_replay(report / "replay")
-
-
-def test_a_picture_shows_the_worst_moment(report, replay, tmp_path):
+def test_a_picture_shows_the_worst_moment(run_report, replay, tmp_path):
     out = tmp_path / "worst.png"
-    result = CliRunner().invoke(app, ["render", str(report), "-o", str(out), "--width", "800"])
+    result = CliRunner().invoke(app, ["render", str(run_report), "-o", str(out), "--width", "800"])
     assert result.exit_code == 0, result.output
     states = replay.states
     worst = states.time[np.nanargmin(np.where(states.time >= 0, states.separation, np.nan))]

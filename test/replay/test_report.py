@@ -29,17 +29,9 @@ NUMBERS = {"report.html", "summary.json", "metrics.csv", "replay"}
 
 
 @pytest.fixture(scope="module")
-def report(run_bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Report on the recorded run."""
-    folder = tmp_path_factory.mktemp("report")
-    write_report(run_bag, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def replay(report: Path) -> Replay:
+def replay(run_report: Path) -> Replay:
     """Return what the report was drawn from."""
-    return open_replay(report / "replay")
+    return open_replay(run_report / "replay")
 
 
 def page_data(page: str) -> dict:
@@ -56,16 +48,16 @@ def unpacked(packed: dict) -> np.ndarray:
     return np.where(values == np.iinfo(np.int16).min, np.nan, values * packed["unit"])
 
 
-def test_a_run_gives_a_page_pictures_and_numbers(report):
-    assert {path.name for path in report.iterdir()} == PICTURES | NUMBERS
+def test_a_run_gives_a_page_pictures_and_numbers(run_report):
+    assert {path.name for path in run_report.iterdir()} == PICTURES | NUMBERS
     for name in PICTURES:
-        pixels = imread(report / name)
+        pixels = imread(run_report / name)
         assert pixels.shape[1] > 1000
         assert pixels[..., :3].std() > 0.02, f"{name} is empty"
 
 
-def test_the_numbers_are_those_of_the_run(report, replay):
-    summary = json.loads((report / "summary.json").read_text())
+def test_the_numbers_are_those_of_the_run(run_report, replay):
+    summary = json.loads((run_report / "summary.json").read_text())
     assert summary["source"] == "recorded"
     assert (summary["frames"], summary["people"], summary["forecasts"]["count"]) == (113, 1, 113)
     errors = summary["forecasts"]["mpjpe_mm"]["at"]
@@ -78,20 +70,20 @@ def test_the_numbers_are_those_of_the_run(report, replay):
     assert (own[0]["median_ms"], own[0]["p99_ms"]) == (1.5, 4.0)
 
 
-def test_the_page_needs_nothing_but_itself(report):
-    page = (report / "report.html").read_text()
+def test_the_page_needs_nothing_but_itself(run_report):
+    page = (run_report / "report.html").read_text()
     assert set(re.findall(r"https?://[^\"' ]*", page)) <= {"http://www.w3.org/2000/svg"}
     assert not re.findall(r'(?:src|srcset|href)="', page)
     assert "not safety-rated" in re.sub(r"\s+", " ", page).replace("- ", "-")
     assert "{{" not in page
-    summary = json.loads((report / "summary.json").read_text())
+    summary = json.loads((run_report / "summary.json").read_text())
     assert f"{summary['safety']['worst']['separation_m']:.2f} m" in page
     for name, value in summary["parameters"]["safety_node"].items():
         assert f"<td>{name}</td><td>{value}</td>" in page or isinstance(value, (str, list))
 
 
-def test_the_page_holds_what_the_replay_does(report, replay):
-    data = page_data((report / "report.html").read_text())
+def test_the_page_holds_what_the_replay_does(run_report, replay):
+    data = page_data((run_report / "report.html").read_text())
     scene, states = data["scene"], data["states"]
     np.testing.assert_allclose(unpacked(scene["time"]), replay.time, atol=1e-4)
     positions = unpacked(scene["positions"]).reshape(replay.positions.shape)
@@ -123,7 +115,7 @@ def test_a_long_run_is_thinned_out_but_for_its_worst_moments(replay):
     assert np.diff(time[frames]).max() < 2 * 3600 / 2000
 
 
-def test_the_page_of_a_day_is_no_larger_than_that_of_an_hour(report, replay):
+def test_the_page_of_a_day_is_no_larger_than_that_of_an_hour(run_report, replay):
     """Four people, more frames and states than a page holds."""
     count, people = 20_000, 4
 
@@ -144,7 +136,7 @@ def test_the_page_of_a_day_is_no_larger_than_that_of_an_hour(report, replay):
         forecast=spread(replay.forecast, people * count),
         radius=spread(replay.radius, people * count),
     )
-    page = render_page(long, json.loads((report / "summary.json").read_text()))
+    page = render_page(long, json.loads((run_report / "summary.json").read_text()))
     assert len(page) < 12e6
 
 
@@ -163,10 +155,10 @@ def test_lengths_are_whole_millimetres_and_unknown_stays_unknown():
     )
 
 
-def test_the_same_run_gives_the_same_bytes(run_bag, report, tmp_path):
+def test_the_same_run_gives_the_same_bytes(run_bag, run_report, tmp_path):
     write_report(run_bag, tmp_path)
     for name in ("summary.json", "report.html", "scene_stop.png"):
-        assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (run_report / name).read_bytes()
 
 
 def test_skeletons_alone_are_enough(sample, tmp_path):
@@ -178,12 +170,12 @@ def test_skeletons_alone_are_enough(sample, tmp_path):
     assert len(unpacked(page_data(page)["scene"]["time"])) == 372
 
 
-def test_a_run_in_a_namespace_is_read_as_well(run_bag, report, tmp_path):
+def test_a_run_in_a_namespace_is_read_as_well(run_bag, run_report, tmp_path):
     with BagWriter(tmp_path / "bag") as bag:
         for topic, kind, stamp, data in read_current(run_bag):
             bag.write(topic if topic.startswith("/tf") else f"/cell_1{topic}", kind, stamp, data)
     summary = write_report(tmp_path / "bag", tmp_path / "report")
-    expected = json.loads((report / "summary.json").read_text())
+    expected = json.loads((run_report / "summary.json").read_text())
     for part in ("frames", "forecasts", "safety"):
         assert summary[part] == expected[part]
 

@@ -102,6 +102,7 @@ def test_every_skeleton_is_forecast_and_every_state_has_its_numbers(chain):
     assert state.tf_age < 0.2
 
 
+@pytest.mark.slow
 def test_the_robot_is_stopped_with_a_reason_when_the_skeletons_cease(chain):
     chain.person.stop()
     assert chain.reaction("skeleton") < REACTION
@@ -111,6 +112,7 @@ def test_the_robot_is_stopped_with_a_reason_when_the_skeletons_cease(chain):
     chain.person.start()
 
 
+@pytest.mark.slow
 def test_killing_the_forecaster_is_answered_and_its_return_releases(chain):
     chain.forecaster.send_signal(signal.SIGKILL)
     assert chain.reaction("forecast") < REACTION
@@ -118,6 +120,7 @@ def test_killing_the_forecaster_is_answered_and_its_return_releases(chain):
     chain.run()
 
 
+@pytest.mark.slow
 def test_killing_the_robots_publisher_stops(chain):
     chain.robot.send_signal(signal.SIGKILL)
     assert chain.reaction("tf of the robot stale") < REACTION
@@ -125,6 +128,7 @@ def test_killing_the_robots_publisher_stops(chain):
     chain.start_robot()
 
 
+@pytest.mark.slow
 def test_a_person_who_reaches_into_the_sweep_slows_or_stops_the_robot(chain):
     start = len(chain.states)
     clip = len(chain.person.messages) * FRAME_TIME

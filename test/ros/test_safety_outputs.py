@@ -56,18 +56,20 @@ def test_a_planners_trajectory_reaches_the_prediction(displayed):
     """A JointTrajectory as it is, or inside a DisplayTrajectory, whose parts have one each."""
     robots = read_robots(SafetyConfig(robot_description="demo"))
     names = [joint.name for joint in robots.urdf.movable]
-    watch = SeparationMonitor(SafetyConfig(robot_description="demo"), robots.model, robots.urdf)
+    monitor = SeparationMonitor(SafetyConfig(robot_description="demo"), robots.model, robots.urdf)
     start, goal = np.zeros(len(names)), np.full(len(names), 0.3)
     message = trajectory(names, start, goal)
     if displayed:
         message = SimpleNamespace(trajectory=[SimpleNamespace(joint_trajectory=message)])
-    SafetyInputs.on_trajectory(SimpleNamespace(_watch=watch), message)
+    SafetyInputs.on_trajectory(SimpleNamespace(_monitor=monitor), message)
     placed = robots.urdf.forward({})
     for stamp in (1.0, 1.02, 1.04, 1.06):
-        watch.observe_robot(stamp, np.stack([placed[frame] for frame in watch.model.frames]))
-    watch.joints.observe(1.06, names, start, start)
-    standing, planned = watch.joints.paths(watch.robot.state)
+        monitor.observe_robot(stamp, np.stack([placed[frame] for frame in monitor.model.frames]))
+    monitor.joints.observe(1.06, names, start, start)
+    standing, planned = monitor.joints.paths(monitor.robot.state)
     expected = robots.urdf.forward(dict.fromkeys(names, 0.15))
-    poses = np.stack([expected[frame] for frame in watch.model.frames])
-    np.testing.assert_allclose(planned.carried([0.5])[1][0], watch.model.place(poses)[1], atol=1e-6)
+    poses = np.stack([expected[frame] for frame in monitor.model.frames])
+    np.testing.assert_allclose(
+        planned.carried([0.5])[1][0], monitor.model.place(poses)[1], atol=1e-6
+    )
     assert not np.allclose(standing.carried([0.5])[1], planned.carried([0.5])[1])

@@ -75,7 +75,7 @@ def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
     return people, model, robot
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)  # of each of which every limb is held against every link
 @given(seeds, st.sampled_from(sorted(BRAKING)), st.floats(0, 1), st.floats(0, 0.3))
 def test_the_reactive_layer_is_the_standards_formula_for_every_pair(seed, brakes, credit, margin):
     """With two robots: each limb against each link, the brakes being those of its whole robot."""
