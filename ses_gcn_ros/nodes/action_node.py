@@ -85,7 +85,7 @@ class ActionNode(ManagedNode):
         silent = time.monotonic() - self.heard
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
-        if self.monitor.problems:
+        if self.statistics.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         return DiagnosticStatus.OK, "recognising", values
 

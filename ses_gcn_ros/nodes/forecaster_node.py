@@ -1,4 +1,4 @@
-"""skeletons → forecasts: one forward pass for all people, constant velocity where that can't be."""
+"""skeletons → forecasts: one forward pass for all people, constant velocity as the fallback."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class ForecasterNode(ManagedNode):
         self.engine: Engine | None = None
         self.forecaster: Forecaster | None = None
         self.adaptive: AdaptiveRadius | None = None
-        self.doing: dict[str, str] = {}
+        self.actions: dict[str, str] = {}  # label by person_id
 
     def configure(self) -> None:
         """Load the weights and build the engine."""
-        self._take(self._load(), self.config)
+        self._use(self._load(), self.config)
 
     def _load(self) -> Engine:
         config = self.config
         return load(config.weights or None, config.engine, config.device, threads=config.threads)
 
-    def _take(self, engine: Engine, config: ForecastConfig) -> None:
+    def _use(self, engine: Engine, config: ForecastConfig) -> None:
         """Forecast by an engine from now on."""
         self.engine, self.forecaster, self.adaptive, self.frame_id = engine, None, None, ""
         self.get_logger().info(
@@ -70,7 +70,7 @@ class ForecasterNode(ManagedNode):
             return response
         if self.adaptive is not None:
             self.store.close()
-        self._take(engine, self.config)
+        self._use(engine, self.config)
         response.success, response.message = True, f"forecasting by '{engine.name}'"
         return response
 
@@ -93,7 +93,7 @@ class ForecasterNode(ManagedNode):
         )
         self.while_active(self.create_service(Trigger, "~/reload", self.on_reload))
         self.subscription(SkeletonArray, "skeletons", self.on_skeletons, profile)
-        self.doing, self.told = {}, -math.inf
+        self.actions, self.actions_at = {}, -math.inf
         if self.adaptive is not None and self.config.adaptive_actions:
             self.subscription(ActionArray, "actions", self.on_actions, qos.STREAM)
 
@@ -105,8 +105,8 @@ class ForecasterNode(ManagedNode):
 
     def on_actions(self, message: ActionArray) -> None:
         """Remember what people do."""
-        self.doing = {a.person_id: a.label for a in message.actions if a.label != UNKNOWN}
-        self.told = time.monotonic()
+        self.actions = {a.person_id: a.label for a in message.actions if a.label != UNKNOWN}
+        self.actions_at = time.monotonic()
 
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
@@ -121,14 +121,12 @@ class ForecasterNode(ManagedNode):
             score = None if self.forecaster is None else self.forecaster.score
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive, score)
             self.frame_id = frame_id
-        self.forecaster.doing = self.doing if self.heard - self.told < _SILENCE else {}
+        known = self.heard - self.actions_at < _SILENCE
+        self.forecaster.doing = self.actions if known else {}
         self.forecaster.observe(to_seconds(stamp), people)
         forecasts = self.forecaster.forecast()
         self.forecasts.publish(forecasts_to_msg(stamp, frame_id, forecasts))
-        drawings = (
-            lambda: skeleton_markers(people),
-            lambda: forecast_markers(forecasts),
-        )
+        drawings = (lambda: skeleton_markers(people), lambda: forecast_markers(forecasts))
         for publisher, board, draw in zip(self.markers, self.boards, drawings, strict=True):
             if publisher.get_subscription_count():
                 publisher.publish(board.show(message.header, draw()))
@@ -154,7 +152,7 @@ class ForecasterNode(ManagedNode):
         silent = time.monotonic() - self.heard
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
-        if self.monitor.problems:
+        if self.statistics.problems:
             return DiagnosticStatus.WARN, "some messages could not be used", values
         concern = score.warning() if score is not None else ""
         if counts.fallbacks[FAR_OFF]:

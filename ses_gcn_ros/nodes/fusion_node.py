@@ -18,11 +18,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import skeletons_to_msg, to_seconds, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.nodes.pose_messages import (
-    TransformLookup,
-    camera_from_msg,
-    detections_from_msg,
-)
+from ses_gcn_ros.nodes.pose_messages import TransformLookup, camera_from_msg, detections_from_msg
 from ses_gcn_ros.pose.calibration import read_calibration
 from ses_gcn_ros.pose.config import FusionConfig
 from ses_gcn_ros.pose.multiview import MultiviewFusion, Synchroniser
@@ -131,6 +127,6 @@ class FusionNode(ManagedNode):
         if apart:
             text = f"{'; '.join(apart)}: synchronise the cameras' hosts (PTP, chrony)"
             return DiagnosticStatus.WARN, text, values
-        if self.monitor.problems:
+        if self.statistics.problems:
             return DiagnosticStatus.WARN, "some landmarks could not be used", values
         return DiagnosticStatus.OK, "watching", values

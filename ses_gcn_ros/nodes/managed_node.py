@@ -38,7 +38,7 @@ from ses_gcn_ros.errors import ConfigError, SesGcnError
 from ses_gcn_ros.nodes import process
 
 
-class StreamMonitor:
+class StreamStatistics:
     """Keep the recent latencies of a stream and count what went wrong with it.
 
     `window`: how many of the latest messages the rate and the latencies are taken from.
@@ -100,7 +100,7 @@ class ManagedNode(LifecycleNode):
         self._active = self._loaded = self._bringing_up = self._finalized = False
         self._failure: SesGcnError | None = None
         self.exit_code: int | None = None
-        self.monitor = StreamMonitor()
+        self.statistics = StreamStatistics()
         try:
             declare(self, self.config_type, lambda: self.config if self._active else None)
             self.config: Any = read(self, self.config_type)
@@ -196,14 +196,14 @@ class ManagedNode(LifecycleNode):
         try:
             handler(message)
         except SesGcnError as error:
-            self.monitor.fail(type(error).__name__)
+            self.statistics.fail(type(error).__name__)
             self.get_logger().warning(str(error), throttle_duration_sec=2.0)
         except Exception as error:  # a fault of ours must not take the cell's monitor down
-            self.monitor.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}")
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
         else:
             ended = time.monotonic()
-            self.monitor.handle(ended, ended - arrived)
+            self.statistics.handle(ended, ended - arrived)
 
     def finish(self, code: int = 0) -> None:
         """End the process in an orderly way once the current callback returns."""
@@ -294,7 +294,7 @@ class ManagedNode(LifecycleNode):
         try:
             close()
         except Exception as error:
-            self.monitor.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}")
             self.get_logger().error(f"{name}: internal error: {error!r}")
 
     def _close_streams(self) -> None:
@@ -304,12 +304,12 @@ class ManagedNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         level, text, values = self._diagnosis()
         measured = {
-            "rate_hz": f"{self.monitor.rate(time.monotonic()):.1f}",
-            "latency_median_ms": f"{self.monitor.latency(0.5) * 1e3:.3f}",
-            "latency_p99_ms": f"{self.monitor.latency(0.99) * 1e3:.3f}",
-            "handled": str(self.monitor.handled),
+            "rate_hz": f"{self.statistics.rate(time.monotonic()):.1f}",
+            "latency_median_ms": f"{self.statistics.latency(0.5) * 1e3:.3f}",
+            "latency_p99_ms": f"{self.statistics.latency(0.99) * 1e3:.3f}",
+            "handled": str(self.statistics.handled),
         }
-        measured |= {f"problem {name}": str(n) for name, n in self.monitor.problems.items()}
+        measured |= {f"problem {name}": str(n) for name, n in self.statistics.problems.items()}
         measured |= {key: str(value) for key, value in values.items()}
         status = DiagnosticStatus(
             level=level,
@@ -328,7 +328,7 @@ class ManagedNode(LifecycleNode):
         try:
             return self.diagnose()
         except Exception as error:
-            self.monitor.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}")
             return DiagnosticStatus.ERROR, f"internal error: {error!r}", {}
 
 
@@ -388,7 +388,7 @@ def _spin_once(executor: Executor, nodes: list[ManagedNode]) -> None:
         pass  # EventsExecutor had something ready for an entity that was closed meanwhile
     except Exception as error:  # of a callback, or of rclpy over bytes that are no message
         for node in nodes:
-            node.monitor.fail(f"internal {type(error).__name__}")
+            node.statistics.fail(f"internal {type(error).__name__}")
         nodes[0].get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
 
 

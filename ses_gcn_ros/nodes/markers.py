@@ -195,24 +195,24 @@ def solid_marker(
 class SafetyDrawing:
     """Draws what a monitor knows and says."""
 
-    def __init__(self, watch: SeparationMonitor) -> None:
-        self._watch = watch
+    def __init__(self, monitor: SeparationMonitor) -> None:
+        self._monitor = monitor
         self._board = MarkerBoard()
 
     def draw(self, header: Header, assessment: Assessment) -> MarkerArray:
         """Message that shows an assessment in the world frame."""
         level, markers = int(assessment.level), list[Marker]()
-        people, robot = self._watch.tracks.people().limbs, self._watch.robot.state
+        people, robot = self._monitor.tracks.people().limbs, self._monitor.robot.state
         markers += capsule_markers(
             "people", people.start, people.end, people.radius, SKELETON_COLOUR
         )
         if robot is not None:
             # a little wider than the robot's own surfaces, which would flicker through
-            radius, colour = self._watch.model.radius + 0.005, LEVEL_COLOURS[level]
+            radius, colour = self._monitor.model.radius + 0.005, LEVEL_COLOURS[level]
             markers += capsule_markers("robot", robot.start, robot.end, radius, colour)
             text = f"{assessment.level.name} {assessment.speed_factor:.2f}"
             markers.append(_text("state", 0, robot.start.max(axis=0), 0.5, text, colour, 0.15))
-            for zones in self._watch.zones.values():
+            for zones in self._monitor.zones.values():
                 for zone, pose in zip(zones.zones, zones.poses(robot), strict=True):
                     acting = zone.name == assessment.zone
                     colour = LEVEL_COLOURS[level] if acting else ZONE_COLOUR

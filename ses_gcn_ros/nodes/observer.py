@@ -19,7 +19,7 @@ from std_msgs.msg import Float64
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.nodes import process, qos
-from ses_gcn_ros.nodes.managed_node import StreamMonitor, make_executor
+from ses_gcn_ros.nodes.managed_node import StreamStatistics, make_executor
 
 NAME = "ses_gcn_watch"
 _PATIENCE = 30.0  # s for an answer: to configure takes a node that compiles as long
@@ -42,7 +42,7 @@ class CellObserver(Node):
         super().__init__(
             NAME, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
-        self._streams: dict[str, StreamMonitor] = {}
+        self._streams: dict[str, StreamStatistics] = {}
         self._heard: dict[str, tuple[float, Any]] = {}  # time [s, monotonic] and message, by topic
         self._status: dict[str, tuple[float, DiagnosticStatus]] = {}
         self._executor = make_executor()
@@ -153,7 +153,7 @@ class CellObserver(Node):
         }
 
     def _listen(self, topic: str, kind: Any, then: Callable[[Any], None] | None = None) -> None:
-        stream = self._streams[topic] = StreamMonitor()
+        stream = self._streams[topic] = StreamStatistics()
 
         def hear(message: Any) -> None:
             now = time.monotonic()

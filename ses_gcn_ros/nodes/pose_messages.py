@@ -174,7 +174,7 @@ class ImageTopics(NewestFrame[Arrival]):
             self.camera, self.refused = camera_from_info(message), ""
         except InputError as error:
             self.camera, self.refused = None, str(error)
-            self._node.monitor.fail("camera_info")
+            self._node.statistics.fail("camera_info")
             self._node.get_logger().warning(str(error), throttle_duration_sec=2.0)
 
 

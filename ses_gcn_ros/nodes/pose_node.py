@@ -1,4 +1,4 @@
-"""image, video or webcam → skeletons in metres; the newest image wins, a bad one is counted."""
+"""Images, a video or a webcam → skeletons in metres; the newest image wins, bad ones count."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _FAREWELL = Duration(seconds=1)  # for the last skeletons to reach everybody
 
 
 class PoseAnswer(NamedTuple):
-    """What is said to one image."""
+    """What is published for one image."""
 
     skeletons: msg.SkeletonArray
     landmarks: msg.LandmarksArray
@@ -263,7 +263,7 @@ class PoseNode(ManagedNode):
                 f"'{self.config.target_frame}' at {self.config.floor_height:g} m; set floor_height"
             )
             return DiagnosticStatus.WARN, text, values
-        if self.monitor.problems:
+        if self.statistics.problems:
             return DiagnosticStatus.WARN, "some images could not be used", values
         if camera is None:
             return DiagnosticStatus.WARN, f"no camera_info: camera {view}", values

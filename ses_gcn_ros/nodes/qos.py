@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from rclpy.duration import Duration
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-)
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 
 def _lasting(depth: int) -> QoSProfile:

@@ -76,7 +76,7 @@ class BagPlayer(ManagedNode):
         self.clock.publish(Clock(clock=Time(sec=moment // 10**9, nanosec=moment % 10**9)))
         while self.next is not None and self.next.stamp <= moment:
             self.outputs[self.next.topic].publish(self.next.data)
-            self.monitor.handle(now, time.monotonic() - now)
+            self.statistics.handle(now, time.monotonic() - now)
             self.next = next(self.messages, None)
         if self.next is None:
             for publisher in self.outputs.values():  # the last message goes with its publisher

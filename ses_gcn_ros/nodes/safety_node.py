@@ -68,10 +68,10 @@ class SafetyInputs:
     """
 
     def __init__(
-        self, node: ManagedNode, watch: SeparationMonitor, then: Callable[[], None]
+        self, node: ManagedNode, monitor: SeparationMonitor, then: Callable[[], None]
     ) -> None:
-        self._node, self._watch, self._then = node, watch, then
-        config: SafetyConfig = watch.config
+        self._node, self._monitor, self._then = node, monitor, then
+        config: SafetyConfig = monitor.config
         self.frames = Frames(node, config.world_frame, config.future_tolerance)
         self._publishers: dict[str, Callable[[], int]] = {}
         self._seen_in: dict[str, str] = {}  # frame that people last came in, by topic
@@ -88,10 +88,10 @@ class SafetyInputs:
             handler, status = partial(self.on_bridge, name), f"{name}/status"
             heard = node.subscription(DiagnosticStatus, status, handler, qos.STREAM)
             self._publishers[status] = heard.get_publisher_count
-        if watch.joints and config.joint_states:
+        if monitor.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
-        if watch.joints and config.trajectory:
+        if monitor.joints and config.trajectory:
             kind = message_type(config.trajectory_type)
             node.subscription(kind, config.trajectory, self.on_trajectory, qos.STREAM)
 
@@ -99,39 +99,39 @@ class SafetyInputs:
         """How many publishers each stream of people has, and each bridge's status."""
         return {source: count() for source, count in self._publishers.items()}
 
-    def look_for_others(self, outputs: Sequence[str]) -> None:
-        """Stop where more than one speaks: of people, forecasts or where a frame is, or here.
+    def check_publishers(self, outputs: Sequence[str]) -> None:
+        """Stop where a topic, a bridge or a frame of TF has two publishers instead of one.
 
         A second publisher of people, empty and fresher, would silence the first; one of a camera's
         frame or the robot's joints would put them elsewhere; a second safety node would tell the
         robot to go on; of two bridges under one name the death of one would go unnoticed.
         """
-        # also those that DDS does not match with this node: others may hear them
+        # counted in the graph: others may hear publishers that DDS does not match with this node
         node = self._node
         names = {t: node.resolve_topic_name(t) for t in (*self._publishers, *outputs)}
         counts = {topic: node.count_publishers(name) for topic, name in names.items()}
         for topic, count in counts.items():
             if count < 2:
-                self._watch.well(f"publishers of {topic}")
+                self._monitor.well(f"publishers of {topic}")
                 continue
             infos = node.get_publishers_info_by_topic(names[topic])
             speakers = ", ".join(sorted(map(speaker, infos)))
             reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
-            self._watch.fault(f"publishers of {topic}", reason)
-        doubled = self.frames.doubled(self._watch.model.frames)
+            self._monitor.fault(f"publishers of {topic}", reason)
+        doubled = self.frames.doubled(self._monitor.model.frames)
         for frame in set(self._seen_in.values()):
             doubled |= self.frames.doubled([frame])
         if not doubled:
-            self._watch.well("publishers of tf")
+            self._monitor.well("publishers of tf")
         for frame, nodes in doubled.items():
             reason = f"tf of {frame} comes from several publishers: {', '.join(nodes)}"
-            self._watch.fault("publishers of tf", reason)
+            self._monitor.fault("publishers of tf", reason)
 
     def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
         def handle(message: Any) -> None:
             handler(message)
-            self._watch.well(f"{source} deadline")
-            self._watch.well(f"{source} QoS")
+            self._monitor.well(f"{source} deadline")
+            self._monitor.well(f"{source} QoS")
 
         subscription = self._node.subscription(
             kind, source, handle, profile, event_callbacks=self._events(source)
@@ -139,23 +139,23 @@ class SafetyInputs:
         self._publishers[source] = subscription.get_publisher_count
 
     def _events(self, source: str) -> SubscriptionEventCallbacks:
-        watch, log = self._watch, self._node.get_logger()
+        monitor, log = self._monitor, self._node.get_logger()
 
         def on_deadline(_: QoSRequestedDeadlineMissedInfo) -> None:
-            limit = watch.config.input_deadline
-            watch.fault(f"{source} deadline", f"{source} missed the deadline of {limit:.2f} s")
+            limit = monitor.config.input_deadline
+            monitor.fault(f"{source} deadline", f"{source} missed the deadline of {limit:.2f} s")
 
         def on_matched(info: QoSSubscriptionMatchedInfo) -> None:
             if info.current_count > 0:
-                watch.well(f"{source} publisher")
+                monitor.well(f"{source} publisher")
             elif info.total_count > 0:
-                watch.fault(f"{source} publisher", f"publisher of {source} gone")
+                monitor.fault(f"{source} publisher", f"publisher of {source} gone")
 
         def on_liveliness(info: QoSLivelinessChangedInfo) -> None:
             if info.alive_count == 0 and info.not_alive_count > 0:
-                watch.fault(f"{source} liveliness", f"publisher of {source} not alive")
+                monitor.fault(f"{source} liveliness", f"publisher of {source} not alive")
             else:
-                watch.well(f"{source} liveliness")
+                monitor.well(f"{source} liveliness")
 
         def on_incompatible(info: QoSRequestedIncompatibleQoSInfo) -> None:
             policy = str(info.last_policy_kind).lower().split("policy_")[-1]
@@ -163,24 +163,24 @@ class SafetyInputs:
             log.warning(
                 f"{reason}; adapt the parameters reliability, input_deadline and input_lease"
             )
-            watch.fault(f"{source} QoS", reason)
+            monitor.fault(f"{source} QoS", reason)
 
         return SubscriptionEventCallbacks(
-            deadline=on_deadline if watch.config.input_deadline else None,
+            deadline=on_deadline if monitor.config.input_deadline else None,
             liveliness=on_liveliness,
             matched=on_matched,
             incompatible_qos=on_incompatible,
         )
 
     def on_actions(self, message: msg.ActionArray) -> None:
-        """Take what everybody does to the monitor."""
+        """Tell the monitor what everybody is doing."""
         labels = {action.person_id: action.label for action in message.actions}
-        self._watch.observe_actions(to_seconds(message.header.stamp), labels, self._node.now())
+        self._monitor.observe_actions(to_seconds(message.header.stamp), labels, self._node.now())
 
     def on_bridge(self, name: str, message: DiagnosticStatus) -> None:
-        """Take a bridge's word to the monitor."""
+        """Tell the monitor what a bridge says of itself."""
         fault = message.message if message.level >= DiagnosticStatus.ERROR else ""
-        self._watch.observe_bridge(name, fault, self._node.now())
+        self._monitor.observe_bridge(name, fault, self._node.now())
 
     def on_skeletons(self, message: msg.SkeletonArray, topic: str = "skeletons") -> None:
         """Take everybody to the world frame and into the monitor."""
@@ -189,9 +189,9 @@ class SafetyInputs:
         try:
             people = self._to_world(message.header.frame_id, skeletons_from_message(message), stamp)
         except InputError as error:
-            self._watch.fault(topic, f"{topic} unusable: {error}")
+            self._monitor.fault(topic, f"{topic} unusable: {error}")
             raise
-        self._watch.observe_skeletons(stamp, people, self._node.now(), topic)
+        self._monitor.observe_skeletons(stamp, people, self._node.now(), topic)
 
     def on_forecasts(self, message: msg.ForecastArray) -> None:
         """Take everybody's forecast to the world frame and into the monitor, and answer."""
@@ -202,40 +202,39 @@ class SafetyInputs:
                 message.header.frame_id, forecasts_from_message(message), stamp
             )
         except InputError as error:
-            self._watch.fault("forecasts", f"forecasts unusable: {error}")
+            self._monitor.fault("forecasts", f"forecasts unusable: {error}")
             raise
-        self._watch.observe_forecasts(stamp, forecasts, self._node.now())
+        self._monitor.observe_forecasts(stamp, forecasts, self._node.now())
         self._then()
 
     def on_joint_states(self, message: JointState) -> None:
-        """Take joints into the prediction of the robot."""
-        assert self._watch.joints is not None
-        self._watch.joints.observe(
+        """Feed joint states to the prediction of the robot's motion."""
+        assert self._monitor.joints is not None
+        self._monitor.joints.observe(
             to_seconds(message.header.stamp), message.name, message.position, message.velocity
         )
 
     def on_trajectory(self, message: Any) -> None:
-        """Take what a planner said, from a JointTrajectory or MoveIt's DisplayTrajectory."""
-        assert self._watch.joints is not None
+        """Feed a planned JointTrajectory, or MoveIt's DisplayTrajectory, to that prediction."""
+        assert self._monitor.joints is not None
         if len(getattr(message, "trajectory", [])) > 1:
             self._node.get_logger().info("the trajectory has stages; the first is followed")
-        self._watch.joints.observe_plan(*read_plan(message))
+        self._monitor.joints.observe_plan(*read_plan(message))
 
     def look_up_robot(self, now: float) -> None:
         """Hand the latest poses of robot, tools and zones to the monitor."""
         try:
-            self._watch.observe_robot(*self.frames.poses(self._watch.model.frames, now), now)
+            self._monitor.observe_robot(*self.frames.poses(self._monitor.model.frames, now), now)
         except (RobotError, InputError) as error:
-            self._node.monitor.fail(type(error).__name__)
-            self._watch.fault("robot", str(error))
+            self._node.statistics.fail(type(error).__name__)
+            self._monitor.fault("robot", str(error))
 
     def _to_world(self, frame: str, entries: Sequence[Any], stamp: float) -> Sequence[Any]:
         if frame == self.frames.world:
             return entries
         return [
             dataclasses.replace(
-                entry,
-                positions=self.frames.points(entry.positions, frame, stamp).astype("float32"),
+                entry, positions=self.frames.points(entry.positions, frame, stamp).astype("float32")
             )
             for entry in entries
         ]
@@ -281,9 +280,11 @@ class SafetyNode(ManagedNode):
     def activate(self) -> None:
         """Begin stopped, listen, and publish at least at a fixed rate."""
         config = self.config
-        self.watch = SeparationMonitor(config, self.robots.model, self.robots.urdf, time.monotonic)
+        self.monitor = SeparationMonitor(
+            config, self.robots.model, self.robots.urdf, time.monotonic
+        )
         self.assessment: Assessment | None = None
-        self.drawing, self.next_drawing = SafetyDrawing(self.watch), 0.0
+        self.drawing, self.next_drawing = SafetyDrawing(self.monitor), 0.0
         self.clocks: ClockMonitor | None = None
         period = 1.0 / config.rate
         self.states = self.publisher(
@@ -297,7 +298,7 @@ class SafetyNode(ManagedNode):
                 type(self.controller_message), config.speed_scaling_input, qos.SPEED_FACTOR
             )
         self.drawings = self.publisher(MarkerArray, "markers/safety", qos.MARKERS)
-        self.inputs = SafetyInputs(self, self.watch, self.on_news)
+        self.inputs = SafetyInputs(self, self.monitor, self.assess_at_once)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.next_look, self.outputs = 0.0, ["safety_state", "speed_scaling"]
@@ -319,26 +320,26 @@ class SafetyNode(ManagedNode):
         self.audit = AuditLog("", self.config)
 
     def on_parameters(self, parameters: Sequence[Parameter[Any]]) -> None:
-        """Write down what somebody set, which holds from the next activation on."""
+        """Record in the audit log what somebody set; it holds from the next activation on."""
         self.audit.record("parameters", values={each.name: each.value for each in parameters})
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Release a latched stop."""
-        response.success, response.message = self.watch.reset()
+        response.success, response.message = self.monitor.reset()
         self.get_logger().info(f"reset: {response.message}")
         self.audit.record("reset", done=response.success, answer=response.message)
         return response
 
     def on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Switch monitoring on, or off for a while where a parameter allows that."""
-        response.success, response.message = self.watch.enable(request.data, self.now())
+        response.success, response.message = self.monitor.enable(request.data, self.now())
         self.get_logger().warning(f"enable {request.data}: {response.message}")
         answer = {"done": response.success, "answer": response.message}
         self.audit.record("enable", on=request.data, **answer)
         return response
 
-    def on_news(self) -> None:
-        """Answer at once, and a period later again if nothing else comes."""
+    def assess_at_once(self) -> None:
+        """Assess now, and a period later again if no forecasts come before."""
         self.timer.reset()
         self.tick()
 
@@ -346,51 +347,51 @@ class SafetyNode(ManagedNode):
         """Assess and publish; whatever goes wrong in here stops the robot."""
         try:
             now = self.now()
-            self.watch_clocks(now)
-            self.look_for_others()
-            self.watch_audit()
+            self.check_clocks(now)
+            self.check_publishers()
+            self.check_audit_log()
             self.inputs.look_up_robot(now)
-            self.assessment = self.watch.assess(now)
+            self.assessment = self.monitor.assess(now)
             self.publish(self.assessment)
             self.log_change(self.assessment)
             self.draw(self.assessment)
         except Exception as error:
-            self.monitor.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}")
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
             self.publish_stop(f"internal error: {error!r}")
             if repr(error) != self.error:
                 self.error = repr(error)
                 self.audit.record("internal error", error=self.error)
 
-    def watch_clocks(self, now: float) -> None:
+    def check_clocks(self, now: float) -> None:
         """Stop for a clock that leaps or stands, and for a loop that was held up."""
         if self.clocks is None:  # begins with the first state: what starting took is no fault
             if now <= 0.0:
-                self.watch.fault("clock", "no time on /clock yet")
+                self.monitor.fault("clock", "no time on /clock yet")
                 return
             self.clocks = ClockMonitor(self.config, now, time.monotonic())
         faults = self.clocks.check(now, time.monotonic())
         for source in ("clock", "loop"):
             if source in faults:
-                self.watch.fault(source, faults[source])
+                self.monitor.fault(source, faults[source])
             else:
-                self.watch.well(source)
+                self.monitor.well(source)
         if "loop" in faults:
-            self.monitor.fail("late state")
+            self.statistics.fail("late state")
 
-    def look_for_others(self) -> None:
-        """Stop where somebody else speaks in the place of an input, or of this node."""
+    def check_publishers(self) -> None:
+        """Look now and then for a second publisher of an input or of this node's outputs."""
         now = time.monotonic()
         if now >= self.next_look:
             self.next_look = now + LOOK_PERIOD
-            self.inputs.look_for_others(self.outputs)
+            self.inputs.check_publishers(self.outputs)
 
-    def watch_audit(self) -> None:
+    def check_audit_log(self) -> None:
         """Say in the state that the audit log can't be written; nothing stops for it."""
         if self.audit.problem:
-            self.watch.inputs.note("audit log", self.audit.problem)
+            self.monitor.inputs.note("audit log", self.audit.problem)
         else:
-            self.watch.well("audit log")
+            self.monitor.well("audit log")
 
     def publish(self, assessment: Assessment) -> None:
         """Publish the state and the speed factor."""
