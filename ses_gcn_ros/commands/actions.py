@@ -29,7 +29,6 @@ Recipe = Annotated[str, typer.Option(help="Recipe by name, or a .yaml file.")]
 Subjects = Annotated[
     str, typer.Option(help="People to train on, such as 1,3,5; the others are the test.")
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
 _LARGEST = 1e-4  # difference between networks that are the same
 
 
@@ -79,7 +78,7 @@ def evaluate(
         typer.Option(help="Values to compare, such as options.partition=uni,spatial; repeatable."),
     ] = None,
     first_seed: Annotated[int, typer.Option(help="Seed of the first run.", min=0)] = 0,
-    threads: Threads = 1,
+    threads: terminal.Threads = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Train a recipe on some people and test it on the others, last epoch, all seeds.
@@ -164,7 +163,7 @@ def train(
         float, typer.Option(help="Share of what the data calls novel to be 'unknown'.")
     ] = 0.6,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.", min=0)] = 0,
-    threads: Threads = 1,
+    threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -44,8 +44,7 @@ def evaluate(
         str, typer.Option("--params-file", help="YAML with parameters of the nodes.")
     ] = "",
     remap: Annotated[
-        list[str] | None,
-        typer.Option(help="Topic, ours:=theirs: image:=/cam/image_raw."),
+        list[str] | None, typer.Option(help="Topic, ours:=theirs: image:=/cam/image_raw.")
     ] = None,
     frame: Annotated[
         list[str] | None, typer.Option(help="Frame, theirs:=ours: map:=world.")

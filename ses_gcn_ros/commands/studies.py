@@ -41,8 +41,7 @@ def attack(
     runs: Annotated[int, typer.Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)] = 0,
     scenario: Annotated[
-        str,
-        typer.Option(help="motions, faults, all, or one by name, such as occlusion."),
+        str, typer.Option(help="motions, faults, all, or one by name, such as occlusion.")
     ] = "all",
     variant: Annotated[
         str, typer.Option(help="forecasts, alone, reachable, stricter, probability or all.")
@@ -472,8 +471,7 @@ SECTIONS = {  # of the benchmark, and where their functions are
 
 def bench(
     section: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Repeatable; all if left out: {', '.join(SECTIONS)}."),
+        list[str] | None, typer.Option(help=f"Repeatable; all if left out: {', '.join(SECTIONS)}.")
     ] = None,
     weights: Annotated[
         list[Path] | None,

@@ -118,8 +118,7 @@ def train(
 
 def adapt(
     recordings: Annotated[
-        list[Path],
-        typer.Argument(help="Bags with skeletons of the cell, or recordings (.npz)."),
+        list[Path], typer.Argument(help="Bags with skeletons of the cell, or recordings (.npz).")
     ],
     out: terminal.WeightsOut,
     weights: Annotated[
@@ -504,8 +503,7 @@ def train_lifter(
 def evaluate_lifters(
     data: LiftingData,
     weights: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Weights files; the ones that ship if left out."),
+        list[Path] | None, typer.Argument(help="Weights files; the ones that ship if left out.")
     ] = None,
     recipe: LiftingRecipe = "semgcn_workcell",
     everything: Annotated[

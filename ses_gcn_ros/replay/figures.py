@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.actions.weights import UNKNOWN
 from ses_gcn_ros.replay.events import Segment
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.replay.summary import limb_words
+from ses_gcn_ros.replay.summary import pair_of
 from ses_gcn_ros.safety import Level
 
 Array = NDArray[np.float64]
@@ -153,6 +153,13 @@ _NAMES = {
 }
 
 
+def highest_shown(replay: Replay) -> float:
+    """Upper end of the separations' axis [m]."""
+    separation = np.asarray(replay.states.separation, np.float64)
+    highest = separation[np.isfinite(separation)].max(initial=0.5)
+    return min(float(highest), _SHOWN) * 1.08
+
+
 def timeline_figure(
     replay: Replay, safety: dict[str, Any], theme: Theme, actions: Sequence[Segment] = ()
 ) -> Figure:
@@ -172,9 +179,7 @@ def timeline_figure(
         )
         upper = figure.add_subplot(grid[0])
         lower = figure.add_subplot(grid[1], sharex=upper)
-        highest = np.nanmax(np.append(separation[np.isfinite(separation)], 0.5))
-        top = min(float(highest), _SHOWN) * 1.08
-        upper.set(xlim=(0, length), ylim=(0, top))
+        upper.set(xlim=(0, length), ylim=(0, highest_shown(replay)))
         for first, last, level in spans(time, np.asarray(states.level, int)):
             for axes in (upper, lower):
                 axes.axvspan(first, last, color=theme.level(level), alpha=0.13, lw=0, zorder=0)
@@ -256,8 +261,7 @@ def _mark_closest(axes: Axes, worst: dict[str, Any] | None, length: float, theme
         return
     at, low = worst["at_s"], worst["separation_m"]
     axes.plot(at, low, "o", color=theme.alarm, ms=5.5, zorder=5, clip_on=False)
-    pair = " to ".join(name for name in (limb_words(worst["limb"]), worst["frame"]) if name)
-    text = ", ".join(part for part in (f"{low:.2f} m", pair) if part)
+    text = ", ".join(part for part in (f"{low:.2f} m", pair_of(worst)) if part)
     right = at > 0.6 * length
     axes.annotate(
         text, (at, low), (-9 if right else 9, -3), textcoords="offset points",

@@ -10,14 +10,7 @@ import numpy as np
 from ses_gcn_ros import __version__
 from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.replay.commissioning import Commissioning
-from ses_gcn_ros.replay.report import (
-    Chart,
-    Fact,
-    Line,
-    PageSection,
-    Table,
-    render_sections,
-)
+from ses_gcn_ros.replay.report import Chart, Fact, Line, PageSection, Table, render_sections
 from ses_gcn_ros.resources import plain
 from ses_gcn_ros.safety import (
     SafetyConfig,

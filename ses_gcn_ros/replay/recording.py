@@ -302,9 +302,7 @@ class ReplayRecorder:
         self._files["rows"].append(0)
 
     def take(
-        self,
-        step: Assessment | PeopleSeen | PeopleForecast,
-        robot: tuple[float, Any, Any] | None,
+        self, step: Assessment | PeopleSeen | PeopleForecast, robot: tuple[float, Any, Any] | None
     ) -> None:
         """Take in a state, an observation or its forecasts, and where the robot's capsules are.
 

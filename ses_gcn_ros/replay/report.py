@@ -16,11 +16,11 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
 from ses_gcn_ros import __version__
-from ses_gcn_ros.replay.figures import THEMES, spans
+from ses_gcn_ros.replay.figures import THEMES, highest_shown, spans
 from ses_gcn_ros.replay.recording import Replay
-from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, limb_words, text_of
+from ses_gcn_ros.replay.scene import HAND_REACH, closest_pair
+from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, pair_of, text_of
 from ses_gcn_ros.resources import write_atomically
-from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.people import body
 from ses_gcn_ros.skeleton import get_layout
 
@@ -36,7 +36,6 @@ AROUND = 1.0  # s before and after a moment
 _VIEW_ANGLE = np.radians(17.5)  # half of what the page's camera sees
 _NEAR = (1.2, 2.5)  # m from the robot: people within have to fit into the picture
 MOST_STATES = 20_000
-_FARTHEST_SHOWN = 2.5  # m; separations beyond don't matter and would flatten what does
 
 
 def pack(values: ArrayLike, kind: str) -> dict[str, Any]:
@@ -95,47 +94,29 @@ def scene_data(replay: Replay, moments: list[float]) -> dict[str, Any]:
         "forecast": pack_metres(np.asarray(replay.forecast[rows])),
         "radius": pack_metres(np.asarray(replay.radius[rows])),
         "robot": pack_metres(robot),
-        "pair": pack_metres(_pairs(replay, frames, starts, positions, robot)),
+        "pair": pack_metres(_pairs(replay, frames)),
         "view": _view(positions, robot),
     }
 
 
 def _limbs(layout: str) -> list[list[float]]:
     """First and second joint, radius [m] and, for a hand beyond a wrist, its reach [m]."""
-    shape, reach = body(layout), SafetyConfig().hand_reach
+    shape = body(layout)
     limbs = [
         [int(a), int(b), round(float(radius), 4), 0]
         for a, b, radius in zip(shape.starts, shape.ends, shape.radii, strict=True)
     ]
-    hands = [[*limb[:3], reach] for limb, hand in zip(limbs, shape.hands, strict=True) if hand]
+    hands = [[*limb[:3], HAND_REACH] for limb, hand in zip(limbs, shape.hands, strict=True) if hand]
     return limbs + hands
 
 
-def _pairs(
-    replay: Replay,
-    frames: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    positions: Floats,
-    robot: Floats,
-) -> Floats:
-    """Closest points of person and robot at each frame (F, 2, 3) [m]: as stated, else measured."""
+def _pairs(replay: Replay, frames: NDArray[np.int64]) -> Floats:
+    """Closest points of person and robot at each frame (F, 2, 3) [m]; NaN where unknown."""
     pairs = np.full((len(frames), 2, 3), np.nan, np.float32)
-    if len(replay.states.time):
-        stated = replay.answers[frames]
-        pairs[:, 0] = replay.states.human_point[stated]
-        pairs[:, 1] = replay.states.robot_point[stated]
-    if not robot.size:
-        return pairs
-    radii = np.asarray(replay.about.link_radii)
-    reach = SafetyConfig().hand_reach
-    for index in np.flatnonzero(np.isnan(pairs).any(axis=(1, 2))):
-        people = positions[starts[index] : starts[index + 1]]
-        if not len(people) or np.isnan(robot[index]).all():
-            continue
-        limbs = limb_capsules(people.astype(float), replay.about.layout, hand_reach=reach)
-        nearest = limbs.to_links(robot[index, :, 0], robot[index, :, 1], radii).nearest()
-        if np.isfinite(nearest.distance):
-            pairs[index] = nearest.a_point, nearest.b_point
+    for index, frame in enumerate(frames.tolist()):
+        points, _ = closest_pair(replay, frame, float(replay.time[frame]))
+        if points is not None:
+            pairs[index] = points
     return pairs
 
 
@@ -202,13 +183,6 @@ def level_bands(replay: Replay) -> list[tuple[float, float, str]]:
         for first, last, level in found
         if last > 0 and first < length
     ]
-
-
-def highest_shown(replay: Replay) -> float:
-    """Upper end of the separations' axis [m]."""
-    separation = np.asarray(replay.states.separation)
-    separation = separation[np.isfinite(separation)]
-    return round(float(min(max(separation.max(initial=0.5), 0.5), _FARTHEST_SHOWN)) * 1.08, 3)
 
 
 @dataclass(frozen=True)
@@ -313,11 +287,6 @@ def stood_words(worst: dict[str, Any]) -> str:
     if not worst["had_moved"]:
         return "had not been let go yet at"
     return f"was stopped {worst['stopped_for_s']:.1f} s before"
-
-
-def pair_of(moment: dict[str, Any]) -> str:
-    """Limb and link of a moment, as people call them."""
-    return " to ".join(name for name in (limb_words(moment["limb"]), moment["frame"]) if name)
 
 
 def _times(count: int) -> str:
@@ -715,7 +684,7 @@ def _data(replay: Replay, worst: list[dict[str, Any]], told: list[PageSection]) 
         "scene": scene_data(replay, [moment["at_s"] for moment in worst]) if seen else None,
         "states": states_data(replay),
         "bands": level_bands(replay),
-        "top": highest_shown(replay),
+        "top": round(highest_shown(replay), 3),
         "worst": [_moment(moment) for moment in worst] if seen else [],
         "charts": [chart.to_dict() for section in told for chart in section.charts],
     }

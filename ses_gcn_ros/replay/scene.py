@@ -79,44 +79,48 @@ def moment_at(replay: Replay, at: float) -> ReplayScene:
         raise InputError(f"the run of '{replay.about.bag}' shows nobody; there is nothing to draw")
     frame = replay.frame_at(at)
     about, states = replay.about, replay.states
-    people = _people(replay, frame)
-    ends = np.asarray(replay.robot[frame], np.float64)
-    robot: Capsules | None = None
-    if ends.size and np.isfinite(ends).all():
-        robot = (ends[:, 0], ends[:, 1], np.asarray(about.link_radii, np.float64))
-    closest, distance = _stated_pair(replay, frame, at)
-    if robot is not None and closest is None:
-        for person in people:
-            pair = person.limbs.to_links(*robot).nearest()
-            if pair.distance < distance:
-                closest, distance = (pair.a_point, pair.b_point), float(pair.distance)
+    closest, distance = closest_pair(replay, frame, at)
     said = int(np.searchsorted(states.time, at + 1e-6, side="right")) - 1
     return ReplayScene(
         at=at,
-        people=people,
-        robot=robot,
+        people=_people(replay, frame),
+        robot=_robot(replay, frame),
         closest=closest,
-        distance=float(distance),
+        distance=distance,
         level=Level(states.level[said]).name if said >= 0 else "",
         reason=about.frame_reasons[frame] if about.frame_reasons else "",
     )
 
 
-def _stated_pair(replay: Replay, frame: int, at: float) -> tuple[tuple[Array, Array] | None, float]:
-    """The two nearest points and their distance [m] by the state nearest to a time [s].
+def _robot(replay: Replay, frame: int) -> Capsules | None:
+    ends = np.asarray(replay.robot[frame], np.float64)
+    if not ends.size or not np.isfinite(ends).all():
+        return None
+    return ends[:, 0], ends[:, 1], np.asarray(replay.about.link_radii, np.float64)
 
-    Of those that knew the frame; None where it did not say.
+
+def closest_pair(replay: Replay, frame: int, at: float) -> tuple[tuple[Array, Array] | None, float]:
+    """The two nearest points on the surfaces of person and robot, (3,) each, and their distance.
+
+    As the state nearest to a time [s] says, of those that knew the frame; where it does not say
+    they are measured. None and infinity where nobody or no robot is known; all in metres.
     """
-    states = replay.states
-    if not len(states.time):
+    states, robot = replay.states, _robot(replay, frame)
+    if len(states.time):
+        first = int(replay.answers[frame])
+        last = int(replay.answers[min(frame + 1, len(replay.time) - 1)])
+        near = first + int(np.abs(states.time[first : max(last, first + 1)] - at).argmin())
+        points = np.asarray([states.human_point[near], states.robot_point[near]], np.float64)
+        if np.isfinite(points).all():
+            return (points[0], points[1]), float(states.separation[near])
+    people = np.asarray(replay.positions[replay.people_of(frame)], np.float64)
+    if robot is None or not len(people):
         return None, np.inf
-    first = int(replay.answers[frame])
-    last = int(replay.answers[min(frame + 1, len(replay.time) - 1)])
-    near = first + int(np.abs(states.time[first : max(last, first + 1)] - at).argmin())
-    points = np.asarray([states.human_point[near], states.robot_point[near]], np.float64)
-    if not np.isfinite(points).all():
+    limbs = limb_capsules(people, replay.about.layout, hand_reach=HAND_REACH)
+    pair = limbs.to_links(*robot).nearest()
+    if not np.isfinite(pair.distance):
         return None, np.inf
-    return (points[0], points[1]), float(states.separation[near])
+    return (pair.a_point, pair.b_point), float(pair.distance)
 
 
 def _people(replay: Replay, frame: int) -> list[Person]:

@@ -74,6 +74,11 @@ def limb_words(limb: str) -> str:
     return word if {first[:2], last[:2]} == {"r_", "l_"} else f"{side}{word}"
 
 
+def pair_of(moment: dict[str, Any]) -> str:
+    """Limb and link of a moment, as people call them."""
+    return " to ".join(name for name in (limb_words(moment["limb"]), moment["frame"]) if name)
+
+
 HORIZONS = (0.08, 0.4, 1.0)  # s ahead, of the table
 
 
