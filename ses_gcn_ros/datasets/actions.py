@@ -81,10 +81,7 @@ class ActionSet:
             return tuple(of_joints(r, columns) for r in recordings)
 
         return replace(
-            self,
-            recordings=reduced(self.recordings),
-            strange=reduced(self.strange),
-            joints=joints,
+            self, recordings=reduced(self.recordings), strange=reduced(self.strange), joints=joints
         )
 
     def held_out_recordings(self) -> tuple[LabelledMotion, ...]:

@@ -251,11 +251,7 @@ def read_training_trials(folder: Path) -> list[Sequence]:
 
 
 def _sequence(
-    name: str,
-    index: int,
-    path: Path,
-    part: slice = _ALL,
-    tags: frozenset[str] = frozenset(),
+    name: str, index: int, path: Path, part: slice = _ALL, tags: frozenset[str] = frozenset()
 ) -> Sequence:
     subject = path.stem.partition("_")[0]
     skeleton = path.with_name(f"{subject}.asf")

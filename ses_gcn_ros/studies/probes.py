@@ -12,7 +12,7 @@ import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
@@ -74,8 +74,30 @@ def _open(name: str) -> tuple[Node, SingleThreadedExecutor]:
     return node, executor
 
 
-def _start(executable: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "ses_gcn_ros.nodes", executable, *arguments])
+@contextmanager
+def _node(executable: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A node's process, which ends with the context."""
+    child = subprocess.Popen([sys.executable, "-m", "ses_gcn_ros.nodes", executable, *arguments])
+    try:
+        yield child
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def _spin(
+    executor: Executor,
+    until: Callable[[], Any],
+    seconds: float,
+    child: subprocess.Popen[bytes] | None = None,
+) -> bool:
+    """Whether a condition comes true within a time [s], and before a process ends."""
+    ends = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() > ends or (child is not None and child.poll() is not None):
+            return False
+        executor.spin_once(timeout_sec=0.01)
+    return True
 
 
 def _nanoseconds(stamp: Any) -> int:
@@ -167,11 +189,9 @@ def chain(people: str, seconds: str) -> dict[str, Any] | None:
     """
     node, executor = _open("probe")
     chains = {name: Chain(node, prefix) for name, prefix in CHAINS.items()}
-    messages, waited = read_people(int(people)), time.monotonic()
-    while not all(chain.complete() for chain in chains.values()):
-        if time.monotonic() - waited > PATIENCE:
-            return None
-        executor.spin_once(0.1)
+    messages = read_people(int(people))
+    if not _spin(executor, lambda: all(chain.complete() for chain in chains.values()), PATIENCE):
+        return None
     starts: dict[str, int] = {}
     begun, sent = time.monotonic(), 0
     while (elapsed := time.monotonic() - begun) < WARM_UP + float(seconds):
@@ -188,10 +208,8 @@ def chain(people: str, seconds: str) -> dict[str, Any] | None:
         turn.sent[_nanoseconds(message.header.stamp)] = time.monotonic()
         turn.skeletons.publish(message)
         sent += 1
-    until = time.monotonic() + GRACE
     print("measured", flush=True)
-    while time.monotonic() < until:
-        executor.spin_once(0.05)
+    _spin(executor, lambda: False, GRACE)
     results = {name: chain.results(starts[name]) for name, chain in chains.items()}
     return {**results, "costs": costs(messages, PERIOD)}
 
@@ -245,8 +263,7 @@ def first_forecast(*arguments: str) -> dict[str, float] | None:
 
     node.create_subscription(msg.ForecastArray, "forecasts", on_forecasts, qos.STREAM)
     started, sent = time.monotonic(), 0
-    child = _start("forecaster_node", list(arguments))
-    try:
+    with _node("forecaster_node", arguments) as child:
         while child.poll() is None and time.monotonic() - started < PATIENCE:
             due = started + sent * PERIOD
             if time.monotonic() < due:
@@ -259,10 +276,7 @@ def first_forecast(*arguments: str) -> dict[str, float] | None:
             if "forecast" in seen and time.monotonic() - seen["forecast"] > SETTLE:
                 result = {name: moment - started for name, moment in seen.items()}
                 return {**result, "memory": memory(child.pid)[0]}
-        return None
-    finally:
-        child.terminate()
-        child.wait()
+    return None
 
 
 def images(
@@ -284,18 +298,8 @@ def images(
         seen[_nanoseconds(message.header.stamp)] = len(message.skeletons)
 
     node.create_subscription(msg.SkeletonArray, "skeletons", on_skeletons, qos.STREAM)
-    child = _start("pose_node", list(arguments))
-
-    def came(condition: Callable[[], Any]) -> bool:
-        until = time.monotonic() + ANSWERED
-        while not condition():
-            if child.poll() is not None or time.monotonic() > until:
-                return False
-            executor.spin_once(0.01)
-        return True
-
-    try:
-        if not came(publisher.get_subscription_count):
+    with _node("pose_node", arguments) as child:
+        if not _spin(executor, publisher.get_subscription_count, ANSWERED, child):
             return None
         shown, delays, people = pictures(video, size), [], 0
         for number in range(WARM_UP + int(frames)):
@@ -305,15 +309,12 @@ def images(
             stamp = _nanoseconds(message.header.stamp)
             started = time.perf_counter()
             publisher.publish(message)
-            if not came(partial(seen.__contains__, stamp)):
+            if not _spin(executor, partial(seen.__contains__, stamp), ANSWERED, child):
                 return None
             if number >= WARM_UP:
                 delays.append(time.perf_counter() - started)
                 people += seen[stamp]
         return {"delays": delays, "people": people}
-    finally:
-        child.terminate()
-        child.wait()
 
 
 class _NotingDriver(SimulatedDriver):
@@ -378,22 +379,15 @@ def bridge(changes: str, seed: str, *_: str) -> dict[str, Any]:
     node, executor = BridgeProbe(), make_executor()
     executor.add_node(node)
     node.bring_up()
-
-    def wait(until: Callable[[], bool], seconds: float) -> bool:
-        ends = time.monotonic() + seconds
-        while not (done := until()) and time.monotonic() < ends:
-            executor.spin_once(timeout_sec=0.01)
-        return done
-
-    wait(node.followed, START)
+    _spin(executor, node.followed, START)
     rng, lost = np.random.default_rng(int(seed)), 0
     delays: list[float] = []
     for _change in range(int(changes)):
-        wait(lambda: False, rng.uniform(0.0, REST))
+        _spin(executor, lambda: False, rng.uniform(0.0, REST))
         node.factor, node.driver.at = node.another(rng), None
         sent = time.monotonic()
         node.say()
-        lost += not wait(node.followed, FOLLOWED)
+        lost += not _spin(executor, node.followed, FOLLOWED)
         if node.driver.at is not None:
             delays.append(node.driver.at - sent)
     refused = [f"{call.name} {dict(call.fields)}" for call in node.driver.refused]

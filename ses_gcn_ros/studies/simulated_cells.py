@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,12 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.bags.messages import NANO, Observation, header_message, message, skeletons_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
-from ses_gcn_ros.datasets.sequences import between_frames
-from ses_gcn_ros.errors import MISSHAPEN, BagError
-from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.datasets.sequences import between_frames, read_recording
+from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.replay.commissioning import CellSources, commission
 from ses_gcn_ros.replay.convert import START as SAMPLE_START
 from ses_gcn_ros.replay.events import state_message
-from ses_gcn_ros.resources import parse_json, share_path
+from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import Assessment, DemoRobotConfig, Level, SafetyConfig, Urdf
 from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
@@ -93,23 +91,18 @@ class _Motion:
     """Sequences of the motion data, in random order at random places."""
 
     def __init__(self, motion: Path) -> None:
-        try:
-            about = parse_json(motion.with_suffix(".json").read_text("utf-8"))
-            data = load_arrays(motion)
-            self._positions = data["positions_mm"]
-            ends = np.cumsum(data["lengths"])
-            self.fps = float(about["fps"])
-            self.facts = {name: str(about[name]) for name in ("acknowledgement", "licence")}
-        except (*MISSHAPEN, OSError) as error:
-            raise BagError(f"'{motion}' is no motion data: {error}") from error
-        self._spans = list(zip(ends - data["lengths"], ends, strict=True))
+        self.recording = read_recording(motion)
+        if not self.recording.sequences:
+            raise InputError(f"'{motion}' holds no motion; give a recording of people")
+        self.fps = self.recording.sequences[0].fps
 
     def place(self, place: int, of: int, generator: np.random.Generator) -> Iterator[Skeleton]:
         """People one after the other at a place, frame by frame; nobody has an empty id."""
-        certain = np.ones(self._positions.shape[1], np.float32)
+        sequences = self.recording.sequences
         for number in range(1_000_000):
-            first, last = self._spans[int(generator.integers(len(self._spans)))]
-            clip = self._positions[first:last] / 1000.0
+            sequence = sequences[int(generator.integers(len(sequences)))]
+            clip = sequence.stored / np.float64(sequence.per_metre)
+            certain = np.ones(clip.shape[1], np.float32)
             turn = Rotation.from_euler("z", generator.uniform(0, 2 * np.pi)).as_matrix()
             around = 2 * np.pi * (place + generator.uniform(-0.4, 0.4)) / of
             away = generator.uniform(_NEAREST, _FARTHEST)
@@ -117,9 +110,9 @@ class _Motion:
             placed -= np.array([1.0, 1.0, 0.0]) * placed[:, 0].mean(axis=0)
             placed += away * np.array([np.cos(around), np.sin(around), 0.0])
             for joints in placed.astype(np.float32):
-                yield Skeleton(f"{place + 1}-{number + 1}", "chico15", joints, certain)
+                yield Skeleton(f"{place + 1}-{number + 1}", sequence.layout, joints, certain)
             for _ in range(int(generator.uniform(0, _LONGEST_BREAK) * self.fps)):
-                yield Skeleton("", "chico15", joints, certain)
+                yield Skeleton("", sequence.layout, joints, certain)
 
 
 def write_recording(
@@ -127,19 +120,19 @@ def write_recording(
 ) -> None:
     """Write a recording as a bag: `/skeletons`, `/tf`, `/tf_static` and `/robot_description`.
 
-    Raises BagError if the data is missing or the bag exists.
+    Raises InputError if the motion can't be read; BagError if the bag exists.
 
     Parameters
     ----------
     motion : Path
-        ``cmu.npz`` with ``cmu.json`` beside it.
+        Recording of motion (.npz), such as ``cmu.npz``.
     """
     source = _Motion(motion)
     generators = np.random.default_rng(recording.seed).spawn(recording.people)
     places = [source.place(i, recording.people, g) for i, g in enumerate(generators)]
     frames = ([person for person in map(next, places) if person.person_id] for _ in count())
     with BagWriter(folder, overwrite=overwrite) as bag:
-        for key, value in source.facts.items():
+        for key, value in source.recording.about.items():
             bag.note(key, value)
         _write(bag, frames, source.fps, recording)
 
@@ -318,9 +311,7 @@ def _person(time: float, walks: bool, cell: SimulatedCell, rng: np.random.Genera
     return Skeleton("1", "chico15", seen.astype(np.float32), np.ones(15, np.float32))
 
 
-def record_cell(
-    cell: SimulatedCell, bag: FilePath, run: SimulatedRun, person: str = ""
-) -> list[float]:
+def record_cell(cell: SimulatedCell, bag: Path, run: SimulatedRun, person: str = "") -> list[float]:
     """Write a recording; gives the true age of each image at the first state that knew it [s].
 
     Parameters
@@ -398,7 +389,7 @@ GROUPS = tuple(itertools.product((0.0, 8.0), (1.0, 0.5)))  # payload [kg], speed
 
 
 def try_cell(
-    seed: int, folder: FilePath, groups: Sequence[tuple[float, float]], stops: int, searches: int
+    seed: int, folder: Path, groups: Sequence[tuple[float, float]], stops: int, searches: int
 ) -> dict[str, Any]:
     """Record a cell at random, commission it, hold that against the truth, and attack it.
 
@@ -417,7 +408,7 @@ def try_cell(
     """
     cell = SimulatedCell.draw(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    bags: list[tuple[FilePath, float]] = []
+    bags: list[tuple[Path, float]] = []
     ages: list[float] = []
     truth: list[float] = []
     for payload, level in groups:
@@ -457,11 +448,11 @@ def try_cell(
 
 def _try(seed: int, searches: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ses_gcn_cell_") as folder:
-        return try_cell(seed, FilePath(folder), GROUPS, STOPS, searches)
+        return try_cell(seed, Path(folder), GROUPS, STOPS, searches)
 
 
 def run_cells(
-    log: FilePath, cells: int, seed: int, *, searches: int, jobs: int,
+    log: Path, cells: int, seed: int, *, searches: int, jobs: int,
     progress: Callable[[int], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """What `try_cell` gives of so many cells, from the log where they were tried before."""

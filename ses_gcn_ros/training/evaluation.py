@@ -262,10 +262,7 @@ def summarise(errors: Errors, engine: Engine, frames: tuple[int, ...] = FRAMES) 
         "groups": groups,
         "group_mean": group_mean,
         "joints": {
-            joint: {
-                **_at_and_up_to(steps, picked),
-                "mean": _millimetres(steps.mean()),
-            }
+            joint: {**_at_and_up_to(steps, picked), "mean": _millimetres(steps.mean())}
             for joint, steps in zip(joints, _per_joint(distance), strict=True)
         },
     }
@@ -471,16 +468,12 @@ _MIXED = (
 QUOTED: dict[str, tuple[Quoted, ...]] = {
     "h36m": (
         Quoted(
-            _POSTER,
-            _MIXED,
-            {"HisRep": 112.1, "MSR-GCN": 114.1, "STS-GCN": 75.6, "SeS-GCN": 72.9},
+            _POSTER, _MIXED, {"HisRep": 112.1, "MSR-GCN": 114.1, "STS-GCN": 75.6, "SeS-GCN": 72.9}
         ),
     ),
     "chico": (
         Quoted(
-            _POSTER,
-            _MIXED,
-            {"HisRep": 76.4, "MSR-GCN": 136.5, "STS-GCN": 59.0, "SeS-GCN": 53.0},
+            _POSTER, _MIXED, {"HisRep": 76.4, "MSR-GCN": 136.5, "STS-GCN": 59.0, "SeS-GCN": 53.0}
         ),
         Quoted(
             "abstract of Sampieri et al., ECCV 2022", "at 1 s, the last frame", {"SeS-GCN": 85.3}

@@ -25,13 +25,7 @@ from ses_gcn_ros.models.lifting import (
 from ses_gcn_ros.pose.lifting import MIN_JOINTS, Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import MISSING, NOISE, OUTLIERS, observe, sample_view
 from ses_gcn_ros.training import augment
-from ses_gcn_ros.training.recipe import (
-    DataRecipe,
-    TrainingRecipe,
-    find_recipe,
-    flat,
-    read_sections,
-)
+from ses_gcn_ros.training.recipe import DataRecipe, TrainingRecipe, find_recipe, flat, read_sections
 from ses_gcn_ros.training.sources import fingerprint, held_out_rule, split
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
@@ -47,13 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "linear": {"kind": "linear", "width": 1024, "blocks": 2, "dropout": 0.5},
     "published": {"identity": False, "flat": False},
     "one_image": {"frames": 1},
-    "linear_one_image": {
-        "kind": "linear",
-        "width": 1024,
-        "blocks": 2,
-        "dropout": 0.5,
-        "frames": 1,
-    },
+    "linear_one_image": {"kind": "linear", "width": 1024, "blocks": 2, "dropout": 0.5, "frames": 1},
 }
 
 

@@ -202,10 +202,7 @@ def _find(name: str, folder: str, after: tuple[str, ...]) -> tuple[str, Any]:
 
 
 def read_sections(
-    name: str,
-    content: Any,
-    sections: Mapping[str, type[Any]],
-    unused: Collection[str] = (),
+    name: str, content: Any, sections: Mapping[str, type[Any]], unused: Collection[str] = ()
 ) -> dict[str, Any]:
     """Sections of a recipe as the dataclasses that describe them.
 

@@ -31,13 +31,7 @@ from ses_gcn_ros.actions.weights import (
 )
 from ses_gcn_ros.actions.windows import Joints, WindowConfig
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast.cuda import (
-    BATCHES,
-    FoldedModule,
-    Recordings,
-    TorchForecast,
-    require_gpu,
-)
+from ses_gcn_ros.forecast.cuda import BATCHES, FoldedModule, Recordings, TorchForecast, require_gpu
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.folding import FoldedNetwork, fold
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights

@@ -269,10 +269,7 @@ def footprint(quick: bool, progress: Progress) -> Section:
 
 
 def _start(engine: str) -> dict[str, float]:
-    arguments = ros_arguments(
-        {"engine": engine, "adaptive_state": "none"},
-        log_level="error",
-    )
+    arguments = ros_arguments({"engine": engine, "adaptive_state": "none"}, log_level="error")
     command = [*_PROBE, "first_forecast", *arguments]
     with running([command], demo_environment()) as (child,):
         result: dict[str, float] = json.loads(next_line(child) or "{}")

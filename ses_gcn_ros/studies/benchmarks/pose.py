@@ -171,10 +171,7 @@ def measure_node(
         check_ros()
     except ConfigError:
         return {}
-    arguments = ros_arguments(
-        {"model": model, "subscribers": 1, **settings},
-        log_level="error",
-    )
+    arguments = ros_arguments({"model": model, "subscribers": 1, **settings}, log_level="error")
     command = [
         "ses_gcn_ros.studies.probes",
         "images",
