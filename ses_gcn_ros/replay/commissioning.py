@@ -35,6 +35,7 @@ from ses_gcn_ros.replay.stops import (
     RobotTrack,
     measure_stop,
     reported,
+    round_up,
     stop_orders,
     stopping_table,
     time_to_rest,
@@ -442,14 +443,14 @@ def commission(sources: CellSources, base: SafetyConfig) -> Commissioning:
     )  # fmt: skip
     table = stopping_table(stops, T_S_MARGIN)
 
-    t_robot = _up(max(reaction.reckoned, 0.0) + reaction.margin + sources.camera_latency)
+    t_robot = round_up(max(reaction.reckoned, 0.0) + reaction.margin + sources.camera_latency)
     z_measured = max(standing.reckoned, walking.reckoned) + trembling.reckoned + Z_MARGIN
     top = max(float(np.quantile(each.track.speeds, 0.999)) for each in read if each.track)
     values: dict[str, Any] = {
         "robot_reaction_time": t_robot,
-        "reaction_time": _up(age.reckoned + 1.0 / base.rate + t_robot),
-        "human_uncertainty": max(_up(z_measured), base.human_uncertainty),
-        "robot_speed_max": max(_up(1.02 * top, 2), base.robot_speed_max),
+        "reaction_time": round_up(age.reckoned + 1.0 / base.rate + t_robot),
+        "human_uncertainty": max(round_up(z_measured), base.human_uncertainty),
+        "robot_speed_max": max(round_up(1.02 * top, 2), base.robot_speed_max),
         "stopping_speeds": table.speeds,
         "stopping_times": tuple(time for row in table.times for time in row),
         "stopping_payloads": table.payloads,
@@ -531,11 +532,6 @@ def _assumed(
         ("position uncertainty of the robot Z_r", f"{config.robot_uncertainty:g} m"),
         ("v_h", f"at least {config.human_speed:g} m/s, arms {config.arm_speed:g} m/s"),
     )
-
-
-def _up(value: float, digits: int = 3) -> float:
-    """Rounded up, so that no margin is lost."""
-    return math.ceil(value * 10**digits - 1e-9) / 10**digits
 
 
 def _told(found: Quantity) -> str:

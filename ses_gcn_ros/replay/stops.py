@@ -272,6 +272,16 @@ def stopping_table(stops: Sequence[MeasuredStop], margin: float) -> MeasuredTabl
         if len(speeds) == 1:
             speeds, times = [speeds[0], 2.0 * speeds[0]], [times[0], 2.0 * times[0]]
         tables[payload] = StoppingTable.of(speeds, times)
-    every = sorted({round(v, 4) for table in tables.values() for v in table.speeds if v > 0.0})
-    rows = [tuple(round(float(t), 4) for t in table.time(every)) for table in tables.values()]
-    return MeasuredTable(tuple(every), tuple(tables), tuple(rows))
+    every = sorted({v for table in tables.values() for v in table.speeds if v > 0.0})
+    # the time of each from a speed of four digits below it on, so that rounding costs no margin
+    exact = {-round_up(-v, 4): v for v in every}
+    rows = [
+        tuple(round_up(float(t), 4) for t in table.time(list(exact.values())))
+        for table in tables.values()
+    ]
+    return MeasuredTable(tuple(exact), tuple(tables), tuple(rows))
+
+
+def round_up(value: float, digits: int = 3) -> float:
+    """Rounded up, so that no margin is lost."""
+    return math.ceil(value * 10**digits - 1e-9) / 10**digits

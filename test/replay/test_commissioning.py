@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -113,6 +113,7 @@ def test_a_factor_that_falls_slowly_or_was_not_steady_is_no_order():
         min_size=1, max_size=30,
     )
 )  # fmt: skip
+@example([(1.0, 0.5, 0.0), (0.125, 0.25, 0.0), (0.15625, 0.5, 0.0)])  # times that rise steeply
 @settings(deadline=None)
 def test_the_table_holds_every_stop_with_its_margin(found):
     stops = [MeasuredStop(0.0, speed, 0.1, time, 0.0, True, load) for speed, time, load in found]
@@ -123,7 +124,7 @@ def test_the_table_holds_every_stop_with_its_margin(found):
         # as the standard's reckoning uses it: at the group's highest speed
         for stop in own:
             fastest = max(s.speed for s in own if s.speed <= 1.15 * stop.speed)
-            assert brakes.time(max(fastest, stop.speed)) >= stop.stopping + 0.0098
+            assert brakes.time(max(fastest, stop.speed)) >= stop.stopping + 0.01 - 1e-9
     braking(
         dataclasses.replace(
             SafetyConfig(), stopping_speeds=table.speeds, stopping_payloads=table.payloads,
@@ -301,6 +302,7 @@ def test_some_recordings_or_none_but_not_half_and_no_wizard_without_a_terminal(
     assert "run this at a terminal" in run(words, capsys)
 
 
+@pytest.mark.slow
 def test_recordings_that_are_in_the_folder_are_taken(bags, tmp_path, capsys):
     recordings = tmp_path / "cell" / "recordings"
     recordings.mkdir(parents=True)
@@ -312,6 +314,7 @@ def test_recordings_that_are_in_the_folder_are_taken(bags, tmp_path, capsys):
     assert numbers["stopping_table"]["payloads"] == [2.5]
 
 
+@pytest.mark.slow
 def test_a_cell_whose_images_are_dropped_does_not_pass(bags, tmp_path):
     lossy = dataclasses.replace(CELL, dropped=0.2)
     record_cell(lossy, tmp_path / "stands", SimulatedRun(lossy, 0, 1.0, 0.0), "stands")
@@ -325,6 +328,7 @@ def test_a_cell_whose_images_are_dropped_does_not_pass(bags, tmp_path):
     assert read_cell(bags / "stops", SafetyConfig()).robot == "joint states"
 
 
+@pytest.mark.slow
 def test_the_wizard_leads_through_what_is_missing_and_repeats_what_cannot_be_used(
     bags, tmp_path, monkeypatch
 ):
