@@ -59,6 +59,7 @@ def shift(x):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_compile_each_loop_once(tmp_path):
     (tmp_path / "loops.py").write_text(LOOPS)
     environment = os.environ | {"SES_GCN_CACHE": str(tmp_path / "cache")}

@@ -15,7 +15,14 @@ def test_a_second_process_imports_the_program_without_running_it():
     assert "main" in runpy.run_path(str(PROGRAM), run_name="__mp_main__")
 
 
-@pytest.mark.parametrize("command", ["params safety_node", "params --json", "params --yaml"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "params safety_node",
+        pytest.param("params --json", marks=pytest.mark.slow),
+        pytest.param("params --yaml", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     ("stream", "code", "said"),
     [(">&-", 0, ""), (">/dev/full", 1, "error: No space left on device\n"), ("2>&-", 0, "")],

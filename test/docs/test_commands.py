@@ -279,6 +279,7 @@ def check(step: Step) -> list[str]:
     return printed if code == 0 else [*printed, *said, f"exit code {code}"]
 
 
+@pytest.mark.slow
 def test_the_script_runs_and_prints_what_it_printed_before(workspace, monkeypatch):
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("SES_GCN_STATE", str(workspace / "state"))

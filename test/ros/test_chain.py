@@ -94,12 +94,14 @@ def test_every_skeleton_is_forecast_and_every_state_has_its_numbers(chain):
     step = forecast.step.sec + forecast.step.nanosec * 1e-9
     assert step == pytest.approx(FRAME_TIME)
 
+    def fresh() -> bool:  # at times, on a machine that may be busy
+        state = chain.last
+        return state.skeleton_age < 0.2 and state.forecast_age < 0.3 and state.tf_age < 0.2
+
+    chain.cell.wait_for(fresh, lambda: f"a state of what is fresh; last {chain.last}")
     state = chain.last
     assert state.margin == pytest.approx(state.separation - state.protective_distance, abs=1e-4)
     assert 0.0 <= state.speed_factor <= 1.0
-    assert state.skeleton_age < 0.2
-    assert state.forecast_age < 0.3
-    assert state.tf_age < 0.2
 
 
 @pytest.mark.slow
