@@ -42,6 +42,7 @@ WITH_RADIUS = " with radius"
 BY_Z, TOGETHER = " by z", "probability of contact"
 _OTHERS = ("constant_velocity", "last_pose")  # paths that count beside the network's
 EARLY = 0.4  # s ahead that an alarm has to come to be worth having
+AGAIN = 1.0  # s within which what comes again is the same
 AT_RECALL = 0.5  # of the contacts that are so far ahead, where alarms are counted
 _RESAMPLED = 200  # times, for the interval of an average precision
 _BATCH = 128  # windows at once
@@ -335,11 +336,11 @@ def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None =
         )
 
 
-def alarms_per_contact(gaps: Gaps, method: str, frames: int) -> float:
-    """Alarms per contact foreseen `EARLY` ahead, where `AT_RECALL` of the contacts are.
+def alarms_per_contact(gaps: Gaps, method: str, frames: int) -> tuple[float, int]:
+    """Alarms per contact foreseen `EARLY` ahead, where `AT_RECALL` of these are, and their number.
 
-    Windows one after the other that raise it are one alarm, and all before one onset foresee one
-    contact: what somebody who hears them counts. NaN without a contact so far ahead.
+    What somebody who hears them counts: an alarm goes on while windows raise it, and one that comes
+    again within a second (`AGAIN`) is still the same; so with contacts. NaN without a contact.
     """
     rows = np.flatnonzero(gaps.last_observed >= THRESHOLD)
     raised = gaps.alarms.get(method, gaps.predicted.get(method))
@@ -350,16 +351,22 @@ def alarms_per_contact(gaps: Gaps, method: str, frames: int) -> float:
     ahead = close.argmax(axis=1) + 1
     early = close.any(axis=1) & (ahead >= EARLY * gaps.fps - 1e-6)
     if not early.any():
-        return math.nan
-    onsets = np.stack([whose, when + ahead], axis=1)[early]
-    _, contact = np.unique(onsets, axis=0, return_inverse=True)
-    least = np.full(contact.max() + 1, np.inf)
-    np.minimum.at(least, contact.reshape(-1), urgent[early])
+        return math.nan, 0
+    onsets, which = np.unique(
+        np.stack([whose, when + ahead], axis=1)[early], axis=0, return_inverse=True
+    )
+    contact = _anew(onsets[:, 0], onsets[:, 1], gaps.fps).cumsum() - 1
+    least = np.full(contact[-1] + 1, np.inf)
+    np.minimum.at(least, contact[which.reshape(-1)], urgent[early])
     level = np.sort(least)[math.ceil(AT_RECALL * len(least)) - 1]
-    on, step = urgent <= level, np.diff(when, prepend=when[0])
-    in_a_row = (np.diff(whose, prepend=-1) == 0) & (step == step[step > 0].min(initial=len(when)))
-    begun = on & ~(in_a_row & np.concatenate([[False], on[:-1]]))
-    return float(begun.sum() / (least <= level).sum())
+    on = urgent <= level
+    alarms = _anew(whose[on], when[on], gaps.fps).sum()
+    return float(alarms / (least <= level).sum()), len(least)
+
+
+def _anew(whose: NDArray[np.int64], frame: NDArray[np.int64], fps: float) -> NDArray[np.bool_]:
+    """Which events, in order, come more than `AGAIN` after the last of the same encounter."""
+    return (np.diff(whose, prepend=-1) != 0) | (np.diff(frame, prepend=0) > AGAIN * fps)
 
 
 def average_precision(gaps: Gaps, method: str, frames: int) -> tuple[float, float, float]:
@@ -541,7 +548,7 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
         for ahead in edges[1:].tolist():
             value, low, high = average_precision(gaps, name, ahead)
             calls = curve(gaps, name, ahead).alarms_per_early_contact()
-            heard = alarms_per_contact(gaps, name, ahead)
+            heard, contacts = alarms_per_contact(gaps, name, ahead)
             rows.append(
                 {
                     "ahead_s": ahead / gaps.fps,
@@ -550,6 +557,7 @@ def summarise(gaps: Gaps, threshold: float = THRESHOLD) -> dict[str, Any]:
                     "high": _plain(high),
                     "alarms_per_early_contact": _plain(calls),
                     "alarms_heard_per_contact": _plain(heard),
+                    "early_contacts": contacts,
                 }
             )
         alarms[name] = rows
@@ -611,7 +619,8 @@ def as_text(summary: dict[str, Any]) -> str:
         ("alarms_per_early_contact", f"windows with an alarm per window before a contact {share}"),
         (
             "alarms_heard_per_contact",
-            f"alarms per contact foreseen {share}; windows in a row are one",
+            f"alarms per contact foreseen {share}; what comes again within {AGAIN:g} s is one; "
+            f"{rows[-1]['early_contacts']} contacts",
         ),
     ):
         lines += ["", title, f"{'within':36}{head}"]

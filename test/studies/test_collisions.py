@@ -149,26 +149,26 @@ def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     assert not contact.any()
 
 
-def test_windows_in_a_row_are_one_alarm_of_one_contact():
-    """Two meet after 20 windows, two pass: somebody hears three alarms, of which one comes true."""
-    windows, horizon = 40, 25
+def test_what_comes_again_within_a_second_is_one_alarm_of_one_contact():
+    """Two meet after 60 windows, two pass: somebody hears three alarms, of which one comes true."""
+    windows, horizon = 80, 25
     frames = np.arange(9, 9 + windows)
-    onset = 9 + 20
+    onset = 9 + 60
     ahead = frames[:, None] + np.arange(1, horizon + 1)
     happened = np.ones((2 * windows, horizon), np.float32)
     happened[:windows][ahead >= onset] = 0.1
     last = np.concatenate([np.where(frames >= onset, 0.1, 1.0), np.ones(windows)])
     raised = np.ones((2 * windows, horizon), np.float32)
-    raised[[2, 3, 4, 8]] = raised[windows + 5 : windows + 9] = 0.2
+    raised[[2, 3, 4, 20, 46, 48]] = raised[windows + 5 : windows + 9] = 0.2
     gaps = Gaps(
         happened, {}, {"m": raised}, last.astype(np.float32), np.repeat([0, 1], windows),
         np.tile(frames, 2), 2, FPS,
     )  # fmt: skip
-    assert alarms_per_contact(gaps, "m", horizon) == 3.0
+    assert alarms_per_contact(gaps, "m", horizon) == (3.0, 1)
     assert curve(gaps, "m", horizon).alarms_per_early_contact() > 3.0
     raised[windows:] = 1.0
-    assert alarms_per_contact(gaps, "m", horizon) == 2.0
-    assert np.isnan(alarms_per_contact(gaps, "m", 5))
+    assert alarms_per_contact(gaps, "m", horizon) == (2.0, 1)
+    assert np.isnan(alarms_per_contact(gaps, "m", 5)[0])
 
 
 def test_encounters_that_fit_no_window_or_one_another_are_refused(engine):
