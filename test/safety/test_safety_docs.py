@@ -31,6 +31,6 @@ def test_the_examples_are_ones_that_the_node_takes():
         "shelf",
     ]
     (tool,) = re.findall(r'^    tools: \["(.*)"\]$', TEXT, re.MULTILINE)
-    (robot,) = re.findall(r'^    more_robots: \["(.*)"\]$', TEXT, re.MULTILINE)
+    (robot,) = re.findall(r'^    more_robots: \["(.*)"\]  #.*$', TEXT, re.MULTILINE)
     assert read_entries("tools", [tool], Tool)[0].model().names == ("gripper",)
     assert read_entries("more_robots", [robot], FurtherRobot)[0].frame_prefix == "left_"
