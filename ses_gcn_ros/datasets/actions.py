@@ -133,11 +133,7 @@ class Windows:
 
 
 def cut(
-    data: ActionSet,
-    config: WindowConfig,
-    labels: Sequences[str],
-    up: int | None = None,
-    lead: float = 0.0,
+    data: ActionSet, config: WindowConfig, labels: Sequences[str], lead: float = 0.0
 ) -> Windows:
     """Windows of all recordings; those without anybody are left out.
 
@@ -148,8 +144,7 @@ def cut(
     motions: list[Motion] = []
     classes, source = [], []
     index = {label: number for number, label in enumerate(labels)}
-    if up is None:
-        up = int(np.bincount([up_axis(r.positions, data.joints) for r in data.recordings]).argmax())
+    up = int(np.bincount([up_axis(r.positions, data.joints) for r in data.recordings]).argmax())
     for number, recording in enumerate(data.recordings):
         if recording.label not in index:
             raise InputError(
