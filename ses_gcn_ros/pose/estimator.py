@@ -247,7 +247,7 @@ class SkeletonEstimator:
     def __init__(self, config: PoseConfig, layout: str = "mediapipe33") -> None:
         self._config = config
         self._placer = _PLACERS[config.mode](config, layout)
-        self._tracker = Tracker(config, self._make_memory)
+        self._tracker = Tracker(config, self._make_memory, self._placer.layout)
         self._camera: Camera | None = None
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
         self.detections: Detections | None = None  # the same people in the image, by name

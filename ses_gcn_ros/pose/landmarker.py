@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.tracking import on_body
 from ses_gcn_ros.resources import cache_folder
 
 _BASE = "https://storage.googleapis.com/mediapipe-models"
@@ -124,6 +125,7 @@ _OWN_HAND = 2.0  # palm lengths from a body's wrist within which a hand is that 
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 _SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
+_PART_OF_BODY = 0.6  # of a finding's joints that lie on another's limbs, to be a part of that
 _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
 
 
@@ -352,10 +354,11 @@ def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Lan
 
 
 def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Which findings are different people; of two on the same body the more visible one stays.
+    """Which findings are different people; of two on one body the larger and more visible stays.
 
-    Two are one if their trunks lie on one another, whatever their limbs do: a second finding on a
-    body often has another's legs, or left and right exchanged.
+    Two are one if their trunks lie on one another, whatever their limbs do (a second finding on a
+    body often has another's legs, or left and right exchanged), or if most of the smaller one's
+    joints lie on the other's limbs: a part of a body that was taken for a whole one.
 
     Returns
     -------
@@ -368,8 +371,11 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     size = np.maximum(length, np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1))
     apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
     same = apart < _SAME_PERSON * np.maximum(size[:, None], size[None])
+    extent = np.linalg.norm(np.ptp(pixels, axis=1), axis=-1)
     kept: list[int] = []
-    for person in np.argsort(-visibility.mean(axis=-1), kind="stable"):
-        if not same[person, kept].any():
-            kept.append(int(person))
+    for person in np.argsort(-extent * visibility.mean(axis=-1), kind="stable").tolist():
+        if not same[person, kept].any() and not any(
+            on_body(pixels[person], pixels[other]) >= _PART_OF_BODY for other in kept
+        ):
+            kept.append(person)
     return np.array(sorted(kept), dtype=np.intp)

@@ -195,9 +195,14 @@ _LATERAL_SIGMA = 0.05  # m, noise across the viewing ray that the noise along it
 _VELOCITY_TIME = 0.2  # s over which a person's velocity is averaged
 _GATE_GROWTH = 1.0  # m/s by which a person out of sight may stray from a straight path
 _SETTLED = 5  # frames after which a person is no newcomer
-_BLINK = 0.25  # s for which somebody out of sight is known by the place in the picture alone, and
-_SAME_PLACE = 0.2  # share of the body's extent there by which its joints may lie beside, where
-_UNMEASURED = 0.15  # m, or more, is the doubt about the distance: a depth camera is believed
+_FASTEST = 2.5  # m/s of a person, whatever a body that is half hidden seems to do, and
+_COASTING = 0.25  # s for which that is believed: a bar that passes takes the skeleton along
+_BLINK = 0.5  # s for which somebody out of sight is known by the limbs in the picture alone, and
+_HIDDEN = 5.0  # s for which somebody out of sight is known by the place in the picture alone, where
+_ON_BODY = 0.6  # of the smaller body's joints lie on the larger one, of a newcomer, seen too little
+_ON_NEWCOMER = 0.2  # to be right about the limbs, so many, and
+_NEARER = 3.0  # times as near, or as far, is somebody else all the same
+_LIMB_WIDTH = 0.1  # of a body's extent, from the middle of a limb
 _LOOKS = 0.3  # m that a wholly different appearance counts for
 _RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
 _ALIKE = 0.75  # how alike (Bhattacharyya) somebody must be to be the same; and who was
@@ -242,15 +247,17 @@ class Tracker(Generic[M]):
 
     People are assigned to where constant velocity expects them, all at once and at the least total
     distance. Nobody is assigned beyond a gate, which grows while a person is out of sight. Whoever
-    is left and covers the very place in the picture of somebody just missed is that one, at a
-    distance told wrongly. Someone new is a person from the first frame on, because a monitor must
-    not wait; someone out of sight keeps the id for a while and gets it back on coming into view
-    near the expected place, or later where they can have gone to, if they look alike and nobody
-    else who is missing does.
+    is left and lies in the picture on the body of somebody lost within seconds is that one, partly
+    hidden and so at a distance told wrongly. Someone new is a person from the first frame on,
+    because a monitor must not wait; someone out of sight keeps the id for a while and gets it back
+    on coming into view near the expected place, or later where they can have gone to, if they look
+    alike and nobody else who is missing does.
     """
 
-    def __init__(self, config: PoseConfig, make_memory: Callable[[], M]) -> None:
-        self._config = config
+    def __init__(
+        self, config: PoseConfig, make_memory: Callable[[], M], layout: str = "mediapipe33"
+    ) -> None:
+        self._config, self._layout = config, layout
         self._make_memory = make_memory
         self._tracks: list[ImageTrack[M]] = []
         self._named = 0
@@ -285,6 +292,7 @@ class Tracker(Generic[M]):
         memory = max(self._config.track_memory, _RECALL if looks is not None else 0.0)
         self._tracks = [track for track in self._tracks if stamp - track.stamp <= memory]
         seen = np.zeros((len(people), 0)) if looks is None else looks
+        worn = seen.copy()  # appearances that may be learnt
         assigned: list[ImageTrack[M] | None] = [None] * len(people)
         # Who is known for a while chooses first, so that a phantom can't take over an identity.
         near = [t for t in self._tracks if stamp - t.stamp <= self._config.track_memory]
@@ -297,34 +305,39 @@ class Tracker(Generic[M]):
             return self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
 
         def by_picture(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
-            cost = _beside(tracks, people[free], camera)
-            cost[[not 0.0 < stamp - track.stamp <= _BLINK for track in tracks]] = BARRED
-            cost[:, ray_sigma[free] < _UNMEASURED] = BARRED
+            cost = self._picture_costs(stamp, tracks, people[free], camera)
+            blink = np.array([stamp - track.stamp <= _BLINK for track in tracks])
+            cost[(_likeness(tracks, seen[free]) < _ALIKE_GLIMPSED) & ~blink[:, None]] = BARRED
             return cost
 
         def by_looks(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
             cost = by_place(tracks, free)
-            alike = _ALIKE if tracks is gone else _ALIKE_GLIMPSED
+            known = tracks[0].frames >= _SETTLED
+            alike = _ALIKE if known else _ALIKE_GLIMPSED
             cost[_likeness(tracks, seen[free]) < alike] = BARRED
-            if tracks is gone:
+            if known:
                 cost[:, (cost < BARRED).sum(axis=0) > 1] = BARRED  # it could be either
             return cost
 
         for tracks, costs in (
             (settled, by_place),
             (newcomers, by_place),
-            (settled, by_picture),
+            (settled + gone, by_picture),
+            (newcomers, by_picture),
             (gone, by_looks),
             (glimpsed, by_looks),
         ):
             free = [index for index, track in enumerate(assigned) if track is None]
-            if not tracks or not free:
+            lost = [track for track in tracks if track.stamp < stamp]
+            if not lost or not free:
                 continue
-            for row, column in assign(costs(tracks, free)):
-                assigned[free[column]] = tracks[row]
-                _follow(tracks[row], stamp, people[free[column]])
+            for row, column in assign(costs(lost, free)):
+                assigned[free[column]] = lost[row]
+                _follow(lost[row], stamp, people[free[column]])
+                if costs is by_picture:  # partly hidden, maybe, by what has other colours
+                    worn[free[column]] = 0.0
         tracks = [track or self._begin(stamp, people[i]) for i, track in enumerate(assigned)]
-        for track, look in zip(tracks, seen, strict=True):
+        for track, look in zip(tracks, worn, strict=True):
             if look.any():
                 share = 1.0 / min(track.frames, _LOOKS_TIME)
                 old = look if track.looks is None else track.looks
@@ -344,21 +357,50 @@ class Tracker(Generic[M]):
         elapsed = np.array([stamp - track.stamp for track in tracks])
         velocity = np.stack([track.velocity for track in tracks])
         last = np.stack([track.positions for track in tracks])
-        coasting = np.minimum(elapsed, self._config.track_memory)  # nobody walks on for long
+        coasting = np.minimum(elapsed, _COASTING)
         expected = last + (velocity * coasting[:, None])[:, None]
 
         offset = people[None] - expected[:, None]  # (tracks, people, J, 3)
         ray = np.nanmean(people, axis=1) - camera
-        ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
-        along = np.einsum("tpjc,pc->tpj", offset, ray)
+        distance = np.linalg.norm(ray, axis=-1, keepdims=True)
+        along = np.einsum("tpjc,pc->tpj", offset, ray / distance)
         across = np.sum(offset**2, axis=-1) - along**2
-        doubt = np.maximum(1.0, ray_sigma / _LATERAL_SIGMA)
-        apart = np.sqrt(np.maximum(across, 0.0) + (along / doubt[:, None]) ** 2)
+        # Who is told to be far off is not doubted more than where the person was.
+        before = np.linalg.norm(np.nanmean(expected, axis=1) - camera, axis=-1)
+        sigma = ray_sigma * np.minimum(before[:, None] / distance[:, 0], 1.0)
+        doubt = np.maximum(1.0, sigma / _LATERAL_SIGMA)
+        apart = np.sqrt(np.maximum(across, 0.0) + (along / doubt[..., None]) ** 2)
         common = np.isfinite(apart)
         cost = np.where(common, apart, 0.0).sum(-1) / np.maximum(common.sum(-1), 1)
         gate = self._config.track_gate + _GATE_GROWTH * elapsed
         near = (cost <= gate[:, None]) & common.any(-1)
         return np.where(near, cost + _LOOKS * (1.0 - _likeness(tracks, looks)), BARRED)
+
+    def _picture_costs(
+        self,
+        stamp: float,
+        tracks: list[ImageTrack[M]],
+        people: NDArray[np.float64],
+        camera: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Shares (tracks, people) of joints that lie beside where somebody was lost in the picture.
+
+        `BARRED` where most do, nobody was lost lately, or a depth camera tells the distance.
+        """
+        cost = np.full((len(tracks), len(people)), BARRED)
+        for row, track in enumerate(tracks):
+            if self._config.mode == "rgbd" or stamp - track.stamp > _HIDDEN:
+                continue
+            least = _ON_BODY if track.frames >= _SETTLED else _ON_NEWCOMER
+            before, distance = _seen_from(camera, track.positions)
+            for column, person in enumerate(people):
+                now, away = _seen_from(camera, person)
+                near = max(away / distance, distance / away) <= _NEARER
+                near |= least < _ON_BODY or stamp - track.stamp <= _BLINK
+                share = on_body(before, now, self._layout)
+                if near and share >= least:
+                    cost[row, column] = 1.0 - share
+        return cost
 
     def _begin(self, stamp: float, positions: NDArray[np.float64]) -> ImageTrack[M]:
         self._named += 1
@@ -367,22 +409,30 @@ class Tracker(Generic[M]):
         return track
 
 
-def _beside(
-    tracks: Sequence[ImageTrack[Any]], people: NDArray[np.float64], camera: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """How far (tracks, people) half of the joints lie beside in the picture, in the body's extent.
+def _seen_from(
+    camera: NDArray[np.float64], positions: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Directions (J, 3) of joints from a camera, and their mean distance [m]."""
+    away = positions - camera
+    distance = np.linalg.norm(away, axis=-1, keepdims=True)
+    return away / distance, float(np.nanmean(distance))
 
-    `BARRED` beyond `_SAME_PLACE`.
-    """
-    last = np.stack([track.positions for track in tracks]) - camera
-    before = last / np.linalg.norm(last, axis=-1, keepdims=True)
-    rays = (people - camera) / np.linalg.norm(people - camera, axis=-1, keepdims=True)
-    apart = np.linalg.norm(rays[None] - before[:, None], axis=-1)
-    common = np.isfinite(apart).any(-1)
-    extent = np.linalg.norm(np.nanmax(before, axis=1) - np.nanmin(before, axis=1), axis=-1)
-    median = np.ma.median(np.ma.masked_invalid(apart), axis=-1).filled(np.inf)
-    cost: NDArray[np.float64] = median / np.maximum(extent, 1e-6)[:, None]
-    return np.where(common & (cost <= _SAME_PLACE), cost, BARRED)
+
+def on_body(
+    body: NDArray[np.floating], other: NDArray[np.floating], layout: str = "mediapipe33"
+) -> float:
+    """Share of joints of the smaller of two findings (J, D) that lie on the larger one's limbs."""
+    extents = [np.linalg.norm(np.nanmax(b, axis=0) - np.nanmin(b, axis=0)) for b in (body, other)]
+    large, small = (body, other) if extents[0] >= extents[1] else (other, body)
+    first, second = large[np.array(get_layout(layout).limbs).T]
+    limb = second - first
+    square = np.maximum(np.sum(limb**2, axis=-1), 1e-12)
+    away = small[:, None] - first
+    part = np.clip(np.einsum("jld,ld->jl", away, limb) / square, 0.0, 1.0)
+    apart = np.linalg.norm(away - part[..., None] * limb, axis=-1)
+    near = np.fmin.reduce(apart, axis=1)
+    known = np.isfinite(near)
+    return float((near[known] <= _LIMB_WIDTH * max(extents)).mean()) if known.any() else 0.0
 
 
 def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) -> None:
@@ -391,6 +441,7 @@ def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) 
     seen = np.isfinite(moved).all(axis=-1)
     velocity = moved[seen].mean(axis=0) / elapsed
     share = elapsed / (elapsed + _VELOCITY_TIME)
+    velocity *= min(1.0, _FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
     track.velocity = track.velocity + share * (velocity - track.velocity)
     track.positions, track.stamp = positions, stamp
     track.frames += 1

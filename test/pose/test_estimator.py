@@ -17,7 +17,7 @@ from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.landmarker import distinct, native_log
+from ses_gcn_ros.pose.landmarker import PoseLandmarker, distinct, native_log
 from ses_gcn_ros.pose.overlay import draw_skeletons
 from ses_gcn_ros.pose.placement import stature
 from ses_gcn_ros.pose.sources import Frame, VideoFile
@@ -235,6 +235,17 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
     exchanged[0, 25:] += 40.0
     both = np.concatenate((pixels[1:2], exchanged))
     assert distinct(both, visibility[[1, 0]]).tolist() == [0]
+
+
+def test_a_part_of_a_body_is_nobody_else_however_visible(frames, model):
+    landmarker = PoseLandmarker(PoseConfig(model=model))
+    body = landmarker.detect(0.0, frames[0].rgb).pixels
+    landmarker.close()
+    shin = body[:, 25:26] + 0.25 * (body - body[:, 25:26])
+    beside = body + np.array((120.0, 0.0))
+    pixels = np.concatenate((shin, body, beside))
+    visibility = np.array([[1.0], [0.8], [0.9]]) * np.ones(33)
+    assert distinct(pixels, visibility).tolist() == [1, 2]
 
 
 def test_feet_on_one_spot_stay_there_while_a_person_squats(shared_data, model):

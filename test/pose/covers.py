@@ -1,0 +1,253 @@
+"""Real videos with covers, cuts, blur and speed put over them, and the names that their people get.
+
+Says of every variant of a video how many names it has, how many of them are of people (others are
+of what a detector took for one), how many were given to two people, and in how many pictures two
+skeletons lie on one body:
+
+    python test/pose/covers.py ../shared/data/media/one_person.mp4 ../shared/data/media/exercise.avi
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import SkeletonEstimator
+from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
+from ses_gcn_ros.pose.sources import Frame, VideoFile
+
+# Where people stand in the pictures that they are in, across and down, as shares of the picture.
+PEOPLE = {
+    "one_person.mp4": [(0.43, 0.12, 0.60, 0.98)],
+    "exercise.avi": [(0.45, 0.42, 0.56, 0.87), (0.20, 0.42, 0.31, 0.79), (0.64, 0.42, 0.75, 0.79)],
+}
+DARK = 20  # of a cover
+TRUNK = [11, 12, 23, 24]
+BESIDE = 0.1  # of the picture's width, from the middle of where somebody stands
+SAME_BODY = 0.5  # of a trunk's length, between trunks on one body
+Box = tuple[float, float, float, float]
+Variant = Callable[[list[Frame], Box], list[Frame]]
+
+
+def each(change: Callable[[int, Frame, Box], np.ndarray]) -> Variant:
+    """A variant that changes picture after picture; boxes are in pixels."""
+
+    def apply(frames: list[Frame], box: Box) -> list[Frame]:
+        height, width = frames[0].rgb.shape[:2]
+        pixels = box[0] * width, box[1] * height, box[2] * width, box[3] * height
+        return [Frame(f.stamp, change(i, f, pixels)) for i, f in enumerate(frames)]
+
+    return apply
+
+
+def cover(rgb: np.ndarray, left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The picture with a dark rectangle."""
+    left, top, right, bottom = (max(0, round(edge)) for edge in (left, top, right, bottom))
+    covered = rgb.copy()
+    covered[top:bottom, left:right] = DARK
+    return covered
+
+
+def standing(share: float, at: float = 0.5) -> Variant:
+    """A bar before the body, of a share of the body's width, at a share of it."""
+
+    def change(_: int, frame: Frame, box: Box) -> np.ndarray:
+        wide = box[2] - box[0]
+        middle = box[0] + at * wide
+        return cover(frame.rgb, middle - share * wide / 2, 0, middle + share * wide / 2, 1e4)
+
+    return each(change)
+
+
+def passing(share: float, seconds: float, count: int = 1) -> Variant:
+    """Bars of a share of the body's width that pass over the picture in so many seconds."""
+
+    def change(_: int, frame: Frame, box: Box) -> np.ndarray:
+        wide, across = share * (box[2] - box[0]), frame.rgb.shape[1]
+        rgb = frame.rgb
+        for bar in range(count):
+            left = ((frame.stamp / seconds + bar / count) % 1.0) * (across + wide) - wide
+            rgb = cover(rgb, left, 0, left + wide, 1e4)
+        return rgb
+
+    return each(change)
+
+
+def hidden(seconds: float) -> Variant:
+    """The body wholly covered for so long, from a third of the video on."""
+
+    def apply(frames: list[Frame], box: Box) -> list[Frame]:
+        begin = frames[len(frames) // 3].stamp
+        hide = each(lambda _, f, b: cover(f.rgb, b[0] - 30, 0, b[2] + 30, 1e4))(frames, box)
+        return [
+            h if begin <= f.stamp < begin + seconds else f
+            for f, h in zip(frames, hide, strict=True)
+        ]
+
+    return apply
+
+
+def warped(matrix: Callable[[int, Frame, Box], list[list[float]]], blur: int = 1) -> Variant:
+    """Pictures shifted or scaled by an affine map and smeared across so many pixels."""
+
+    def change(i: int, frame: Frame, box: Box) -> np.ndarray:
+        size = frame.rgb.shape[1::-1]
+        moved = cv2.warpAffine(
+            frame.rgb, np.float32(matrix(i, frame, box)), size, borderMode=cv2.BORDER_REPLICATE
+        )
+        return cv2.blur(moved, (blur, 1))
+
+    return each(change)
+
+
+def zoom(i: int, frame: Frame, box: Box) -> list[list[float]]:
+    """Towards the body and back, as somebody comes nearer."""
+    scale = 1.0 + 0.8 * abs(frame.stamp / 4.0 % 2.0 - 1.0)
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return [[scale, 0, (1 - scale) * x], [0, scale, (1 - scale) * y]]
+
+
+def half(frame: Frame) -> Frame:
+    height, width = frame.rgb.shape[:2]
+    small = cv2.resize(frame.rgb, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return Frame(frame.stamp, np.asarray(small))
+
+
+def mirrored(frame: Frame) -> Frame:
+    return Frame(frame.stamp, np.ascontiguousarray(frame.rgb[:, ::-1]))
+
+
+def faded(i: int, frame: Frame, _: Box) -> np.ndarray:
+    """A quarter of the light, and noise."""
+    noise = np.random.default_rng(i).normal(0.0, 10.0, frame.rgb.shape)
+    return (0.25 * frame.rgb + noise).clip(0, 255).astype(np.uint8)
+
+
+def without(begin: float, seconds: float) -> Variant:
+    """A cut: so many seconds are missing, but not in the stamps."""
+
+    def apply(frames: list[Frame], _: Box) -> list[Frame]:
+        kept = [f for f in frames if not begin <= f.stamp < begin + seconds]
+        return [Frame(f.stamp, k.rgb) for f, k in zip(frames, kept, strict=False)]
+
+    return apply
+
+
+VARIANTS: dict[str, Variant] = {
+    "as it is": lambda frames, _: frames,
+    "mirrored": lambda frames, _: [mirrored(frame) for frame in frames],
+    "half the resolution": lambda frames, _: [half(frame) for frame in frames],
+    "twice as fast": lambda frames, _: [Frame(f.stamp / 2, f.rgb) for f in frames],
+    "every third picture": lambda frames, _: frames[::3],
+    "dark": each(faded),
+    "shaken and blurred": warped(
+        lambda i, *_: [[1, 0, 14 * np.sin(0.9 * i)], [0, 1, 8 * np.cos(0.7 * i)]], 9
+    ),
+    "panned": warped(lambda i, f, _: [[1, 0, 0.25 * f.rgb.shape[1] * np.sin(0.08 * i)], [0, 1, 0]]),
+    "zoomed": warped(zoom),
+    "bar of 1/5": standing(0.2),
+    "bar of 1/3": standing(0.33),
+    "bar of 1/2": standing(0.5),
+    "bar before a side": standing(0.5, 0.25),
+    "bar that passes": passing(0.3, 5.0),
+    "body-wide bar that passes": passing(1.0, 5.0),
+    "two bars that pass slowly": passing(1.0, 12.0, 2),
+    "wide bar that passes": passing(2.0, 6.0),
+    "counter": each(lambda _, f, b: cover(f.rgb, 0, b[1] + 0.6 * (b[3] - b[1]), 1e4, 1e4)),
+    "high counter": each(lambda _, f, b: cover(f.rgb, 0, b[1] + 0.4 * (b[3] - b[1]), 1e4, 1e4)),
+    "lintel": each(lambda _, f, b: cover(f.rgb, 0, 0, 1e4, b[1] + 0.25 * (b[3] - b[1]))),
+    "hidden for 0.5 s": hidden(0.5),
+    "hidden for 1.5 s": hidden(1.5),
+    "hidden for 3 s": hidden(3.0),
+    "black every second": each(lambda i, f, _: f.rgb * (i % 30 < 22)),
+    "cut": without(1.5, 1.0),
+    "edge through the body": each(lambda _, f, b: cover(f.rgb, 0, 0, (b[0] + b[2]) / 2, 1e4)),
+    "mirrored from the middle on": lambda frames, _: [
+        f if i < len(frames) // 2 else mirrored(f) for i, f in enumerate(frames)
+    ],
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Found:
+    """What was made of a video."""
+
+    names: Counter[str] = field(default_factory=Counter)  # pictures by name
+    people: Counter[int] = field(default_factory=Counter)  # pictures by number of people
+    doubles: int = 0  # pairs of skeletons on one body
+    places: dict[str, Counter[int]] = field(default_factory=dict)  # people, -1 elsewhere, by name
+
+
+def landmarks_of(frames: list[Frame], config: PoseConfig) -> list[Landmarks]:
+    """What MediaPipe finds in each frame."""
+    landmarker, last, found = PoseLandmarker(config), frames[0].stamp, []
+    try:
+        for frame in frames:
+            found.append(landmarker.detect(frame.stamp - last, frame.rgb))
+            last = frame.stamp
+    finally:
+        landmarker.close()
+    return found
+
+
+def follow(
+    frames: list[Frame], landmarks: list[Landmarks], config: PoseConfig, boxes: list[Box]
+) -> Found:
+    """Names of everybody; `boxes` are where people stand."""
+    columns = np.array([(left + right) / 2 for left, _, right, _ in boxes])
+    height, width = frames[0].rgb.shape[:2]
+    estimator = SkeletonEstimator(config)
+    camera = camera_from_view(width, height, 60.0)
+    found = Found()
+    for frame, seen in zip(frames, landmarks, strict=True):
+        people = estimator.update(frame.stamp, seen, camera, rgb=frame.rgb)
+        found.names.update(person.person_id for person in people)
+        found.people[len(people)] += 1
+        assert estimator.detections is not None
+        trunks = estimator.detections.pixels[:, TRUNK]
+        middles = trunks.mean(1)
+        long = np.linalg.norm(trunks[:, :2].mean(1) - trunks[:, 2:].mean(1), axis=-1)
+        for person, middle in zip(people, middles, strict=True):
+            off = np.abs(columns - middle[0] / width)
+            place = int(off.argmin()) if off.min() < BESIDE else -1
+            found.places.setdefault(person.person_id, Counter())[place] += 1
+        for i in range(len(people)):
+            apart = np.linalg.norm(middles[:i] - middles[i], axis=-1)
+            found.doubles += int((apart < SAME_BODY * np.maximum(long[:i], long[i])).sum())
+    return found
+
+
+def main() -> None:
+    """Print a line for each variant of each video."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("--model", default="lite")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    given = parser.parse_args()
+    config = PoseConfig(model=given.model)
+    for video in given.videos:
+        original = list(VideoFile(str(video)))
+        for name in given.only:
+            boxes = PEOPLE[video.name]
+            frames = VARIANTS[name](original, boxes[0])
+            found = follow(frames, landmarks_of(frames, config), config, boxes)
+            people = [[p for p in places if p >= 0] for places in found.places.values()]
+            usual = [places.most_common(1)[0][0] for places in found.places.values()]
+            print(
+                f"{video.name:15} {name:28} names {len(found.names)}, on people "
+                f"{sum(place >= 0 for place in usual)}, on two {sum(len(p) > 1 for p in people)}; "
+                f"doubles {found.doubles}; pictures by people {dict(sorted(found.people.items()))}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""One person has one name behind covers, in cuts and blur; all variants by `covers.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mediapipe", reason="these tests need mediapipe")
+
+from covers import PEOPLE, VARIANTS, follow, landmarks_of
+
+from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.sources import VideoFile
+
+VIDEO = "one_person.mp4"
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "body-wide bar that passes",
+        "counter",
+        pytest.param("hidden for 0.5 s", marks=slow),
+        pytest.param("black every second", marks=slow),
+        pytest.param("cut", marks=slow),
+        pytest.param("mirrored from the middle on", marks=slow),
+        pytest.param("shaken and blurred", marks=slow),
+        pytest.param("panned", marks=slow),
+    ],
+)
+def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
+    media = shared_data / "media"
+    frames = VARIANTS[name](list(VideoFile(str(media / VIDEO))), PEOPLE[VIDEO][0])
+    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
+    found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
+    assert list(found.names) == ["p1"], found
+    assert max(found.people) == 1, found
+    assert found.names["p1"] > 0.8 * len(frames), found
