@@ -12,6 +12,7 @@ import pytest
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.pose.camera import View, camera_from_view
+from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import (
     check_aligned,
     decode_compressed_depth,
@@ -19,6 +20,8 @@ from ses_gcn_ros.pose.depth import (
     place_with_depth,
     surfaces,
 )
+from ses_gcn_ros.pose.estimator import SkeletonEstimator
+from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.virtual_cameras import look_at, measured_depth, render_depth
 from ses_gcn_ros.studies.pose_accuracy import measure_rgbd
 
@@ -212,14 +215,34 @@ def test_compressed_depth_in_metres_is_inverse(distance, encoding):
         decode_compressed_depth(struct.pack("<iff", 0, np.nan, 0.0) + png, "32FC1; png")
 
 
-def test_a_hand_alone_is_somebody_with_few_joints_and_much_doubt():
-    hand = [10, 11]  # elbow and wrist
+PARTS = {
+    "hand": [10, 11],
+    "arm": [9, 10, 11],
+    "trunk": [1, 4, 8, 9, 12],
+    "head": [7],
+    "leg": [2, 3],
+}
+
+
+@pytest.mark.parametrize("mode", ["rgbd", "monocular"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_a_body_alone_is_somebody_with_few_joints_and_much_doubt(part, mode):
+    joints = PARTS[part]
     world, pixels, visibility = seen(BODY)
-    visibility[:, [j for j in range(15) if j not in hand]] = 0.0
+    visibility[:, [j for j in range(15) if j not in joints]] = 0.1
     depth, _ = render_depth(VIEW, BODY[None])
-    found = place_with_depth(world, pixels, visibility, depth, CAMERA, layout="chico15")
-    known = np.flatnonzero(np.isfinite(found.positions[0]).all(-1) & (found.confidence[0] > 0.3))
-    assert set(known) == set(hand)
-    off = np.linalg.norm(VIEW.to_base(found.positions[0, hand]) - BODY[hand], axis=-1)
-    assert (off < 0.12).all()
-    assert (found.along[0, hand] >= 0.03).all()
+    estimator = SkeletonEstimator(PoseConfig(mode=mode), "chico15")
+    found = Landmarks(pixels, world, visibility, "chico15")
+    for frame in range(5):
+        people = estimator.update(0.04 * frame, found, CAMERA, VIEW.base_from_camera, depth)
+    if part == "head" and mode == "monocular":  # one joint says nothing of the distance
+        assert people == []
+        return
+    [person] = people
+    sure = person.confidence > 0.3
+    assert set(np.flatnonzero(sure)) == set(joints)
+    assert 0.0 <= person.liveness <= 1.0
+    off = np.linalg.norm(person.positions[joints] - BODY[joints], axis=-1)
+    sigma = np.sqrt(person.covariance[joints][:, [0, 3, 5]].sum(-1))
+    assert (off < 2.5 * sigma).all()
+    assert (sigma > 0.03).all()
