@@ -335,13 +335,15 @@ class DepthFilter:
         row, off = np.array([1.0, -1.0]), fitted - self._state[0] + self._state[1]
         fit_noise = _FIT_NOISE**2 + beyond
         doubt = off**2 / (row @ self._covariance @ row + fit_noise)
-        fit_noise *= max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3)) * (1.0 + doubt / _FIT_DOUBT)
-        self._correct(off, row, fit_noise)
+        fit_noise *= 1.0 + doubt / _FIT_DOUBT
+        self._correct(off, row, fit_noise * max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3)))
         self._systematic = 0.0
         if floor is not None and ankles:
             self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
         self._stamp = stamp
-        self.sigma = math.sqrt(self._covariance[0, 0] + self._systematic**2)
+        # No picture's memory makes the distance less certain than that picture by itself.
+        alone = self._covariance[1, 1] + fit_noise
+        self.sigma = math.sqrt(min(self._covariance[0, 0], alone) + self._systematic**2)
         return np.asarray(known * np.exp(self._state[0] - fitted + planted))
 
     def _plant(
