@@ -77,6 +77,17 @@ class Cell:
                 f"{count} listeners on {publisher.topic_name}",
             )
 
+    def wait_for_services(self, *ready: Callable[[], bool], what: str) -> None:
+        """Wait until services are there for us, and have had a second to find us.
+
+        DDS drops an answer to a client whom the service has not found (ros2/rmw_fastrtps waits for
+        it for 0.1 s), and nothing tells the client who has found it.
+        """
+        for each in ready:
+            self.wait_for(each, what)
+        found = time.monotonic()
+        self.wait_for(lambda: time.monotonic() > found + 1.0, "a second to pass")
+
     def close(self) -> None:
         """End the processes and the tester."""
         for process in self.processes.values():

@@ -65,11 +65,12 @@ class Nodes:
             for name in NODES
             for kind, service in ((ChangeState, "change_state"), (GetState, "get_state"))
         }
+        ready = [client.service_is_ready for client in self.clients.values()]
+        cell.wait_for_services(*ready, what="the lifecycles")
 
     def call(self, name, request):
         kind = ChangeState if isinstance(request, ChangeState.Request) else GetState
         client = self.clients[name, kind]
-        self.cell.wait_for(client.service_is_ready, f"the lifecycle of {name}")
         future = client.call_async(request)
         self.cell.wait_for(future.done, f"an answer of {name}")
         return future.result()
@@ -83,7 +84,7 @@ class Nodes:
 
     def parameters(self, name: str) -> AsyncParameterClient:
         client = AsyncParameterClient(self.cell.node, name)
-        self.cell.wait_for(client.services_are_ready, f"the parameters of {name}")
+        self.cell.wait_for_services(client.services_are_ready, what=f"the parameters of {name}")
         return client
 
     def result(self, future):

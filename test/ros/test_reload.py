@@ -29,7 +29,7 @@ def test_a_reload_takes_the_file_as_it_is_and_refuses_a_damaged_one(cell, tmp_pa
     shipped = read_weights(DEFAULT_WEIGHTS)
     cell.wait_for(lambda: models() == {shipped.name}, "forecasts by the network")
     client = cell.node.create_client(Trigger, "forecaster_node/reload")
-    cell.wait_for(client.service_is_ready, "the service")
+    cell.wait_for_services(client.service_is_ready, what="the service")
 
     def reload() -> Trigger.Response:
         answer = client.call_async(Trigger.Request())

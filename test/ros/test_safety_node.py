@@ -63,14 +63,14 @@ class Watch:
             return next((state for state in self.states[seen:] if condition(state)), None)
 
         last = self.states[-1] if self.states else None
-        return self.cell.wait_for(answered, f"{what}; last {last}", 20)
+        return self.cell.wait_for(answered, f"{what}; last {last}")
 
     def wait_for_reason(self, words: str) -> SafetyState:
         return self.wait_for(lambda state: any(words in r for r in state.reasons), words)
 
     def call(self, service: str, request) -> SetBool.Response:
         client = self.cell.node.create_client(SetBool, service)
-        self.cell.wait_for(client.service_is_ready, service)
+        self.cell.wait_for_services(client.service_is_ready, what=service)
         answer = client.call_async(request)
         return self.cell.wait_for(answer.result, f"an answer of {service}")
 
