@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Fewer examples of properties, and fewer damaged files."""
-    if config.getoption("short"):
+    if config.getoption("short", default=False):
         settings.load_profile("short")
         os.environ.setdefault("SES_GCN_MUTANTS", "50")
 
@@ -35,7 +35,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With `--short`, leave out the files of long folders but for those that stand for them."""
     kept = LONG.get(collection_path.parent.name)
     left_out = kept is not None and collection_path.match("test_*.py")
-    if config.getoption("short") and left_out and collection_path.name not in kept:
+    if config.getoption("short", default=False) and left_out and collection_path.name not in kept:
         return True
     return None
 
