@@ -118,8 +118,16 @@ def check_folder(folder: Path, companion: str) -> None:
         raise ConfigError(f"--out is '{folder}', which holds other results; give another folder")
 
 
+_ADDED = (".csv", ".png", ".gif", ".mp4")  # what commands put beside what they read
+
+
 def _same(path: Path, other: Path) -> bool:
-    return path.exists() and other.exists() and path.samefile(other)
+    """Whether a file is another, or a part of that folder which no command has put there."""
+    if not (path.exists() and other.exists()):
+        return False
+    file = path.resolve()
+    inside = file.is_relative_to(other.resolve()) and file.suffix not in _ADDED
+    return path.samefile(other) or inside
 
 
 class _YamlLoader(yaml.SafeLoader):

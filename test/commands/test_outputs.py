@@ -76,6 +76,19 @@ def test_what_is_read_is_never_replaced(tmp_path):
             check_writable(link, overwrite=overwrite, read=[None, path])
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"), [("metadata.yaml", True), ("part_0.mcap", True), ("actions.csv", False)]
+)
+def test_no_part_of_a_folder_that_is_read_is_replaced_but_what_commands_add(tmp_path, name, kept):
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / name).write_text("mine")
+    if kept:
+        with pytest.raises(ConfigError, match="is to be read and written"):
+            check_writable(tmp_path / "bag" / name, overwrite=True, read=[tmp_path / "bag"])
+    else:
+        check_writable(tmp_path / "bag" / name, overwrite=True, read=[tmp_path / "bag"])
+
+
 def test_what_a_killed_run_left_is_its_own(tmp_path):
     out, checkpoint = tmp_path / "out.safetensors", tmp_path / "out.checkpoint"
     out.write_text("weights")
