@@ -282,7 +282,11 @@ def watch(
 def lifecycle(
     node: Annotated[str, typer.Argument(help="Node, such as safety_node; all if left out.")] = "",
     transition: Annotated[
-        str, typer.Argument(help="configure, activate, deactivate, cleanup or shutdown.")
+        str,
+        typer.Argument(
+            help="configure, activate, deactivate, cleanup or shutdown; reset calls a safety "
+            "node's ~/reset, when somebody has looked."
+        ),
     ] = "",
     namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
     as_json: terminal.AsJson = False,

@@ -15,6 +15,7 @@ from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
 
 from ses_gcn_ros import msg
 from ses_gcn_ros.errors import SesGcnError
@@ -83,10 +84,15 @@ class CellObserver(Node):
         return str(answer.current_state.label)
 
     def change(self, node: str, transition: str) -> None:
-        """Have a managed node make a transition, such as "deactivate".
+        """Have a managed node make a transition, such as "deactivate", or "reset" a safety node.
 
         Raises SesGcnError where its state has no such transition, it fails or doesn't answer.
         """
+        if transition == "reset":  # of a stop that is latched, and of the lost
+            said = self._ask(Trigger, f"{node}/reset", Trigger.Request(), again=False)
+            if not said.success:
+                raise SesGcnError(f"{node} doesn't reset: {said.message}")
+            return
         kind = GetAvailableTransitions
         answer = self._ask(kind, f"{node}/get_available_transitions", kind.Request())
         there = {each.transition.label: each.transition for each in answer.available_transitions}

@@ -96,6 +96,9 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
         return json.loads(run.stdout)
 
     assert states_of() == {"/safety_node": "active"}
+    reset = lifecycle("safety_node", "reset")
+    assert reset.returncode == 1
+    assert reset.stderr == "error: /safety_node doesn't reset: no stop is latched\n"
     assert states_of("safety_node", "deactivate") == {"/safety_node": "inactive"}
     refused = lifecycle("safety_node", "deactivate")
     assert refused.returncode == 1
