@@ -174,7 +174,9 @@ def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
     """What of a bag to open, and what is to be said at its end."""
     if not path.is_dir():
         if not (path.is_file() and is_storage(path)):
-            raise BagError(f"'{path}' is no bag; give a bag's folder, or an mcap or db3 file")
+            ros1 = f"rosbags-convert --src '{path}' --dst '{path.with_suffix('')}' makes one of it"
+            hint = ros1 if path.suffix == ".bag" else "give a bag's folder, or an mcap or db3 file"
+            raise BagError(f"'{path}' is no bag of ROS 2; {hint}")
         return [path], ""
     there = sorted(file for file in path.iterdir() if file.is_file() and is_storage(file))
     metadata = path / "metadata.yaml"

@@ -74,9 +74,9 @@ def attack(
 
     cell = node_parameters(params_file, "safety_node", SafetyConfig) if params_file else None
     check_folder(out, "runs.jsonl")
-    out.mkdir(parents=True, exist_ok=True)
     if case is not None:
         figure, outcome = search.case_figure(search.read_case(case), load(weights), LIGHT, cell)
+        out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / f"{case.stem}.png", png(figure))
         print(json.dumps(asdict(outcome)))
         raise typer.Exit(1 if outcome.violation else 0)

@@ -475,21 +475,26 @@ def commission(
         for option, text, count in (("--mark", mark, 2), ("--line", line, 4))
     )
     check_folder(out, "cell.yaml")
+    if 0 < sum(map(bool, (stops, standing, walking))) < 3:
+        raise ConfigError("give --stops, --standing and --walking, or none of them to record them")
     out.mkdir(parents=True, exist_ok=True)
     names = ("cell.yaml", "stopping_table.csv", "protocol.json", "protocol.html")
     files = {name: out / name for name in names}
     for file in files.values():
         check_writable(file, overwrite=overwrite, read=[Path(params_file)] if params_file else [])
     console = terminal.err()
-    if stops and standing and walking:
-        bags = tuple(map(_payload, stops))
-        sources = CellSources(bags, standing, walking, place, way, camera_latency)
-    elif stops or standing or walking:
-        raise ConfigError("give --stops, --standing and --walking, or none of them to record them")
-    else:
-        nothing = CellSources((), Path(), Path(), place, way, camera_latency)
-        sources = _record(out, base, nothing)
-    found = measure(sources, base)
+    try:
+        if standing and walking:
+            bags = tuple(map(_payload, stops or []))
+            sources = CellSources(bags, standing, walking, place, way, camera_latency)
+        else:
+            nothing = CellSources((), Path(), Path(), place, way, camera_latency)
+            sources = _record(out, base, nothing)
+        found = measure(sources, base)
+    except SesGcnError:
+        with contextlib.suppress(OSError):  # where something is in it
+            out.rmdir()
+        raise
     robot = ""
     if found.description:
         robot = str((out / "robot.urdf").resolve())
@@ -530,10 +535,9 @@ def _record(out: Path, base: SafetyConfig, given: CellSources) -> CellSources:
     from rich.prompt import Confirm, FloatPrompt
 
     console, folder, asks = terminal.err(), out / "recordings", _at_terminal()
-    folder.mkdir(parents=True, exist_ok=True)
 
     def stop_bags() -> dict[Path, float]:
-        found = {path: _STOPS.fullmatch(path.name) for path in sorted(folder.iterdir())}
+        found = {path: _STOPS.fullmatch(path.name) for path in sorted(folder.glob("*"))}
         return {path: float(match[1]) for path, match in found.items() if match}
 
     missing = [name for name in _PEOPLE if not (folder / name).exists()]
@@ -542,6 +546,7 @@ def _record(out: Path, base: SafetyConfig, given: CellSources) -> CellSources:
             f"{', '.join(missing) or 'stops'}: not in '{folder}'; run this at a terminal to record "
             "what is missing, or give --stops, --standing and --walking"
         )
+    folder.mkdir(exist_ok=True)
 
     def take(name: str, what: str) -> None:
         bag = folder / name

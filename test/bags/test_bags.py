@@ -209,8 +209,11 @@ def test_people_are_not_looked_for_in_messages_of_another_type(tmp_path):
 def test_what_is_no_file_is_no_bag(tmp_path, name):
     """A pipe would be waited for."""
     os.mkfifo(tmp_path / name)
-    with pytest.raises(BagError, match="is no bag"):
+    with pytest.raises(BagError, match=r"is no bag of ROS 2; give a bag's folder"):
         topics_of(tmp_path / name)
+    (tmp_path / "old.bag").touch()
+    with pytest.raises(BagError, match=r"of ROS 2; rosbags-convert --src '.*\.bag' --dst"):
+        topics_of(tmp_path / "old.bag")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "folder" / "metadata.yaml")
     with pytest.raises(BagError, match=r"no metadata\.yaml and no mcap or db3 file"):

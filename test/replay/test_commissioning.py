@@ -291,7 +291,7 @@ def test_a_recording_of_something_else_is_one_sentence(bags, stops, standing, wa
 )
 def test_bad_options_are_one_sentence(bags, tmp_path, capsys, more, said):
     assert said in run([*arguments(bags, tmp_path / "cell"), *more], capsys)
-    assert not (tmp_path / "cell" / "cell.yaml").exists()
+    assert not (tmp_path / "cell").exists()
 
 
 def test_some_recordings_or_none_but_not_half_and_no_wizard_without_a_terminal(
@@ -300,6 +300,7 @@ def test_some_recordings_or_none_but_not_half_and_no_wizard_without_a_terminal(
     words = ["commission", "-o", str(tmp_path / "cell")]
     assert "or none of them" in run([*words, "--stops", str(bags / "stops")], capsys)
     assert "run this at a terminal" in run(words, capsys)
+    assert not (tmp_path / "cell").exists()
 
 
 @pytest.mark.slow
