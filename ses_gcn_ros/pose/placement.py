@@ -48,6 +48,7 @@ _STATURE_SPREAD = 0.055  # standard deviation of adult stature over its mean, wo
 _HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
 _FIT_NOISE = 0.05  # share by which the size of the landmarks errs with posture, and
 _FIT_TIME = 0.5  # s that such an error lasts
+_FIT_DELAY = 0.15  # s that the filter is late where the landmarks alone tell the distance
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
 ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.017  # m of the ankle's centre above the sole
 TILT_SIGMA = 0.005  # rad that the camera's pose may be off
@@ -284,7 +285,7 @@ class DepthFilter:
         sides = [(name[:2] == "r_") * 1.0 - (name[:2] == "l_") for name in names]
         self._feet = np.array(sides) * [name[2:] in _FOOT for name in names]
         self._mismatch = 0.0  # mean of the log size that the floor asks for
-        self._systematic = 0.0
+        self._systematic = self._late = 0.0
         self.sigma, self.on_floor = math.inf, True
         self.resting = np.zeros(len(names), bool)
 
@@ -341,8 +342,8 @@ class DepthFilter:
         if floor is not None and ankles:
             self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
         self._stamp = stamp
-        # No picture's memory makes the distance less certain than that picture by itself.
-        alone = self._covariance[1, 1] + fit_noise
+        # Who is followed is known no worse than one picture tells, late as it is.
+        alone = self._covariance[1, 1] + fit_noise + self._late
         self.sigma = math.sqrt(min(self._covariance[0, 0], alone) + self._systematic**2)
         return np.asarray(known * np.exp(self._state[0] - fitted + planted))
 
@@ -408,6 +409,7 @@ class DepthFilter:
         stray = (_FEET_STRAY if feet else _TRUNK_STRAY) + np.minimum(
             _STRAY_SHARE * speeds, _MOST_STRAY
         )
+        self._late = (_FIT_DELAY * stray[0] / depth) ** 2
         variances = (stray / depth) ** 2 * elapsed * _STRAY_TIME
         self._covariance[0, 0] += variances[0]
         self.resting = np.zeros(len(self._feet), bool)
