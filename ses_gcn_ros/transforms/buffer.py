@@ -237,7 +237,8 @@ class TransformBuffer:
 
     As in tf2, moving frames are known for ten seconds and interpolated, a frame may change its
     parent, and what makes no sense is left out. A frame whose stamps leap back by more than ten
-    seconds begins anew, where tf2 would wait until they have caught up.
+    seconds begins anew, where tf2 would wait until they have caught up. Where the tree makes no
+    sense, frames that have been silent for as long are forgotten, which tf2 would keep.
 
     Parameters
     ----------
@@ -312,6 +313,16 @@ class TransformBuffer:
         self._refused.clear()
         self._news += 1
 
+    def _forget_silent(self, since: int) -> None:
+        """Forget moving frames of which nothing is known since [ns], such as one that was wrong.
+
+        Else a tree that somebody once made a loop of would stay one.
+        """
+        kept = {n: e for n, e in self._edges.items() if e.static or e.stamps[-1] >= since}
+        if len(kept) < len(self._edges):
+            self._edges = kept
+            self._paths.clear()
+
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
 
@@ -356,6 +367,7 @@ class TransformBuffer:
                 common = min((edge.stamps[-1] for edge in moving), default=None)
                 placed = self._poses_at(wanted, common or 0)
             except NoPathError as error:
+                self._forget_silent(round(now * 1e9) - KEPT)
                 raise RobotError(f"tf of {error.frame} missing: {error}") from None
             stamp = None if common is None else common * 1e-9
             self._latest = self._news, wanted, stamp, placed

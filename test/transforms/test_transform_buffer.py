@@ -84,6 +84,18 @@ def test_a_loop_through_the_world_is_said():
         buffer.poses(["a"], 10.1)
 
 
+def test_a_loop_is_forgotten_once_whoever_made_it_is_silent_for_long():
+    buffer = arm()
+    buffer.add([moved("a", "world", 10.1, 5.0)], static=False)
+    for at in (15.0, 20.05, 20.2):  # the last that is said of it
+        buffer.add([moved("base", "a", at, at)], static=False)
+        with pytest.raises(RobotError, match="world, a, base form a loop"):
+            buffer.poses(["a"], at)
+    stamp, poses = buffer.poses(["a"], 20.2)
+    assert stamp == pytest.approx(20.2)
+    np.testing.assert_allclose(poses[0, 0, 3], 1.0 + 20.2)
+
+
 def test_what_is_from_the_future_is_refused_until_better_comes():
     buffer = arm()
     left_out = buffer.add([moved("base", "/a", 15.3, 9.0)], static=False, latest=10.25)
