@@ -54,12 +54,12 @@ class Terminal:
         )
         os.close(theirs)
         self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end amid a character
-        self.shown = ""
+        self.shown, self._read = "", 0  # and how far into it somebody has read
 
     def read(self, wanted: str = "\0", patience: float = 300.0) -> None:
-        """Read until something is shown, or the program ends."""
-        deadline, before = time.monotonic() + patience, len(self.shown)
-        while wanted not in self.shown[before:]:
+        """Read on until something is shown, or the program ends."""
+        deadline = time.monotonic() + patience
+        while (found := self.shown.find(wanted, self._read)) < 0:
             ready, _, _ = select.select([self._ours], [], [], deadline - time.monotonic())
             assert ready, f"waited for {wanted!r} in {self.shown}"
             try:
@@ -68,6 +68,7 @@ class Terminal:
             except OSError:  # the end of a terminal whose program has ended
                 assert wanted == "\0", self.shown
                 return
+        self._read = found + len(wanted)
 
     def answer(self, question: str, words: str = "") -> None:
         self.read(question)
