@@ -285,6 +285,8 @@ class _Whole:
         messages = self._reader.messages(wanted) if wanted else ()  # none would mean all
         with _damage(self._path):  # what the taker of a message raises does not come here
             for connection, stamp, data in messages:
+                if not (isinstance(stamp, int) and isinstance(data, (bytes, memoryview))):
+                    raise ValueError(f"a message of {connection.topic} is no bytes with a time")
                 yield RawMessage(names[connection.topic], connection.msgtype, stamp, data)
 
     def store(self, kind: str) -> Typestore | None:

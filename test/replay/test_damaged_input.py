@@ -19,7 +19,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message, typestore
 from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag, write_skeletons
 from ses_gcn_ros.bags.video_journal import VideoJournal
-from ses_gcn_ros.errors import SesGcnError
+from ses_gcn_ros.errors import BagError, SesGcnError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.events import EventReader, PeopleSeen, Refused
 from ses_gcn_ros.replay.options import Naming, find_topics
@@ -76,6 +76,22 @@ def bag(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
 def test_a_damaged_bag_is_read_up_to_the_damage_or_refused_in_one_sentence(bag, seed):
     path, file = bag
     survive(file, lambda _: everybody(path), seed)
+
+
+@pytest.mark.parametrize("damage", ["data = 'x'", "data = 7", "timestamp = 'x'"])
+def test_a_row_of_another_type_is_damage(tmp_path, damage):
+    """A database of SQLite takes any type in any column."""
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connection = writer.add_connection("/skeletons", KIND, typestore=typestore())
+        for seen in observations(3):
+            data = typestore().serialize_cdr(skeletons_message(seen), KIND)
+            writer.write(connection, round(seen.stamp * NANO), data)
+    (file,) = (tmp_path / "bag").glob("*.db3")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute(f"UPDATE messages SET {damage} WHERE id = 2")
+        database.commit()
+    with pytest.raises(BagError, match="it may be truncated"):
+        everybody(tmp_path / "bag")
 
 
 def test_messages_whose_definition_in_the_bag_lacks_a_field_are_refused_by_name(tmp_path):
