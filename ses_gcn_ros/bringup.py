@@ -325,6 +325,8 @@ _LIBC = ctypes.CDLL(None)
 
 # DDS-RTPS 9.6.1: ports of a domain start at 7400 + 250 d; participant p takes unicast 10 + 2 p.
 _PORT_BASE, _PORT_GAIN, _UNICAST_OFFSET, _PARTICIPANT_GAIN = 7400, 250, 10, 2
+_CLAIM_OFFSET = 9  # which DDS leaves alone
+_claims: list[socket.socket] = []  # of the domains that this process chose, held until it ends
 _PROBED_PARTICIPANTS = 8
 _CANDIDATES = range(60, 100)  # 0–101 keep clear of the ephemeral ports of Linux
 
@@ -452,10 +454,7 @@ def demo_environment() -> dict[str, str]:
     """
     domain = chosen_domain()
     if domain is None:
-        # not all from the first on: two that start at once would take the same
-        first = os.getpid() % len(_CANDIDATES)
-        candidates = (*_CANDIDATES[first:], *_CANDIDATES[:first])
-        domain = next((d for d in candidates if not _in_use(d)), None)
+        domain = next((d for d in _CANDIDATES if not _in_use(d) and _claim(d)), None)
         if domain is None:
             raise ConfigError(
                 f"ROS domains {_CANDIDATES[0]} to {_CANDIDATES[-1]} are all in use; "
@@ -471,6 +470,18 @@ def demo_environment() -> dict[str, str]:
 
 def _port(domain: int, participant: int) -> int:
     return _PORT_BASE + _PORT_GAIN * domain + _UNICAST_OFFSET + _PARTICIPANT_GAIN * participant
+
+
+def _claim(domain: int) -> bool:
+    """Take a domain, unless another process that has no nodes there yet has done so."""
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", _PORT_BASE + _PORT_GAIN * domain + _CLAIM_OFFSET))
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def _in_use(domain: int) -> bool:

@@ -1,9 +1,12 @@
 """A demo runs in a ROS domain that nobody else on the machine uses."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
+from ses_gcn_ros import bringup
 from ses_gcn_ros.bringup import demo_environment
 from ses_gcn_ros.errors import ConfigError
 
@@ -15,7 +18,17 @@ def test_a_free_domain_is_chosen_on_this_machine_alone(monkeypatch):
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
 
 
+def test_two_that_start_at_once_choose_different_domains(monkeypatch):
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    mine = demo_environment()["ROS_DOMAIN_ID"]  # where no node is yet
+    choose = "from ses_gcn_ros import bringup; print(bringup.demo_environment()['ROS_DOMAIN_ID'])"
+    theirs = subprocess.run([sys.executable, "-c", choose], capture_output=True, text=True)
+    assert theirs.stdout.strip().isdigit(), theirs.stderr
+    assert theirs.stdout.strip() != mine
+
+
 def test_a_domain_in_use_is_passed_over_or_refused(monkeypatch):
+    monkeypatch.setattr(bringup, "_claim", lambda domain: True)
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
     free = demo_environment()["ROS_DOMAIN_ID"]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupant:
