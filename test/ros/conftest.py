@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -105,6 +106,7 @@ class Cell:
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown()
+        gc.collect()  # rclpy keeps a closed node's lifecycle services on DDS until it is collected
 
 
 @pytest.fixture(scope="session", autouse=True)
