@@ -90,7 +90,7 @@ def decode_image(
     pixels = np.ascontiguousarray(rows)
     if bits == 16:
         values = pixels.view(">u2" if is_bigendian else "<u2")
-        pixels = _stretched(values) if way == _GREY else _upper_byte(values)
+        pixels = _eight_bits(values, grey=way == _GREY)
     pixels = pixels.reshape(lines, width, -1)
     # OpenCV takes a hundredth of the time that numpy takes to reorder channels.
     return pixels if way is None else np.asarray(cv2.cvtColor(pixels, way), dtype=np.uint8)
@@ -109,6 +109,11 @@ def pixel_rows(
             f"it takes rows of at least {row} and {height} times that"
         )
     return buffer[: height * step].reshape(height, step)[:, :row]
+
+
+def _eight_bits(values: NDArray[np.unsignedinteger], *, grey: bool) -> NDArray[np.uint8]:
+    """Channels of 16 bits on 8: grey ones by the range, others by the depth that they use."""
+    return _stretched(values) if grey else _upper_byte(values)
 
 
 def _stretched(values: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
@@ -160,8 +165,7 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
     if picture is None or picture.dtype not in (np.uint8, np.uint16):
         raise InputError(f"compressed image of {len(buffer)} bytes can't be decoded")
     if picture.dtype == np.uint16:
-        values = np.asarray(picture, np.uint16)
-        picture = _stretched(values) if values.ndim == 2 else _upper_byte(values)
+        picture = _eight_bits(np.asarray(picture, np.uint16), grey=picture.ndim == 2)
     return np.asarray(cv2.cvtColor(picture, _GREY if picture.ndim == 2 else _BGR), np.uint8)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.tracking import on_body
+from ses_gcn_ros.pose.tracking import ON_BODY, on_body
 from ses_gcn_ros.resources import cache_folder
 
 _BASE = "https://storage.googleapis.com/mediapipe-models"
@@ -125,7 +125,6 @@ _OWN_HAND = 2.0  # palm lengths from a body's wrist within which a hand is that 
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 _SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
-_PART_OF_BODY = 0.6  # of a finding's joints that lie on another's limbs, to be a part of that
 _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
 
 
@@ -375,7 +374,7 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     kept: list[int] = []
     for person in np.argsort(-extent * visibility.mean(axis=-1), kind="stable").tolist():
         if not same[person, kept].any() and not any(
-            on_body(pixels[person], pixels[other]) >= _PART_OF_BODY for other in kept
+            on_body(pixels[person], pixels[other]) >= ON_BODY for other in kept
         ):
             kept.append(person)
     return np.array(sorted(kept), dtype=np.intp)

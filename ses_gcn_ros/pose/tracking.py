@@ -199,7 +199,7 @@ _FASTEST = 2.5  # m/s of a person, whatever a body that is half hidden seems to 
 _COASTING = 0.25  # s for which that is believed: a bar that passes takes the skeleton along
 _BLINK = 0.5  # s for which somebody out of sight is known by the limbs in the picture alone, and
 _HIDDEN = 5.0  # s for which somebody out of sight is known by the place in the picture alone, where
-_ON_BODY = 0.6  # of the smaller body's joints lie on the larger one, of a newcomer, seen too little
+ON_BODY = 0.6  # of the smaller body's joints lie on the larger one, of a newcomer, seen too little
 _ON_NEWCOMER = 0.2  # to be right about the limbs, so many, and
 _NEARER = 3.0  # times as near, or as far, is somebody else all the same
 _LIMB_WIDTH = 0.1  # of a body's extent, from the middle of a limb
@@ -391,12 +391,12 @@ class Tracker(Generic[M]):
         for row, track in enumerate(tracks):
             if self._config.mode == "rgbd" or stamp - track.stamp > _HIDDEN:
                 continue
-            least = _ON_BODY if track.frames >= _SETTLED else _ON_NEWCOMER
+            least = ON_BODY if track.frames >= _SETTLED else _ON_NEWCOMER
             before, distance = _seen_from(camera, track.positions)
             for column, person in enumerate(people):
                 now, away = _seen_from(camera, person)
                 near = max(away / distance, distance / away) <= _NEARER
-                near |= least < _ON_BODY or stamp - track.stamp <= _BLINK
+                near |= least < ON_BODY or stamp - track.stamp <= _BLINK
                 share = on_body(before, now, self._layout)
                 if near and share >= least:
                     cost[row, column] = 1.0 - share

@@ -308,8 +308,8 @@ def train(
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
     pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
     the paper. A recipe that goes on after another trains that one first, each for so many `steps`
-    and with that `seed` if they are given. Under ``torchrun`` all
-    processes train together and the first one writes.
+    and with that `seed` if they are given. Under ``torchrun`` all processes train together and the
+    first one writes.
 
     Raises
     ------
@@ -320,12 +320,9 @@ def train(
     ModelError
         If the loss is no longer a number.
     """
-    if steps:
-        plan = dataclasses.replace(recipe.training, steps=steps, epochs=0, milestones=())
-        recipe = dataclasses.replace(recipe, training=plan)
-    if seed is not None:
-        plan = dataclasses.replace(recipe.training, seed=seed)
-        recipe = dataclasses.replace(recipe, training=plan)
+    given: dict[str, Any] = {"steps": steps, "epochs": 0, "milestones": ()} if steps else {}
+    given |= {} if seed is None else {"seed": seed}
+    recipe = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **given))
     parts = split(recording.sequences, recipe.data)
     processes = Processes(device)
     if start is None and recipe.training.after:
