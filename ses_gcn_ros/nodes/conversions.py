@@ -184,6 +184,10 @@ class Frames:
         """
         return self._buffer.poses(frames, now)
 
+    def believe(self) -> list[str]:
+        """Trust static frames that were moved where they are now; gives their names."""
+        return self._buffer.believe()
+
     def doubled(self, frames: Sequence[str]) -> dict[str, list[str]]:
         """Frames between the given ones and the world that several publish; whose nodes."""
         found: dict[str, list[str]] = {}

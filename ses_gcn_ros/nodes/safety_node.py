@@ -19,7 +19,7 @@ from rclpy.event_handler import (
 )
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64, Header
+from std_msgs.msg import Float64, Header, String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
 
@@ -88,6 +88,8 @@ class SafetyInputs:
             handler, status = partial(self.on_bridge, name), f"{name}/status"
             heard = node.subscription(DiagnosticStatus, status, handler, qos.STREAM)
             self._publishers[status] = heard.get_publisher_count
+        if config.robot_description:
+            node.subscription(String, "robot_description", self.on_description, qos.LATCHED)
         if monitor.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
@@ -207,6 +209,10 @@ class SafetyInputs:
         self._monitor.observe_forecasts(stamp, forecasts, self._node.now())
         self._then()
 
+    def on_description(self, message: String) -> None:
+        """Hold what is published of the robot against what was published first."""
+        self._monitor.observe_description(message.data)
+
     def on_joint_states(self, message: JointState) -> None:
         """Feed joint states to the prediction of the robot's motion."""
         assert self._monitor.joints is not None
@@ -324,8 +330,9 @@ class SafetyNode(ManagedNode):
         self.audit.record("parameters", values={each.name: each.value for each in parameters})
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Release a latched stop."""
-        response.success, response.message = self.monitor.reset()
+        """Release a latched stop, and take what somebody has looked at as it is now."""
+        moved = self.inputs.frames.believe()
+        response.success, response.message = self.monitor.reset(moved)
         self.get_logger().info(f"reset: {response.message}")
         self.audit.record("reset", done=response.success, answer=response.message)
         return response

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import InputError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import AdaptiveRadius, Engine, Forecast, ForecastConfig, Forecaster
 from ses_gcn_ros.replay.events import (
+    Described,
     End,
     Event,
     JointStatesEvent,
@@ -304,6 +305,9 @@ class ReplayMonitor:
                 self._observe_joints(event)
             case Trajectory():
                 self._observe_plan(event.message)
+            case Described(text=text):
+                if monitor is not None and monitor.config.robot_description:
+                    monitor.observe_description(text)
             case RobotPlaced():
                 self._find_robot(event)
             case RecordedState(state=state):

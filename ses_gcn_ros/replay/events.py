@@ -106,6 +106,13 @@ class Trajectory(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Described(Event):
+    """The robot's description as it was published."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedState(Event):
     """A SafetyState that was recorded."""
 
@@ -248,6 +255,7 @@ class EventReader:
             "safety_state": self._state,
             "joint_states": self._joint_states,
             "trajectory": lambda entry, time: Trajectory(time, bag.decode(entry)),
+            "robot_description": lambda entry, time: Described(time, str(bag.decode(entry).data)),
             "/tf": self._transforms,
             "/tf_static": self._transforms,
             "/diagnostics": lambda entry, time: Diagnostics(time, bag.decode(entry)),

@@ -46,6 +46,7 @@ from ses_gcn_ros.safety.watchdogs import (
     ActionLimits,
     Bridges,
     Inputs,
+    PublishedDescription,
     check_people,
     check_robot,
     forecast_limits,
@@ -110,6 +111,7 @@ class SeparationMonitor:
         self.inputs = Inputs(config)
         self.obedience = Obedience(config, model)
         self.bridges = Bridges(config)
+        self.description = PublishedDescription()
         self.actions = ActionLimits(config)
         self.muting = Muting(config)
         self._steady = steady
@@ -237,10 +239,24 @@ class SeparationMonitor:
         """Forget the fault of a source, if there is one."""
         self.inputs.well(source)
 
-    def reset(self) -> tuple[bool, str]:
-        """Release a latched stop whose cause is gone, and whoever is lost; says whether and why."""
+    def observe_description(self, text: str) -> None:
+        """Take the robot's description as it is published: another than the first is a stop."""
+        if changes := self.description.observe(text):
+            self.fault("robot_description", changes)
+        else:
+            self.well("robot_description")
+
+    def reset(self, moved: Sequence[str] = ()) -> tuple[bool, str]:
+        """Release a latched stop whose cause is gone, and whoever is lost; says whether and why.
+
+        `moved`: static frames that are trusted from now on where they are.
+        """
         released = sum(tracks.release() for tracks in self._sources.values())
         gone = [f"{released} lost people released"] if released else []
+        gone += [f"{', '.join(moved)} trusted where tf_static has them now"] if moved else []
+        if self.description.believe():
+            self.well("robot_description")
+            gone.append("the robot_description of now is known")
         gone += ["the robot is taken to obey again"] if self.obedience.reset() else []
         done, why = self.decision.reset(bool(gone))
         if self.obedience.fault:

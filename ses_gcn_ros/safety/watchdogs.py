@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ElementTree
 from collections import deque
 from collections.abc import Iterable, Mapping, Set
 
@@ -273,6 +274,46 @@ class Bridges:
             limits += _too_old(name, now - heard, self._oldest, 0.0)
             limits += [Limit(0.0, shortened(f"{name}: {fault}"))] if fault else []
         return limits
+
+
+class PublishedDescription:
+    """The robot's description as it is published: whether it is still what it was at first."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] | None = None  # parts by kind and name
+        self._latest: dict[str, str] = {}
+
+    def observe(self, text: str) -> str:
+        """Take what was published; gives what is wrong with it, or nothing.
+
+        Links and joints may come in another order and with other remarks.
+        """
+        try:
+            robot = ElementTree.fromstring(text.lstrip("\ufeff \t\r\n"))
+            parts = {
+                f"{part.tag} {part.get('name', number)}": ElementTree.canonicalize(
+                    ElementTree.tostring(part, "unicode"), strip_text=True
+                )
+                for number, part in enumerate(robot)
+            }
+        except (ElementTree.ParseError, ValueError) as error:
+            parts = {f"what is no XML ({error})": ""}
+        self._first, self._latest = first, parts = self._first or parts, parts
+        changed = {name for name, _ in first.items() ^ parts.items()}
+        names = sorted(changed, key=lambda name: (name in first, name))  # new ones first
+        if not names:
+            return ""
+        return shortened(
+            f"robot_description is another than at first, in {', '.join(names[:3])}"
+            f"{f' and {len(names) - 3} more' if len(names) > 3 else ''}: give it to this node and "
+            "activate it anew, or call ~/reset if the robot is the same"
+        )
+
+    def believe(self) -> bool:
+        """Take the latest for the first; says whether they differed."""
+        differed = self._first is not None and self._first != self._latest
+        self._first = self._latest if differed else self._first
+        return differed
 
 
 def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]:

@@ -22,6 +22,7 @@ Pose = tuple[float, ...]  # translation xyz [m] and quaternion xyzw
 
 KEPT = 10 * 10**9  # ns of moving transforms, as tf2 keeps
 STRAIGHT = 1e-6  # rad; two turns as close as that are as good as on a line
+UNMOVED = 1e-3  # m or rad by which a static frame may be told anew elsewhere, as roundings do
 
 
 class StampedTransform(NamedTuple):
@@ -126,6 +127,13 @@ def between(first: Pose, second: Pose, share: float) -> Pose:
     a, b = a / p_norm, math.copysign(b, cosine) / q_norm
     x, y, z = (start + share * (end - start) for start, end in zip(p, q, strict=True))
     return x, y, z, a * pi + b * qi, a * pj + b * qj, a * pk + b * qk, a * pw + b * qw
+
+
+def _turn(first: Pose, second: Pose) -> float:
+    """Angle between the rotations of two poses [rad], of whatever length their quaternions are."""
+    p, q = first[3:], second[3:]
+    cosine = abs(sum(a * b for a, b in zip(p, q, strict=True))) / (math.hypot(*p) * math.hypot(*q))
+    return 2.0 * math.acos(min(cosine, 1.0))
 
 
 class NoPathError(InputError):
@@ -238,7 +246,8 @@ class TransformBuffer:
     As in tf2, moving frames are known for ten seconds and interpolated, a frame may change its
     parent, and what makes no sense is left out. A frame whose stamps leap back by more than ten
     seconds begins anew, where tf2 would wait until they have caught up. Where the tree makes no
-    sense, frames that have been silent for as long are forgotten, which tf2 would keep.
+    sense, frames that have been silent for as long are forgotten, which tf2 would keep. A static
+    frame that is told elsewhere later is not trusted until it is back, or `believe`.
 
     Parameters
     ----------
@@ -254,6 +263,8 @@ class TransformBuffer:
         self._edges: dict[str, Edge] = {}
         self._paths: dict[tuple[str, ...], Paths] = {}  # by what was heard last
         self._refused: dict[str, str] = {}  # frames from the future, and how far
+        self._first: dict[str, StampedTransform] = {}  # static frames as they were heard first
+        self._moved: dict[str, str] = {}  # those that were told elsewhere since, and where
         self._news = 0  # how often something was heard
         self._latest: tuple[int, tuple[str, ...], float | None, Array] | None = None
 
@@ -282,8 +293,30 @@ class TransformBuffer:
                 edge.add(item)
             if fault:
                 left_out.append(f"transform of '{item.child}' in '{item.parent}' unusable: {fault}")
+            elif static:
+                self._compare(child, self._edges[child].latest)
         self._news += 1
         return left_out
+
+    def _compare(self, child: str, item: StampedTransform) -> None:
+        """Note of a static frame whether it is where it was heard first."""
+        first = self._first.setdefault(child, item)
+        shift, turn = math.dist(first.pose[:3], item.pose[:3]), _turn(first.pose, item.pose)
+        told = ""
+        if item.parent != first.parent:
+            told = f"told in '{item.parent}' after '{first.parent}'"
+        elif max(shift, turn) > UNMOVED:
+            told = f"told {1000 * shift:.0f} mm and {math.degrees(turn):.1f}° from where it was"
+        self._moved.pop(child, None)
+        if told:
+            self._moved[child] = f"static, but {told}; call ~/reset once that is right"
+
+    def believe(self) -> list[str]:
+        """Trust static frames that were moved where they are now; gives their names."""
+        moved = sorted(self._moved)
+        self._first |= {name: self._edges[name].latest for name in moved}
+        self._moved.clear()
+        return moved
 
     def _hang(self, item: StampedTransform, static: bool) -> str:
         """Take in a transform that changes the tree; gives what is wrong with it, or nothing."""
@@ -326,10 +359,12 @@ class TransformBuffer:
     def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
         """Points (..., 3) of a frame at `stamp` [s], taken to the world.
 
-        Raises InputError if the frame is not named, or not known at that time.
+        Raises InputError if the frame is not named, not known at that time, or not trusted.
         """
         if frame == self.world:
             return np.asarray(positions, np.float64)
+        if told := self._distrust((frame,)):
+            raise InputError(told)
         pose = self.pose(frame, stamp)
         return np.asarray(positions @ pose[:3, :3].T + pose[:3, 3])
 
@@ -354,13 +389,12 @@ class TransformBuffer:
         """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
 
         Frames that never move hold at any time; if all are so, the stamp is `now`. Raises
-        RobotError if a frame is unknown or from the future, or they have no time in common.
+        RobotError if a frame is unknown, from the future or not trusted, or they have no time in
+        common.
         """
         wanted = tuple(frames)
-        if self._refused:
-            for frame in self.chain(wanted):
-                if frame in self._refused:
-                    raise RobotError(f"tf of {frame} is {self._refused[frame]}")
+        if told := self._distrust(wanted):
+            raise RobotError(told)
         if self._latest is None or self._latest[:2] != (self._news, wanted):
             try:
                 moving = self._paths_now(wanted).moving
@@ -392,6 +426,15 @@ class TransformBuffer:
             return nearest * 1e-9, self._poses_at(tuple(frames), nearest)
         except NoPathError:
             return None
+
+    def _distrust(self, frames: tuple[str, ...]) -> str:
+        """Why some frames, or those between them and the world, can't be trusted; or nothing."""
+        if not (self._refused or self._moved):
+            return ""
+        for frame in self.chain(frames):
+            if reason := self._refused.get(frame) or self._moved.get(frame):
+                return f"tf of {frame} is {reason}"
+        return ""
 
     def chain(self, frames: Sequence[str]) -> tuple[str, ...]:
         """Some frames, and those between them and the world."""

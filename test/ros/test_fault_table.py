@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from fault_report import REPEATS, write_report
 from faults import Fault, World, check, kill, pause, resume
-from std_msgs.msg import Float64
+from rclpy.duration import Duration
+from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
@@ -18,6 +19,7 @@ from ses_gcn_ros.nodes.conversions import TransformSender
 from ses_gcn_ros.safety import SafetyConfig, Urdf
 
 CONFIG = SafetyConfig()
+DEMO = Urdf.load("demo").text
 PAUSE = 2.0  # s of SIGSTOP
 NEAR = 1.15  # m from the base, where the hull of the sweep is some 0.4 m away
 
@@ -100,13 +102,34 @@ def stop_moving_it(world: World) -> None:
     world.pass_time(1.0)
 
 
-def place_base_too(world: World) -> None:
-    """Somebody else says where the robot stands, once for all who listen or will."""
+def fixed_frames(shift: float) -> TFMessage:
+    """Where the robot stands, so much to the side [m]."""
     fixed = [joint for joint in Urdf.load("demo").joints if joint.kind == "fixed"]
     poses = np.stack([joint.transform(0.0) for joint in fixed])
-    world.stranger = world.cell.node.create_publisher(TFMessage, "/tf_static", qos.LATCHED)
+    poses[:, 1, 3] += shift
     sender = TransformSender([(joint.parent, joint.child) for joint in fixed])
-    world.stranger.publish(sender.fill(0.0, poses))
+    return sender.fill(0.0, poses)
+
+
+def say_once(topic: str, content: object) -> Callable[[World], None]:
+    """Somebody else says what is true for good, to all who listen or will."""
+
+    def now(world: World) -> None:
+        world.stranger = world.cell.node.create_publisher(type(content), topic, qos.LATCHED)
+        world.stranger.publish(content)
+
+    return now
+
+
+def take_back(content: object) -> Callable[[World], None]:
+    """They say what was said before, and fall silent."""
+
+    def now(world: World) -> None:
+        world.stranger.publish(content)
+        assert world.stranger.wait_for_all_acked(Duration(seconds=60.0))
+        fall_silent(world)
+
+    return now
 
 
 def come_near(world: World) -> None:
@@ -189,8 +212,18 @@ FAULTS = [
         "tf of .* comes from several publishers", 0.1, 1.0,
     ),
     Fault(
-        "second publisher of a static frame", place_base_too, fall_silent,
-        "tf of .* comes from several publishers", 0.1, 1.0,
+        "second publisher of a static frame", say_once("/tf_static", fixed_frames(0.0)),
+        fall_silent, "tf of .* comes from several publishers", 0.1, 1.0,
+    ),
+    Fault(
+        "static frame moved by 5 mm", say_once("/tf_static", fixed_frames(0.005)),
+        take_back(fixed_frames(0.0)), "tf of .* is static, but told 5 mm", 0.0, 1.0,
+    ),
+    Fault(
+        "robot_description with a thicker arm",
+        say_once("robot_description", String(data=DEMO.replace('radius="0.06"', 'radius="0.07"'))),
+        take_back(String(data=DEMO)), "robot_description is another than at first, in link", 0.0,
+        1.0,
     ),
     Fault(
         "person vanishes at 0.4 m", camera(broken="nobody"), well,

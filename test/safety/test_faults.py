@@ -9,7 +9,7 @@ import pytest
 from safety_scenes import TICK, Scene, column_at, forecast_of, person, settled
 
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.safety import Level, RobotModel, SafetyConfig, SeparationMonitor
+from ses_gcn_ros.safety import Level, RobotModel, SafetyConfig, SeparationMonitor, Urdf
 
 LIMIT = 0.5  # s within which a fault must have led to its state
 
@@ -204,6 +204,31 @@ def test_a_fault_that_the_node_reports_holds_until_the_input_is_well():
     scene.monitor.fault("clock", "clock stands still for 0.6 s")
     assert stopped_by("clock stands still")(scene.run(0.5))
     scene.monitor.well("clock")
+    assert scene.run(1.7).level is Level.CLEAR
+
+
+CHANGED = {
+    "a thicker link": ('radius="0.06"', 'radius="0.07"', "link "),
+    "a longer joint": ('xyz="0 0 ', 'xyz="0 0 1', "joint "),
+    "a tool more": ("</robot>", '<link name="drill"/></robot>', "link drill"),
+    "half of it": ("</robot>", "", "what is no XML"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_description_that_is_published_with_changes_stops_the_robot_until_reset(change):
+    text, (old, new, named) = Urdf.load("demo").text, CHANGED[change]
+    scene = settled()
+    remark = text.replace("<robot", "<!-- written anew -->\n<robot")
+    for again in (text, text, remark):
+        scene.monitor.observe_description(again)
+    assert scene.tick().level is Level.CLEAR
+    scene.monitor.observe_description(text.replace(old, new))
+    answer = scene.tick()
+    assert stopped_by("robot_description is another than at first, in")(answer)
+    assert named in answer.reasons[0]
+    done, why = scene.monitor.reset()
+    assert done, why
     assert scene.run(1.7).level is Level.CLEAR
 
 

@@ -108,6 +108,47 @@ def test_what_is_from_the_future_is_refused_until_better_comes():
     assert poses[0, 0, 3] == pytest.approx(1.0 + 10.1 + 0.5)
 
 
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        (moved("world", "base", 0.0, 1.3), "told 300 mm and 0.0° from where it was"),
+        (moved("world", "/base", 0.0, 1.0, (0, 0, 0.1, 1)), "told 0 mm and 11.4° from"),
+        (moved("shelf", "base", 0.0, 1.0), "told in 'shelf' after 'world'"),
+    ],
+)
+def test_a_static_frame_that_is_told_elsewhere_is_not_trusted(again, told):
+    buffer = arm()
+    buffer.add([moved("world", "shelf", 0.0, 0.0)], static=True)
+    before = moved("world", "base", 3.0, 1.0 + 1e-6)  # as another program rounds it
+    for item in (before, again):
+        assert buffer.add([item], static=True) == []
+    for _ in range(2):
+        with pytest.raises(RobotError, match=f"tf of base is static, but {told}"):
+            buffer.poses(["b"], 11.0)
+        with pytest.raises(InputError, match=f"tf of base is static, but {told}"):
+            buffer.points(np.zeros((1, 3), np.float32), "a", 10.1)
+        buffer.add([again], static=True)
+    buffer.add([before], static=True)  # back again
+    assert buffer.poses(["b"], 11.0)[1][0, 0, 3] == pytest.approx(1.0 + 10.1 + 0.5, abs=1e-5)
+
+
+def test_a_static_frame_is_trusted_elsewhere_once_somebody_has_looked():
+    buffer = arm()
+    buffer.add([moved("world", "base", 0.0, 1.3)], static=True)
+    assert buffer.believe() == ["base"]
+    assert buffer.poses(["b"], 11.0)[1][0, 0, 3] == pytest.approx(1.3 + 10.1 + 0.5)
+    buffer.add([moved("world", "base", 0.0, 1.0)], static=True)
+    with pytest.raises(RobotError, match="tf of base is static, but told 300 mm"):
+        buffer.poses(["b"], 11.0)
+
+
+def test_a_static_frame_that_nobody_asks_for_may_be_anywhere():
+    buffer = arm()
+    for x in (1.0, 2.0):
+        buffer.add([moved("world", "shelf", 0.0, x)], static=True)
+    assert len(buffer.poses(["b"], 11.0)[1]) == 1
+
+
 def test_a_frame_may_get_another_parent():
     buffer = arm()
     buffer.add([moved("world", "a", 10.3, 7.0)], static=False)
