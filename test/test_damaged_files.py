@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ses_gcn_ros.bags.messages import (
     header_message,
     message,
     skeletons_message,
+    time_message,
     typestore,
 )
 from ses_gcn_ros.datasets.actions import (
@@ -60,9 +62,23 @@ from ses_gcn_ros.pose.depth import decode_depth_message
 from ses_gcn_ros.pose.images import decode_image_message
 from ses_gcn_ros.replay.options import node_parameters
 from ses_gcn_ros.resources import share_path
-from ses_gcn_ros.safety import SafetyConfig, read_robots
+from ses_gcn_ros.safety import (
+    Assessment,
+    Level,
+    SafetyConfig,
+    SeparationMonitor,
+    Urdf,
+    read_robots,
+)
+from ses_gcn_ros.safety.robot_motion import read_plan
 from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
 from ses_gcn_ros.studies.journal import _read
+from ses_gcn_ros.transforms import (
+    StampedTransform,
+    TransformBuffer,
+    decode_transforms,
+    encode_transforms,
+)
 
 for folder in ("forecast", "datasets", "actions"):
     sys.path.append(str(Path(__file__).parent / folder))
@@ -156,10 +172,12 @@ def read_action_recipe(path: Path) -> Any:
     return load_action_recipe(str(path))
 
 
-def read_official(path: Path) -> Any:
+def read_official(path: Path) -> None:
     from ses_gcn_ros.forecast.official import import_official
 
-    return import_official(path, path.with_suffix(".safetensors"))
+    made = path.with_suffix(".safetensors")
+    import_official(path, made)
+    made.unlink()
 
 
 def mask(folder: Path) -> Path:
@@ -414,6 +432,78 @@ def a_forecast() -> Any:
     return forecasts_message(1.0, "world", [made])
 
 
+def joints() -> Any:
+    names = [joint.name for joint in Urdf.load("demo").movable]
+    numbers = np.zeros(len(names))
+    told = {"name": names, "position": numbers, "velocity": numbers, "effort": numbers}
+    return message("sensor_msgs/msg/JointState", header=HEADER, **told)
+
+
+def plan() -> Any:
+    names = [joint.name for joint in Urdf.load("demo").movable]
+    numbers, kind = np.zeros(len(names)), "trajectory_msgs/msg/JointTrajectoryPoint"
+    told = {"positions": numbers, "velocities": numbers, "accelerations": numbers}
+    points = [
+        message(kind, **told, effort=numbers, time_from_start=time_message(at, "Duration"))
+        for at in (0.0, 1.0)
+    ]
+    kind = "trajectory_msgs/msg/JointTrajectory"
+    return message(kind, header=HEADER, joint_names=names, points=points)
+
+
+def described() -> Any:
+    return message("std_msgs/msg/String", data=Urdf.load("demo").text)
+
+
+def monitored(tell: Callable[[SeparationMonitor, Any], None]) -> Callable[[Any], Assessment]:
+    """Reader that tells a monitor of the demo cell, which has an answer afterwards all the same."""
+    config = SafetyConfig(robot_description="demo")
+    robots = read_robots(config)
+
+    def read(content: Any) -> Assessment:
+        monitor = SeparationMonitor(config, robots.model, robots.urdf)
+        monitor.observe_description(robots.urdf.text)
+        monitor.observe_robot(1.0, np.tile(np.eye(4), (len(monitor.model.frames), 1, 1)))
+        try:
+            tell(monitor, content)
+        finally:
+            answer = monitor.assess(1.02)
+            assert answer.level is Level.STOP
+            assert answer.speed_factor == 0.0
+            for reason in answer.reasons:
+                assert "\n" not in reason
+        return answer
+
+    return read
+
+
+def told_of_people(monitor: SeparationMonitor, content: Any) -> None:
+    monitor.observe_skeletons(1.0, skeletons_from_message(content), 1.01)
+
+
+def told_of_joints(monitor: SeparationMonitor, content: Any) -> None:
+    monitor.joints.observe(1.0, content.name, content.position, content.velocity)
+
+
+def placed(path: Path) -> None:
+    """Take transforms as the safety node does, from their bytes, and ask where a frame is."""
+    buffer = TransformBuffer("world")
+    for static in (True, False):
+        buffer.add(decode_transforms(path.read_bytes()), static=static, latest=2.0)
+    buffer.poses(["tool"], 1.0)
+
+
+def transforms(folder: Path) -> Path:
+    names = ("world", "base", "tool")
+    heard = [
+        StampedTransform(parent, child, 10**9, (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+        for parent, child in pairwise(names)
+    ]
+    path = folder / "message"
+    path.write_bytes(encode_transforms(heard))
+    return path
+
+
 MESSAGES: dict[str, tuple[str, Callable[[], Any], Callable[[Any], Any]]] = {
     "skeletons": ("ses_gcn_ros/msg/SkeletonArray", somebody, skeletons_from_message),
     "forecasts": ("ses_gcn_ros/msg/ForecastArray", a_forecast, forecasts_from_message),
@@ -438,6 +528,18 @@ MESSAGES: dict[str, tuple[str, Callable[[], Any], Callable[[Any], Any]]] = {
         decode_depth_message,
     ),
     "camera": ("sensor_msgs/msg/CameraInfo", camera_info, camera_from_info),
+    "people": ("ses_gcn_ros/msg/SkeletonArray", somebody, monitored(told_of_people)),
+    "joints": ("sensor_msgs/msg/JointState", joints, monitored(told_of_joints)),
+    "plan": (
+        "trajectory_msgs/msg/JointTrajectory",
+        plan,
+        monitored(lambda monitor, content: monitor.joints.observe_plan(*read_plan(content))),
+    ),
+    "description": (
+        "std_msgs/msg/String",
+        described,
+        monitored(lambda monitor, content: monitor.observe_description(content.data)),
+    ),
 }
 
 KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
@@ -469,6 +571,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
     "recipe for lifting": (recipe("lifting", "semgcn_workcell.yaml"), read_lifting_recipe),
     "audit log": (audit_log, verify),
     "measurements": (measurements, read_measurements),
+    "transforms": (transforms, placed),
 }
 
 

@@ -38,6 +38,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import DECOMPRESSORS
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -60,7 +61,8 @@ PathLike = str | Path
 METADATA_VERSION = 9  # of rosbag2's metadata.yaml, the last one that rosbags knows
 _MAGIC = b"\x89MCAP0\r\n"
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins what zstd has compressed; no CDR message begins so
-_LARGEST = 1 << 28  # bytes of a chunk or record of a damaged mcap; more is damage
+_LARGEST = 1 << 28  # bytes of a chunk, message or record; more is damage
+_DENSEST = 1000  # times its size that a compressed file of more than that may hold
 _BROKEN = (McapError, struct.error, ValueError, RuntimeError, OverflowError, zstandard.ZstdError)
 
 
@@ -114,7 +116,7 @@ class Bag:
         for entry in messages:
             if entry.data[:4] == _ZSTD:  # rosbag2's compression message by message
                 with _damage(self.path):
-                    entry = entry._replace(data=zstandard.decompress(bytes(entry.data), _LARGEST))
+                    entry = entry._replace(data=_unpacked_zstd(bytes(entry.data)))
             yield entry
         if self._broken:
             raise BagError(self._broken)
@@ -193,6 +195,7 @@ def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
     try:
         told = yaml.safe_load(metadata.read_text("utf-8"))["rosbag2_bagfile_information"]
         version, listed = int(told["version"]), [Path(f).name for f in told["relative_file_paths"]]
+        compressed = told.get("compression_format") == "zstd"
     except (*MISSHAPEN, OSError, RecursionError, yaml.YAMLError) as error:
         reason = shortened(str(error) or type(error).__name__, 120)
         notes.append(f"metadata.yaml of bag '{path}' can't be used ({reason}); its files are read")
@@ -206,7 +209,8 @@ def _files(path: Path, notes: list[str]) -> tuple[list[Path], str]:
             f"{METADATA_VERSION} that is known here; the bag's files are read without it"
         )
         return there, ""
-    return (there, "") if any(map(_write_ahead, there)) else ([path], "")
+    # the library would unpack files and messages of any size
+    return (there, "") if compressed or any(map(_write_ahead, there)) else ([path], "")
 
 
 def is_storage(file: Path) -> bool:
@@ -262,10 +266,44 @@ def _merged(database: Path, scratch: Path) -> Path:
 
 def _unpacked(file: Path, scratch: Path) -> Path:
     """Unpacked copy of a file that rosbag2 compressed as a whole."""
-    copy = scratch / file.stem
-    with file.open("rb") as packed, copy.open("wb") as unpacked:
-        zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
+    copy, most = scratch / file.stem, max(_LARGEST, _DENSEST * file.stat().st_size)
+    unpacking = zstandard.ZstdDecompressor()
+    with (
+        file.open("rb") as packed,
+        copy.open("wb") as unpacked,
+        unpacking.stream_reader(packed, read_across_frames=True) as blocks,
+    ):
+        while block := blocks.read(1 << 20):
+            if unpacked.tell() + len(block) > most:
+                raise ValueError(f"{file.name} unpacks to more than {most >> 20} MiB")
+            unpacked.write(block)
     return copy
+
+
+def _unpacked_zstd(data: bytes, most: int = _LARGEST) -> bytes:
+    """What zstd has compressed, or its beginning where that is of more than so many bytes.
+
+    Raises ValueError if it is larger than any recorder makes a chunk or a message, ZstdError if it
+    is damaged.
+    """
+    with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as unpacking:
+        return _bounded(unpacking.read(min(most, _LARGEST) + 1))
+
+
+def _unpacked_lz4(data: bytes, most: int = _LARGEST) -> bytes:
+    """As `_unpacked_zstd`, of lz4; raises RuntimeError if it is damaged."""
+    unpacking = lz4.frame.LZ4FrameDecompressor()
+    return _bounded(unpacking.decompress(data, max_length=min(most, _LARGEST) + 1))
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > _LARGEST:
+        raise ValueError(f"a chunk or message of more than {_LARGEST >> 20} MiB")
+    return data
+
+
+# The library unpacks chunks of any size, up to the end of memory.
+DECOMPRESSORS.update(zstd=_unpacked_zstd, lz4=_unpacked_lz4)
 
 
 class _Whole:
@@ -402,15 +440,8 @@ def _inside(content: bytes) -> Iterable[tuple[int, bytes]]:
     larger than any recorder makes them.
     """
     chunk = Chunk.read(ReadDataStream(BytesIO(content)))
-    data = chunk.data
-    if chunk.compression == "zstd":
-        with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as unpacking:
-            data = unpacking.read(_LARGEST + 1)
-    elif chunk.compression == "lz4":
-        data = lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ValueError("a chunk of more than 256 MiB")
-    return _records(BytesIO(data))
+    unpack = {"zstd": _unpacked_zstd, "lz4": _unpacked_lz4}.get(chunk.compression, bytes)
+    return _records(BytesIO(unpack(chunk.data)))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,10 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap.data_stream import RecordBuilder
+from mcap.records import Chunk, DataEnd, Footer, Header
+from mcap.writer import MCAP0_MAGIC
+from mutants import in_a_gibibyte
 from recorded_run import forecasts_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -356,6 +360,45 @@ def test_messages_that_were_compressed_one_by_one_are_read_without_metadata(tmp_
         bag.write("/a", FLOAT, 0, zstandard.compress(bytes(content)))
     (found,) = read_messages(tmp_path / "bag" / "bag.mcap")
     assert found.content.data == 2.5
+
+
+def bomb(size: int = 4 << 30) -> bytes:
+    """A zstd frame of 130 kB that unpacks to 4 GiB of zeros: blocks of one byte, repeated."""
+    block = 1 << 17
+    head = b"\x28\xb5\x2f\xfd\xc0\x38" + size.to_bytes(8, "little")
+    more = (block << 3 | 0b010).to_bytes(3, "little") + b"\0"
+    last = (block << 3 | 0b011).to_bytes(3, "little") + b"\0"
+    return head + more * (size // block - 1) + last
+
+
+def chunk_of(data: bytes, compression: str) -> bytes:
+    """A whole mcap of nothing but that chunk."""
+    records = RecordBuilder()
+    Header(profile="ros2", library="").write(records)
+    Chunk(compression, data, 0, 0, 0, 4 << 30).write(records)
+    DataEnd(0).write(records)
+    Footer(0, 0, 0).write(records)
+    return MCAP0_MAGIC + records.end() + MCAP0_MAGIC
+
+
+@pytest.mark.parametrize("place", ["file", "chunk", "message", "message by its metadata"])
+def test_what_unpacks_to_gigabytes_is_refused_in_little_memory(tmp_path, place):
+    path = tmp_path / "bag.mcap"
+    if place == "file":
+        path = tmp_path / "bag.mcap.zstd"
+        path.write_bytes(bomb())
+    elif place == "chunk":
+        path.write_bytes(chunk_of(bomb(), "zstd"))
+    else:
+        path = tmp_path / "bag"
+        with BagWriter(path) as bag:
+            bag.write("/a", FLOAT, 0, bomb())
+    if "metadata" in place:
+        file = path / "metadata.yaml"
+        text = re.sub("compression_format: .*", "compression_format: zstd", file.read_text())
+        file.write_text(re.sub("compression_mode: .*", "compression_mode: message", text))
+    with in_a_gibibyte(), pytest.raises(BagError, match=r"more than \d+ MiB"):
+        list(read_messages(path))
 
 
 def test_of_what_is_refused_nothing_is_left(tmp_path):
