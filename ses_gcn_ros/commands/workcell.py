@@ -315,19 +315,8 @@ def lifecycle(
             observer.spin(1.0)  # for those that discovery has not found yet
         elif transition:
             observer.change(wanted, transition)
-        names = [wanted] if node else observer.managed()
-        states = {name: _state_of(observer, name, named=bool(node)) for name in names}
+        states = {wanted: observer.state_of(wanted)} if node else observer.states()
     print(json.dumps(states)) if as_json else terminal.show(("node", "state"), states.items())
-
-
-def _state_of(observer: CellObserver, name: str, *, named: bool) -> str:
-    """State of a node; among all of them one that hangs or was killed hides no other's."""
-    try:
-        return observer.state_of(name)
-    except SesGcnError:
-        if named:
-            raise
-        return "no answer"
 
 
 def _one_reading(observer: CellObserver) -> dict[str, Any]:

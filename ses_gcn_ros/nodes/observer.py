@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,6 +83,15 @@ class CellObserver(Node):
         answer = self._ask(GetState, f"{node}/get_state", GetState.Request())
         return str(answer.current_state.label)
 
+    def states(self) -> dict[str, str]:
+        """State of each of the cell's managed nodes; "no answer" of one that hangs or is gone."""
+        services = {node: f"{node}/get_state" for node in self.managed()}
+        found = self._ask_all(GetState, services.values(), GetState.Request())
+        return {
+            node: str(found[service].current_state.label) if service in found else "no answer"
+            for node, service in services.items()
+        }
+
     def change(self, node: str, transition: str) -> None:
         """Have a managed node make a transition, such as "deactivate", or "reset" a safety node.
 
@@ -106,27 +115,40 @@ class CellObserver(Node):
             raise SesGcnError(f"{node} can't {transition}; it says why in its log")
 
     def _ask(self, kind: Any, service: str, request: Any, *, again: bool = True) -> Any:
-        """Answer of a service. DDS loses that to a client whom the service doesn't know yet.
+        """Answer of a service; raises SesGcnError if it gives none."""
+        answers = self._ask_all(kind, [service], request, again=again)
+        if service not in answers:
+            raise SesGcnError(f"{service} doesn't answer within {_PATIENCE:g} s")
+        return answers[service]
 
-        So the question is asked `again` until it is answered, or else once, after a while.
+    def _ask_all(
+        self, kind: Any, services: Iterable[str], request: Any, *, again: bool = True
+    ) -> dict[str, Any]:
+        """Answers of services that are asked at the same time, as far as they come.
+
+        DDS loses an answer to a client whom the service doesn't know yet. So the question is asked
+        `again` until it is answered, or else once, after a while.
         """
-        client = self.create_client(kind, service)
+        clients = {service: self.create_client(kind, service) for service in services}
+        asked: dict[str, list[Any]] = {service: [] for service in clients}
+        due: dict[str, float] = {}  # s, monotonic: when to ask
+        answers: dict[str, Any] = {}
         try:
-            asked: list[Any] = []
             end = time.monotonic() + _PATIENCE
-            due = None  # s, monotonic: when to ask
-            while (now := time.monotonic()) < end:
-                if client.service_is_ready():
-                    due = now + (0.0 if again else _ACQUAINTED) if due is None else due
-                    if now >= due:
-                        asked.append(client.call_async(request))
-                        due = now + (_AGAIN if again else math.inf)
-                if answers := [each for each in asked if each.done()]:
-                    return answers[0].result()
+            while (now := time.monotonic()) < end and len(answers) < len(clients):
+                for service in clients.keys() - answers.keys():
+                    first = now + (0.0 if again else _ACQUAINTED)
+                    ready = clients[service].service_is_ready()
+                    if ready and now >= due.setdefault(service, first):
+                        asked[service].append(clients[service].call_async(request))
+                        due[service] = now + (_AGAIN if again else math.inf)
+                    if done := [each for each in asked[service] if each.done()]:
+                        answers[service] = done[0].result()
                 self.spin(0.02)
         finally:
-            self.destroy_client(client)
-        raise SesGcnError(f"{service} doesn't answer within {_PATIENCE:g} s")
+            for client in clients.values():
+                self.destroy_client(client)
+        return answers
 
     def reading(self) -> dict[str, Any]:
         """What is known now.

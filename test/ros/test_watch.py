@@ -110,21 +110,25 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
     assert (nobody.returncode, "there is /safety_node" in nobody.stderr) == (1, True)
 
 
-def test_an_answer_that_got_lost_is_asked_for_again(cell):
-    asked: list[Any] = []
+def test_all_nodes_are_asked_at_once_and_again_where_an_answer_got_lost(cell):
+    asked: list[str] = []
 
-    def lose_the_first(_request: Any, response: Any) -> Any:
-        asked.append(response)
-        if len(asked) == 1:
-            raise LookupError("so no answer is sent")
-        response.current_state.label = "active"
-        return response
+    def once_both_are_asked(name: str) -> Any:
+        def answer(_request: Any, response: Any) -> Any:
+            asked.append(name)
+            if len(set(asked)) < 2:
+                raise LookupError("so no answer is sent")
+            response.current_state.label = "active"
+            return response
 
-    cell.node.create_service(GetState, "arm/get_state", lose_the_first)
-    cell.node.create_service(ChangeState, "arm/change_state", lambda _, response: response)
+        return answer
+
+    for name in ("arm", "gripper"):
+        cell.node.create_service(GetState, f"{name}/get_state", once_both_are_asked(name))
+        cell.node.create_service(ChangeState, f"{name}/change_state", lambda _, answer: answer)
     command = subprocess.Popen([*SES_GCN, "lifecycle", "--json"], stdout=subprocess.PIPE)
     while command.poll() is None:
         with contextlib.suppress(LookupError):
             cell.wait_for(lambda: command.poll() is not None, "the command")
-    assert json.load(command.stdout) == {"/arm": "active"}
-    assert len(asked) > 1
+    assert json.load(command.stdout) == {"/arm": "active", "/gripper": "active"}
+    assert len(asked) > 2
