@@ -53,6 +53,9 @@ from ses_gcn_ros.safety.assessment import UNKNOWN
 from ses_gcn_ros.safety.robot_motion import read_plan
 from ses_gcn_ros.transforms import TransformBuffer
 
+DESCRIPTION = "robot_description"
+ALONE = 5.0  # s after which what nobody else publishes of the robot comes from this node
+
 
 class SafetyInputs:
     """Subscriptions that feed a monitor.
@@ -65,10 +68,16 @@ class SafetyInputs:
         Opens them while it is active.
     then : callable
         Called after each message of forecasts, so that the answer need not wait for a timer.
+    description : str
+        URDF of the robot, empty without one.
     """
 
     def __init__(
-        self, node: ManagedNode, monitor: SeparationMonitor, then: Callable[[], None]
+        self,
+        node: ManagedNode,
+        monitor: SeparationMonitor,
+        then: Callable[[], None],
+        description: str = "",
     ) -> None:
         self._node, self._monitor, self._then = node, monitor, then
         config: SafetyConfig = monitor.config
@@ -88,8 +97,10 @@ class SafetyInputs:
             handler, status = partial(self.on_bridge, name), f"{name}/status"
             heard = node.subscription(DiagnosticStatus, status, handler, qos.STREAM)
             self._publishers[status] = heard.get_publisher_count
-        if config.robot_description:
-            node.subscription(String, "robot_description", self.on_description, qos.LATCHED)
+        self._description, self._said = description, False  # until this node hears itself
+        self._alone_since = time.monotonic()
+        if description:
+            node.subscription(String, DESCRIPTION, self.on_description, qos.LATCHED)
         if monitor.joints and config.joint_states:
             best_effort = qos.stream("best_effort")  # hears reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
@@ -210,8 +221,20 @@ class SafetyInputs:
         self._then()
 
     def on_description(self, message: String) -> None:
-        """Hold what is published of the robot against what was published first."""
+        """Hold what others publish of the robot against what they published first."""
+        if self._said and message.data == self._description:
+            self._said = False
+            return
         self._monitor.observe_description(message.data)
+
+    def describe_robot(self) -> None:
+        """Publish the robot's description where nobody else does, for RViz and recordings."""
+        node, now = self._node, time.monotonic()
+        if not self._description or node.count_publishers(node.resolve_topic_name(DESCRIPTION)):
+            self._alone_since = now
+        elif now - self._alone_since > ALONE:
+            self._said = True
+            node.publisher(String, DESCRIPTION, qos.LATCHED).publish(String(data=self._description))
 
     def on_joint_states(self, message: JointState) -> None:
         """Feed joint states to the prediction of the robot's motion."""
@@ -304,7 +327,8 @@ class SafetyNode(ManagedNode):
                 type(self.controller_message), config.speed_scaling_input, qos.SPEED_FACTOR
             )
         self.drawings = self.publisher(MarkerArray, "markers/safety", qos.MARKERS)
-        self.inputs = SafetyInputs(self, self.monitor, self.assess_at_once)
+        description = self.robots.urdf.text if self.robots.urdf else ""
+        self.inputs = SafetyInputs(self, self.monitor, self.assess_at_once, description)
         self.while_active(self.create_service(Trigger, "~/reset", self.on_reset))
         self.while_active(self.create_service(SetBool, "~/enable", self.on_enable))
         self.next_look, self.outputs = 0.0, ["safety_state", "speed_scaling"]
@@ -392,6 +416,7 @@ class SafetyNode(ManagedNode):
         if now >= self.next_look:
             self.next_look = now + LOOK_PERIOD
             self.inputs.check_publishers(self.outputs)
+            self.inputs.describe_robot()
 
     def check_audit_log(self) -> None:
         """Say in the state that the audit log can't be written; nothing stops for it."""

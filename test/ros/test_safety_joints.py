@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from ses_gcn_ros.msg import SafetyState
@@ -17,6 +20,7 @@ def test_joints_and_plans_reach_the_prediction(cell):
     states = cell.listen(SafetyState, "safety_state", qos.STREAM)
     joints = cell.publisher(JointState, "joint_states", qos.STREAM)
     plans = cell.publisher(JointTrajectory, "planned", qos.STREAM)
+    described = cell.listen(String, "robot_description", qos.LATCHED)
     problems = cell.listen(DiagnosticArray, "/diagnostics", qos.STREAM)
     cell.wait_for_listeners(joints, plans)
     plans.publish(JointTrajectory(joint_names=["a", "b"]))
@@ -30,3 +34,9 @@ def test_joints_and_plans_reach_the_prediction(cell):
     cell.wait_for(counted, "the refused joint state in /diagnostics")
     cell.wait_for(lambda: len(states) > 10, "states")
     assert all(state.level == SafetyState.STOP for state in states)
+    # nobody else says what the robot looks like, so that recordings and RViz would lack it
+    cell.wait_for(lambda: described, "the robot's description")
+    assert described[0].data == Path(urdf).read_text("utf-8")
+    seen = len(states)
+    cell.wait_for(lambda: len(states) > seen + 10, "states behind it")
+    assert not [r for state in states for r in state.reasons if "robot_description" in r]
