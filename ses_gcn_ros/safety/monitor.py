@@ -378,12 +378,12 @@ class SeparationMonitor:
         people, config = tracks.people(), self.config
         if len(people.person) == 0:
             return None
-        # until people were last seen; T_r reckons with the rest
-        growth = people.floor * people.unseen[people.person]
+        growth = people.growth()  # until people were last seen; T_r reckons with the rest
         if len(self.zones["person"]):
             held, floor = self.zones["person"].check_people(people, growth, robot)
             limits += held
             people = replace(people, floor=np.maximum(people.floor, floor))
+            growth = people.growth()
         hysteresis = config.release_margin if self.decision.stopped else 0.0
         t_r = reaction_time(config, age if math.isfinite(age) else config.skeleton_age_max)
         kept = config.slowdown_margin + hysteresis

@@ -235,6 +235,7 @@ KEPT = 16  # skeletons at most
 _NOBODY = np.empty((0, 3))
 
 SAME_PLACE = 0.5  # m within which somebody new stands where somebody was just lost
+UNMOVED = 0.1  # m within which nobody stands in another's place: noise, or a step
 SAME_TIME = 1.0  # s after which nobody is told by their place any more
 SAME_BUILD = 0.15  # share by which limbs may differ for that
 FASTEST = 12.0  # m/s that no human reaches: the record over 100 m
@@ -432,14 +433,23 @@ class People:
     # (P,): how long nothing new had been known of each when people were last seen [s]
     unseen: Array
 
+    def growth(self) -> Array:
+        """How far each limb may have moved unseen (N,) [m], at the floors or as fast as it was."""
+        if not self.unseen.any():
+            return np.zeros(len(self.person))
+        ends = np.stack([self.start_velocity, self.end_velocity])
+        measured = np.linalg.norm(ends, axis=-1).max(axis=0)
+        return np.asarray(np.maximum(self.floor, measured) * self.unseen[self.person])
+
 
 class PeopleTracks:
     """Keeps everybody who was ever seen, until they are known to be elsewhere.
 
     Whoever is missing from a message is held where last seen and grows at the floors of v_h, until
 
-    - seen again: under the same identity within reach, or under another within `SAME_PLACE` and
-      `SAME_TIME` of where they were lost and built alike;
+    - seen again: under the same identity within reach, but not in the place of somebody else whose
+      own is missing; or under another within `SAME_PLACE` and `SAME_TIME` of where they were lost
+      and built alike;
     - last seen outside of the cell with most of their joints, if its floor plan is given;
     - released by `release`, or forgotten after `forget_after` where that is set.
 
@@ -488,6 +498,7 @@ class PeopleTracks:
             )
         self.stamp, self._people = stamp, None
         before, self.present = self.present, {}
+        renamed = _renamed(skeletons, before, self.lost)
         faults = []
         for skeleton in skeletons:
             name = skeleton.person_id
@@ -504,6 +515,7 @@ class PeopleTracks:
                 elif (
                     moved > SAME_PLACE + self._config.arm_speed * passed
                     or track.layout != skeleton.layout
+                    or name in renamed
                 ):
                     # somebody else under that name; the one who had it is lost
                     before.pop(name, None)
@@ -613,13 +625,15 @@ class PeopleTracks:
         """Drop those just lost who stand there again under another identity, one for one."""
         new = [t for t in self.present.values() if t.first_seen == stamp and t.seen]
         for track in new:
-            for name, gone in sorted(self.lost.items(), key=lambda item: -item[1].last_seen):
-                near = np.linalg.norm(track.centre - gone.centre) <= SAME_PLACE
-                lately = gone.unseen_for(stamp) <= SAME_TIME
-                if near and lately and track.built_like(gone, SAME_BUILD):
-                    del self.lost[name]
-                    track.first_seen, track.sightings = gone.first_seen, gone.sightings
-                    break
+            away = {
+                name: float(np.linalg.norm(track.centre - gone.centre))
+                for name, gone in self.lost.items()
+                if gone.unseen_for(stamp) <= SAME_TIME and track.built_like(gone, SAME_BUILD)
+            }
+            nearest = min(away, key=lambda name: away[name], default="")
+            if away and away[nearest] <= SAME_PLACE:
+                gone = self.lost.pop(nearest)
+                track.first_seen, track.sightings = gone.first_seen, gone.sightings
         if self._config.recognise_build > 0.0:
             self._recognise_builds(stamp)
 
@@ -647,6 +661,36 @@ def _unused(name: str, *taken: Mapping[str, object]) -> str:
     while any(f"{name} ({number})" in names for names in taken):
         number += 1
     return f"{name} ({number})"
+
+
+def _renamed(
+    skeletons: Sequence[Skeleton], before: Mapping[str, Track], lost: Mapping[str, Track]
+) -> set[str]:
+    """Names under which somebody else stands, whose own name nobody has any more.
+
+    So it is where a name goes over to the next person while its owner is hidden: who stands nearer
+    to where another was than to where that name was has the other's place, and so on, until a place
+    is somebody's who is missing. People who only exchange their names are all still there.
+    """
+    seen = {skeleton.person_id: skeleton for skeleton in skeletons}
+    known = {name: track for name, track in {**lost, **before}.items() if track.seen}
+    if known.keys() <= seen.keys():
+        return set()
+    stands = {}  # name of the place that each one has
+    for name in known.keys() & seen.keys():
+        own = _moved(known[name], seen[name])
+        places = {name: own}
+        if own > UNMOVED:
+            places |= {other: _moved(track, seen[name]) for other, track in known.items()}
+        stands[name] = min(places, key=lambda other: places[other])
+    renamed = set()
+    for name in stands:
+        place = name
+        for _ in stands:
+            place = stands.get(place, place)
+        if place not in seen:
+            renamed.add(name)
+    return renamed
 
 
 def _moved(track: Track, skeleton: Skeleton) -> float:

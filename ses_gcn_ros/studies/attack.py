@@ -104,7 +104,7 @@ class AttackCamera:
     every: int  # image in which people are detected; 1: all of them
     hidden: tuple[float, float]  # s from, to which the first person is occluded
     joints: tuple[int, ...]  # that are occluded then; none: all of them
-    swap: float  # s at which the first person gets another identity
+    swap: float  # s at which the first person gets another identity, or the second one theirs
     robot_latency: float  # s, of the robot's transforms and joints
 
 
@@ -124,6 +124,7 @@ FAULTS = (
     "stale transforms",
     "no forecasts",
     "joints at rest",
+    "name handed over",
 )
 MOTIONS = ("reach", "cross", "return", "occlusion", "stranger", "flicker", "several", "delay")
 SCENARIOS = (*MOTIONS, *FAULTS)
@@ -200,7 +201,7 @@ def configuration(draw: Draw, variant: str, cell: SafetyConfig | None) -> Safety
 
 
 def _people(draw: Draw, scenario: str, noise: float, floor: float) -> list[AttackedPerson]:
-    count = draw.one_of((2, 2, 3)) if scenario == "several" else 1
+    count = draw.one_of((2, 2, 3)) if scenario in ("several", "name handed over") else 1
     people = []
     for number in range(count + (scenario == "stranger")):
         stranger = number == count
@@ -251,15 +252,21 @@ def _camera(draw: Draw, scenario: str) -> AttackCamera:
     begin, length = draw.between(0.6, 3.0), draw.spread(0.2, 6.0)
     parts = draw.one_of(((), (), (10, 11, 13, 14), (11, 14), tuple(range(1, 7)), (9, 10, 11)))
     swap, robot_latency = draw.between(1.0, 4.0), draw.between(0.0, 0.1)
+    hidden, stranger = (99.0, 99.0), scenario == "stranger"
+    if scenario in ("occlusion", "stranger"):
+        hidden = begin, begin + length
+    elif scenario == "name handed over":
+        hidden = min(begin, swap), 99.0
+    keeps = scenario != "name handed over" and not (stranger and draw.chance(0.3))
     return AttackCamera(
         period=1.0 / (60 if scenario == "flicker" else rate),
         latency=(low, low + {"delay": spread, "flicker": 0.0}.get(scenario, 0.01)),
         noise=noise,
         dropped=hold if scenario == "delay" else 0.0,
         every=every,
-        hidden=(begin, begin + length) if scenario in ("occlusion", "stranger") else (99.0, 99.0),
+        hidden=hidden,
         joints=parts if scenario == "occlusion" else (),
-        swap=swap if scenario == "stranger" and draw.chance(0.3) else math.inf,
+        swap=math.inf if keeps else swap,
         robot_latency=robot_latency if scenario == "delay" else 0.0,
     )
 
@@ -341,7 +348,7 @@ def attack_once(
     monitor = SeparationMonitor(config, model, urdf, steady=clock)
     sensors = Sensors(case, camera, fault, fault_at, engine, monitor)
     trunk, arm = WITHIN * config.human_speed, WITHIN * config.arm_speed
-    duration = 9.0 if case.scenario in ("occlusion", "stranger") else 6.0
+    duration = 9.0 if case.scenario in ("occlusion", "stranger", "name handed over") else 6.0
     duration = min(duration, max(person.phases[-1].until for person in people) + 0.5)
     every = round(1.0 / (config.rate * TICK))
     orders: deque[tuple[float, float]] = deque()
@@ -488,7 +495,11 @@ class Sensors:
             joints = joints + noise * np.minimum(1.0, 3.0 * camera.noise / length)
             if number == 0 and hidden:
                 joints[list(camera.joints)] = np.nan
-            name = f"{person.name}b" if number == 0 and time >= camera.swap else person.name
+            name = person.name
+            if time >= camera.swap and self._case.scenario == "name handed over":
+                name = people[0].name if number == 1 else name
+            elif time >= camera.swap and number == 0:
+                name = f"{name}b"
             skeletons.append(Skeleton(name, LAYOUT, joints.astype(np.float32), self._certain))
         if self._rng.random() < camera.dropped:
             return

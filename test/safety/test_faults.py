@@ -10,6 +10,7 @@ from safety_scenes import TICK, Scene, column_at, forecast_of, person, settled
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety import Level, RobotModel, SafetyConfig, SeparationMonitor, Urdf
+from ses_gcn_ros.safety.people import PeopleTracks
 
 LIMIT = 0.5  # s within which a fault must have led to its state
 
@@ -284,6 +285,38 @@ class TestPersonVanishesNear:
         scene.now += 0.02
         scene.monitor.observe_skeletons(scene.now, [person(1.35, "p9")], scene.now)
         assert scene.tick().people == 1
+
+    def test_grows_as_fast_as_it_was_where_that_is_more_than_the_floor(self):
+        scene = settled(8.0)
+        scene.speed = -3.0
+        before = scene.run(0.3).separation
+        scene.x = None
+        scene.run(0.5)
+        ran = 3.0 * (scene.now - scene.monitor.tracks.lost["p1"].last_seen)
+        assert scene.tick().separation <= before - 0.95 * ran
+
+    @pytest.mark.parametrize("hidden_before", [0.0, 1.4], ids=["at once", "later"])
+    def test_is_held_where_their_name_goes_over_to_somebody_else(self, hidden_before):
+        tracks = PeopleTracks(SafetyConfig())
+        tracks.observe(1.0, [person(0.7, "owner"), person(3.0, "other")])
+        tracks.observe(1.1, [person(0.7, "owner"), person(3.02, "other")])
+        if hidden_before:
+            tracks.observe(1.1 + hidden_before, [person(3.01, "other")])
+        tracks.observe(1.2 + hidden_before, [person(3.03, "owner")])
+        assert [track.positions[0, 0] for track in tracks.lost.values()] == [pytest.approx(0.7)]
+
+    def test_is_held_where_names_go_on_from_one_to_the_next(self):
+        tracks = PeopleTracks(SafetyConfig())
+        tracks.observe(1.0, [person(1.0, "a"), person(1.4, "b"), person(1.7, "c")])
+        tracks.observe(1.1, [person(1.41, "a"), person(1.71, "b")])
+        assert [track.positions[0, 0] for track in tracks.lost.values()] == [pytest.approx(1.0)]
+
+    def test_is_not_held_where_two_who_are_seen_exchange_names_or_one_passes_the_other(self):
+        tracks = PeopleTracks(SafetyConfig())
+        tracks.observe(1.0, [person(1.0, "a"), person(1.4, "b"), person(4.0, "gone")])
+        tracks.observe(1.1, [person(1.4, "a"), person(1.0, "b")])
+        tracks.observe(1.2, [person(1.5, "a"), person(1.2, "b")])
+        assert list(tracks.lost) == ["gone"]
 
 
 def test_two_faults_at_once_are_both_named():

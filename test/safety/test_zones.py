@@ -104,6 +104,13 @@ def test_a_zone_may_raise_the_floor_of_the_speed():
     assert fast.speed_factor <= plain.speed_factor
 
 
+def test_who_is_lost_in_a_zone_grows_as_fast_as_people_are_there():
+    zone = "{name: run, position: [4, 0, 1], size: [2, 2, 2], factor: 1.0, human_speed: 3.0}"
+    scene = settled(4.0, zones=(zone,))
+    before, scene.x = scene.tick().separation, None
+    assert scene.run(0.5).separation <= before - 0.95 * 3.0 * 0.5
+
+
 def test_a_zone_moves_with_its_frame():
     """The frame `low` stands in the robot's column, which is 5 m away from the person."""
     zone = "{name: cart, frame: low, position: [5, 0, 0.7], size: [1, 1, 2], factor: 0.2}"
