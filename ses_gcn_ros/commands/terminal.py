@@ -29,7 +29,10 @@ from ses_gcn_ros.resources import csv_text
 LONGEST = 400  # characters of a sentence about a mistake
 _UNFOLDED = 100_000  # columns, for whatever reads a pipe
 
-Weights = Annotated[Path | None, typer.Option(help="Weights file; the ones that ship if left out.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="Weights file, or name of weights that ship; sesgcn_workcell if left out."),
+]
 WeightsOut = Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")]
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
 Robot = Annotated[str, typer.Option(help="URDF of the robot; by default the recorded one.")]

@@ -139,14 +139,14 @@ def adapt(
     """
     import torch
 
-    from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, write_weights
+    from ses_gcn_ros.forecast.weights import read_weights, write_weights
     from ses_gcn_ros.training import adapt as adapting
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors; '{out}' is named otherwise")
     read = [*recordings, weights]
     check_writable(out, overwrite=overwrite, read=read, resumed=out.with_suffix(".checkpoint"))
-    start = read_weights(weights or DEFAULT_WEIGHTS)
+    start = read_weights(weights)
     torch.set_num_threads(threads)
     with terminal.progress() as bar:
         found = adapting.adapt(

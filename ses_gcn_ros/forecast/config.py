@@ -19,7 +19,9 @@ class ForecastConfig:
     """
 
     autostart: bool = option(True, "configure and activate at start, without a lifecycle manager")
-    weights: str = option("", "path of a .safetensors file; empty: the weights that ship")
+    weights: str = option(
+        "", "path of a .safetensors file, or name of weights that ship; empty: sesgcn_workcell"
+    )
     engine: str = option("auto", "what runs the network; auto: the fastest there", choices=ENGINES)
     device: str = option(
         "auto", "processor; cuda without a GPU is an error, not a fallback", choices=DEVICES

@@ -15,7 +15,7 @@ from ses_gcn_ros.forecast.baselines import cautious
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
-from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
+from ses_gcn_ros.forecast.weights import Weights, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 
@@ -290,7 +290,7 @@ def load(
     Parameters
     ----------
     path : path, optional
-        A weights file; the weights that ship if None.
+        A weights file, or the name of weights that ship; `sesgcn_workcell` if None.
     engine : str
         'auto' (the fastest that can be built; a warning says why one can't), 'compiled', 'onnx',
         'eager', 'cuda' or 'graph'.
@@ -308,7 +308,7 @@ def load(
         raise ModelError(f"there is no engine '{engine}'; choose one of {', '.join(ENGINES)}")
     if device not in DEVICES:
         raise ModelError(f"there is no device '{device}'; choose one of {', '.join(DEVICES)}")
-    weights = read_weights(DEFAULT_WEIGHTS if path is None else path)
+    weights = read_weights(path)
     return build_engine(weights, engine, device, threads)
 
 

@@ -85,7 +85,7 @@ def fold(weights: Weights) -> FoldedNetwork:
     Raises ModelError if the network is not one that can be folded.
     """
     if weights.config.network not in _FOLDS:
-        raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine eager")
+        raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine onnx")
     fold_layer = _FOLDS[weights.config.network]
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
     layers = [fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]

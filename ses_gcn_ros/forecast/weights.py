@@ -34,7 +34,8 @@ FORMAT = 2  # 1: the learnt base did not look at bones
 _KEY = "ses_gcn_ros"
 _RADIUS, _QUANTILE, _FLATNESS = (f"calibration.{n}" for n in ("radius", "quantile", "flatness"))
 _FAMILIAR = tuple(f"familiarity.{field.name}" for field in fields(Familiarity))
-DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "sesgcn_workcell.safetensors"
+_SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+DEFAULT_WEIGHTS = _SHIPPED / "sesgcn_workcell.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +55,20 @@ class Weights:
     familiarity: Familiarity | None = None  # what the motion looks like that it knows
 
 
-def read_weights(path: str | os.PathLike[str]) -> Weights:
-    """Read a weights file and check that everything in it fits together.
+def weights_path(weights: str | os.PathLike[str] | None) -> Path:
+    """File of weights: a path is taken as it is, a bare name for that of weights that ship."""
+    path = Path(weights or DEFAULT_WEIGHTS)
+    shipped = _SHIPPED / f"{path}.safetensors"
+    return shipped if path.name == str(path) and shipped.is_file() else path
+
+
+def read_weights(weights: str | os.PathLike[str] | None = None) -> Weights:
+    """Read weights (see `weights_path`) and check that everything in them fits together.
 
     Raises ModelError if there is no such file, it is damaged, was not written by this package, or a
     tensor has another shape than its own configuration says.
     """
-    path = Path(path)
+    path = weights_path(weights)
     header, tensors = read_weights_file(
         path,
         _KEY,
@@ -88,9 +96,9 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     familiarity = None
     if len(familiar) == len(_FAMILIAR):
         familiarity = Familiarity(*familiar)
-    weights = Weights(config, tensors, name, radius, coverage, about, calibration, familiarity)
-    check_weights(weights, str(path))
-    return weights
+    found = Weights(config, tensors, name, radius, coverage, about, calibration, familiarity)
+    check_weights(found, str(path))
+    return found
 
 
 def check_weights(weights: Weights, where: str) -> None:

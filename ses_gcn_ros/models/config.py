@@ -95,6 +95,7 @@ class ModelConfig:
 
 
 DECODER_LAYERS, DECODER_HIDDEN = 4, 64
+HEADS = 4  # of a jointformer's attention
 
 # The learnt base (models/layers.py): frames over which velocities are taken; of those, the
 # ones of which the body's mean is used; damping per frame in the ways that they are continued.

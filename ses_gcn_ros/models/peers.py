@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ses_gcn_ros.models.config import ModelConfig
+from ses_gcn_ros.models.config import HEADS, ModelConfig
 from ses_gcn_ros.models.framing import cosines
 from ses_gcn_ros.models.layers import ForecastNetwork, PReLU, SpaceTimeGraph, SpaceTimeNetwork, skip
 
@@ -98,9 +98,6 @@ class SiMLPe(ForecastNetwork):
             x = block(x)
         path = self.basis[:, self.observed :].T @ self.outputs(x)
         return path.unflatten(2, (self.joints, 3))
-
-
-HEADS = 4
 
 
 class JointBlock(nn.Module):

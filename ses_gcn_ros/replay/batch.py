@@ -22,7 +22,7 @@ from typing import Any
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import MISSHAPEN, BagError, ConfigError, SesGcnError
-from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
+from ses_gcn_ros.forecast.weights import weights_path
 from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
 from ses_gcn_ros.replay.forecast_scores import detection
 from ses_gcn_ros.replay.options import Options
@@ -74,7 +74,7 @@ def key_of(bag: Path, options: Options) -> str:
     Of a large file only its size and its two ends are read.
     """
     digest = hashlib.sha256(f"{FORMAT} {__version__} {options!r}".encode())
-    weights = Path(options.forecaster.weights or DEFAULT_WEIGHTS)
+    weights = weights_path(options.forecaster.weights)
     files = sorted(p for p in bag.rglob("*") if p.is_file()) if bag.is_dir() else [bag]
     robot = Path(options.safety.robot_description[:255])  # a file, or the text of one
     model = Path(options.pose.model).expanduser()

@@ -21,7 +21,7 @@ from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
 from ses_gcn_ros.datasets.actions import SEGMENTS, write_segments
 from ses_gcn_ros.errors import BagError, ConfigError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import load
-from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights
+from ses_gcn_ros.forecast.weights import read_weights
 from ses_gcn_ros.replay.chain import ObedientRobot, ReplayMonitor, Step, with_forecasts, with_frames
 from ses_gcn_ros.replay.events import (
     ActionTimeline,
@@ -281,7 +281,7 @@ class ReplayRun:
         self._broken = ""
         self.actions = ActionTimeline(recorded_actions(bag.path))
         self._health, self._forecasts = StreamHealth(), ForecastScores(self.actions)
-        weights = read_weights(options.forecaster.weights or DEFAULT_WEIGHTS).config
+        weights = read_weights(options.forecaster.weights).config
         robot = None
         if options.demo_robot:
             if plan.robots is None or plan.robots.urdf is None:

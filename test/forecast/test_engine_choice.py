@@ -72,10 +72,10 @@ def test_a_gpu_that_is_not_there_is_an_error(weights):
         build_engine(weights, device="cuda")
 
 
-def test_networks_that_can_not_be_folded_run_eagerly(caplog):
+def test_networks_that_can_not_be_folded_run_in_onnx_runtime(caplog):
     weights = make_weights(ModelConfig(network="simlpe", widths=(16, 16)))
     with caplog.at_level(logging.WARNING):
-        assert build_engine(weights).kind == "eager"
+        assert build_engine(weights).kind == "onnx"
     assert "a network 'simlpe' can't be folded" in caplog.text
 
 

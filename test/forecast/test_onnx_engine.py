@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
-from untrained import make_weights
+import pytest
+from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.forecast import write_weights
+from ses_gcn_ros.forecast.engine import EagerRunner
 from ses_gcn_ros.forecast.onnx import OnnxRunner
 from ses_gcn_ros.models.config import ModelConfig
 
@@ -30,3 +32,16 @@ def test_threads_change_nothing_but_time():
     features = np.random.default_rng(0).normal(0, 1, (9, 10, 15, 3)).astype(np.float32)
     one, two = (OnnxRunner(weights, "cpu", threads)(features) for threads in (1, 2))
     np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["simlpe", "jointformer"])
+@pytest.mark.parametrize("people", [1, 9])
+def test_other_networks_answer_as_their_torch_modules_do(network, people):
+    rng = np.random.default_rng(0)
+    weights = make_weights(ModelConfig(network=network, widths=(16, 16), **FRAMED))
+    for name, tensor in weights.tensors.items():  # some start at zero
+        weights.tensors[name] = rng.normal(0, 0.2, tensor.shape).astype(np.float32)
+    features = rng.normal(0, 1, (people, 10, 15, weights.config.features)).astype(np.float32)
+    answer, reference = (made(weights, "cpu")(features) for made in (OnnxRunner, EagerRunner))
+    assert np.abs(reference).mean() > 0.1
+    np.testing.assert_allclose(answer, reference, rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 
 from ses_gcn_ros import forecast
 from ses_gcn_ros.errors import ModelError
-from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, write_weights
+from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, read_weights, weights_path, write_weights
 from ses_gcn_ros.models.config import parameter_count
 
 
@@ -73,6 +74,14 @@ def test_files_that_are_no_weights_are_refused(weights, tmp_path):
     save_file(weights.tensors, path, metadata={"ses_gcn_ros": '{"format": 1, "config": {"x": 1}}'})
     with pytest.raises(ModelError, match=r"header of .* is damaged: unknown parameter 'x'"):
         forecast.load(path)
+
+
+def test_weights_that_ship_are_found_by_their_name():
+    assert weights_path("sesgcn_workcell") == DEFAULT_WEIGHTS == weights_path(None)
+    assert weights_path("mine.safetensors") == Path("mine.safetensors")
+    with pytest.raises(ModelError, match="there are no weights at 'sesgcn_workshop'"):
+        forecast.load("sesgcn_workshop")
+    assert forecast.load("sesgcn_workcell").name == "sesgcn_workcell"
 
 
 def test_the_weights_that_ship_are_small_free_and_acknowledge_their_data():
