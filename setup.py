@@ -27,7 +27,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ses_gcn_ros", "ses_gcn_ros.*"]),
-    package_data={"ses_gcn_ros": ["nodes/*.xml", "weights/*", "replay/assets/*"]},
+    package_data={"ses_gcn_ros": ["nodes/*.xml", "weights/*", "*/assets/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/ses_gcn_ros"]),
         ("share/ses_gcn_ros", ["package.xml"]),

@@ -10,7 +10,7 @@ import numbers
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,14 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(headings)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def markdown_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], right: Collection[int] = ()
+) -> str:
+    """A table in Markdown, whose columns `right` stand to the right."""
+    marks = ["---:" if index in right else "---" for index in range(len(headings))]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (headings, marks, *rows))
 
 
 def plain(value: Any, digits: int | None = None) -> Any:

@@ -16,7 +16,7 @@ from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
-from ses_gcn_ros.resources import parse_json
+from ses_gcn_ros.resources import markdown_table, parse_json
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.attack import (
     FAULTS,
@@ -174,24 +174,21 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def as_markdown(summary: Mapping[str, Any]) -> str:
     """The figures as a table."""
-    lines = [
-        "| variant | scenario | runs | contacts | over 0.05 m/s | worst [m/s] | least gap to a "
-        "moving link [m] | robot's time lost [%] |",
-        "| --- | --- |" + " ---: |" * 6,
-    ]
-    for variant, scenarios in summary["variants"].items():
-        lines += [_line(variant, name, figures) for name, figures in scenarios.items()]
-    lines.append(_line("all", "all", summary["total"]))
-    return "\n".join(lines)
-
-
-def _line(variant: str, name: str, figures: Mapping[str, Any]) -> str:
-    lost = 100.0 * figures["robot_seconds_lost"] / max(figures["robot_seconds"], 1e-9)
-    return (
-        f"| {variant} | {name} | {figures['runs']} | {figures['contacts']} | "
-        f"{figures['violations']} | {figures['worst_contact_speed']:.3f} | "
-        f"{figures['nearest_miss']:.3f} | {lost:.0f} |"
-    )
+    every = summary["variants"] | {"all": {"all": summary["total"]}}
+    rows = [
+        (
+            variant, scenario, found["runs"], found["contacts"], found["violations"],
+            f"{found['worst_contact_speed']:.3f}", f"{found['nearest_miss']:.3f}",
+            f"{100.0 * found['robot_seconds_lost'] / max(found['robot_seconds'], 1e-9):.0f}",
+        )
+        for variant, scenarios in every.items()
+        for scenario, found in scenarios.items()
+    ]  # fmt: skip
+    headings = (
+        "variant", "scenario", "runs", "contacts", "over 0.05 m/s", "worst [m/s]",
+        "least gap to a moving link [m]", "robot's time lost [%]",
+    )  # fmt: skip
+    return markdown_table(headings, rows, range(2, 8))
 
 
 def worst_case(batches: Mapping[int, Any]) -> AttackCase:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.compiling import array, compiled, real
 from ses_gcn_ros.safety import RobotModel, SafetyConfig, Urdf, braking
+from ses_gcn_ros.studies import ASSETS
 
 Array = NDArray[np.float64]
 
@@ -149,35 +149,23 @@ def step(
     pose(trial, size, new)
     if not slow_enough(points, new, trunk, arm, dt):
         # the hands give way first, then everything
-        hands = trial.copy()
-        low, high = 0.0, 1.0
-        for _ in range(6):
-            share = 0.5 * (low + high)
-            for h in range(4, 10):
-                trial[h] = state[h] + share * (hands[h] - state[h])
-            pose(trial, size, new)
-            if slow_enough(points, new, trunk, arm, dt):
-                low = share
-            else:
-                high = share
-        for h in range(4, 10):
-            trial[h] = state[h] + low * (hands[h] - state[h])
-        pose(trial, size, new)
-        if not slow_enough(points, new, trunk, arm, dt):
-            whole_step = trial.copy()
+        for first, halvings in ((4, 6), (0, 7)):
+            wanted_step = trial.copy()
             low, high = 0.0, 1.0
-            for _ in range(7):
+            for _ in range(halvings):
                 share = 0.5 * (low + high)
-                for h in range(10):
-                    trial[h] = state[h] + share * (whole_step[h] - state[h])
+                for h in range(first, 10):
+                    trial[h] = state[h] + share * (wanted_step[h] - state[h])
                 pose(trial, size, new)
                 if slow_enough(points, new, trunk, arm, dt):
                     low = share
                 else:
                     high = share
-            for h in range(10):
-                trial[h] = state[h] + low * (whole_step[h] - state[h])
+            for h in range(first, 10):
+                trial[h] = state[h] + low * (wanted_step[h] - state[h])
             pose(trial, size, new)
+            if slow_enough(points, new, trunk, arm, dt):
+                break
         for h in range(10):
             trial[10 + h] = (trial[h] - state[h]) / dt
     for h in range(20):
@@ -190,56 +178,7 @@ def step(
 # Robots -----------------------------------------------------------------------------------------
 
 
-def _box_link(name: str, size: Sequence[float], xyz: Sequence[float]) -> str:
-    box, at = (" ".join(map(str, part)) for part in (size, xyz))
-    return (
-        f'<link name="{name}"><collision><origin xyz="{at}"/><geometry><box size="{box}"/>'
-        "</geometry></collision></link>"
-    )
-
-
-def _joint(
-    name: str, kind: str, parent: str, child: str, xyz: Sequence[float], axis: Sequence[float],
-    rpy: Sequence[float] = (0, 0, 0),
-) -> str:  # fmt: skip
-    at, turn, along = (" ".join(map(str, part)) for part in (xyz, rpy, axis))
-    return (
-        f'<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
-        f'<origin xyz="{at}" rpy="{turn}"/><axis xyz="{along}"/>'
-        '<limit lower="-6.3" upper="6.3" velocity="10" effort="1"/></joint>'
-    )
-
-
-def _urdf(*parts: str) -> str:
-    return '<robot name="attacked"><link name="world"/>' + "".join(parts) + "</robot>"
-
-
-AXIS = _urdf(
-    _box_link("tool", (0.1, 0.1, 0.5), (0, 0, 0)),
-    _joint("rail", "prismatic", "world", "tool", (0.6, 0, 1.1), (0, 1, 0)),
-)
-GANTRY = _urdf(
-    _box_link("bridge", (0.1, 1.6, 0.1), (0, 0, 0)),
-    _box_link("carriage", (0.15, 0.15, 0.2), (0, 0, 0)),
-    _box_link("column", (0.08, 0.08, 0.7), (0, 0, -0.2)),
-    _joint("x", "prismatic", "world", "bridge", (0, 0, 2.1), (1, 0, 0)),
-    _joint("y", "prismatic", "bridge", "carriage", (0, 0, -0.1), (0, 1, 0)),
-    _joint("z", "prismatic", "carriage", "column", (0, 0, -0.4), (0, 0, 1)),
-)
-UR = _urdf(  # lengths of a UR5e, joint axes as its description has them
-    _box_link("shoulder", (0.12, 0.12, 0.16), (0, 0, 0)),
-    _box_link("upper_arm", (0.11, 0.11, 0.45), (0, 0.13, 0.21)),
-    _box_link("forearm", (0.09, 0.09, 0.42), (0, 0, 0.2)),
-    _box_link("wrist_1", (0.08, 0.14, 0.08), (0, 0.06, 0)),
-    _box_link("wrist_2", (0.08, 0.08, 0.12), (0, 0, 0.05)),
-    _box_link("wrist_3", (0.07, 0.22, 0.07), (0, 0.1, 0)),
-    _joint("pan", "revolute", "world", "shoulder", (0, 0, 0.95), (0, 0, 1)),
-    _joint("lift", "revolute", "shoulder", "upper_arm", (0, 0, 0), (0, 1, 0)),
-    _joint("elbow", "revolute", "upper_arm", "forearm", (0, 0.01, 0.425), (0, 1, 0)),
-    _joint("w1", "revolute", "forearm", "wrist_1", (0, 0, 0.39), (0, 1, 0)),
-    _joint("w2", "revolute", "wrist_1", "wrist_2", (0, 0.1, 0), (0, 0, 1)),
-    _joint("w3", "revolute", "wrist_2", "wrist_3", (0, 0, 0.09), (0, 1, 0)),
-)
+# Description of each robot, and the joints that its path goes through.
 PATHS: dict[str, tuple[str, list[list[float]]]] = {
     "demo arm": ("demo", [[-0.5, 0.65, 0, 1.15, 0, 0.7, 0], [0.5, 0.55, 0, 1.05, 0, 0.75, 0]]),
     "demo arm, reaching": (
@@ -250,10 +189,13 @@ PATHS: dict[str, tuple[str, list[list[float]]]] = {
             [1.3, 0.4, 0.5, 1.2, 0, 1, 0],
         ],
     ),
-    "linear axis": (AXIS, [[-0.8], [0.8]]),
-    "gantry": (GANTRY, [[0.2, -0.7, 0.0], [0.8, 0.6, -0.1], [0.9, -0.3, -0.5]]),
+    "linear axis": (f"{ASSETS}/linear_axis.urdf", [[-0.8], [0.8]]),
+    "gantry": (
+        f"{ASSETS}/gantry.urdf",
+        [[0.2, -0.7, 0.0], [0.8, 0.6, -0.1], [0.9, -0.3, -0.5]],
+    ),
     "UR5e": (
-        UR,
+        f"{ASSETS}/ur5e.urdf",
         [
             [-0.9, 0.5, 1.2, 0.3, 0.2, 0],
             [0.2, 1.1, 0.3, 0.2, 0, 0],

@@ -25,6 +25,7 @@ from ses_gcn_ros.datasets.sequences import between_frames, read_recording
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Engine, Forecast, ForecastConfig, Forecaster, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
+from ses_gcn_ros.resources import markdown_table
 from ses_gcn_ros.safety import (
     DemoRobotConfig,
     LimbCapsules,
@@ -568,17 +569,14 @@ def verdict(summary: dict[str, Any]) -> str:
 
 def as_markdown(summary: dict[str, Any]) -> str:
     """Table with one column per policy, and the verdict."""
-    lines = [
-        f"{summary['runs']} approaches, seed {summary['seed']}",
-        "",
-        "| | " + " | ".join(_LABELS[name] for name in summary["policies"]) + " |",
-        "| --- |" + " ---: |" * len(summary["policies"]),
+    policies = summary["policies"]
+    rows = [
+        (label, *(shown.format(found[key]) for found in policies.values()))
+        for key, label, shown in _ROWS
     ]
-    for key, label, shown in _ROWS:
-        cells = " | ".join(
-            shown.format(summary["policies"][name][key]) for name in summary["policies"]
-        )
-        lines.append(f"| {label} | {cells} |")
+    headings = ["", *(_LABELS[name] for name in policies)]
+    table = markdown_table(headings, rows, range(1, len(headings)))
+    lines = [f"{summary['runs']} approaches, seed {summary['seed']}", "", table]
     lines += ["", verdict(summary)]
     for run in summary["moving_contacts"]:
         why = "covered" if run["covered"] else "not covered"

@@ -8,71 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ses_gcn_ros.errors import MISSHAPEN, InputError
-from ses_gcn_ros.resources import parse_json
-from ses_gcn_ros.studies import attack_search, braking, collisions, soak
-
-HEAD = """# Evidence
-
-What the safety part has been held against, with the commands that print the figures; every run
-that was made for it is in them. None of this is a certification. Distances of capsules are held
-against a collision library in `test/safety/test_capsules_coal.py`; what they cost is in
-[benchmarks](benchmarks.md). This page is written by
-
-    ses-gcn evidence --from docs/evidence.json -o docs/evidence.md --overwrite
-"""
-ATTACK = """## Attacks in a closed loop
-
-People within the floors who want to be touched, robots that obey after the reaction time and brake
-as the monitor is told, and the faults of the inputs by name; three runs in five are changes to
-those that came nearest. A contact counts by the monitor's own capsules around people and links as
-they really are; it is over the limit if the link is faster than 0.05 m/s. In the first table,
-runs with probabilities of contact were made before the last pose counted in them (commit 7f50fec).
-The last table is of the code of November 30, 2026 (`--runs 2500 --seed 29`).
-"""
-BEFORE = """## The same attacks before
-
-The searches found these contacts in the monitor of commit 12c1171, which took the stopping time
-from the closest point's speed towards the person and forgot people after two seconds.
-"""
-BRAKING = """## Braking for real people
-
-Recorded motions are turned and shifted so that a hand goes to the middle of the moving demo
-robot's sweep, 0.3 m to each side by chance. Image to monitor takes 70 ms, the camera has 2 mm of
-noise, the forecaster is the real one, and the robot brakes with the deceleration that the monitor
-is told. The fence is a field around the whole sweep, as far out as ISO 13855 asks for with the
-same constants. A contact is covered by the standard's model if no touching limb came faster, over
-T_r + T_s, than the floor of v_h for it.
-"""
-FAULTS = """## Faults
-
-    SES_GCN_FAULTS=50 SES_GCN_FAULT_REPORT=faults.json pytest test/safety/test_core_fault_table.py
-    SES_GCN_FAULTS=50 SES_GCN_FAULT_REPORT=faults.json pytest test/ros/test_fault_table.py \\
-        test/ros/test_pose_faults.py test/ros/test_clock_leaps.py
-
-Reports add up, so that a table may be made in pieces and some faults tried more often than others.
-First the core on a simulated clock, then real processes of robot, forecaster and safety node over
-DDS; "times" is how often each came, at random moments. A state has to say STOP with the fault's
-name in its reasons, and from then on none may say anything else while the fault lasts. The time is
-from the injection to that state; over DDS to its arrival, for which the test allows 0.35 s more
-than the limit. Where a limit is that of somebody who walks in (1.54 s from 2.6 m, 2.76 s from
-4.5 m, at 1.55 m/s), the time is until the robot stands, and the limit when they would touch it.
-"""
-SOAK = """## Running for long
-
-    ses-gcn soak --minutes 30 --people 4
-"""
-COLLISIONS = """## Foreseen contacts
-
-    ses-gcn collisions handover_dev.npz --json
-
-CHICO's task on handovers: the giver's limbs are the robot, 10 frames are observed, 25 forecast, and
-a contact is a distance of the axes under 130 mm.
-"""
-MUTANTS = """## Mutants
-
-Random changes to one place of the safety core, kernels included, and whether test/safety notices.
-Those that change nothing are named with the reason, and reckoned apart.
-"""
+from ses_gcn_ros.resources import markdown_table, parse_json, parse_yaml
+from ses_gcn_ros.studies import ASSETS, attack_search, braking, collisions, soak
 
 
 def read(kind: str, paths: Sequence[Path]) -> list[Any]:
@@ -99,26 +36,25 @@ def markdown(content: Mapping[str, Sequence[Any]]) -> str:
 
     Raises InputError for an entry that is not what its command writes.
     """
-    parts = [HEAD]
-    for kind, (about, show) in _SECTIONS.items():
+    prose = parse_yaml((ASSETS / "evidence.yaml").read_text("utf-8"))
+    parts = [prose["head"]]
+    for kind, show in _SECTIONS.items():
         try:
             if content.get(kind):
-                parts += [about, *(show(entry) + "\n" for entry in content[kind])]
+                parts += [prose[kind], *(show(entry) + "\n" for entry in content[kind])]
         except MISSHAPEN as error:
             raise InputError(f"--{kind} holds not what its command writes: {error!r}") from error
     return "\n".join(parts)
 
 
 def _faults(found: Mapping[str, Any]) -> str:
-    lines = ["| fault | times | limit [s] | STOP after, median [s] | longest [s] |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    rows = []
     for name, entry in found.items():
         times = entry["reactions_s"]
-        lines.append(
-            f"| {name} | {len(times)} | {entry['limit_s']:.2f} | {statistics.median(times):.2f} | "
-            f"{max(times):.2f} |"
-        )
-    return "\n".join(lines)
+        figures = (entry["limit_s"], statistics.median(times), max(times))
+        rows.append((name, len(times), *(f"{seconds:.2f}" for seconds in figures)))
+    headings = ("fault", "times", "limit [s]", "STOP after, median [s]", "longest [s]")
+    return markdown_table(headings, rows, range(1, 5))
 
 
 def _mutants(found: Sequence[Mapping[str, Any]]) -> str:
@@ -155,13 +91,13 @@ def _attack(found: Mapping[str, Any]) -> str:
     return f"    ses-gcn attack {asked} -o attack\n\n{attack_search.as_markdown(found)}"
 
 
-_SECTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "attack": (ATTACK, _attack),
-    "attack-before": (BEFORE, attack_search.as_markdown),
-    "braking": (BRAKING, _braking),
-    "faults": (FAULTS, _faults),
-    "soak": (SOAK, _fenced(soak.as_text)),
-    "collisions": (COLLISIONS, _fenced(collisions.as_text)),
-    "mutants": (MUTANTS, _mutants),
+_SECTIONS: dict[str, Callable[[Any], str]] = {
+    "attack": _attack,
+    "attack-before": attack_search.as_markdown,
+    "braking": _braking,
+    "faults": _faults,
+    "soak": _fenced(soak.as_text),
+    "collisions": _fenced(collisions.as_text),
+    "mutants": _mutants,
 }
 KINDS = tuple(_SECTIONS)

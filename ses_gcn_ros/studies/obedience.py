@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ses_gcn_ros.resources import markdown_table
 from ses_gcn_ros.safety import RobotTracker, SafetyConfig, braking
 from ses_gcn_ros.safety.obedience import Obedience
 from ses_gcn_ros.safety.separation import reaction_time
@@ -229,18 +230,14 @@ def _kinds(named: Sequence[Named]) -> list[dict[str, Any]]:
 
 def as_markdown(summary: dict[str, Any]) -> str:
     """Figures as tables."""
-    lines = [
-        "| a robot that | robots | named | within T_r + T_s + 0.1 s | of T_r its own part alone | "
-        "median [s] | longest [s] |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {row['kind']} | {row['robots']} | {row['named']} | {row['in_time']} | "
-        f"{row['in_time_of_robot']} | {row['median']:.2f} | {row['longest']:.2f} |"
+    headings = (
+        "a robot that", "robots", "named", "within T_r + T_s + 0.1 s",
+        "of T_r its own part alone", "median [s]", "longest [s]",
+    )  # fmt: skip
+    counts = ("kind", "robots", "named", "in_time", "in_time_of_robot")
+    rows = [
+        (*(row[name] for name in counts), f"{row['median']:.2f}", f"{row['longest']:.2f}")
         for row in summary["kinds"]
     ]
-    lines += [
-        "",
-        f"False alarms in {summary['hours']:.1f} h of robots that obey: {summary['alarms']}",
-    ]
-    return "\n".join(lines)
+    alarms = f"{summary['hours']:.1f} h of robots that obey: {summary['alarms']}"
+    return f"{markdown_table(headings, rows, range(1, 7))}\n\nFalse alarms in {alarms}"

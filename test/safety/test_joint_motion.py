@@ -11,7 +11,7 @@ from safety_scenes import forecast_of, person
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety import RobotModel, SafetyConfig, SeparationMonitor, Urdf, read_robots
 from ses_gcn_ros.safety.robot_motion import Plan
-from ses_gcn_ros.studies.attack_world import AXIS
+from ses_gcn_ros.studies.attack_world import PATHS
 
 URDF = Urdf.load("demo")
 MODEL = RobotModel.from_urdf(URDF)
@@ -205,7 +205,10 @@ def test_a_plan_towards_a_person_slows_the_robot_before_it_moves():
 def test_joint_states_that_contradict_the_poses_let_nobody_nearer(rates):
     """They may be those of another robot, or of a driver that fills in zeros or turns a sign."""
     config = SafetyConfig(
-        robot_description=AXIS, model="reachable", forecast_lost_factor=1.0, release_time=0.1
+        robot_description=PATHS["linear axis"][0],
+        model="reachable",
+        forecast_lost_factor=1.0,
+        release_time=0.1,
     )
     factors = []
     for told in (1.0, rates):

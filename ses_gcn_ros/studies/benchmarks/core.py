@@ -26,9 +26,7 @@ from ses_gcn_ros.errors import BagError, ConfigError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety import capsule_distances
 from ses_gcn_ros.studies.benchmarks.harness import (
-    COLUMNS,
     Cell,
-    Column,
     Progress,
     Section,
     compare,
@@ -74,15 +72,13 @@ def geometry(quick: bool, progress: Progress) -> Section:
     for people in _PEOPLE:
         progress(f"distances, {people} people")
         rows += _query(GeometryScene.random(people), people, with_coal, 0.1 if quick else 3.0)
-    return Section(
-        name="geometry",
-        title="Safety geometry",
-        about=f"Every limb ({_LIMBS}) of every person against every link ({_LINKS}) at every step "
-        f"({_STEPS}) of a forecast, in one query on one core; coal is a collision library, asked "
-        "pair by pair with its shapes and transforms built beforehand.",
-        columns=[Column("people", "people"), Column("by", "by"), *COLUMNS],
-        rows=rows,
-        notes=[] if with_coal else ["coal was not measured: it is not installed"],
+    return Section.named(
+        "geometry",
+        rows,
+        [] if with_coal else ["coal was not measured: it is not installed"],
+        limbs=_LIMBS,
+        links=_LINKS,
+        steps=_STEPS,
     )
 
 
@@ -197,29 +193,8 @@ def replay(quick: bool, progress: Progress) -> Section:
             shutil.copytree(sample, bag)
         jobs = ["--demo-robot", "--jobs", str(JOBS)]
         runs[f"{copies} × sample"].append(measure(bags, jobs))
-    return Section(
-        name="replay",
-        title="Evaluation of recordings",
-        about="`ses-gcn evaluate` from the command's start to its end, pages included: the sample "
-        "recording with the demo cell's robot, so short that most of the time is the program's "
-        f"start; many of it, as short recordings come, {JOBS} at a time; and shifts of {PEOPLE} "
-        "people at 25 Hz beside a robot whose transforms come at 100 Hz. Of a single recording "
-        "also the replay alone, as the command tells it, from the first message to the page: what "
-        "is left is Python, libraries and compiled code being loaded. Memory is all that is "
-        "resident, of all processes, at its highest. Recordings with several runs took turns; "
-        "shown is the run of median length, with the most memory of any.",
-        columns=[
-            Column("recording", "recording"),
-            Column("recorded", "recorded s", 1, 1),
-            Column("frames", "frames"),
-            Column("runs", "runs"),
-            Column("took", "took s", 1, 1),
-            Column("speed", "× real time", 1, 1),
-            Column("replay", "replay s", 1, 2),
-            Column("replay_speed", "× real time", 1, 1),
-            Column("memory", "memory MB", 1e-6, 0),
-        ],
-        rows=[_row(name, alike) for name, alike in runs.items()],
+    return Section.named(
+        "replay", [_row(name, alike) for name, alike in runs.items()], jobs=JOBS, people=PEOPLE
     )
 
 

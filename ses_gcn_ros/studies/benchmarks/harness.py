@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,10 +24,16 @@ from numpy.typing import NDArray
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import check_ros, die_with_parent
 from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError, ModelError
-from ses_gcn_ros.resources import parse_json
+from ses_gcn_ros.resources import markdown_table, parse_json, parse_yaml
+from ses_gcn_ros.studies import ASSETS
 
 Cell = str | int | float | None
 Progress = Callable[[str], None]
+
+
+@cache
+def _prose() -> Any:
+    return parse_yaml((ASSETS / "benchmarks.yaml").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,30 @@ class Section:
     rows: list[dict[str, Cell]]
     notes: list[str] = field(default_factory=list)  # what was not measured, and why
 
+    @classmethod
+    def named(
+        cls,
+        name: str,
+        rows: list[dict[str, Cell]] | None = None,
+        notes: Sequence[str] = (),
+        **numbers: object,
+    ) -> Section:
+        """Section as `assets/benchmarks.yaml` tells of it, where `numbers` are put in the text."""
+        told = _prose()[name]
+        columns = [Column(*column) for column in told["columns"]]
+        about = told["about"].format(**numbers)
+        return cls(name, told["title"], about, columns, [] if rows is None else rows, [*notes])
+
+    def shown(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and cells of the table, as text."""
+        cells = [[column.show(row) for column in self.columns] for row in self.rows]
+        return [column.heading for column in self.columns], cells
+
+    def numeric(self) -> list[int]:
+        """Columns that hold numbers."""
+        first = [self.rows[0].get(column.key) for column in self.columns]
+        return [index for index, cell in enumerate(first) if not isinstance(cell, str)]
+
     def lacks_ros(self) -> bool:
         """Whether nodes can't run here, which is noted then."""
         try:
@@ -81,13 +112,6 @@ class Section:
 _TURN = 0.05  # s of calls in a row
 _FEWEST = 5  # of them, however long they take
 _WARM, _WARMING = 3, 0.005  # calls, or s, at the beginning of a turn that don't count
-
-COLUMNS = (
-    Column("median", "median µs", 1e6),
-    Column("p99", "p99 µs", 1e6),
-    Column("ratio", "× faster", 1, 1),
-    Column("error", "error mm", 1e3, 4),
-)
 
 
 def take_turns(
@@ -270,20 +294,6 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-_INTRODUCTION = """# Benchmarks
-
-This page is written by
-
-    ses-gcn bench --video PERSON.mp4 --overwrite --save docs/benchmarks.json \\
-        --markdown docs/benchmarks.md
-
-and says what the package costs on one machine, beside what it is compared with in the same run.
-Contenders take turns, so that all of them see the same load; figures are medians unless they say
-otherwise. `--weights` adds other weights, such as the published ones that `ses-gcn
-import-official` brings in; without `--video` pose estimation is left out.
-"""
-
-
 def as_json(sections: Sequence[Section], *, quick: bool) -> dict[str, Any]:
     """Everything that was measured, and on what."""
     return {
@@ -326,24 +336,11 @@ def describe(content: Mapping[str, Any]) -> str:
 def markdown(content: Mapping[str, Any]) -> str:
     """Page with a table per section."""
     taken = "A quick look" if content["quick"] else "Measured"
-    lines = [_INTRODUCTION, f"{taken} on {content['date']} on {describe(content)}.", ""]
+    lines = [_prose()["introduction"], f"{taken} on {content['date']} on {describe(content)}.", ""]
     for section in map(Section.from_json, content["sections"]):
         lines += [f"## {section.title}", "", section.about, ""]
         if section.rows:
-            lines += [*_table(section.columns, section.rows), ""]
+            lines += [markdown_table(*section.shown(), right=section.numeric()), ""]
         lines += [f"- {note}" for note in section.notes]
         lines += [""] if section.notes else []
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]) -> list[str]:
-    textual = [isinstance(rows[0].get(column.key), str) for column in columns]
-    return [
-        _line(column.heading for column in columns),
-        _line("---" if text else "--:" for text in textual),
-        *(_line(column.show(row) for column in columns) for row in rows),
-    ]
-
-
-def _line(cells: Any) -> str:
-    return "| " + " | ".join(cells) + " |"

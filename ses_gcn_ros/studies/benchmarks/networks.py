@@ -39,9 +39,7 @@ from ses_gcn_ros.models.config import UNITS_PER_METRE, ModelConfig, tensor_shape
 from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 from ses_gcn_ros.studies.benchmarks.harness import (
-    COLUMNS,
     Cell,
-    Column,
     Progress,
     Section,
     compare,
@@ -74,22 +72,7 @@ def engines(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) ->
         more, missing = measure(network, PEOPLE, seconds=0.5 if quick else 6.0, progress=progress)
         rows += more
         notes += [f"{name} was not measured: {why}" for name, why in missing.items()]
-    return Section(
-        name="engines",
-        title="Forecast, one core",
-        about="From history to positions in one thread, call after call, contenders taking turns "
-        "of 50 ms; the first calls of a turn don't count, because the others have emptied the "
-        "caches. The reference is the network as its authors wrote it, timed without any "
-        "preparation of its input; the error is against it in double precision.",
-        columns=[
-            Column("weights", "weights"),
-            Column("people", "people"),
-            Column("by", "by"),
-            *COLUMNS,
-        ],
-        rows=rows,
-        notes=list(dict.fromkeys(notes)),
-    )
+    return Section.named("engines", rows, list(dict.fromkeys(notes)))
 
 
 def measure(
@@ -210,28 +193,7 @@ def gpu(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
         Networks to run besides the one that ships and an untrained one of the published size for
         Human3.6M.
     """
-    section = Section(
-        name="gpu",
-        title="Forecast, on a GPU",
-        about="Engines from history to positions in the computer's memory; the reference, the "
-        "network as its authors wrote it, on features that are on the GPU already and with its "
-        "answer left there; call after call by turns, all in full float32. 'Empty kernels' are as "
-        "many launches as engine cuda makes, between the same copies. Launches, floating-point "
-        "operations and bytes are engine cuda's; 'at peak' is how long the card would take for the "
-        "operations or for the bytes, whichever is longer, at the rates that it reaches with large "
-        "ones.",
-        columns=[
-            Column("weights", "weights"),
-            Column("people", "people"),
-            Column("by", "by"),
-            *COLUMNS,
-            Column("launches", "launches"),
-            Column("operations", "MFLOP", 1e-6, 1),
-            Column("bytes", "MB", 1e-6, 2),
-            Column("at_peak", "at peak µs", 1e6, 1),
-        ],
-        rows=[],
-    )
+    section = Section.named("gpu")
     try:
         torch = require_gpu()
     except ModelError as error:
@@ -414,20 +376,7 @@ def training(quick: bool, progress: Progress) -> Section:
     for row in rows:
         row["windows"] = batch / float(row["median"] or np.nan)
     del rows[-1]["ratio"]  # drawing a batch is no step
-    return Section(
-        name="training",
-        title="Training, one core",
-        about=f"Forward, backward and optimiser step on {batch} windows with the network of "
-        f"recipe {_RECIPE}, as its authors wrote it and as it is here; 'batch' draws and augments "
-        "the windows of a step.",
-        columns=[
-            Column("by", "by"),
-            Column("median", "median ms", 1e3, 1),
-            Column("windows", "windows/s"),
-            Column("ratio", "× faster", 1, 1),
-        ],
-        rows=rows,
-    )
+    return Section.named("training", rows, batch=batch, recipe=_RECIPE)
 
 
 CUT = 0.95  # share of weights
@@ -472,24 +421,7 @@ def actions(quick: bool, progress: Progress) -> Section:
     durations = take_turns({"recogniser": _message_of_crowd(shipped)}, seconds)
     rows += compare(durations, network=name, people=_CROWD)
     del rows[-1]["ratio"]  # to itself
-    return Section(
-        name="actions",
-        title="What people are doing, one core",
-        about="A window of everybody through the network in one thread, contenders taking turns; "
-        "torch's modules are the reference. The last row is all that the node computes for a "
-        "message of a crowd, of whom a quarter is answered at most. Sizes are of weights files "
-        "of 16 bit.",
-        columns=[
-            Column("network", "network"),
-            Column("people", "people"),
-            Column("by", "by"),
-            Column("median", "median ms", 1e3, 2),
-            Column("p99", "p99 ms", 1e3, 2),
-            Column("ratio", "× faster", 1, 1),
-            Column("size", "kB", 1e-3),
-        ],
-        rows=rows,
-    )
+    return Section.named("actions", rows)
 
 
 def _action_rows(

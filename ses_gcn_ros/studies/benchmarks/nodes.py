@@ -15,7 +15,6 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Child,
-    Column,
     Progress,
     Section,
     next_line,
@@ -44,32 +43,7 @@ def chain(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> S
         Numbers of people in sight.
     """
     rows: list[dict[str, Cell]] = []
-    section = Section(
-        name="chain",
-        title="End to end, over DDS",
-        about="From the stamp of the skeletons to the forecasts and to the safety state, in "
-        "processes of their own, 30 messages a second. The floor is a chain of as many bare rclpy "
-        "relays with messages of the same sizes, fed half a period later. Numbers of people take "
-        "turns, each time with all processes started anew. Of the forecaster's part, conversion "
-        "and inference (resampling included) are timed apart; transport is the rest. CPU: "
-        "processor time of forecaster and safety node, in shares of one core.",
-        columns=[
-            Column("people", "people"),
-            Column("stage", "to"),
-            Column("median", "ms", 1e3, 2),
-            Column("p99", "p99", 1e3, 2),
-            Column("floor_median", "floor ms", 1e3, 2),
-            Column("floor_p99", "p99", 1e3, 2),
-            Column("ratio", "×", 1, 1),
-            Column("ratio_p99", "× p99", 1, 1),
-            Column("conversion", "conv.", 1e3, 2),
-            Column("inference", "infer.", 1e3, 2),
-            Column("transport", "transp.", 1e3, 2),
-            Column("cpu", "CPU %", 100, 1),
-            Column("floor_cpu", "floor", 100, 1),
-        ],
-        rows=rows,
-    )
+    section = Section.named("chain", rows)
     if section.lacks_ros():
         return section
     runs: dict[int, list[_Run]] = {count: [] for count in (people[:1] if quick else people)}
@@ -184,25 +158,7 @@ def bridge(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED
     drivers : tuple of str
         Interfaces to measure.
     """
-    section = Section(
-        name="bridge",
-        title="From the speed factor to the driver, over DDS",
-        about="Random changes of speed_scaling, a stop in three of ten, from being published to "
-        "the first message or service call at a simulated driver that says something else: twice "
-        "over DDS, with the bridge between, each in a process of its own and in the driver's own "
-        "messages. Each change comes at a random moment once the one before is followed; ramps "
-        "last 0.05 s.",
-        columns=[
-            Column("driver", "driver"),
-            Column("changes", "changes"),
-            Column("median", "ms", 1e3, 2),
-            Column("p99", "p99", 1e3, 2),
-            Column("longest", "longest", 1e3, 2),
-            Column("lost", "not followed"),
-            Column("refused", "refused"),
-        ],
-        rows=[],
-    )
+    section = Section.named("bridge")
     if section.lacks_ros():
         return section
     changes = _FEW_CHANGES if quick else _CHANGES
@@ -239,20 +195,7 @@ _ENGINES = ("compiled", "onnx", "eager")
 
 def footprint(quick: bool, progress: Progress) -> Section:
     """Start the node with each engine, from caches that are warm."""
-    section = Section(
-        name="footprint",
-        title="Start and memory of the forecaster node",
-        about="From the start of the process, with skeletons on the topic already: to the first "
-        "message, and to the first forecast by the network, which needs 0.36 s of history; "
-        "resident memory two seconds later. What is compiled has been compiled before.",
-        columns=[
-            Column("by", "engine"),
-            Column("message", "first message s", 1, 2),
-            Column("forecast", "first forecast s", 1, 2),
-            Column("memory", "memory MB", 1e-6),
-        ],
-        rows=[],
-    )
+    section = Section.named("footprint")
     if section.lacks_ros():
         return section
     for engine in _ENGINES[:1] if quick else _ENGINES:

@@ -25,7 +25,6 @@ from ses_gcn_ros.pose.landmarker import CHECKSUMS, locate_model
 from ses_gcn_ros.pose.sources import VideoFile
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
-    Column,
     Progress,
     Section,
     next_line,
@@ -74,31 +73,7 @@ def pose(
             except ModelError as error:
                 notes.append(f"{_name(model)} was not measured: {error}")
                 break
-    return Section(
-        name="pose",
-        title="Pose estimation, on the CPU",
-        about="Node: the pose node over DDS, from an image's publication to its skeletons, each "
-        "shown when the one before is answered; large ones take their time from process to process "
-        "(docs/pose.md). Core: from the image's bytes to skeletons, that is decoding, landmarks, "
-        "placement, identity and smoothing. Four people are looked for: while fewer are in view, "
-        "MediaPipe searches every image for the others. 'Alone' is the core with max_people at 1, "
-        "which needs no search once the person is found. A model that is not the file published by "
-        "MediaPipe has the first digits of its SHA-256 behind its name.",
-        columns=[
-            Column("model", "model"),
-            Column("size", "size"),
-            Column("node_rate", "node/s", 1, 1),
-            Column("node_median", "node ms", 1e3, 1),
-            Column("node_p99", "p99", 1e3, 1),
-            Column("median", "core ms", 1e3, 1),
-            Column("p99", "p99", 1e3, 1),
-            Column("median_alone", "alone ms", 1e3, 1),
-            Column("p99_alone", "p99", 1e3, 1),
-            Column("seen", "people", 1, 2),
-        ],
-        rows=rows,
-        notes=notes,
-    )
+    return Section.named("pose", rows, notes)
 
 
 def measure(
