@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,6 +277,7 @@ class ReplayMonitor:
         """Hand an event to the monitor; `now` [s] is its time by default. Gives what came of it."""
         now = event.time if now is None else now
         monitor = self.monitor
+        joints = monitor.joints if monitor else None
         match event:
             case PeopleSeen(stamp=stamp, people=people):
                 try:
@@ -301,10 +302,12 @@ class ReplayMonitor:
                 return event
             case Silence(length=length):
                 return Refused(event.time, "clock", f"nothing was recorded for {length:.0f} s")
-            case JointStatesEvent():
-                self._observe_joints(event)
-            case Trajectory():
-                self._observe_plan(event.message)
+            case JointStatesEvent(stamp=stamp, message=told) if joints:
+                with contextlib.suppress(InputError):  # the node leaves them out as well
+                    joints.observe(stamp, told.name, told.position, told.velocity)
+            case Trajectory(message=told) if joints:
+                with contextlib.suppress(InputError):
+                    joints.observe_plan(*read_plan(told))
             case Described(text=text):
                 if monitor is not None and monitor.config.robot_description:
                     monitor.observe_description(text)
@@ -313,18 +316,6 @@ class ReplayMonitor:
             case RecordedState(state=state):
                 return state
         return None
-
-    def _observe_joints(self, event: JointStatesEvent) -> None:
-        joints, told = self.monitor.joints if self.monitor else None, event.message
-        if joints is not None:
-            with contextlib.suppress(InputError):  # the node leaves them out as well
-                joints.observe(event.stamp, told.name, told.position, told.velocity)
-
-    def _observe_plan(self, message: Any) -> None:
-        joints = self.monitor.joints if self.monitor else None
-        if joints is not None:
-            with contextlib.suppress(InputError):
-                joints.observe_plan(*read_plan(message))
 
     def _assess(self, tick: Tick) -> Assessment:
         """State at a tick, of which there are none without a monitor."""

@@ -1,4 +1,4 @@
-"""Distributions in little memory: exact where promised, quantiles to one per cent."""
+"""Distributions of what was measured in a replay, to the last digit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from ses_gcn_ros.replay.safety_scores import kind_of
 
 
 @settings(max_examples=50)
-@given(st.lists(st.floats(1e-2, 1e5), min_size=1, max_size=200))
-def test_quantiles_are_within_two_per_cent_of_a_value_that_is_there(values):
+@given(st.lists(st.floats(0.0, 1e5), min_size=1, max_size=200))
+def test_quantiles_are_values_that_are_there(values):
     found = Distribution()
     for value in values:
         found.add(value)
     for share in (0.5, 0.9, 0.99):
-        exact = np.quantile(values, share, method="inverted_cdf")
-        assert found.quantile(share) == pytest.approx(exact, rel=0.02)
+        assert found.quantile(share) == sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def test_asking_in_between_changes_no_answer():
@@ -32,9 +31,9 @@ def test_asking_in_between_changes_no_answer():
         asked.add(value)
         if number % 1000 == 0:
             assert asked.summary()["count"] == number + 1
-    one, other = whole.summary(), asked.summary()
-    assert one["mean"] == pytest.approx(other["mean"]) == pytest.approx(values.mean())
-    assert {**one, "mean": 0} == {**other, "mean": 0}
+    one = whole.summary()
+    assert one == asked.summary()
+    assert one["mean"] == pytest.approx(values.mean())
     assert one["max"] == values.max()
 
 
