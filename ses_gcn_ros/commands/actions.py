@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
@@ -23,18 +24,18 @@ actions = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-Data = Annotated[Path, typer.Option(help="Labelled recordings: .npz, bag folder or data set.")]
-Root = Annotated[Path | None, typer.Option(help="Folder that a list's sources lie below.")]
-Recipe = Annotated[str, typer.Option(help="Recipe by name, or a .yaml file.")]
+Data = Annotated[Path, Option(help="Labelled recordings: .npz, bag folder or data set.")]
+Root = Annotated[Path | None, Option(help="Folder that a list's sources lie below.")]
+Recipe = Annotated[str, Option(help="Recipe by name, or a .yaml file.")]
 Subjects = Annotated[
-    str, typer.Option(help="People to train on, such as 1,3,5; the others are the test.")
+    str, Option(help="People to train on, such as 1,3,5; the others are the test.")
 ]
 _LARGEST = 1e-4  # difference between networks that are the same
 
 
 @actions.command(cls=terminal.Command)
 def parity(
-    files: Annotated[list[Path], typer.Argument(help="Golden files of the authors' networks.")],
+    files: Annotated[list[Path], Argument(help="Golden files of the authors' networks.")],
     as_json: terminal.AsJson = False,
 ) -> None:
     """Import the authors' weights of a golden file and hold our answer against theirs.
@@ -61,23 +62,23 @@ def parity(
 def evaluate(
     data: Data,
     recipe: Annotated[
-        str, typer.Option(help="Recipe by name, or a .yaml file; several, with commas, compare.")
+        str, Option(help="Recipe by name, or a .yaml file; several, with commas, compare.")
     ] = "esgn_msr",
     train_subjects: Subjects = "",
     leave_one_out: Annotated[
-        bool, typer.Option(help="Test on each person in turn, trained on the others.")
+        bool, Option(help="Test on each person in turn, trained on the others.")
     ] = False,
     among: Annotated[
-        str, typer.Option(help="Only these people: those to train on, to choose a recipe by.")
+        str, Option(help="Only these people: those to train on, to choose a recipe by.")
     ] = "",
     root: Root = None,
-    classes: Annotated[str, typer.Option(help="Only these classes, such as 2,3,5.")] = "",
-    seeds: Annotated[int, typer.Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
+    classes: Annotated[str, Option(help="Only these classes, such as 2,3,5.")] = "",
+    seeds: Annotated[int, Option(help="Runs, seeds 0, 1, …", min=1)] = 1,
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="Values to compare, such as options.partition=uni,spatial; repeatable."),
+        Option(help="Values to compare, such as options.partition=uni,spatial; repeatable."),
     ] = None,
-    first_seed: Annotated[int, typer.Option(help="Seed of the first run.", min=0)] = 0,
+    first_seed: Annotated[int, Option(help="Seed of the first run.", min=0)] = 0,
     threads: terminal.Threads = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -89,12 +90,9 @@ def evaluate(
     Example: ses-gcn actions evaluate --data msr_action3d.npz --recipe esgn_msr
     --train-subjects 1,3,5,7,9 --seeds 5 --vary options.pooling=attention,received,none
     """
-    import torch
-
     from ses_gcn_ros.datasets.actions import listed
     from ses_gcn_ros.training import actions as training
 
-    torch.set_num_threads(threads)
     chosen = [
         one for name in recipe.split(",") for one in training.varied_recipes(name, vary or [])
     ]
@@ -157,12 +155,12 @@ def train(
     recipe: Recipe = "esgn_workcell",
     root: Root = None,
     risk: Annotated[
-        float, typer.Option(help="Share of wrong answers to allow; others are 'unknown'.")
+        float, Option(help="Share of wrong answers to allow; others are 'unknown'.")
     ] = 0.05,
     novelty: Annotated[
-        float, typer.Option(help="Share of what the data calls novel to be 'unknown'.")
+        float, Option(help="Share of what the data calls novel to be 'unknown'.")
     ] = 0.6,
-    seed: Annotated[int, typer.Option(help="Of everything drawn at random.", min=0)] = 0,
+    seed: Annotated[int, Option(help="Of everything drawn at random.", min=0)] = 0,
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -173,13 +171,10 @@ def train(
 
     Example: ses-gcn actions train --data workcell_data.yaml --root data -o mine.safetensors
     """
-    import torch
-
     from ses_gcn_ros.actions.weights import write_action_weights
     from ses_gcn_ros.training import actions as training
 
     check_writable(out, overwrite=overwrite, read=[data])
-    torch.set_num_threads(threads)
     chosen, recordings = training.load_action_recipe(recipe), _read(data, "", root)
 
     def show(step: int, steps: int, loss: float) -> None:
@@ -211,7 +206,7 @@ def train(
 def delay(
     data: Data,
     root: Root = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights; ours that ship.")] = None,
+    weights: Annotated[Path | None, Option(help="Weights; ours that ship.")] = None,
     as_json: terminal.AsJson = False,
 ) -> None:
     """How long after people change what they do the new label is told, on labelled streams.
@@ -247,11 +242,11 @@ def delay(
 
 @actions.command(cls=terminal.Command)
 def label(
-    bag: Annotated[Path, typer.Argument(help="Bag to draw segments from.")],
+    bag: Annotated[Path, Argument(help="Bag to draw segments from.")],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Table to write; beside the bag.")
+        Path | None, Option("-o", "--out", help="Table to write; beside the bag.")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights; ours that ship.")] = None,
+    weights: Annotated[Path | None, Option(help="Weights; ours that ship.")] = None,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.progress import Progress
+from typer import Argument, Option
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import build
@@ -30,28 +30,24 @@ _PLACES = "X Y Z ROLL PITCH YAW"
 
 
 def pose(
-    video: Annotated[Path, typer.Argument(help="Video or picture file of people.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Bag to write.")],
+    video: Annotated[Path, Argument(help="Video or picture file of people.")],
+    out: Annotated[Path, Option("-o", "--out", help="Bag to write.")],
     overlay: Annotated[
-        Path | None, typer.Option(help="MP4 to write, the video with the skeletons drawn in.")
+        Path | None, Option(help="MP4 to write, the video with the skeletons drawn in.")
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="lite, full, heavy, or the path of a .task file.")
-    ] = "lite",
-    max_people: Annotated[int, typer.Option(help="People looked for at once.")] = 4,
+    model: Annotated[str, Option(help="lite, full, heavy, or the path of a .task file.")] = "lite",
+    max_people: Annotated[int, Option(help="People looked for at once.")] = 4,
     field_of_view: Annotated[
-        float, typer.Option(help="Horizontal angle of view of the camera [deg].")
+        float, Option(help="Horizontal angle of view of the camera [deg].")
     ] = 60.0,
-    body_height: Annotated[
-        float, typer.Option(help="Height of the people [m]; 0: as estimated.")
-    ] = 0.0,
+    body_height: Annotated[float, Option(help="Height of the people [m]; 0: as estimated.")] = 0.0,
     target_frame: Annotated[
-        str, typer.Option(help="Frame of the skeletons; empty: the camera's optical frame.")
+        str, Option(help="Frame of the skeletons; empty: the camera's optical frame.")
     ] = "",
     camera_pose: Annotated[
-        str, typer.Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
+        str, Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
     ] = "",
-    layout: Annotated[str, typer.Option(help="chico15 or mediapipe33.")] = "chico15",
+    layout: Annotated[str, Option(help="chico15 or mediapipe33.")] = "chico15",
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -151,28 +147,28 @@ _MOST_PICTURES = 40  # of a video, evenly spaced
 def calibrate(
     camera: Annotated[
         list[str],
-        typer.Option(help="NAME=PATH of a camera's video, picture or folder of pictures."),
+        Option(help="NAME=PATH of a camera's video, picture or folder of pictures."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="YAML file to write.")],
+    out: Annotated[Path, Option("-o", "--out", help="YAML file to write.")],
     intrinsics: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE as ROS's camera_calibration writes; one per camera."),
+        Option(help="NAME=FILE as ROS's camera_calibration writes; one per camera."),
     ] = None,
     height: Annotated[
-        float, typer.Option(help="Height of the person who walks [m]; 0: a board is used.")
+        float, Option(help="Height of the person who walks [m]; 0: a board is used.")
     ] = 0.0,
-    board: Annotated[str, typer.Option(help="Squares of a ChArUco board, COLUMNSxROWS.")] = "7x5",
-    square: Annotated[float, typer.Option(help="Side of a square [m].")] = 0.04,
-    marker: Annotated[float, typer.Option(help="Side of a marker [m].")] = 0.03,
-    dictionary: Annotated[str, typer.Option(help="Of the markers.")] = "DICT_4X4_50",
+    board: Annotated[str, Option(help="Squares of a ChArUco board, COLUMNSxROWS.")] = "7x5",
+    square: Annotated[float, Option(help="Side of a square [m].")] = 0.04,
+    marker: Annotated[float, Option(help="Side of a marker [m].")] = 0.03,
+    dictionary: Annotated[str, Option(help="Of the markers.")] = "DICT_4X4_50",
     board_pose: Annotated[
-        str, typer.Option(help="'X Y Z ROLL PITCH YAW' of the board in the cell [m, rad].")
+        str, Option(help="'X Y Z ROLL PITCH YAW' of the board in the cell [m, rad].")
     ] = "0 0 0 0 0 0",
-    frame: Annotated[str, typer.Option(help="Frame of the cell.")] = "world",
+    frame: Annotated[str, Option(help="Frame of the cell.")] = "world",
     launch: Annotated[
-        Path | None, typer.Option(help="Launch file to write, with static transforms.")
+        Path | None, Option(help="Launch file to write, with static transforms.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Pose landmarker, for a person.")] = "lite",
+    model: Annotated[str, Option(help="Pose landmarker, for a person.")] = "lite",
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -321,15 +317,15 @@ _MONOCULAR_COLUMNS = (
 
 
 def evaluate_pose(
-    motion: Annotated[Path, typer.Argument(help="Recorded motion (.npz) to look at.")],
+    motion: Annotated[Path, Argument(help="Recorded motion (.npz) to look at.")],
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="multiview, rgbd, monocular, monocular_unposed, crossings; repeatable."),
+        Option(help="multiview, rgbd, monocular, monocular_unposed, crossings; repeatable."),
     ] = None,
-    scenes: Annotated[int, typer.Option(help="Scenes of three seconds.", min=1)] = 60,
-    crossings: Annotated[int, typer.Option(help="Pairs who cross.", min=1)] = 100,
-    cameras: Annotated[int, typer.Option(help="Cameras around the cell.", min=2)] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of everything drawn.", min=0)] = 0,
+    scenes: Annotated[int, Option(help="Scenes of three seconds.", min=1)] = 60,
+    crossings: Annotated[int, Option(help="Pairs who cross.", min=1)] = 100,
+    cameras: Annotated[int, Option(help="Cameras around the cell.", min=2)] = 3,
+    seed: Annotated[int, Option(help="Seed of everything drawn.", min=0)] = 0,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:

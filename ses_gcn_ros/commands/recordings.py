@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer import Argument, Option
 
 from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ProcessGroup, demo_environment
 from ses_gcn_ros.commands import terminal
@@ -21,55 +22,54 @@ from ses_gcn_ros.resources import check_fresh, check_writable, plain
 
 if TYPE_CHECKING:
     from ses_gcn_ros.replay.options import Options
+    from ses_gcn_ros.safety import SafetyConfig
 
 
 WORSE = 3  # exit code of compare; 1 is a summary that can't be read, 2 a wrong option
 
 
 def evaluate(
-    bags: Annotated[list[str], typer.Argument(help="Bags: folders, mcap or db3 files, globs.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+    bags: Annotated[list[str], Argument(help="Bags: folders, mcap or db3 files, globs.")],
+    out: Annotated[Path, Option("--out", "-o", help="Folder for the results.")] = Path(
         "evaluation"
     ),
     robot: terminal.Robot = "",
     demo_robot: terminal.DemoRobot = False,
     recorded: Annotated[
-        bool, typer.Option("--recorded", help="Judge the recorded forecasts and states.")
+        bool, Option("--recorded", help="Judge the recorded forecasts and states.")
     ] = False,
     through_nodes: Annotated[
-        bool, typer.Option("--through-nodes", help="Play into the real nodes and judge those.")
+        bool, Option("--through-nodes", help="Play into the real nodes and judge those.")
     ] = False,
-    rate: Annotated[float, typer.Option(help="Recorded seconds per second, for nodes.")] = 1.0,
+    rate: Annotated[float, Option(help="Recorded seconds per second, for nodes.")] = 1.0,
     params_file: Annotated[
-        str, typer.Option("--params-file", help="YAML with parameters of the nodes.")
+        str, Option("--params-file", help="YAML with parameters of the nodes.")
     ] = "",
     remap: Annotated[
-        list[str] | None, typer.Option(help="Topic, ours:=theirs: image:=/cam/image_raw.")
+        list[str] | None, Option(help="Topic, ours:=theirs: image:=/cam/image_raw.")
     ] = None,
-    frame: Annotated[
-        list[str] | None, typer.Option(help="Frame, theirs:=ours: map:=world.")
-    ] = None,
-    layout: Annotated[str, typer.Option(help="Joint layout of a PoseArray.")] = "",
+    frame: Annotated[list[str] | None, Option(help="Frame, theirs:=ours: map:=world.")] = None,
+    layout: Annotated[str, Option(help="Joint layout of a PoseArray.")] = "",
     pose_model: Annotated[
-        str, typer.Option(help="For bags of images: lite, full, heavy, or a .task file.")
+        str, Option(help="For bags of images: lite, full, heavy, or a .task file.")
     ] = "",
     threshold: Annotated[
-        float, typer.Option(help="Distance that counts as a collision [m].", min=0.0)
+        float, Option(help="Distance that counts as a collision [m].", min=0.0)
     ] = 0.13,
     replay_data: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--replay-data/--no-replay-data",
             "--film/--no-film",
             help="Write what reports are drawn from.",
         ),
     ] = True,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", help="Bags at a time on this machine; -1: all cores.")
+        int, Option("--jobs", "-j", help="Bags at a time on this machine; -1: all cores.")
     ] = 1,
-    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler.")] = "",
+    cluster: Annotated[str, Option(help="Address of a Dask scheduler.")] = "",
     as_json: terminal.SummaryAsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print its numbers as CSV.")] = False,
+    as_csv: Annotated[bool, Option("--csv", help="Print its numbers as CSV.")] = False,
 ) -> None:
     """Replay bags through the nodes' core, as fast as this machine goes, and judge what came.
 
@@ -81,19 +81,15 @@ def evaluate(
     from ses_gcn_ros.replay.evaluate import UnwrittenError
     from ses_gcn_ros.replay.options import Naming, Options, node_parameters
     from ses_gcn_ros.replay.summary import metrics, summary_table
-    from ses_gcn_ros.safety import SafetyConfig
 
     found_by = {"model": pose_model} if pose_model else {}
-    told: dict[str, Any] = dict(DEMO_ROBOT) if demo_robot else {}
-    if robot:
-        told["robot_description"] = robot
     topics, frames = (
         terminal.pairs(option, given or (), "NAME:=OTHER", ":=")
         for option, given in (("--remap", remap), ("--frame", frame))
     )
     options = Options(
         forecaster=node_parameters(params_file, "forecaster_node", ForecastConfig),
-        safety=node_parameters(params_file, "safety_node", SafetyConfig, **told),
+        safety=_safety(params_file, robot, demo_robot),
         naming=Naming(topics, frames, layout),
         pose=node_parameters(params_file, "pose_node", PoseConfig, **found_by),
         demo_robot=demo_robot,
@@ -133,10 +129,10 @@ def evaluate(
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(help="summary.json of the run to compare with.")],
-    after: Annotated[Path, typer.Argument(help="summary.json of the other run.")],
+    before: Annotated[Path, Argument(help="summary.json of the run to compare with.")],
+    after: Annotated[Path, Argument(help="summary.json of the other run.")],
     tolerance: Annotated[
-        float, typer.Option(help="Share by which a number may get worse.", min=0.0)
+        float, Option(help="Share by which a number may get worse.", min=0.0)
     ] = 0.05,
     as_json: terminal.AsJson = False,
     as_csv: terminal.AsCsv = False,
@@ -297,15 +293,13 @@ def _play(nodes: list[NodePlan], params_file: str, console: Console) -> None:
 
 
 def sample(
-    motion: Annotated[Path, typer.Argument(help="cmu.npz, with cmu.json beside it.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Bag to write.")] = Path("visitor"),
+    motion: Annotated[Path, Argument(help="cmu.npz, with cmu.json beside it.")],
+    out: Annotated[Path, Option("--out", "-o", help="Bag to write.")] = Path("visitor"),
     minutes: Annotated[
-        float, typer.Option(help="Write a synthetic recording of this length instead.", min=0.0)
+        float, Option(help="Write a synthetic recording of this length instead.", min=0.0)
     ] = 0.0,
-    people: Annotated[
-        int, typer.Option(help="People of a synthetic recording at a time.", min=1)
-    ] = 4,
-    seed: Annotated[int, typer.Option(help="Of who comes when in it.", min=0)] = 0,
+    people: Annotated[int, Option(help="People of a synthetic recording at a time.", min=1)] = 4,
+    seed: Annotated[int, Option(help="Of who comes when in it.", min=0)] = 0,
     overwrite: terminal.Overwrite = False,
 ) -> None:
     """Write the sample recording, or a synthetic one of any length, from the CMU motion data.
@@ -331,10 +325,8 @@ def sample(
 
 
 def report(
-    bag: Annotated[Path, typer.Argument(help="Recording of a run: folder, mcap or db3.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
-        "report"
-    ),
+    bag: Annotated[Path, Argument(help="Recording of a run: folder, mcap or db3.")],
+    out: Annotated[Path, Option("--out", "-o", help="Folder for the report.")] = Path("report"),
     robot: terminal.Robot = "",
     as_json: terminal.SummaryAsJson = False,
 ) -> None:
@@ -354,18 +346,18 @@ def report(
 
 
 def convert(
-    kind: Annotated[str, typer.Argument(help="chico, h36m or npz (recordings of this project).")],
-    source: Annotated[Path, typer.Argument(help="Folder of the data set, or the npz file.")],
+    kind: Annotated[str, Argument(help="chico, h36m or npz (recordings of this project).")],
+    source: Annotated[Path, Argument(help="Folder of the data set, or the npz file.")],
     out: Annotated[
         Path,
-        typer.Option(
+        Option(
             "--out",
             "-o",
             help="NAME.mcap: one bag of everything. Else a folder, with one bag a take; those that "
             "are there already are kept, so an interrupted conversion is resumed.",
         ),
     ],
-    only: Annotated[str, typer.Option(help="Takes wanted, such as 'S0[02]/*_CRASH'.")] = "*",
+    only: Annotated[str, Option(help="Takes wanted, such as 'S0[02]/*_CRASH'.")] = "*",
     overwrite: terminal.Overwrite = False,
 ) -> None:
     """Turn recorded motion into bags: people as skeletons, CHICO's robot as TF frames r0 … r8.
@@ -392,21 +384,17 @@ def convert(
 
 
 def render(
-    bag: Annotated[Path, typer.Argument(help="Bag, or the folder of an evaluation or report.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: mp4, gif or png.")],
+    bag: Annotated[Path, Argument(help="Bag, or the folder of an evaluation or report.")],
+    out: Annotated[Path, Option("--out", "-o", help="File to write: mp4, gif or png.")],
     first: Annotated[
         float | None,
-        typer.Option("--from", help="Begin [s]; a png shows it, by default the worst moment."),
+        Option("--from", help="Begin [s]; a png shows it, by default the worst moment."),
     ] = None,
-    last: Annotated[
-        float | None, typer.Option("--to", help="End [s]; by default the run's.")
-    ] = None,
-    fps: Annotated[float, typer.Option(help="Pictures per second.", min=1, max=60)] = 25.0,
-    speed: Annotated[
-        float, typer.Option(help="Recorded seconds per second.", min=0.05, max=100)
-    ] = 1.0,
-    width: Annotated[int, typer.Option(help="Width [px].", min=320, max=3840)] = 1280,
-    dark: Annotated[bool, typer.Option("--dark", help="Light on dark.")] = False,
+    last: Annotated[float | None, Option("--to", help="End [s]; by default the run's.")] = None,
+    fps: Annotated[float, Option(help="Pictures per second.", min=1, max=60)] = 25.0,
+    speed: Annotated[float, Option(help="Recorded seconds per second.", min=0.05, max=100)] = 1.0,
+    width: Annotated[int, Option(help="Width [px].", min=320, max=3840)] = 1280,
+    dark: Annotated[bool, Option("--dark", help="Light on dark.")] = False,
     robot: terminal.Robot = "",
     demo_robot: terminal.DemoRobot = False,
     overwrite: terminal.Overwrite = False,
@@ -451,17 +439,23 @@ def render(
 def _replay(bag: Path, folder: Path, robot: str, demo_robot: bool) -> None:
     """Replay a bag into a folder: what was recorded, or computed where nothing was."""
     from ses_gcn_ros.bags.rosbag2 import topics_of
-    from ses_gcn_ros.bringup import DEMO_ROBOT
     from ses_gcn_ros.replay.evaluate import evaluate
-    from ses_gcn_ros.replay.options import Options, node_parameters
+    from ses_gcn_ros.replay.options import Options
+
+    recorded = any(topic.endswith("safety_state") for topic in topics_of(bag)) and not demo_robot
+    safety = _safety("", robot, demo_robot)
+    evaluate(bag, folder, Options(safety=safety, demo_robot=demo_robot, recorded=recorded))
+
+
+def _safety(params_file: str, robot: str, demo_robot: bool) -> SafetyConfig:
+    """Parameters of the safety node with the robot that the options name."""
+    from ses_gcn_ros.replay.options import node_parameters
     from ses_gcn_ros.safety import SafetyConfig
 
     told: dict[str, Any] = dict(DEMO_ROBOT) if demo_robot else {}
     if robot:
         told["robot_description"] = robot
-    recorded = any(topic.endswith("safety_state") for topic in topics_of(bag)) and not demo_robot
-    safety = node_parameters("", "safety_node", SafetyConfig, **told)
-    evaluate(bag, folder, Options(safety=safety, demo_robot=demo_robot, recorded=recorded))
+    return node_parameters(params_file, "safety_node", SafetyConfig, **told)
 
 
 def _worst(replay: Any) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer import Argument, Option
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import InputError, SesGcnError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ses_gcn_ros.studies.benchmarks.harness import Section
 
 
-Jobs = Annotated[int, typer.Option(help="Processes.", min=1)]
+Jobs = Annotated[int, Option(help="Processes.", min=1)]
 
 
 @contextmanager
@@ -37,25 +38,32 @@ def _followed(out: Path, label: str, total: int) -> Iterator[tuple[Path, Callabl
         yield out / "runs.jsonl", lambda done: bar.update(task, completed=min(done, total))
 
 
+def _tell(out: Path, summary: dict[str, Any], table: str, as_json: bool) -> None:
+    """Write the figures of a study as JSON and as a table, and print one of them."""
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2))
+    write_atomically(out / "table.md", table + "\n")
+    print(json.dumps(summary) if as_json else table)
+
+
 def attack(
-    runs: Annotated[int, typer.Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)] = 0,
+    runs: Annotated[int, Option(help="Simulated runs, 25 to a search.", min=1)] = 450,
+    seed: Annotated[int, Option(help="Of everything that is drawn.", min=0)] = 0,
     scenario: Annotated[
-        str, typer.Option(help="motions, faults, all, or one by name, such as occlusion.")
+        str, Option(help="motions, faults, all, or one by name, such as occlusion.")
     ] = "all",
     variant: Annotated[
-        str, typer.Option(help="forecasts, alone, reachable, stricter, probability or all.")
+        str, Option(help="forecasts, alone, reachable, stricter, probability or all.")
     ] = "all",
     weights: terminal.Weights = None,
     params_file: Annotated[
-        str, typer.Option("--params-file", help="Of a cell, whose robot obeys as it says.")
+        str, Option("--params-file", help="Of a cell, whose robot obeys as it says.")
     ] = "",
     jobs: Jobs = 1,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
+        Path, Option("-o", "--out", help="Folder for runs, summary, table, worst case.")
     ] = Path("attack"),
     case: Annotated[
-        Path | None, typer.Option(help="Run this case alone, such as worst.json, and draw it.")
+        Path | None, Option(help="Run this case alone, such as worst.json, and draw it.")
     ] = None,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -90,21 +98,17 @@ def attack(
     figure, _ = search.case_figure(worst, load(weights), LIGHT, cell)
     write_atomically(out / "worst.json", json.dumps(asdict(worst)))
     write_atomically(out / "worst.png", png(figure))
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2))
-    write_atomically(out / "table.md", search.as_markdown(summary) + "\n")
-    print(json.dumps(summary) if as_json else search.as_markdown(summary))
+    _tell(out, summary, search.as_markdown(summary), as_json)
     raise typer.Exit(1 if summary["total"]["violations"] else 0)
 
 
 def braking_study(
-    data: Annotated[list[Path], typer.Argument(help="Recordings of motion (.npz).")],
+    data: Annotated[list[Path], Argument(help="Recordings of motion (.npz).")],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for runs, summary, table and plot.")
+        Path, Option("-o", "--out", help="Folder for runs, summary, table and plot.")
     ] = Path("braking"),
-    runs: Annotated[int, typer.Option(help="Approaches, shared among the files.", min=1)] = 500,
-    seed: Annotated[
-        int, typer.Option(help="Of the motions drawn and where they are put.", min=0)
-    ] = 0,
+    runs: Annotated[int, Option(help="Approaches, shared among the files.", min=1)] = 500,
+    seed: Annotated[int, Option(help="Of the motions drawn and where they are put.", min=0)] = 0,
     weights: terminal.Weights = None,
     jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
@@ -123,19 +127,17 @@ def braking_study(
             data, runs, seed, journal, weights=weights, jobs=jobs, progress=progress
         )
     summary = study.summarise(outcomes, seed)
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2))
-    write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
     write_atomically(out / "time_lost.png", png(study.lost_figure(outcomes, LIGHT)))
-    print(json.dumps(summary) if as_json else study.as_markdown(summary))
+    _tell(out, summary, study.as_markdown(summary), as_json)
 
 
 def obedience(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs and table.")] = Path(
+    out: Annotated[Path, Option("-o", "--out", help="Folder for runs and table.")] = Path(
         "obedience"
     ),
-    robots: Annotated[int, typer.Option(help="Robots that disobey.", min=1)] = 200,
-    hours: Annotated[float, typer.Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
-    seed: Annotated[int, typer.Option(help="Of robots, factors and noise.", min=0)] = 0,
+    robots: Annotated[int, Option(help="Robots that disobey.", min=1)] = 200,
+    hours: Annotated[float, Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
+    seed: Annotated[int, Option(help="Of robots, factors and noise.", min=0)] = 0,
     jobs: Jobs = 1,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -150,28 +152,25 @@ def obedience(
     total = len(study.tasks(robots, hours, seed))
     with _followed(out, "robots", total) as (journal, progress):
         summary = study.run_study(robots, hours, seed, journal, jobs=jobs, progress=progress)
-    write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
-    print(json.dumps(summary) if as_json else study.as_markdown(summary))
+    _tell(out, summary, study.as_markdown(summary), as_json)
 
 
 def collisions(
-    data: Annotated[Path, typer.Argument(help="Recording of two who meet (.npz).")],
-    person: Annotated[str, typer.Option(help="Who is forecast.")] = "receiver",
-    robot: Annotated[str, typer.Option(help="Whose limbs stand for the robot's.")] = "giver",
+    data: Annotated[Path, Argument(help="Recording of two who meet (.npz).")],
+    person: Annotated[str, Option(help="Who is forecast.")] = "receiver",
+    robot: Annotated[str, Option(help="Whose limbs stand for the robot's.")] = "giver",
     weights: terminal.Weights = None,
     every: Annotated[
         int,
-        typer.Option(help="Take every so many-th recording, from the last of the first.", min=1),
+        Option(help="Take every so many-th recording, from the last of the first.", min=1),
     ] = 10,
     stride: terminal.Stride = 1,
     threshold: Annotated[
-        float, typer.Option(help="Distance of the axes that is a contact [m].", min=0.0)
+        float, Option(help="Distance of the axes that is a contact [m].", min=0.0)
     ] = 0.13,
-    csv: Annotated[Path | None, typer.Option(help="Write the scores to this CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw F1 into this PNG.")] = None,
-    curves: Annotated[
-        Path | None, typer.Option(help="Draw precision over recall into this PNG.")
-    ] = None,
+    csv: Annotated[Path | None, Option(help="Write the scores to this CSV.")] = None,
+    plot: Annotated[Path | None, Option(help="Draw F1 into this PNG.")] = None,
+    curves: Annotated[Path | None, Option(help="Draw precision over recall into this PNG.")] = None,
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -180,15 +179,12 @@ def collisions(
 
     Example: ses-gcn collisions handover_dev.npz --csv collisions.csv --plot collisions.png
     """
-    import torch
-
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.replay.figures import LIGHT, png
     from ses_gcn_ros.studies import collisions as study
 
     check_writable(csv, plot, curves, overwrite=overwrite, read=[data, weights])
-    torch.set_num_threads(threads)
     engine = load(weights)
     sequences = [s for s in read_recording(data).sequences if s.index % every == every - 1]
     if not sequences:
@@ -207,26 +203,24 @@ def collisions(
 
 
 def alarm(
-    data: Annotated[Path, typer.Argument(help="Recording of two who meet, to judge on (.npz).")],
+    data: Annotated[Path, Argument(help="Recording of two who meet, to judge on (.npz).")],
     fit: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Fit first: on people of this recording (.npz), put near one another, or, where "
             "it is the one to judge on, on the rest of that."
         ),
     ] = None,
     subjects: Annotated[
-        str, typer.Option(help="Of that recording, only these subjects: comma-separated.")
+        str, Option(help="Of that recording, only these subjects: comma-separated.")
     ] = "",
     weights: terminal.Weights = None,
     every: Annotated[
         int,
-        typer.Option(
-            help="Judge on every so many-th recording, from the last of the first.", min=1
-        ),
+        Option(help="Judge on every so many-th recording, from the last of the first.", min=1),
     ] = 10,
     stride: terminal.Stride = 5,
-    count: Annotated[int, typer.Option(help="Pairs put together for fitting.", min=1000)] = 20000,
+    count: Annotated[int, Option(help="Pairs put together for fitting.", min=1000)] = 20000,
     as_json: terminal.AsJson = False,
 ) -> None:
     """How often a contact came where it was said to come with some probability.
@@ -272,13 +266,13 @@ _SAMPLING = 5.0  # s between looks at the memory
 
 
 def soak(
-    minutes: Annotated[float, typer.Option(help="How long, warm-up included.", min=0.1)] = 30.0,
-    people: Annotated[int, typer.Option(help="People around the robot.", min=1, max=50)] = 4,
-    rate: Annotated[float, typer.Option(help="Frames of the camera [Hz].", min=1.0)] = 30.0,
+    minutes: Annotated[float, Option(help="How long, warm-up included.", min=0.1)] = 30.0,
+    people: Annotated[int, Option(help="People around the robot.", min=1, max=50)] = 4,
+    rate: Annotated[float, Option(help="Frames of the camera [Hz].", min=1.0)] = 30.0,
     warm_up: Annotated[
-        float, typer.Option(help="Seconds that memory may take to settle.", min=0.0)
+        float, Option(help="Seconds that memory may take to settle.", min=0.0)
     ] = 120.0,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write JSON here.")] = None,
+    out: Annotated[Path | None, Option("-o", "--out", help="Write JSON here.")] = None,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -343,15 +337,15 @@ def soak(
     raise typer.Exit(0 if summary["passed"] else 1)
 
 
-_Files = Annotated[list[Path] | None, typer.Option(help="JSON of it, repeatable.")]
+_Files = Annotated[list[Path] | None, Option(help="JSON of it, repeatable.")]
 
 
 def evidence(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Page to write.")] = Path("evidence.md"),
+    out: Annotated[Path, Option("-o", "--out", help="Page to write.")] = Path("evidence.md"),
     saved: Annotated[
-        Path | None, typer.Option("--from", help="JSON to begin with, as --save writes it.")
+        Path | None, Option("--from", help="JSON to begin with, as --save writes it.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Write all that is on the page here.")] = None,
+    save: Annotated[Path | None, Option(help="Write all that is on the page here.")] = None,
     attack: _Files = None,
     attack_before: _Files = None,
     braking: _Files = None,
@@ -380,13 +374,11 @@ def evidence(
 
 
 def commission_study(
-    cells: Annotated[int, typer.Option(help="Simulated cells.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="Of the first of them.", min=0)] = 0,
-    searches: Annotated[int, typer.Option(help="Of 25 attacks on each cell.", min=0)] = 2,
+    cells: Annotated[int, Option(help="Simulated cells.", min=1)] = 20,
+    seed: Annotated[int, Option(help="Of the first of them.", min=0)] = 0,
+    searches: Annotated[int, Option(help="Of 25 attacks on each cell.", min=0)] = 2,
     jobs: Jobs = 1,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for runs.")] = Path(
-        "commission_study"
-    ),
+    out: Annotated[Path, Option("-o", "--out", help="Folder for runs.")] = Path("commission_study"),
     as_json: terminal.AsJson = False,
 ) -> None:
     """Commission simulated cells whose times are known, and say by how much that is off.
@@ -422,9 +414,9 @@ audit = typer.Typer(
 
 @audit.command(cls=terminal.Command)
 def verify(
-    log: Annotated[Path, typer.Argument(help="audit_log of the safety node, or a filled FILE.N.")],
+    log: Annotated[Path, Argument(help="audit_log of the safety node, or a filled FILE.N.")],
     noted: Annotated[
-        str, typer.Option("--hash", help="Hash that was noted elsewhere, and has to be in the log.")
+        str, Option("--hash", help="Hash that was noted elsewhere, and has to be in the log.")
     ] = "",
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -471,27 +463,27 @@ SECTIONS = {  # of the benchmark, and where their functions are
 
 def bench(
     section: Annotated[
-        list[str] | None, typer.Option(help=f"Repeatable; all if left out: {', '.join(SECTIONS)}.")
+        list[str] | None, Option(help=f"Repeatable; all if left out: {', '.join(SECTIONS)}.")
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="Weights to time besides the ones that ship, repeatable."),
+        Option(help="Weights to time besides the ones that ship, repeatable."),
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(help="Video of a person, which the section pose needs.")
+        Path | None, Option(help="Video of a person, which the section pose needs.")
     ] = None,
     pose_model: Annotated[
         list[str] | None,
-        typer.Option(help="lite, full, heavy or the path of a .task file; all three if left out."),
+        Option(help="lite, full, heavy or the path of a .task file; all three if left out."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A look: fewer calls.")] = False,
+    quick: Annotated[bool, Option("--quick", help="A look: fewer calls.")] = False,
     overwrite: terminal.Overwrite = False,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
-    save: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Page to write, like docs/ has.")] = None,
+    save: Annotated[Path | None, Option(help="JSON file to write.")] = None,
+    markdown: Annotated[Path | None, Option(help="Page to write, like docs/ has.")] = None,
     saved: Annotated[
-        Path | None, typer.Option("--from", help="JSON file to show instead of measuring.")
+        Path | None, Option("--from", help="JSON file to show instead of measuring.")
     ] = None,
 ) -> None:
     """Time the parts and the whole, each against what it is to be compared with.
@@ -553,9 +545,7 @@ def _show_sections(content: dict[str, Any], as_csv: bool) -> None:
 
     for section in map(Section.from_json, content["sections"]):
         if section.rows:
-            cells = [[column.show(row) for column in section.columns] for row in section.rows]
-            headings = [column.heading for column in section.columns]
-            terminal.show(headings, cells, section.title, as_csv=as_csv)
+            terminal.show(*section.shown(), section.title, as_csv=as_csv)
         for note in () if as_csv else section.notes:
             print(note)
     if not as_csv:
@@ -563,16 +553,16 @@ def _show_sections(content: dict[str, Any], as_csv: bool) -> None:
 
 
 def bench_pose(
-    video: Annotated[Path, typer.Argument(help="Video of people.")],
+    video: Annotated[Path, Argument(help="Video of people.")],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="lite, full, heavy, or the path of a .task file; repeatable."),
+        Option(help="lite, full, heavy, or the path of a .task file; repeatable."),
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT of the images; repeatable.")
+        list[str] | None, Option(help="WIDTHxHEIGHT of the images; repeatable.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="Images to time.", min=10)] = 300,
-    max_people: Annotated[int, typer.Option(help="People looked for at once.")] = 4,
+    frames: Annotated[int, Option(help="Images to time.", min=10)] = 300,
+    max_people: Annotated[int, Option(help="People looked for at once.")] = 4,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -582,6 +572,7 @@ def bench_pose(
 
     Example: ses-gcn bench-pose cell.mp4 --model lite --size 640x360 --frames 10000
     """
+    from ses_gcn_ros.studies.benchmarks.harness import Section
     from ses_gcn_ros.studies.benchmarks.pose import SIZES, measure
 
     form = "WIDTHxHEIGHT, such as 640x360"
@@ -595,17 +586,5 @@ def bench_pose(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    headings = ("model", "size", "images/s", "median ms", "p99 ms", "people", "memory +MiB")
-    cells = [
-        (
-            row["model"],
-            row["size"],
-            f"{row['rate']:.1f}",
-            f"{1e3 * float(row['median'] or 0.0):.1f}",
-            f"{1e3 * float(row['p99'] or 0.0):.1f}",
-            f"{row['seen']:.2f}",
-            "" if row["memory_growth"] is None else f"{int(row['memory_growth']) / 2**20:.1f}",
-        )
-        for row in rows
-    ]
-    terminal.show(headings, cells, f"{frames} images each, on the CPU", as_csv=as_csv)
+    section = Section.named("pose_core", rows, frames=frames)
+    terminal.show(*section.shown(), section.about, as_csv=as_csv)

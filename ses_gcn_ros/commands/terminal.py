@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from typer import Option
 from typer.core import TyperCommand
 
 from ses_gcn_ros.errors import ConfigError
@@ -29,22 +29,30 @@ from ses_gcn_ros.resources import csv_text
 LONGEST = 400  # characters of a sentence about a mistake
 _UNFOLDED = 100_000  # columns, for whatever reads a pipe
 
+
+def _use_threads(count: int) -> int:
+    import torch
+
+    torch.set_num_threads(count)
+    return count
+
+
+Threads = Annotated[int, Option(help="CPU threads.", min=1, callback=_use_threads)]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="Weights file, or name of weights that ship; sesgcn_workcell if left out."),
+    Option(help="Weights file, or name of weights that ship; sesgcn_workcell if left out."),
 ]
-WeightsOut = Annotated[Path, typer.Option("-o", "--out", help="Weights file to write.")]
-Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
-Robot = Annotated[str, typer.Option(help="URDF of the robot; by default the recorded one.")]
+WeightsOut = Annotated[Path, Option("-o", "--out", help="Weights file to write.")]
+Robot = Annotated[str, Option(help="URDF of the robot; by default the recorded one.")]
 DemoRobot = Annotated[
-    bool, typer.Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
+    bool, Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
 ]
-Stride = Annotated[int, typer.Option(help="Frames between windows.", min=1)]
-SummaryAsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-Actions = Annotated[bool, typer.Option("--actions", help="Recognise what people do.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
+Stride = Annotated[int, Option(help="Frames between windows.", min=1)]
+SummaryAsJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
+Actions = Annotated[bool, Option("--actions", help="Recognise what people do.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
+AsCsv = Annotated[bool, Option("--csv", help="Print CSV instead of a table.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace files that are there.")]
 
 
 class Command(TyperCommand):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.progress import Progress
+from typer import Argument, Option
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
@@ -32,37 +32,41 @@ def follow(bar: Progress, name: str) -> Callable[[int, int, float], None]:
     return show
 
 
-def _check_device(device: str) -> None:
+def _check_device(device: str) -> str:
     import torch
 
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device is '{device}'; training takes cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is 'cuda' but torch finds no GPU; set device to cpu")
+    return device
+
+
+Device = Annotated[str, Option(help="cpu or cuda.", callback=_check_device)]
 
 
 def train(
     data: Annotated[
         list[Path],
-        typer.Option(help="Recording (.npz) or data set to train on; several by --data again."),
+        Option(help="Recording (.npz) or data set to train on; several by --data again."),
     ],
     out: terminal.WeightsOut,
     recipe: Annotated[
-        str, typer.Option(help="Name of a recipe in config/training, or a YAML file.")
+        str, Option(help="Name of a recipe in config/training, or a YAML file.")
     ] = "sesgcn_workcell",
     start: Annotated[
-        Path | None, typer.Option(help="Weights to go on from, such as a pruned teacher's.")
+        Path | None, Option(help="Weights to go on from, such as a pruned teacher's.")
     ] = None,
     masks_only: Annotated[
-        bool, typer.Option("--masks-only", help="Of --start, take the masks and nothing else.")
+        bool, Option("--masks-only", help="Of --start, take the masks and nothing else.")
     ] = False,
     steps: Annotated[
-        int, typer.Option(help="Optimiser steps instead of the recipe's; 0: the recipe's.", min=0)
+        int, Option(help="Optimiser steps instead of the recipe's; 0: the recipe's.", min=0)
     ] = 0,
     seed: Annotated[
-        int | None, typer.Option(help="Seed instead of the recipe's, to train it once more.", min=0)
+        int | None, Option(help="Seed instead of the recipe's, to train it once more.", min=0)
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -73,21 +77,17 @@ def train(
 
     Example: ses-gcn train --recipe sesgcn_cmu --data cmu.npz -o my.safetensors
     """
-    import torch
-
     from ses_gcn_ros.datasets.sources import read_datasets
     from ses_gcn_ros.forecast import read_weights
     from ses_gcn_ros.training.forecasting import train as run
     from ses_gcn_ros.training.recipe import load_recipe
 
-    _check_device(device)
     if masks_only and start is None:
         raise ConfigError(
             "--masks-only takes the masks of --start; give a pruned teacher's weights"
         )
     read, checkpoint = [*data, start], out.with_suffix(".checkpoint")
     check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
-    torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_datasets(data)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"
@@ -118,13 +118,13 @@ def train(
 
 def adapt(
     recordings: Annotated[
-        list[Path], typer.Argument(help="Bags with skeletons of the cell, or recordings (.npz).")
+        list[Path], Argument(help="Bags with skeletons of the cell, or recordings (.npz).")
     ],
     out: terminal.WeightsOut,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights to go on from; the ones that ship if left out.")
+        Path | None, Option(help="Weights to go on from; the ones that ship if left out.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps.", min=1)] = 1500,
+    steps: Annotated[int, Option(help="Training steps.", min=1)] = 1500,
     threads: terminal.Threads = 2,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -137,8 +137,6 @@ def adapt(
 
     Example: ses-gcn adapt monday tuesday -o cell.safetensors
     """
-    import torch
-
     from ses_gcn_ros.forecast.weights import read_weights, write_weights
     from ses_gcn_ros.training import adapt as adapting
 
@@ -147,7 +145,6 @@ def adapt(
     read = [*recordings, weights]
     check_writable(out, overwrite=overwrite, read=read, resumed=out.with_suffix(".checkpoint"))
     start = read_weights(weights)
-    torch.set_num_threads(threads)
     with terminal.progress() as bar:
         found = adapting.adapt(
             recordings,
@@ -220,18 +217,18 @@ def _show(out: Path, table: dict[str, Any]) -> None:
 
 
 def ablate(
-    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set to train on.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the variants' weights.")],
+    data: Annotated[Path, Option(help="Recording (.npz) or data set to train on.")],
+    out: Annotated[Path, Option("-o", "--out", help="Folder for the variants' weights.")],
     recipe: Annotated[
-        str, typer.Option(help="The complete recipe: a name in config/training, or a YAML file.")
+        str, Option(help="The complete recipe: a name in config/training, or a YAML file.")
     ] = "sesgcn_ablation",
-    steps: Annotated[int, typer.Option(help="Optimiser steps of each variant.", min=1)] = 2000,
+    steps: Annotated[int, Option(help="Optimiser steps of each variant.", min=1)] = 2000,
     also: Annotated[
-        Path | None, typer.Option(help="Another recording, to be measured on as well.")
+        Path | None, Option(help="Another recording, to be measured on as well.")
     ] = None,
     stride: terminal.Stride = 10,
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    csv: Annotated[Path | None, Option(help="Write the table to this CSV.")] = None,
+    device: Device = "cpu",
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -240,15 +237,11 @@ def ablate(
 
     Example: ses-gcn ablate --data cmu.npz --steps 2000 -o ablation
     """
-    import torch
-
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.studies.ablation import ablate as run
     from ses_gcn_ros.training.recipe import load_recipe
 
-    _check_device(device)
     check_writable(csv, overwrite=overwrite, read=[data, also])
-    torch.set_num_threads(threads)
     chosen, recording = load_recipe(recipe), read_dataset(data)
     other = read_dataset(also).sequences if also is not None else []
     out.mkdir(parents=True, exist_ok=True)
@@ -283,13 +276,11 @@ _HEADER = f"{'way':12}{'value':>10}{'kept %':>8}{'mean mm':>9}{'last mm':>9}  em
 
 
 def prune(
-    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
+    weights: Annotated[Path, Argument(help="A teacher's weights file.")],
     out: terminal.WeightsOut,
-    keep: Annotated[
-        float | None, typer.Option(help="Share of each adjacency's entries to keep.")
-    ] = None,
+    keep: Annotated[float | None, Option(help="Share of each adjacency's entries to keep.")] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Instead, the magnitude above which entries are kept.")
+        float | None, Option(help="Instead, the magnitude above which entries are kept.")
     ] = None,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -321,20 +312,18 @@ def prune(
 
 
 def masks(
-    weights: Annotated[Path, typer.Argument(help="A teacher's weights file.")],
-    data: Annotated[Path, typer.Option(help="Recording (.npz) or data set.")],
+    weights: Annotated[Path, Argument(help="A teacher's weights file.")],
+    data: Annotated[Path, Option(help="Recording (.npz) or data set.")],
     recipe: Annotated[
-        str, typer.Option(help="Recipe that splits the data and trains students on.")
+        str, Option(help="Recipe that splits the data and trains students on.")
     ] = "sesgcn_workcell",
-    steps: Annotated[
-        int, typer.Option(help="Steps that each student is trained on before.", min=0)
-    ] = 0,
+    steps: Annotated[int, Option(help="Steps that each student is trained on before.", min=0)] = 0,
     stride: terminal.Stride = 10,
     share: Annotated[
-        list[float] | None, typer.Option(help="Share to keep; give it several times.")
+        list[float] | None, Option(help="Share to keep; give it several times.")
     ] = None,
     curve: Annotated[
-        Path | None, typer.Option(help="Write the curve here: .csv, or .png to draw it.")
+        Path | None, Option(help="Write the curve here: .csv, or .png to draw it.")
     ] = None,
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
@@ -344,8 +333,6 @@ def masks(
 
     Example: ses-gcn masks teacher.safetensors --data cmu.npz --curve masks.png
     """
-    import torch
-
     from ses_gcn_ros.datasets.sources import read_dataset
     from ses_gcn_ros.forecast import Weights, read_weights
     from ses_gcn_ros.training.forecasting import ForecastTrainer
@@ -356,7 +343,6 @@ def masks(
     if curve is not None and curve.suffix not in (".csv", ".png"):
         raise ConfigError(f"a curve is written as .csv or .png, not as '{curve.name}'")
     check_writable(curve, overwrite=overwrite, read=[weights, data])
-    torch.set_num_threads(threads)
     chosen, teacher = load_recipe(recipe), read_weights(weights)
     parts = split(read_dataset(data).sequences, chosen.data)
     shares = share or [0.9, 0.7, 0.5, 0.3, 0.2, 0.1]
@@ -408,13 +394,13 @@ def _write(path: Path, points: list[CurvePoint], steps: int) -> None:
 
 
 def import_official(
-    state_dict: Annotated[Path, typer.Argument(help="The authors' .pth file.")],
+    state_dict: Annotated[Path, Argument(help="The authors' .pth file.")],
     out: terminal.WeightsOut,
     mask_a: Annotated[
-        Path | None, typer.Option(help="A student's joint masks (.npy); none for a teacher.")
+        Path | None, Option(help="A student's joint masks (.npy); none for a teacher.")
     ] = None,
     mask_t: Annotated[
-        Path | None, typer.Option(help="A student's frame masks (.npy); none for a teacher.")
+        Path | None, Option(help="A student's frame masks (.npy); none for a teacher.")
     ] = None,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -458,8 +444,8 @@ def import_official(
         )
 
 
-LiftingData = Annotated[Path, typer.Option(help="Recorded motion (.npz).")]
-LiftingRecipe = Annotated[str, typer.Option(help="Recipe in config/lifting, or a YAML file.")]
+LiftingData = Annotated[Path, Option(help="Recorded motion (.npz).")]
+LiftingRecipe = Annotated[str, Option(help="Recipe in config/lifting, or a YAML file.")]
 
 
 def train_lifter(
@@ -468,7 +454,7 @@ def train_lifter(
     recipe: LiftingRecipe = "semgcn_workcell",
     variant: Annotated[
         str,
-        typer.Option(
+        Option(
             help="Another network trained in the same way: no_nonlocal, no_semgconv, resgcn, "
             "linear, published, one_image or linear_one_image."
         ),
@@ -481,13 +467,10 @@ def train_lifter(
 
     Example: ses-gcn train-lifter --data cmu.npz -o semgcn.safetensors
     """
-    import torch
-
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.training import lifting
 
     check_writable(out, overwrite=overwrite, read=[data], resumed=out.with_suffix(".checkpoint"))
-    torch.set_num_threads(threads)
     chosen = lifting.load_lifting_recipe(recipe)
     if variant:
         chosen = lifting.variant(chosen, variant)
@@ -503,11 +486,11 @@ def train_lifter(
 def evaluate_lifters(
     data: LiftingData,
     weights: Annotated[
-        list[Path] | None, typer.Argument(help="Weights files; the ones that ship if left out.")
+        list[Path] | None, Argument(help="Weights files; the ones that ship if left out.")
     ] = None,
     recipe: LiftingRecipe = "semgcn_workcell",
     everything: Annotated[
-        bool, typer.Option("--everything", help="Score all sequences, not the recipe's held-out.")
+        bool, Option("--everything", help="Score all sequences, not the recipe's held-out.")
     ] = False,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,

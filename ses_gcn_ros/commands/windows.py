@@ -8,7 +8,7 @@ from collections.abc import Sequence as Sequences
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import ConfigError
@@ -21,30 +21,28 @@ _FIELD_FRAMES = (2, 4, 8, 10, 14, 18, 22, 25)  # 80, 160, 320, 400, 560, 720, 88
 def evaluate_windows(
     data: Annotated[
         list[Path],
-        typer.Option(help="Recording (.npz) or folder of a data set; several by --data again."),
+        Option(help="Recording (.npz) or folder of a data set; several by --data again."),
     ],
     weights: terminal.Weights = None,
-    kind: Annotated[str, typer.Option(help="Kind of data; auto looks.")] = "auto",
+    kind: Annotated[str, Option(help="Kind of data; auto looks.")] = "auto",
     protocol: Annotated[
-        str, typer.Option(help="Evaluate as papers do: h36m, chico or cmu; none: as recipes do.")
+        str, Option(help="Evaluate as papers do: h36m, chico or cmu; none: as recipes do.")
     ] = "none",
     windows: Annotated[
-        str, typer.Option(help="Windows of a protocol: 8 or 256 per action, all; its usual one.")
+        str, Option(help="Windows of a protocol: 8 or 256 per action, all; its usual one.")
     ] = "",
     recipe: Annotated[
-        str, typer.Option(help="Recipe whose split --part refers to, without a protocol.")
+        str, Option(help="Recipe whose split --part refers to, without a protocol.")
     ] = "sesgcn_workcell",
     part: Annotated[
         str,
-        typer.Option(
+        Option(
             help="all, held_out, test, calibrate or train, as the recipe splits; test, validate or "
             "train of a protocol."
         ),
     ] = "",
-    stride: Annotated[
-        int, typer.Option(help="Frames between windows, without a protocol.", min=1)
-    ] = 2,
-    csv: Annotated[Path | None, typer.Option(help="Write the tables to this CSV.")] = None,
+    stride: Annotated[int, Option(help="Frames between windows, without a protocol.", min=1)] = 2,
+    csv: Annotated[Path | None, Option(help="Write the tables to this CSV.")] = None,
     threads: terminal.Threads = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
@@ -54,14 +52,11 @@ def evaluate_windows(
     Example: ses-gcn evaluate-windows --data cmu.npz --part held_out
     or: ses-gcn evaluate-windows --protocol h36m --data h3.6m/dataset --weights h36m.safetensors
     """
-    import torch
-
     from ses_gcn_ros.datasets.sources import read_datasets
     from ses_gcn_ros.forecast import load
     from ses_gcn_ros.training import evaluation
 
     check_writable(csv, overwrite=overwrite, read=[*data, weights])
-    torch.set_num_threads(threads)
     if protocol != "none" and kind == "auto" and data[0].is_dir():
         kind = protocol
     sequences = read_datasets(data, kind).sequences
@@ -121,19 +116,19 @@ def _by_protocol(
 
 
 def evaluate_stream(
-    before: Annotated[Path, typer.Option(help="Recording (.npz) that the stream begins with.")],
-    after: Annotated[Path, typer.Option(help="Recording that it changes to.")],
+    before: Annotated[Path, Option(help="Recording (.npz) that the stream begins with.")],
+    after: Annotated[Path, Option(help="Recording that it changes to.")],
     weights: terminal.Weights = None,
     recipe: Annotated[
-        str, typer.Option(help="Recipe whose test part the stream begins with; none: all of it.")
+        str, Option(help="Recipe whose test part the stream begins with; none: all of it.")
     ] = "sesgcn_workcell",
-    streams: Annotated[int, typer.Option(help="Streams, each drawn anew.", min=1)] = 4,
-    first: Annotated[float, typer.Option(help="Length of the beginning [s].", min=1)] = 60.0,
+    streams: Annotated[int, Option(help="Streams, each drawn anew.", min=1)] = 4,
+    first: Annotated[float, Option(help="Length of the beginning [s].", min=1)] = 60.0,
     settle: Annotated[
-        float, typer.Option(help="Time after the change that is not measured [s].", min=0)
+        float, Option(help="Time after the change that is not measured [s].", min=0)
     ] = 30.0,
-    measured: Annotated[float, typer.Option(help="Time that is measured [s].", min=5)] = 120.0,
-    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 0,
+    measured: Annotated[float, Option(help="Time that is measured [s].", min=5)] = 120.0,
+    seed: Annotated[int, Option(help="Of the drawing.", min=0)] = 0,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Coverage of the adaptive radius after a stream changed from one data set to another.
@@ -162,50 +157,43 @@ def evaluate_stream(
             schedule=StreamSchedule(first, settle, measured),
             progress=lambda done: status.update(f"{done} of {streams} streams"),
         )
-    print(json.dumps(result) if as_json else _text(result))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _show(result)
 
 
-def _text(result: dict[str, Any]) -> str:
-    seconds, asked = result["seconds"], result["asked_percent"]
-    lines = [
+def _show(result: dict[str, Any]) -> None:
+    seconds, covered = result["seconds"], result["coverage_percent"]
+    title = (
         f"{result['streams']} streams: {seconds['before']:g} s of the first kind, then from "
         f"{seconds['settle']:g} s after the change on for {seconds['measured']:g} s; "
-        f"{asked:g} % asked",
-        "",
-        f"{'':6}{'adaptive':>10}{'radius':>9}{'calibrated':>12}{'radius':>9}",
-        f"{'step':6}{'%':>10}{'mm':>9}{'%':>12}{'mm':>9}",
-    ]
-    columns = zip(
-        result["coverage_percent"],
-        result["radius_mm"],
-        result["calibrated_percent"],
-        result["calibrated_radius_mm"],
-        strict=True,
+        f"{result['asked_percent']:g} % asked"
     )
-    for step, (covered, radius, calibrated, base) in enumerate(columns, start=1):
-        lines.append(f"{step:<6}{covered:10.1f}{radius:9.0f}{calibrated:12.1f}{base:9.0f}")
-    covered = result["coverage_percent"]
-    lines += [
-        "",
-        f"over all steps between {min(covered):.1f} and {max(covered):.1f} %; in single streams "
-        f"between {min(result['lowest_percent']):.1f} and {max(result['highest_percent']):.1f} %",
+    names = ("coverage_percent", "radius_mm", "calibrated_percent", "calibrated_radius_mm")
+    columns = zip(*(result[name] for name in names), strict=True)
+    rows = [
+        (step, f"{adapted:.1f}", f"{radius:.0f}", f"{calibrated:.1f}", f"{base:.0f}")
+        for step, (adapted, radius, calibrated, base) in enumerate(columns, start=1)
     ]
-    return "\n".join(lines)
+    terminal.show(("step", "adaptive %", "radius mm", "calibrated %", "radius mm"), rows, title)
+    print(
+        f"over all steps between {min(covered):.1f} and {max(covered):.1f} %; in single streams "
+        f"between {min(result['lowest_percent']):.1f} and {max(result['highest_percent']):.1f} %"
+    )
 
 
 def dataset(
-    data: Annotated[Path, typer.Argument(help="File or folder of a data set, or a bag.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Recording to write (.npz).")],
+    data: Annotated[Path, Argument(help="File or folder of a data set, or a bag.")],
+    out: Annotated[Path, Option("-o", "--out", help="Recording to write (.npz).")],
     kind: Annotated[
         str,
-        typer.Option(
+        Option(
             help="chico, h36m, cmu, cmu_repaired, cmu_trials, asf_amc, amass, bag, recording; "
             "auto looks."
         ),
     ] = "auto",
-    fps: Annotated[
-        float, typer.Option(help="Frame rate to resample to [Hz].", min=1, max=1000)
-    ] = 25.0,
+    fps: Annotated[float, Option(help="Frame rate to resample to [Hz].", min=1, max=1000)] = 25.0,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:

@@ -20,6 +20,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 
 from ses_gcn_ros.bringup import (
     PlayerConfig,
@@ -35,7 +36,7 @@ from ses_gcn_ros.bringup import (
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.config import allowed, describe
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
-from ses_gcn_ros.resources import plain
+from ses_gcn_ros.resources import markdown_table, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,33 +47,33 @@ if TYPE_CHECKING:
 
 
 ParamsFile = Annotated[
-    str, typer.Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")
+    str, Option("--params-file", help="YAML with node parameters; config/workcell.yaml.")
 ]
-LogLevel = Annotated[str, typer.Option(help="debug, info, warn, error or fatal.")]
+LogLevel = Annotated[str, Option(help="debug, info, warn, error or fatal.")]
 
 
 def up(
-    bag: Annotated[str, typer.Option(help="Take skeletons from this bag ('sample': ours).")] = "",
-    video: Annotated[str, typer.Option(help="Take images from this video file.")] = "",
+    bag: Annotated[str, Option(help="Take skeletons from this bag ('sample': ours).")] = "",
+    video: Annotated[str, Option(help="Take images from this video file.")] = "",
     cameras: Annotated[
-        str, typer.Option(help="Fuse what several cameras see: their namespaces, as left,right.")
+        str, Option(help="Fuse what several cameras see: their namespaces, as left,right.")
     ] = "",
     calibration: Annotated[
-        str, typer.Option(help="File of 'ses-gcn calibrate' for these cameras; TF if left out.")
+        str, Option(help="File of 'ses-gcn calibrate' for these cameras; TF if left out.")
     ] = "",
-    rate: Annotated[float, typer.Option(help="Recorded seconds per second, for a bag.")] = 1.0,
-    demo_robot: Annotated[bool, typer.Option(help="Simulate the demo cell's robot.")] = False,
+    rate: Annotated[float, Option(help="Recorded seconds per second, for a bag.")] = 1.0,
+    demo_robot: Annotated[bool, Option(help="Simulate the demo cell's robot.")] = False,
     driver: Annotated[
-        str, typer.Option(help="Carry the speed factor to this robot driver, such as ur or jtc.")
+        str, Option(help="Carry the speed factor to this robot driver, such as ur or jtc.")
     ] = "",
-    record: Annotated[str, typer.Option(help="Record what the nodes publish to this bag.")] = "",
-    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    record: Annotated[str, Option(help="Record what the nodes publish to this bag.")] = "",
+    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
     actions: terminal.Actions = False,
-    use_sim_time: Annotated[bool, typer.Option(help="Follow /clock; a bag implies it.")] = False,
+    use_sim_time: Annotated[bool, Option(help="Follow /clock; a bag implies it.")] = False,
     params_file: ParamsFile = "",
     log_level: LogLevel = "info",
     single_process: Annotated[
-        bool, typer.Option("--single-process", help="All nodes in one process.")
+        bool, Option("--single-process", help="All nodes in one process.")
     ] = False,
 ) -> None:
     """Bring up a workcell: pose estimation, forecaster, safety node. Ctrl-C ends all of it.
@@ -100,13 +101,11 @@ def up(
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
-        "demo_out"
-    ),
-    rate: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
-    video: Annotated[str, typer.Option(help="Feed this video through the pose node.")] = "",
+    out: Annotated[Path, Option("--out", "-o", help="Folder for the results.")] = Path("demo_out"),
+    rate: Annotated[float, Option(help="Recorded seconds per second.")] = 1.0,
+    video: Annotated[str, Option(help="Feed this video through the pose node.")] = "",
     driver: Annotated[
-        str, typer.Option(help="Let the robot obey a simulated driver, such as ur, by a bridge.")
+        str, Option(help="Let the robot obey a simulated driver, such as ur, by a bridge.")
     ] = "",
     actions: terminal.Actions = False,
     params_file: ParamsFile = "",
@@ -171,15 +170,11 @@ def configs() -> dict[str, type[Any]]:
 
 
 def params(
-    node: Annotated[
-        str, typer.Argument(help="Node, such as safety_node; all of them if left out.")
-    ] = "",
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a parameter file.")] = False,
+    node: Annotated[str, Argument(help="Node, such as safety_node; all of them if left out.")] = "",
+    as_yaml: Annotated[bool, Option("--yaml", help="Print a parameter file.")] = False,
     as_json: terminal.AsJson = False,
     as_csv: terminal.AsCsv = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print tables for a document.")
-    ] = False,
+    as_markdown: Annotated[bool, Option("--markdown", help="Print tables for a document.")] = False,
 ) -> None:
     """List the parameters of the nodes, or print a parameter file with their defaults.
 
@@ -207,11 +202,11 @@ def params(
 
 def markdown(kind: type[Any]) -> str:
     """Table of a configuration's options for a document."""
-    lines = ["| parameter | default | allowed | what |", "| --- | --- | --- | --- |"]
-    for row in describe(kind):
-        default = json.dumps(row["default"])
-        lines.append(f"| `{row['name']}` | {default} | {allowed(row)} | {row['description']} |")
-    return "\n".join(lines) + "\n"
+    rows = (
+        (f"`{row['name']}`", json.dumps(row["default"]), allowed(row), row["description"])
+        for row in describe(kind)
+    )
+    return markdown_table(("parameter", "default", "allowed", "what"), rows) + "\n"
 
 
 def _section(node: str, kind: type[Any]) -> str:
@@ -252,12 +247,12 @@ _NUMBERS = (  # of a state: what the table calls them, field and unit
 
 
 def watch(
-    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
-    once: Annotated[bool, typer.Option("--once", help="One reading, after a few seconds.")] = False,
+    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
+    once: Annotated[bool, Option("--once", help="One reading, after a few seconds.")] = False,
     duration: Annotated[
-        float, typer.Option(help="End after this time [s]; 0: at Ctrl-C.", min=0.0)
+        float, Option(help="End after this time [s]; 0: at Ctrl-C.", min=0.0)
     ] = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One reading as JSON.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One reading as JSON.")] = False,
 ) -> None:
     """Show a running cell: the state with its reasons and terms, nodes, rates, people.
 
@@ -280,15 +275,15 @@ def watch(
 
 
 def lifecycle(
-    node: Annotated[str, typer.Argument(help="Node, such as safety_node; all if left out.")] = "",
+    node: Annotated[str, Argument(help="Node, such as safety_node; all if left out.")] = "",
     transition: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="configure, activate, deactivate, cleanup or shutdown; reset calls a safety "
             "node's ~/reset, when somebody has looked."
         ),
     ] = "",
-    namespace: Annotated[str, typer.Option(help="Namespace of the cell.")] = "",
+    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
     as_json: terminal.AsJson = False,
 ) -> None:
     """Show the states of a cell's nodes, or take one through a transition of its lifecycle.
@@ -434,23 +429,23 @@ _SECONDS, _TIMES = 25.0, 12
 
 def commission(
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for recordings, cell.yaml and protocol.")
+        Path, Option("-o", "--out", help="Folder for recordings, cell.yaml and protocol.")
     ],
     stops: Annotated[
         list[str] | None,
-        typer.Option(help="BAG or BAG@KG of stops; one for each speed and payload."),
+        Option(help="BAG or BAG@KG of stops; one for each speed and payload."),
     ] = None,
-    standing: Annotated[Path | None, typer.Option(help="Bag of the person who stands.")] = None,
-    walking: Annotated[Path | None, typer.Option(help="Bag of the person who walks.")] = None,
-    mark: Annotated[str, typer.Option(help="'X Y' where the person stands [m].")] = "",
-    line: Annotated[str, typer.Option(help="'X1 Y1 X2 Y2' of the line walked [m].")] = "",
+    standing: Annotated[Path | None, Option(help="Bag of the person who stands.")] = None,
+    walking: Annotated[Path | None, Option(help="Bag of the person who walks.")] = None,
+    mark: Annotated[str, Option(help="'X Y' where the person stands [m].")] = "",
+    line: Annotated[str, Option(help="'X1 Y1 X2 Y2' of the line walked [m].")] = "",
     camera_latency: Annotated[
-        float, typer.Option(help="From an image's exposure to its stamp [s].", min=0.0, max=1.0)
+        float, Option(help="From an image's exposure to its stamp [s].", min=0.0, max=1.0)
     ] = 0.0,
     params_file: Annotated[
-        str, typer.Option("--params-file", help="Parameters that the cell runs with.")
+        str, Option("--params-file", help="Parameters that the cell runs with.")
     ] = "",
-    signed_by: Annotated[str, typer.Option(help="Name of who answers for the protocol.")] = "",
+    signed_by: Annotated[str, Option(help="Name of who answers for the protocol.")] = "",
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
