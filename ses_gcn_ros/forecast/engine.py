@@ -22,6 +22,7 @@ from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 _LOGGER = logging.getLogger(__name__)
 
 _TRIAL = 65  # people whose forecasts are compared: of the largest recorded batch and the smallest
+LARGEST_BODY = 10.0  # m; nobody is, and millimetres are far beyond
 _TRUSTED = 5e-5  # m that a GPU may be off
 
 
@@ -153,8 +154,18 @@ class Engine:
         self._base = CompiledBase(config, weights.tensors) if learnt else None
 
     def predict(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Forecast a batch of histories: the first of what `predict_with_scale` gives."""
-        return self.predict_with_scale(history)[0]
+        """Forecast a batch of histories: the first of what `predict_with_scale` gives.
+
+        Raises InputError besides for somebody who is larger than any human, as in millimetres.
+        """
+        path, _ = self.predict_with_scale(history)
+        size = np.nanmax(history, axis=2) - np.nanmin(history, axis=2)  # (N, T, 3)
+        if size.max(initial=0.0) > LARGEST_BODY:
+            raise InputError(
+                f"history holds somebody of {size.max():.0f} m; positions are in metres: are these "
+                "in millimetres?"
+            )
+        return path
 
     def predict_with_scale(
         self, history: NDArray[np.float32]
@@ -192,7 +203,8 @@ class Engine:
         wanted = (config.observed, config.joints, 3)
         if history.ndim != 4 or history.shape[1:] != wanted:
             raise InputError(
-                f"history has shape {history.shape}; '{self.name}' takes (N, *{wanted})"
+                f"history has shape {history.shape}; '{self.name}' takes "
+                f"(N, {config.observed}, {config.joints}, 3)"
             )
         if len(history) == 0:
             nobody = np.zeros((0, config.horizon, config.joints, 3), np.float32)

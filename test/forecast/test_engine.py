@@ -38,7 +38,7 @@ def test_metres_whatever_the_unit_of_the_weights(clip):
     metres = make_weights(ModelConfig(widths=(8, 3)))
     in_mm = dataclasses.replace(metres, config=dataclasses.replace(metres.config, unit="mm"))
     history = histories(clip, 2)
-    direct = build_engine(metres, device="cpu").predict(1000 * history) / 1000
+    direct = build_engine(metres, device="cpu").predict_with_scale(1000 * history)[0] / 1000
     np.testing.assert_allclose(
         build_engine(in_mm, device="cpu").predict(history), direct, rtol=1e-4, atol=1e-4
     )
@@ -64,7 +64,7 @@ def test_joints_never_seen_come_back_as_nan_and_the_others_are_forecast(engine, 
 def test_unusable_histories_are_refused(engine, clip):
     history = histories(clip, 2)
     with pytest.raises(
-        InputError, match=r"shape \(2, 9, 15, 3\); 'untrained' takes \(N, \*\(10, 15"
+        InputError, match=r"shape \(2, 9, 15, 3\); 'untrained' takes \(N, 10, 15, 3\)"
     ):
         engine.predict(history[:, 1:])
     broken = history.copy()
@@ -74,6 +74,8 @@ def test_unusable_histories_are_refused(engine, clip):
     broken[1, 4, 3] = np.inf
     with pytest.raises(InputError, match="infinite"):
         engine.predict(broken)
+    with pytest.raises(InputError, match="in millimetres"):
+        engine.predict(1000 * history)
     with pytest.raises(InputError, match="no joint at all"):
         engine.predict(np.full((1, 10, 15, 3), np.nan, np.float32))
 
