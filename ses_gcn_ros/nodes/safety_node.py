@@ -285,6 +285,7 @@ class SafetyNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__()
         self.audit = AuditLog("", self.config)
+        self.earlier: SeparationMonitor | None = None  # of when it was active before
         self.add_post_set_parameters_callback(self.on_parameters)
 
     def configure(self) -> None:
@@ -312,6 +313,8 @@ class SafetyNode(ManagedNode):
         self.monitor = SeparationMonitor(
             config, self.robots.model, self.robots.urdf, time.monotonic
         )
+        if self.earlier is not None:
+            self.monitor.succeed(self.earlier, self.now())
         self.assessment: Assessment | None = None
         self.drawing, self.next_drawing = SafetyDrawing(self.monitor), 0.0
         self.clocks: ClockMonitor | None = None
@@ -337,7 +340,8 @@ class SafetyNode(ManagedNode):
         self.audit.record("activated")
 
     def deactivate(self) -> None:
-        """Leave the robot stopped."""
+        """Leave the robot stopped, and remember who was there."""
+        self.earlier = self.monitor
         self.publish_stop("safety node deactivated")
         for publisher in (self.factors, self.states):  # what is not confirmed goes with them
             publisher.wait_for_all_acked(LAST_WORD)

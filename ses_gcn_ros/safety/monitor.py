@@ -263,6 +263,15 @@ class SeparationMonitor:
             return False, "the robot still disobeys"
         return (True, "; ".join([*gone, why])) if gone else (done, why)
 
+    def succeed(self, earlier: SeparationMonitor, now: float) -> None:
+        """Hold everybody whom a monitor knew that this one comes after, at `now` [s], as lost.
+
+        Nobody leaves because nobody looks; in another world frame nobody knows where they are.
+        """
+        if earlier.config.world_frame == self.config.world_frame:
+            for source in self._sources.keys() & earlier._sources.keys():
+                self._sources[source].take_over(earlier._sources[source], now)
+
     def enable(self, on: bool, now: float) -> tuple[bool, str]:
         """Switch monitoring on, or off for a while where that is allowed; says whether and why."""
         return self.muting.switch(on, now)

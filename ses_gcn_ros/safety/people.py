@@ -480,6 +480,11 @@ class PeopleTracks:
         if self._config.replay:
             self.release()
 
+    def take_over(self, earlier: PeopleTracks, now: float) -> None:
+        """Hold everybody whom somebody else had followed until lately, as lost at `now` [s]."""
+        earlier.begin_anew(now, now)
+        self.lost, self.overflow, self._people = earlier.lost, earlier.overflow, None
+
     def release(self) -> int:
         """Let go of everybody lost, whom somebody has looked for; how many they were."""
         released = len(self.lost)

@@ -57,9 +57,9 @@ class Nodes:
         cell.processes["cell"] = self.process
         self.diagnostics = cell.listen(DiagnosticArray, "/diagnostics", 10)
         self.states = cell.listen(SafetyState, "safety_state", qos.STREAM)
-        person = PersonStream(cell.node)
-        cell.wait_for_listeners(person.publisher, count=2)
-        person.start()
+        self.person = PersonStream(cell.node)
+        cell.wait_for_listeners(self.person.publisher, count=2)
+        self.person.start()
         self.clients = {
             (name, kind): cell.node.create_client(kind, f"/{name}/{service}")
             for name in NODES
@@ -130,6 +130,23 @@ def test_a_safety_node_that_is_not_active_has_said_stop_and_says_so_in_its_diagn
     assert not nodes.states
     assert nodes.change("safety_node", Transition.TRANSITION_ACTIVATE)
     nodes.cell.wait_for(lambda: nodes.states, "states again")
+
+
+def test_whoever_was_there_before_a_safety_node_was_deactivated_is_held_until_seen_again(nodes):
+    assert nodes.change("safety_node", Transition.TRANSITION_DEACTIVATE)
+    nodes.person.stop()
+    nodes.states.clear()
+    assert nodes.change("safety_node", Transition.TRANSITION_ACTIVATE)
+    held = nodes.cell.wait_for(
+        lambda: [r for state in nodes.states for r in state.reasons if "held for" in r],
+        "somebody who is held",
+    )
+    assert "lost at" in held[0]
+    nodes.person.start()
+    nodes.cell.wait_for(
+        lambda: not any("held for" in reason for reason in nodes.states[-1].reasons),
+        "a state without anybody who is held",
+    )
 
 
 @pytest.mark.parametrize("name", NODES)

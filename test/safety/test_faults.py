@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from safety_scenes import TICK, Scene, column_at, forecast_of, person, settled
+from safety_scenes import TICK, Scene, column, column_at, forecast_of, person, settled
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety import Level, RobotModel, SafetyConfig, SeparationMonitor, Urdf
@@ -317,6 +317,19 @@ class TestPersonVanishesNear:
         tracks.observe(1.1, [person(1.4, "a"), person(1.0, "b")])
         tracks.observe(1.2, [person(1.5, "a"), person(1.2, "b")])
         assert list(tracks.lost) == ["gone"]
+
+    def test_is_held_by_the_monitor_that_comes_after(self):
+        scene = settled(2.0)
+        before = scene.tick().separation
+        earlier, scene.monitor = scene.monitor, SeparationMonitor(scene.config, column())
+        scene.monitor.succeed(earlier, scene.now)
+        scene.x = None
+        assert scene.run(0.3).separation <= before - 1.5 * 0.3
+        assert scene.monitor.reset() == (True, "1 lost people released; no stop is latched")
+        elsewhere = dataclasses.replace(scene.config, world_frame="map")
+        other = SeparationMonitor(elsewhere, column())
+        other.succeed(earlier, scene.now)
+        assert not other.tracks.lost
 
 
 def test_two_faults_at_once_are_both_named():
