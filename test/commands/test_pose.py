@@ -136,6 +136,15 @@ def test_a_photograph_becomes_a_bag_of_one_frame(clip, model, tmp_path):
     assert json.loads(result.stdout)["frames_by_person"] == {"p1": 1}
 
 
+def test_a_video_that_was_cut_short_says_of_how_many_frames(clip, model, tmp_path):
+    video = tmp_path / "cut.avi"
+    video.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    result = run(video, "-o", tmp_path / "bag", "--model", model, "--max-people", 1, "--json")
+    summary = json.loads(result.stdout)
+    assert 0 < summary["frames"] < summary["frames_announced"] == 12
+    assert f"ends after {summary['frames']} of 12 frames: it is cut short" in result.stderr
+
+
 def test_the_overlay_replaces_neither_the_video_nor_anything_unasked(clip, model, tmp_path):
     video, other = tmp_path / "walk.avi", tmp_path / "other.mp4"
     video.write_bytes(clip.read_bytes())

@@ -1,14 +1,20 @@
-"""However narrow a terminal is, no number of a table is cut."""
+"""What commands print: no number of a table is cut, no unit is lost, a sentence is one line."""
 
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
 
 import pytest
+from command_line import commands
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from ses_gcn_ros import cli
 from ses_gcn_ros.commands import terminal
 
 CELLS = st.one_of(
@@ -31,3 +37,39 @@ def test_every_cell_is_shown_whole(rows, width):
             assert any(cell in line for line in lines), cell
     table = any("┃" in line for line in lines)
     assert not table or max(map(len, lines)) <= width
+
+
+def test_help_keeps_the_units():
+    kept = 0
+    for name, command in commands().items():
+        shown = CliRunner().invoke(cli.app, [*name.split(), "--help"], env={"COLUMNS": "200"})
+        text = " ".join(shown.output.split())
+        for parameter in command.params:
+            units = re.findall(r"\[\S+\]", getattr(parameter, "help", None) or "")
+            assert all(unit in text for unit in units), (name, parameter.name)
+            kept += len(units)
+    assert kept >= 13
+
+
+def test_a_sentence_goes_down_a_pipe_in_one_line_with_its_brackets(capsys):
+    said = "'shift [old]' and 'x[/y]' " * 40
+    for console in (terminal.out(), terminal.err()):
+        console.print(said)
+    assert [text.splitlines() for text in capsys.readouterr()] == [[said], [said]]
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "extra"),
+    [
+        ("cv2", "pose VIDEO -o BAG", "pose"),
+        ("torch", "train --data MOTION -o OUT.safetensors", "train"),
+        ("rosbags", "evaluate BAG", "replay"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_sentence_that_names_the_extra(package, line, extra):
+    program = f"import sys; sys.modules['{package}'] = None; from ses_gcn_ros import cli; "
+    command = [sys.executable, "-c", program + "sys.exit(cli.main())", *line.split()]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    (sentence,) = run.stderr.splitlines()
+    assert sentence.endswith(f"pip install 'ses_gcn_ros[{extra}]'")

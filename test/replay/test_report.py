@@ -21,7 +21,14 @@ from ses_gcn_ros.errors import BagError, RobotError
 from ses_gcn_ros.replay.evaluate import write_report
 from ses_gcn_ros.replay.figures import apart, spans
 from ses_gcn_ros.replay.recording import Replay, open_replay
-from ses_gcn_ros.replay.report import chosen_frames, chosen_states, pack_metres, render_page
+from ses_gcn_ros.replay.report import (
+    chosen_frames,
+    chosen_states,
+    facts,
+    pack_metres,
+    render_page,
+    verdict,
+)
 from ses_gcn_ros.replay.scene import moment_at, stadium
 
 PICTURES = {"scene_stop.png", "scene_closest.png", "timeline.png", "horizon.png"}
@@ -138,6 +145,40 @@ def test_the_page_of_a_day_is_no_larger_than_that_of_an_hour(run_report, replay)
     )
     page = render_page(long, json.loads((run_report / "summary.json").read_text()))
     assert len(page) < 12e6
+
+
+WORST = {"separation_m": 1.224, "person_id": "p1", "limb": "r_elbow-r_wrist"}
+WORST |= {"frame": "tool", "stopped_for_s": 5.3, "had_moved": True}
+SAFETY = {"worst": WORST, "missed_stops": 0, "false_stops": 1, "stops_by_people": 2}
+SAFETY |= {"seconds": {"CLEAR": 1.0}, "availability": 0.5}
+ERRORS = {
+    "forecast": [90.0],
+    "last_pose": [80.0],
+    "damped_velocity": [85.0],
+    "constant_velocity": [140.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "was stopped 5.3 s before"),
+        ({"had_moved": False}, "had not been let go yet at"),
+        ({"stopped_for_s": None}, "was not stopped at"),
+    ],
+)
+def test_the_verdict_tells_a_start_from_a_stop_and_judges_by_the_best_baseline(changes, sentence):
+    forecasts = {"horizons_s": [1.0], "mpjpe_mm": {"at": ERRORS, "up_to": ERRORS}, "compared": 9}
+    forecasts |= {"coverage": {"promised": 0.9, "measured": 0.9}}
+    numbers = {"safety": SAFETY | {"worst": WORST | changes}, "forecasts": forecasts}
+    first, *rest = verdict(numbers)
+    assert first.startswith(f"The robot {sentence} the closest approach (1.22 m,")
+    assert "right forearm" in first
+    assert rest == [
+        "Once it was stopped for nobody.",
+        "1 s ahead the forecasts were 90 mm off, 12% more than the best baseline, last pose.",
+    ]
+    assert facts(numbers)[0].value == "1.22 m"
 
 
 def test_of_neighbouring_states_the_worst_one_is_kept(replay):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -137,3 +138,5 @@ def test_a_state_names_every_term_behind_the_protective_distance():
     for name in SafetyState.get_fields_and_field_types():
         if name != "header":
             assert getattr(state, name) == pytest.approx(getattr(recorded, name), nan_ok=True), name
+    zeros = written(dataclasses.replace(assessment, speed_factor=-0.0, margin=-0.0))
+    assert [math.copysign(1.0, value) for value in (zeros.speed_factor, zeros.margin)] == [1.0, 1.0]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 from test_conversions import some_forecast, some_skeleton
 from visualization_msgs.msg import Marker
@@ -10,12 +17,16 @@ from visualization_msgs.msg import Marker
 from ses_gcn_ros.nodes.markers import (
     LIFETIME,
     MarkerBoard,
+    SafetyDrawing,
     capsule_markers,
     closest_pair_markers,
     forecast_markers,
     skeleton_markers,
 )
 from ses_gcn_ros.skeleton import get_layout
+
+sys.path.append(str(Path(__file__).parents[1] / "safety"))
+from safety_scenes import settled
 
 HEADER = Header(frame_id="world")
 
@@ -91,3 +102,23 @@ def test_the_closest_pair_is_drawn_with_its_distance():
     line, text = closest_pair_markers(np.zeros(3), np.array([0.0, 0.4, 0.3]), 0.5, 2)
     assert len(line.points) == 2
     assert text.text == "0.50 m"
+
+
+def test_what_the_safety_node_draws_is_of_one_moment_and_hides_nothing_of_itself():
+    scene = settled(1.0)
+    answer = scene.tick()
+    place = (answer.pair.human_point + answer.pair.robot_point) / 2.0
+    answer = dataclasses.replace(answer, predicted=SimpleNamespace(place=place))
+    header = Header(frame_id="world", stamp=Time(sec=7))
+    drawn = SafetyDrawing(scene.monitor).draw(header, answer).markers
+    assert all(marker.header == header for marker in drawn)
+    robot = [m for m in drawn if m.ns == "robot"]
+    assert robot
+    # wider than the robot itself, through whose surfaces they would flicker
+    assert min(m.scale.x for m in robot) > 2 * scene.monitor.model.radius.min() + 0.005
+    texts = {m.ns: m for m in drawn if m.type == Marker.TEXT_VIEW_FACING}
+    assert texts.keys() == {"state", "closest", "predicted"}
+    for one, other in itertools.combinations(texts.values(), 2):
+        apart = abs(one.pose.position.z - other.pose.position.z)
+        aside = abs(one.pose.position.x - other.pose.position.x)
+        assert max(apart, aside / 3) > max(one.scale.z, other.scale.z)

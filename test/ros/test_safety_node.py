@@ -165,6 +165,10 @@ def test_every_change_is_in_the_event_log(watch):
         assert any(words in reason for reason in said), words
     levels = [event["level"] for event in events]
     assert levels[0] == "STOP"
+    first = " ".join(events[0]["reasons"])  # a start is no fault of a clock or of the node
+    assert "no skeletons yet" in first
+    assert "clock" not in first
+    assert "late" not in first
     assert "REDUCED" in levels
     assert {"stopping_term", "people", "zone", "speed_factor"} <= set(events[0])
 
