@@ -416,7 +416,7 @@ class SeparationMonitor:
         config = self.config
         start, end = robot.carried(now - robot.stamp)
         slowest = max(braking(config), key=lambda table: float(table.time(config.robot_speed_max)))
-        case = {"human_speed": 0.0, "reaction_time": 1.0 / config.rate + config.robot_reaction_time}
+        case = {"human_speed": 0.0, "reaction_time": reaction_time(config, least=0.0)}
         room = protective_distance(robot_speed=config.robot_speed_max, table=slowest, **case)
         return self.zones["robot"].check_robot(
             config, robot, start[0], end[0], slowest, case["reaction_time"], room

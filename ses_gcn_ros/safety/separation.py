@@ -241,14 +241,17 @@ def describe(person_id: str, limb: str, distance: float, frame: str) -> str:
     return f"person {person_id}: {limb} at {distance:.2f} m from {frame}"
 
 
-def reaction_time(config: SafetyConfig, skeleton_age: float) -> float:
+def reaction_time(
+    config: SafetyConfig, skeleton_age: float = 0.0, least: float | None = None
+) -> float:
     """T_r [s]: age of the skeletons, one period until the next decision, the robot's own delay.
 
-    Where the factor falls along a ramp (`ramp_down`), its time counts as well.
+    Where the factor falls along a ramp (`ramp_down`), its time counts as well. `least` is
+    `config.reaction_time`, which begins with an image; 0 where none is waited for.
     """
     measured = skeleton_age + 1.0 / config.rate + config.robot_reaction_time
     ramp = 1.0 / config.ramp_down if config.ramp_down > 0.0 else 0.0
-    return max(config.reaction_time, measured) + ramp
+    return max(config.reaction_time if least is None else least, measured) + ramp
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,11 +126,13 @@ def test_a_zone_in_a_frame_that_nobody_publishes_is_a_frame_to_look_up():
     assert scene.monitor.model.frames == ("low", "high", "agv")
 
 
-def test_the_robot_comes_to_rest_before_a_zone_that_keeps_it_out():
+@pytest.mark.parametrize("ramp_down", [0.0, 1.0])
+def test_the_robot_comes_to_rest_before_a_zone_that_keeps_it_out(ramp_down):
     zone = "{name: shelf, applies_to: robot, position: [2.57, 0, 1], size: [1, 1, 2]}"
-    scene = settled(None, zones=(zone,), obedience_tolerance=0.0)  # it is jogged out of there
+    # it is jogged out of there
+    scene = settled(None, zones=(zone,), obedience_tolerance=0.0, ramp_down=ramp_down)
     factor = 1.0
-    for _ in range(600):
+    for _ in range(1200):
         before = factor
         scene.robot_speed = max(before, scene.robot_speed - scene.config.deceleration * 0.02)
         factor = scene.tick().speed_factor
