@@ -100,14 +100,14 @@ def scene_data(replay: Replay, moments: list[float]) -> dict[str, Any]:
 
 
 def _limbs(layout: str) -> list[list[float]]:
-    """First and second joint, radius [m] and, for a hand beyond a wrist, its reach [m]."""
+    """First and second joint, radius [m] and, for what is beyond of a hand, its reach [m]."""
     shape = body(layout)
     limbs = [
         [int(a), int(b), round(float(radius), 4), 0]
         for a, b, radius in zip(shape.starts, shape.ends, shape.radii, strict=True)
     ]
-    hands = [[*limb[:3], HAND_REACH] for limb, hand in zip(limbs, shape.hands, strict=True) if hand]
-    return limbs + hands
+    hands = zip(limbs, shape.hands.tolist(), strict=True)
+    return limbs + [[*limb[:3], share * HAND_REACH] for limb, share in hands if share]
 
 
 def _pairs(replay: Replay, frames: NDArray[np.int64]) -> Floats:

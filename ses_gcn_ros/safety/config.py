@@ -155,7 +155,7 @@ class SafetyConfig:
     )
     hand_reach: float = option(
         0.18,
-        "how far the hand reaches beyond a wrist without hand joints [m]",
+        "how far a hand reaches beyond the wrist, where the layout has no tip of it [m]",
         minimum=0,
         maximum=1,
     )

@@ -26,6 +26,8 @@ Array = NDArray[np.float64]
 
 _NEWTON_STEPS = 40  # enough for coverages from 1e-9 to all but 1e-15
 LIMB_LENGTH = 0.6  # m; no limb of a tall adult is longer, nor is the trunk from hip to shoulder
+KNUCKLES = ("hand", "index", "pinky")  # joints in the middle of a hand, fingers being beyond
+BEYOND_KNUCKLES = 0.5  # of a hand's length
 ARM = re.compile("elbow|wrist|hand|thumb|index|middle|ring|pinky")  # at the end of an arm's limbs
 
 
@@ -70,7 +72,7 @@ class Body:
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     radii: Array  # (N,): radii of a large adult [m]
-    hands: NDArray[np.bool_]  # (N,): limbs that end in a wrist beyond which the layout has no joint
+    hands: Array  # (N,): share of a hand that is beyond each limb, as no joint is its tip
     edges: NDArray[np.int64]  # (E, 2): joints tied by a limb or by the kinematic tree
     # (N,): limbs from the shoulder outwards, which are faster than a walking body
     arms: NDArray[np.bool_]
@@ -83,15 +85,18 @@ def body(layout_name: str) -> Body:
     layout = get_layout(layout_name)
     limbs = np.asarray(layout.limbs, dtype=np.int64)
     with_child = {parent for parent in layout.parents if parent >= 0}
-    hands = [
-        layout.canonical[end].endswith("wrist") and end not in with_child for _, end in layout.limbs
-    ]
+    hands = []
+    for _, end in layout.limbs:
+        side, part = layout.canonical[end][:2], layout.canonical[end][2:]
+        at_wrist = part == "wrist" and end not in with_child
+        to_knuckles = part in KNUCKLES and f"{side}hand_tip" not in layout.canonical
+        hands.append(1.0 if at_wrist else BEYOND_KNUCKLES if to_knuckles else 0.0)
     tree = [(parent, child) for child, parent in enumerate(layout.parents) if parent >= 0]
     return Body(
         starts=limbs[:, 0].copy(),
         ends=limbs[:, 1].copy(),
         radii=np.asarray(layout.limb_radii, dtype=np.float64),
-        hands=np.asarray(hands),
+        hands=np.asarray(hands, np.float64),
         arms=np.asarray([ARM.search(layout.canonical[end]) is not None for _, end in limbs]),
         edges=np.asarray(sorted(set(layout.limbs) | set(tree)), dtype=np.int64),
         names=layout.limb_names(),
@@ -148,7 +153,7 @@ def limb_capsules(
     scale : float
         Factor on the radii of a large adult.
     hand_reach : float
-        How far the hand reaches beyond a wrist that has no hand joints [m].
+        How far the hand reaches beyond the wrist [m], where the layout has no tip of it.
     growth : ndarray, shape (..., J), optional
         Radius around each joint that holds it [m], such as a forecast's; the limb grows by the
         larger of its two joints'. NaN counts as unseen.

@@ -236,7 +236,7 @@ DYING = 0.99  # share of a speed that is left a frame later, at most, where a fi
 SHORT = 0.05  # m; a forearm shorter than this has no direction that the hand could go on in
 
 _POINTS, _VALUES = real[:, :, ::1], real[:, ::1]
-_SHAPE = types.Tuple((array(1, whole), array(1, whole), array(1), array(1, boolean)))
+_SHAPE = types.Tuple((array(1, whole), array(1, whole), array(1), array(1)))
 
 
 @compiled(types.void(array(3), array(2), array(2), _SHAPE, real, real, _POINTS, _POINTS, _VALUES))
@@ -262,7 +262,7 @@ def surround(
     paths : ndarray, shape (J, J)
         Path lengths along the body [m].
     shape : tuple
-        Joints at which each limb starts and ends, its radius [m], and whether a hand is beyond it.
+        Joints at which each limb starts and ends, its radius [m], the share of a hand beyond it.
     scale : float
         Factor on the radii.
     hand_reach : float
@@ -303,16 +303,17 @@ def surround(
             for k in range(3):
                 start[b, n, k] = positions[b, place[first], k] if place[first] >= 0 else math.nan
                 end[b, n, k] = positions[b, place[last], k] if place[last] >= 0 else math.nan
-            if hands[n] and hand_reach > 0.0:
+            beyond = hands[n] * hand_reach
+            if beyond > 0.0:
                 x, y, z = end[b, n, 0], end[b, n, 1], end[b, n, 2]
                 x, y, z = x - start[b, n, 0], y - start[b, n, 1], z - start[b, n, 2]
                 length = math.sqrt(x * x + y * y + z * z)
                 if length > SHORT:
-                    end[b, n, 0] += hand_reach / length * x
-                    end[b, n, 1] += hand_reach / length * y
-                    end[b, n, 2] += hand_reach / length * z
+                    end[b, n, 0] += beyond / length * x
+                    end[b, n, 1] += beyond / length * y
+                    end[b, n, 2] += beyond / length * z
                 else:
-                    radius[b, n] += hand_reach
+                    radius[b, n] += beyond
 
 
 @compiled(types.void(array(1), array(3), _VALUES))

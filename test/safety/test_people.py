@@ -74,9 +74,23 @@ def test_every_layout_has_a_body(name):
     assert (capsules.radius >= body(name).radii).all()
 
 
-def test_hands_are_added_only_where_the_layout_ends_at_the_wrist():
-    assert body("chico15").hands.sum() == 2
-    assert body("mediapipe33").hands.sum() == 0
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("chico15", {"l_wrist": 1.0, "r_wrist": 1.0}),
+        ("mediapipe33", dict.fromkeys(("l_index", "r_index", "l_pinky", "r_pinky"), 0.5)),
+        ("kinect20", {"l_hand": 0.5, "r_hand": 0.5}),
+        ("zed38", {}),
+        ("kinect32", {}),
+    ],
+)
+def test_what_a_layout_lacks_of_a_hand_is_added_to_its_limbs(name, ends):
+    layout, shape = get_layout(name), body(name)
+    added = {layout.joints[shape.ends[n]]: shape.hands[n] for n in np.flatnonzero(shape.hands)}
+    assert added == ends
+
+
+def test_a_hand_is_as_long_as_asked_for():
     bare = limb_capsules(STANDING, "chico15")
     with_hand = limb_capsules(STANDING, "chico15", hand_reach=0.18)
     forearm = get_layout("chico15").limb_names().index("r_elbow-r_wrist")
@@ -171,7 +185,7 @@ def test_the_axes_of_a_body_that_is_seen_go_from_joint_to_joint_and_hands_beyond
     capsules = limb_capsules(STANDING, "chico15", hand_reach=reach)
     along = STANDING[shape.ends] - STANDING[shape.starts]
     beyond = reach * along / np.linalg.norm(along, axis=1)[:, None]
-    expected = STANDING[shape.ends] + np.where(shape.hands[:, None], beyond, 0.0)
+    expected = STANDING[shape.ends] + shape.hands[:, None] * beyond
     assert shape.hands.sum() == 2
     np.testing.assert_array_equal(capsules.start, STANDING[shape.starts])
     np.testing.assert_allclose(capsules.end, expected, atol=1e-12)
