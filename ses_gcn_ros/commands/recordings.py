@@ -15,7 +15,14 @@ import typer
 from rich.console import Console
 from typer import Argument, Option
 
-from ses_gcn_ros.bringup import DEMO_ROBOT, NodePlan, ProcessGroup, demo_environment
+from ses_gcn_ros.bringup import (
+    DEMO_ROBOT,
+    NodePlan,
+    ProcessGroup,
+    demo_environment,
+    plan_workcell,
+    with_robot,
+)
 from ses_gcn_ros.commands import terminal
 from ses_gcn_ros.errors import BagError, ConfigError, SesGcnError
 from ses_gcn_ros.resources import check_fresh, check_writable, plain
@@ -236,18 +243,23 @@ def evaluate_through_nodes(
     if plan.robots is None:
         raise ConfigError(plan.problems[0])
     out.mkdir(parents=True, exist_ok=True)
-    description = "" if options.demo_robot else plan.safety.robot_description
+    robot = "" if options.demo_robot else plan.safety.robot_description
     normal, recording = out / "played", out / "bag"
-    topics = write_normal_form(bag, normal, options, description)
-    described: dict[str, Any] = {"robot_description": plan.safety.robot_description}
-    if options.demo_robot:
-        described = dict(DEMO_ROBOT)
-    elif description.lstrip().startswith("<"):  # a command line is no place for a whole robot
+    topics = write_normal_form(bag, normal, options, robot)
+    if robot.lstrip().startswith("<"):  # a command line is no place for a whole robot
         urdf = out / "robot.urdf"
-        urdf.write_text(description, "utf-8")
-        described = {"robot_description": str(urdf)}
-    nodes = _nodes(normal, recording, topics, options.demo_robot, rate, described)
-    _play(nodes, params_file, console)
+        urdf.write_text(robot, "utf-8")
+        robot = str(urdf)
+    if recording.exists():
+        raise ConfigError(
+            f"'{recording}' exists; choose another folder with -o, or remove it first"
+        )
+    nodes = plan_workcell(
+        bag=str(normal), rate=rate, record=str(recording), demo_robot=options.demo_robot
+    )
+    *nodes, player = with_robot(nodes, robot)  # the player of all that was written comes last
+    player = dataclasses.replace(player, parameters={**player.parameters, "topics": topics})
+    _play([*nodes, player], params_file, console)
     after = dataclasses.replace(  # the recording has our names
         options, recorded=True, demo_robot=False, safety=plan.safety, naming=Naming()
     )
@@ -256,27 +268,6 @@ def evaluate_through_nodes(
     summary["agreement"] = plain(dataclasses.asdict(found), digits=6)
     write_numbers(out, summary)
     return summary
-
-
-def _nodes(
-    bag: Path, record: Path, topics: list[str], demo_robot: bool, rate: float, robot: dict[str, Any]
-) -> list[NodePlan]:
-    if record.exists():
-        raise ConfigError(f"'{record}' exists; choose another folder with -o, or remove it first")
-    clock: dict[str, Any] = {"use_sim_time": True}
-    # forecaster, safety node and recorder must hear the first message
-    player: dict[str, Any] = {"bag": str(bag), "topics": topics, "rate": rate, "subscribers": 3}
-    if not robot.get("robot_description"):
-        robot = {}  # the parameter file names the robot's frames
-    simulated = [NodePlan("demo_robot", clock)] if demo_robot else []
-    return [
-        NodePlan("bag_recorder", {"bag": str(record), **clock}),
-        *simulated,
-        NodePlan("forecaster_node", {"adaptive_state": "none", **clock}),
-        # by the recording's clock alone, as the core that its answers are held against
-        NodePlan("safety_node", {**robot, **clock, "replay": True}),
-        NodePlan("bag_player", player, ends_run=True),
-    ]
 
 
 def _play(nodes: list[NodePlan], params_file: str, console: Console) -> None:

@@ -111,7 +111,7 @@ def _by_protocol(
         "windows": windows,
         "mean_over": protocol.mean,
     }
-    summary["quoted"] = [dataclasses.asdict(quoted) for quoted in evaluation.QUOTED.get(name, ())]
+    summary["quoted"] = evaluation.QUOTED.get(name, [])
     return summary
 
 

@@ -47,8 +47,8 @@ def search(
 ) -> Any:
     """Run one search; what its runs came to, and the cases worth keeping, as plain JSON."""
     rng = np.random.default_rng([seed, batch])
-    ranked: list[tuple[float, AttackCase, AttackOutcome]] = []
-    rows = []
+    ranked: list[tuple[float, AttackCase]] = []
+    rows: list[dict[str, Any]] = []
     for run in range(BATCH):
         numbers = rng.random(NUMBERS)
         if run >= RANDOM:
@@ -58,12 +58,10 @@ def search(
             near = (parent + rng.normal(0.0, 0.15, NUMBERS)) % 1.0
             numbers = np.where(changed, np.where(rng.random(NUMBERS) < 0.3, numbers, near), parent)
         case = AttackCase(scenario, variant, tuple(numbers.round(6).tolist()), batch * BATCH + run)
-        outcome = attack_once(case, _engine(weights), cell=cell)
-        score = -outcome.contact_speed if outcome.violation else max(outcome.miss, 0.0)
-        ranked.append((score, case, outcome))
+        rows.append(asdict(attack_once(case, _engine(weights), cell=cell)))
+        ranked.append((_badness(rows[-1]), case))
         ranked.sort(key=lambda entry: entry[0])
-        rows.append(asdict(outcome))
-    kept = [case for score, case, _ in ranked if score < 0.0] or [ranked[0][1]]
+    kept = [case for score, case in ranked if score < 0.0] or [ranked[0][1]]
     return {"runs": rows, "cases": [asdict(case) for case in kept]}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -127,22 +127,12 @@ MONITORED: dict[str, tuple[bool, dict[str, Any]]] = {
 POLICIES = (*MONITORED, "fence")
 
 
-class Policy(Protocol):
-    """Answers with a speed factor to what is seen."""
-
-    def see(
-        self, stamp: float, person: Skeleton, forecasts: Sequence[Forecast], now: float
-    ) -> None:
-        """Take a skeleton, and the forecast made from it."""
-        ...
-
-    def factor(self, now: float, poses: Array) -> float:
-        """Share of the full speed that is allowed at `now`, the robot's frames being at `poses`."""
-        ...
-
-
 class Monitored:
-    """Speed and separation monitoring, with or without forecasts."""
+    """Speed and separation monitoring, with or without forecasts.
+
+    As other policies, it takes in skeletons with the forecasts made from them, and answers with the
+    share of the full speed that is allowed at `now`, the robot's frames being at `poses`.
+    """
 
     def __init__(self, config: SafetyConfig, model: RobotModel, *, forecasts: bool) -> None:
         if not forecasts:
@@ -295,7 +285,7 @@ class Simulator:
     def _duration(self, approach: Approach) -> float:
         return (len(approach.positions) - 1) / approach.fps
 
-    def _policy(self, name: str) -> Policy:
+    def _policy(self, name: str) -> Monitored | Fence:
         if name == "fence":
             return Fence(self._config, self._model, self._sweep)
         forecasts, changes = MONITORED[name]

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,20 +87,7 @@ def fingerprint(sequences: Sequences[Sequence]) -> str:
     return data.hexdigest()[:16]
 
 
-class TrainingSource(Protocol):
-    """Windows by training step."""
-
-    per_epoch: int  # steps in which every window is seen once; 0 where windows are drawn at random
-    groups: list[str]  # files that they come from
-
-    def draw(
-        self, step: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Windows of a step, (N, T+H, J, 3) [m], and the number of each one's group, (N,)."""
-        ...
-
-
-def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSource:
+def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> RandomSource | GridSource:
     """Source that a recipe asks for: on a grid where it counts epochs, else at random.
 
     Raises InputError if a sequence has another layout than the network, or none is as long as a
@@ -119,9 +105,9 @@ def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> TrainingSourc
 
 
 class RandomSource:
-    """Windows that start anywhere."""
+    """Windows that start anywhere, from the files in `groups`."""
 
-    per_epoch = 0
+    per_epoch = 0  # steps in which every window is seen once; here there are none
 
     def __init__(self, windows: RandomWindows, batch: int, tempo: float) -> None:
         self._windows, self._batch, self._tempo = windows, batch, tempo
@@ -130,7 +116,7 @@ class RandomSource:
     def draw(
         self, step: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `TrainingSource.draw`."""
+        """Windows of a step, (N, T+H, J, 3) [m], and the number of each one's group, (N,)."""
         return self._windows.sample_groups(rng, self._batch, self._tempo)
 
 
@@ -167,7 +153,7 @@ class GridSource:
     def draw(
         self, step: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `TrainingSource.draw`; chance decides the order of an epoch, not of a step."""
+        """See `RandomSource.draw`; chance decides the order of an epoch, not of a step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._places))
