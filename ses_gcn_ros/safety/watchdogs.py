@@ -110,6 +110,7 @@ CLOCK_SLACK = 0.5  # s besides, for a clock that comes in steps or late
 CLOCK_WINDOW, CLOCK_MARKS = 20.0, 0.5  # s over which its rate is taken, and between its marks
 CLOCK_PATIENCE = 0.5  # s of real time that a simulated clock may stand still
 TOO_FAST = 1.5  # times robot_speed_max; beyond it the poses jump or the parameter is wrong
+OUT_OF_ANY_CELL = 100.0  # m from the robot; somebody there is somewhere else, by wrong transforms
 NOTED = 0.999  # speed factor of what has to be said but is held down by other limits
 
 
@@ -124,6 +125,15 @@ def check_people(
         if 0.0 < config.frozen_time < track.same
     ]
     limits += [Limit(0.0, fault) for fault in tracks.faults]
+    limits += [
+        Limit(
+            0.0,
+            f"person {track.person_id} is {track.distance:.0f} m from the robot: are both in one "
+            "frame, in metres?",
+        )
+        for track in tracks.present.values()
+        if OUT_OF_ANY_CELL < track.distance < math.inf
+    ]
     if tracks.overflow:
         limits.append(Limit(0.0, f"more than {MOST_LOST} people lost: call ~/reset"))
     limits += [

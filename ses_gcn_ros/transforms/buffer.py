@@ -263,6 +263,7 @@ class TransformBuffer:
         self._edges: dict[str, Edge] = {}
         self._paths: dict[tuple[str, ...], Paths] = {}  # by what was heard last
         self._refused: dict[str, str] = {}  # frames from the future, and how far
+        self._unusable: dict[str, str] = {}  # frames of which nothing can be used, and why
         self._first: dict[str, StampedTransform] = {}  # static frames as they were heard first
         self._moved: dict[str, str] = {}  # those that were told elsewhere since, and where
         self._news = 0  # how often something was heard
@@ -293,6 +294,7 @@ class TransformBuffer:
                 edge.add(item)
             if fault:
                 left_out.append(f"transform of '{item.child}' in '{item.parent}' unusable: {fault}")
+                self._unusable[child] = left_out[-1]
             elif static:
                 self._compare(child, self._edges[child].latest)
         self._news += 1
@@ -402,7 +404,10 @@ class TransformBuffer:
                 placed = self._poses_at(wanted, common or 0)
             except NoPathError as error:
                 self._forget_silent(round(now * 1e9) - KEPT)
-                raise RobotError(f"tf of {error.frame} missing: {error}") from None
+                reason = self._unusable.get(error.frame, "")
+                if error.frame in self._edges or not reason:
+                    reason = str(error)
+                raise RobotError(f"tf of {error.frame} missing: {reason}") from None
             stamp = None if common is None else common * 1e-9
             self._latest = self._news, wanted, stamp, placed
         stamp, placed = self._latest[2:]

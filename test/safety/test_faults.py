@@ -152,6 +152,12 @@ def test_frozen_skeletons_with_fresh_stamps_stop_the_robot():
     assert "0.5" in assessment.reasons[0]
 
 
+def test_somebody_in_the_coordinates_of_a_map_stops_the_robot():
+    """5 km east of the robot nobody is in danger, and nobody's place is known."""
+    assert settled(50.0).run(1.7).level is Level.CLEAR
+    assert stopped_by("m from the robot: are both in one frame")(settled(5000.0).run(1.7))
+
+
 def test_people_who_stand_still_are_not_frozen(shared_data):
     """The longest that real joints repeat to the millimetre they are stored in is far shorter."""
     motion = np.load(shared_data / "motion" / "cmu.npz")

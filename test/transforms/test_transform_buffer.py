@@ -149,6 +149,15 @@ def test_a_static_frame_that_nobody_asks_for_may_be_anywhere():
     assert len(buffer.poses(["b"], 11.0)[1]) == 1
 
 
+def test_a_frame_of_which_nothing_could_be_used_says_why():
+    buffer = arm()
+    buffer.add([StampedTransform("b", "tool", SECOND, (0.0,) * 7)], static=False)
+    with pytest.raises(RobotError, match="tf of tool missing: transform of 'tool' in 'b' unusable"):
+        buffer.poses(["tool"], 11.0)
+    buffer.add([moved("b", "tool", 10.1, 0.1)], static=False)
+    assert buffer.poses(["tool"], 11.0)[0] == pytest.approx(10.1)
+
+
 def test_a_frame_may_get_another_parent():
     buffer = arm()
     buffer.add([moved("world", "a", 10.3, 7.0)], static=False)
