@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 
 _NEWTON_STEPS = 40  # enough for coverages from 1e-9 to all but 1e-15
 LIMB_LENGTH = 0.6  # m; no limb of a tall adult is longer, nor is the trunk from hip to shoulder
+OVER_A_JOINT = 0.9  # m; nor are two of them, which edges are that leave a joint out
 KNUCKLES = ("hand", "index", "pinky")  # joints in the middle of a hand, fingers being beyond
 BEYOND_KNUCKLES = 0.5  # of a hand's length
 ARM = re.compile("elbow|wrist|hand|thumb|index|middle|ring|pinky")  # at the end of an arm's limbs
@@ -74,6 +75,7 @@ class Body:
     radii: Array  # (N,): radii of a large adult [m]
     hands: Array  # (N,): share of a hand that is beyond each limb, as no joint is its tip
     edges: NDArray[np.int64]  # (E, 2): joints tied by a limb or by the kinematic tree
+    longest: Array  # (E,): what each edge of a tall adult is at most [m]
     # (N,): limbs from the shoulder outwards, which are faster than a walking body
     arms: NDArray[np.bool_]
     names: tuple[str, ...]
@@ -91,14 +93,19 @@ def body(layout_name: str) -> Body:
         at_wrist = part == "wrist" and end not in with_child
         to_knuckles = part in KNUCKLES and f"{side}hand_tip" not in layout.canonical
         hands.append(1.0 if at_wrist else BEYOND_KNUCKLES if to_knuckles else 0.0)
-    tree = [(parent, child) for child, parent in enumerate(layout.parents) if parent >= 0]
+    edges = sorted(set(layout.limbs) | {(p, c) for c, p in enumerate(layout.parents) if p >= 0})
+    named = [(layout.canonical[a], layout.canonical[b][2:]) for a, b in edges]
+    over = [
+        (a in ("spine", "navel") and b == "knee") or (a, b) == ("neck", "hip") for a, b in named
+    ]
     return Body(
         starts=limbs[:, 0].copy(),
         ends=limbs[:, 1].copy(),
         radii=np.asarray(layout.limb_radii, dtype=np.float64),
         hands=np.asarray(hands, np.float64),
         arms=np.asarray([ARM.search(layout.canonical[end]) is not None for _, end in limbs]),
-        edges=np.asarray(sorted(set(layout.limbs) | set(tree)), dtype=np.int64),
+        edges=np.asarray(edges, dtype=np.int64),
+        longest=np.where(over, OVER_A_JOINT, LIMB_LENGTH),
         names=layout.limb_names(),
     )
 
@@ -128,7 +135,7 @@ def path_lengths(layout_name: str, edge_lengths: Array) -> Array:
 
 @cache
 def _adult_paths(layout_name: str) -> Array:
-    paths = path_lengths(layout_name, np.full(len(body(layout_name).edges), LIMB_LENGTH))
+    paths = path_lengths(layout_name, body(layout_name).longest)
     paths.setflags(write=False)
     return paths
 
@@ -326,7 +333,7 @@ class Track:
             pace = (stamp - last) / (last - then)
         seen, repeated = kernel("separation").look_at(
             *(positions, before, earlier, pace),
-            *(body(self.layout).edges, LIMB_LENGTH, self.edge_lengths),
+            *(body(self.layout).edges, body(self.layout).longest, self.edge_lengths),
         )
         self.same = self.same + stamp - self.last_seen if repeated else 0.0
         self.liveness = max(self.liveness, 1.0 if skeleton.liveness < 0.0 else skeleton.liveness)
@@ -380,7 +387,7 @@ class Track:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
         if self.whole:
             return None
-        own = np.where(np.isnan(self.edge_lengths), LIMB_LENGTH, self.edge_lengths)
+        own = np.where(np.isnan(self.edge_lengths), body(self.layout).longest, self.edge_lengths)
         return path_lengths(self.layout, own)
 
     def built_like(self, other: Track, tolerance: float) -> bool:

@@ -351,11 +351,11 @@ def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
 
 @compiled(
     types.Tuple((whole, boolean))(
-        array(2), array(2), array(2), real, array(2, whole), real, real[::1]
+        array(2), array(2), array(2), real, array(2, whole), array(1), real[::1]
     )
 )
 def look_at(
-    positions: Any, before: Any, earlier: Any, pace: float, edges: Any, longest: float, lengths: Any
+    positions: Any, before: Any, earlier: Any, pace: float, edges: Any, longest: Any, lengths: Any
 ) -> Any:
     """Number of joints seen (J, 3), and whether two in three or more of them tell nothing new.
 
@@ -364,8 +364,8 @@ def look_at(
     stands still. `pace` is the time since `before` over the time between the two. Other joints may
     be means of such, which turn on their way.
 
-    Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest`; NaN
-    are those that nobody has seen yet.
+    Raises `lengths` (E,) [m] to those of the edges between joints (E, 2), up to the `longest` (E,);
+    NaN are those that nobody has seen yet.
     """
     seen = 0
     for j in range(len(positions)):
@@ -374,7 +374,7 @@ def look_at(
     for e in range(len(edges)):
         first, last = positions[edges[e, 0]], positions[edges[e, 1]]
         x, y, z = last[0] - first[0], last[1] - first[1], last[2] - first[2]
-        length = min(math.sqrt(x * x + y * y + z * z), longest)
+        length = min(math.sqrt(x * x + y * y + z * z), longest[e])
         if length > lengths[e] or (math.isnan(lengths[e]) and not math.isnan(x + y + z)):
             lengths[e] = length
     if len(before) != len(positions):

@@ -90,6 +90,15 @@ def test_what_a_layout_lacks_of_a_hand_is_added_to_its_limbs(name, ends):
     assert added == ends
 
 
+@pytest.mark.parametrize("name", layout_names())
+def test_no_edge_of_two_metres_of_person_is_longer_than_is_reckoned_with(name):
+    tall = 1.15 * STANDING.astype(np.float32)
+    positions, _ = convert(tall, np.ones(15, np.float32), "chico15", name)
+    shape = body(name)
+    lengths = np.linalg.norm(positions[shape.edges[:, 0]] - positions[shape.edges[:, 1]], axis=1)
+    assert (lengths[~np.isnan(lengths)] <= shape.longest[~np.isnan(lengths)]).all()
+
+
 def test_a_hand_is_as_long_as_asked_for():
     bare = limb_capsules(STANDING, "chico15")
     with_hand = limb_capsules(STANDING, "chico15", hand_reach=0.18)
