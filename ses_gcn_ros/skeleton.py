@@ -252,6 +252,28 @@ def check_skeletons(skeletons: Iterable[Skeleton]) -> None:
         check_skeleton(skeleton)
 
 
+def upwards(layout: str, positions: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Ways from the hips to the neck (N, 3) [m] of bodies (B, J, 3), of those N that show both."""
+    names = get_layout(layout).canonical
+    top = next((n for n in ("neck", "c_shoulder", "nose", "head") if n in names), None)
+    low = next((n for n in ("pelvis", "c_hip", "hip", "r_hip") if n in names), None)
+    if top is None or low is None:
+        return np.empty((0, 3))
+    ways = positions[:, names.index(top)] - positions[:, names.index(low)]
+    return ways[np.isfinite(ways).all(axis=1)]
+
+
+def wrong_axis(total: NDArray[np.floating], length: float) -> str:
+    """Axis that people stand along, such as "-y"; empty if that is z, or nobody was seen.
+
+    `total` (3,) and `length` are of what `upwards` gave: the sum, and that of the lengths [m].
+    """
+    if total[2] >= 0.3 * length:
+        return ""
+    number = int(np.abs(total).argmax())
+    return ("-" if total[number] < 0 else "") + "xyz"[number]
+
+
 def to_seconds(stamp: Any) -> float:
     """Stamp or duration of a message, of rclpy or of a bag, in seconds.
 

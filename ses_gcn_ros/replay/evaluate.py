@@ -449,6 +449,11 @@ class ReplayRun:
                 f"the clock of the skeletons went back {health.went_back} times; "
                 "what came before is not compared with what came after"
             )
+        if axis := health.wrong_axis:
+            complaints.append(
+                f"people stand along {axis} of the frame that they came in, not z; forecasts take "
+                "it to be z"
+            )
         if refused := health.refused.total():
             kinds = "; ".join(f"{n} × {kind}" for kind, n in health.refused.most_common(3))
             complaints.append(f"{refused} messages were refused: {kinds}")

@@ -14,8 +14,10 @@ import numpy as np
 from ses_gcn_ros.replay.events import ActionTimeline, Diagnostics, Event, PeopleSeen, Refused
 from ses_gcn_ros.replay.forecast_scores import LONGEST_GAP, Distribution
 from ses_gcn_ros.safety import Assessment, Level, SafetyConfig
+from ses_gcn_ros.skeleton import upwards, wrong_axis
 
 _SHOWN = 10  # gaps that are listed
+_LOOKED_AT = 10  # every so many-th frame tells whether people stand upright
 _NUMBER = re.compile(r"(?<!\w)-?\d+(\.\d+)?(?!\w)")  # not of names, as in wrist_3_link
 _PERSON = re.compile(r"person \S+?:")
 
@@ -33,6 +35,7 @@ class StreamHealth:
         self.first = self.last = np.nan
         self.refused = Counter[str]()
         self.went_back = 0
+        self._upwards, self._upwards_length = np.zeros(3), 0.0  # from hips to neck, of some frames
         self._people: set[str] = set()
         self._periods, self._delays = Distribution(), Distribution()
         self._gaps = 0
@@ -51,9 +54,18 @@ class StreamHealth:
                 for status in message.status:
                     self._diagnostics[status.name] = {v.key: v.value for v in status.values}
 
+    @property
+    def wrong_axis(self) -> str:
+        """Axis that people stand along, if that isn't z."""
+        return wrong_axis(self._upwards, self._upwards_length)
+
     def _people_seen(self, event: PeopleSeen) -> None:
         time, stamp = event.time, event.stamp
         self._people.update(person.person_id for person in event.people)
+        for person in event.people if self.frames % _LOOKED_AT == 0 else ():
+            ways = upwards(person.layout, person.positions[None])
+            self._upwards += ways.sum(axis=0)
+            self._upwards_length += float(np.linalg.norm(ways, axis=1).sum())
         if not self.frames:
             self.first = self.last = stamp
             self.frames = 1

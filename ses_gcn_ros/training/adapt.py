@@ -25,7 +25,7 @@ from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import Weights
 from ses_gcn_ros.models.config import build_network
-from ses_gcn_ros.skeleton import get_layout
+from ses_gcn_ros.skeleton import upwards, wrong_axis
 from ses_gcn_ros.training.evaluation import Errors, measure
 from ses_gcn_ros.training.forecasting import Batch, ForecastTask, augmented_batch, calibrated
 from ses_gcn_ros.training.recipe import (
@@ -241,15 +241,8 @@ def usable_motion(paths: Iterable[Path], start: Weights) -> tuple[list[Sequence]
 
 
 def _check_upright(path: Path, sequence: Sequence, positions: NDArray[np.float32]) -> None:
-    names = get_layout(sequence.layout).canonical
-    top = next((n for n in ("neck", "c_shoulder", "nose", "head") if n in names), None)
-    low = next((n for n in ("pelvis", "c_hip", "hip", "r_hip") if n in names), None)
-    if top is None or low is None:
-        return
-    upwards = positions[:, names.index(top)] - positions[:, names.index(low)]
-    upwards = upwards[np.all(np.isfinite(upwards), axis=1)]
-    if len(upwards) and upwards[:, 2].mean() < 0.3 * np.linalg.norm(upwards, axis=1).mean():
-        axis = "xyz"[int(np.abs(upwards.mean(axis=0)).argmax())]
+    ways = upwards(sequence.layout, positions)
+    if axis := wrong_axis(ways.sum(axis=0), np.linalg.norm(ways, axis=1).sum()):
         raise InputError(
             f"'{sequence.name}' of '{path}' stands along {axis}, not z; give recordings in a frame "
             "with z up"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,15 @@ def test_a_clock_that_goes_back_is_told_of(visit, bag_of):
     summary = evaluate(bag_of("bag", back), None)
     the_problem(summary, "went back 1 times")
     assert summary["forecasts"]["compared"] > 40
+
+
+def test_people_who_do_not_stand_along_z_are_told_of(visit, bag_of):
+    def as_cameras_see(seen: Observation) -> Observation:
+        people = [replace(p, positions=p.positions[:, [1, 2, 0]] * (1, -1, 1)) for p in seen.people]
+        return seen._replace(people=people)
+
+    summary = evaluate(bag_of("bag", [as_cameras_see(seen) for seen in visit]), None)
+    the_problem(summary, "people stand along -y of the frame that they came in")
 
 
 def test_a_person_who_is_there_twice_is_refused_and_counted(visit, bag_of):
