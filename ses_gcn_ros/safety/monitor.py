@@ -249,25 +249,29 @@ class SeparationMonitor:
     def reset(self, moved: Sequence[str] = ()) -> tuple[bool, str]:
         """Release a latched stop whose cause is gone, and whoever is lost; says whether and why.
 
-        `moved`: static frames that are trusted from now on where they are.
+        `moved`: static frames that are trusted from now on where they are. While a robot disobeys,
+        nobody and nothing is released.
         """
+        obeys = ["the robot is taken to obey again"] if self.obedience.reset() else []
+        if self.obedience.fault:
+            return False, "the robot still disobeys"
         released = sum(tracks.release() for tracks in self._sources.values())
         gone = [f"{released} lost people released"] if released else []
         gone += [f"{', '.join(moved)} trusted where tf_static has them now"] if moved else []
         if self.description.believe():
             self.well("robot_description")
             gone.append("the robot_description of now is known")
-        gone += ["the robot is taken to obey again"] if self.obedience.reset() else []
+        gone += obeys
         done, why = self.decision.reset(bool(gone))
-        if self.obedience.fault:
-            return False, "the robot still disobeys"
         return (True, "; ".join([*gone, why])) if gone else (done, why)
 
     def succeed(self, earlier: SeparationMonitor, now: float) -> None:
-        """Hold everybody whom a monitor knew that this one comes after, at `now` [s], as lost.
+        """Go on from a monitor that this one comes after, at `now` [s].
 
-        Nobody leaves because nobody looks; in another world frame nobody knows where they are.
+        Whom it knew is held as lost: nobody leaves because nobody looks. In another world frame
+        nobody knows where they are. A robot that disobeyed stands until `reset`.
         """
+        self.obedience.fault = earlier.obedience.fault if self.obedience.watches else ""
         if earlier.config.world_frame == self.config.world_frame:
             for source in self._sources.keys() & earlier._sources.keys():
                 self._sources[source].take_over(earlier._sources[source], now)

@@ -11,6 +11,7 @@ from safety_scenes import column, column_at, settled
 
 from ses_gcn_ros.safety import Level, RobotTracker, SafetyConfig, SeparationMonitor, braking
 from ses_gcn_ros.safety.obedience import DISOBEYED, DISOBEYS, Obedience
+from ses_gcn_ros.safety.people import Track
 from ses_gcn_ros.studies.obedience import KINDS, SLACK, disobey, obey
 
 TICK = 0.02  # s
@@ -47,9 +48,14 @@ def test_disobedience_stays_a_stop_until_reset_which_a_moving_robot_is_refused(r
     seconds_until(runaway, DISOBEYS)
     monitor = runaway.monitor
     monitor.well("test")
+    monitor.tracks.lost["somebody"] = Track("somebody", "chico15", runaway.now)
     assert monitor.reset() == (False, "the robot still disobeys")
+    assert monitor.tracks.release() == 1, "what is refused releases nobody"
     runaway.robot_speed = 0.0
     seconds_until(runaway, DISOBEYED)
+    runaway.monitor = SeparationMonitor(monitor.config, monitor.model)
+    runaway.monitor.succeed(monitor, runaway.now)
+    monitor = runaway.monitor
     answer = runaway.run(3.0)
     assert answer.level is Level.STOP
     assert answer.reasons[0].startswith(DISOBEYED)
