@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
 
+_LARGEST = 1 << 28  # bytes that an entry of any archive may unpack to,
+_DENSEST = 100  # and times its size for larger ones; motion takes a tenth at best
 _LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip entry: lengths of the name and the extra field
 
 
@@ -28,6 +30,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         )
     try:
         with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+            check_sizes(archive)
             return {
                 entry.filename.removesuffix(".npy"): _array(path, archive, file, entry)
                 for entry in archive.infolist()
@@ -38,6 +41,26 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(
             f"'{path}' is no npz file of arrays: {str(error).partition(chr(10))[0][:150]}"
         ) from error
+
+
+def check_sizes(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError if a zip archive holds an entry that unpacks to more than anybody packs."""
+    for entry in archive.infolist():
+        if entry.file_size > max(_LARGEST, _DENSEST * entry.compress_size):
+            raise ValueError(
+                f"'{entry.filename}' in it unpacks from {entry.compress_size} to "
+                f"{entry.file_size} bytes"
+            )
+
+
+def load_checkpoint(path: Path) -> Any:
+    """Content of a file of torch, of tensors alone; raises what is wrong with it, of any type."""
+    import torch
+
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_sizes(archive)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, file: Any, entry: zipfile.ZipInfo) -> NDArray[Any]:

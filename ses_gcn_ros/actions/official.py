@@ -29,7 +29,7 @@ from ses_gcn_ros.models.stgcn import (
     hop_distances,
     normalised,
 )
-from ses_gcn_ros.npz import load_arrays
+from ses_gcn_ros.npz import load_arrays, load_checkpoint
 from ses_gcn_ros.skeleton import get_layout
 
 State = Mapping[str, Tensor]
@@ -242,7 +242,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"there is no checkpoint at '{path}'")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = load_checkpoint(path)
     except Exception as error:  # the unpickler of a damaged file may raise anything
         first = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise ModelError(f"'{path}' is no checkpoint of tensors alone: {first}") from error

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast.weights import Weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig, tensor_shapes
-from ses_gcn_ros.npz import read_array
+from ses_gcn_ros.npz import load_checkpoint, read_array
 
 FPS = 25.0
 _LAYOUTS = {15: "chico15", 22: "h36m22"}
@@ -104,7 +104,7 @@ def _read_state_dict(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise ModelError(f"there is no state dict at '{path}'")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = load_checkpoint(path)
     except Exception as error:  # the unpickler of a damaged file may raise anything
         first_line = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise ModelError(f"'{path}' is no state dict of tensors alone: {first_line}") from error

@@ -12,7 +12,7 @@ import pytest
 
 from ses_gcn_ros.datasets.mocap import read_collaboration
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.npz import load_arrays, read_array
+from ses_gcn_ros.npz import load_arrays, load_checkpoint, read_array
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -40,6 +40,19 @@ def test_a_shape_of_terabytes_takes_none(tmp_path: Path) -> None:
         load_arrays(zipped(tmp_path / "a.npz", content))
     with pytest.raises(ValueError, match="it is shorter"):
         read_array(io.BytesIO(content), len(content))
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    packing = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packing as archive, archive.open("x.npy", "w") as file:
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    with pytest.raises(InputError, match=r"'x\.npy' in it unpacks from \d+ to 314572800 bytes"):
+        load_arrays(path)
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="unpacks from"):
+        load_checkpoint(path)
 
 
 def test_python_objects_are_not_read(tmp_path: Path) -> None:
