@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from ses_gcn_ros.models.framing import DAMPING, damped_velocity, reach
 
 _FADES = 12  # steps in which a velocity is gone
+_LAG = 2  # frames; of pictures that come 12 times a second, one lies on the line between two
+_ALIKE = 0.5  # correlation from which velocities are motion in full
+_TINY = np.float32(1e-12)
 
 
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
@@ -35,14 +38,26 @@ def constant_velocity(history: NDArray[np.float32], horizon: int) -> NDArray[np.
 
 
 def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
-    """The damped velocity, faded into the last pose; shapes as in `last_pose`.
+    """The damped velocity, faded into the last pose; shapes as in `last_pose`, T at least 4.
 
-    What one camera guesses goes on for a moment and then tells nothing.
+    What one camera guesses goes on for a moment and then tells nothing. Less of a body's velocities
+    goes on where they are little like those of two frames before: noise more than motion.
     """
     fading = np.maximum(0, 1 - np.arange(1, horizon + 1) / _FADES).astype(np.float32)
     carried = (reach(horizon, DAMPING) * fading)[:, None, None]
+    share = np.clip(_alike(history) / _ALIKE, 0, 1)
     last = history[..., -1:, :, :]
-    return last + carried * (last - history[..., -2:-1, :, :])
+    return last + share * carried * (last - history[..., -2:-1, :, :])
+
+
+def _alike(history: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Correlation of the body's velocities with those of `_LAG` frames before, (..., 1, 1, 1)."""
+    steps = np.nan_to_num(np.diff(history, axis=-3))
+    late, early = steps[..., _LAG:, :, :], steps[..., :-_LAG, :, :]
+    product, power = late * early, (late * late + early * early) / 2
+    body = (-3, -2, -1)
+    alike: NDArray[np.float32] = product.sum(body, keepdims=True)
+    return alike / (power.sum(body, keepdims=True) + _TINY)
 
 
 BASELINES: dict[str, Callable[[NDArray[np.float32], int], NDArray[np.float32]]] = {

@@ -59,6 +59,25 @@ def test_a_cautious_forecast_goes_on_and_comes_to_rest(known):
     np.testing.assert_array_equal(path[:, 12:], np.repeat(known[:, -1:], 13, axis=1))
 
 
+def test_a_body_that_goes_goes_on_and_one_that_trembles_on_the_spot_stays(known):
+    glide = known[:1, -1:] + np.arange(10, dtype=np.float32)[:, None, None] * [0.02, 0, 0]
+    carried = cautious(glide, 1)[0, 0] - glide[0, -1]
+    np.testing.assert_allclose(carried[:, 0], 0.02 * 0.9 * 11 / 12, rtol=1e-4)
+    tremor = np.random.default_rng(0).normal(0, 0.01, (1, 10, 15, 3)).astype(np.float32)
+    tremor = known[:1, -1:] + tremor
+    moved = np.linalg.norm(tremor[0, -1] - tremor[0, -2], axis=-1)
+    stays = np.linalg.norm(cautious(tremor, 1)[0, 0] - tremor[0, -1], axis=-1)
+    assert stays.mean() < 0.2 * moved.mean()
+
+
+def test_a_joint_that_is_not_seen_changes_nothing_for_the_others(known):
+    hidden = known.copy()
+    hidden[:, :, 11] = np.nan
+    path = cautious(hidden, 25)
+    assert np.isnan(path[:, :, 11]).all()
+    assert np.isfinite(np.delete(path, 11, axis=2)).all()
+
+
 def test_how_motion_looks_does_not_depend_on_where_and_how_somebody_stands(known):
     turned = known @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], np.float32) + np.float32(1.5)
     np.testing.assert_allclose(looks(turned, "chico15"), looks(known, "chico15"), atol=2e-3)
