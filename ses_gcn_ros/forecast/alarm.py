@@ -59,7 +59,7 @@ class ContactAlarm:
         last they are its own. `times` (H,) are since the last observation [s], rising.
         """
         columns = [np.interp(times, HORIZONS, column) for column in self.coefficients.T]
-        return ContactAlarm(np.stack(columns, axis=-1)).probability(urgent)
+        return ContactAlarm(np.array(columns).T).probability(urgent)
 
 
 def urgency(
@@ -74,15 +74,14 @@ def urgency(
         network's path, at constant velocity and where people are now; infinite where nothing is
         near. Where one is NaN, the others stand for it.
     """
-    paths = np.stack(np.broadcast_arrays(forecast, velocity, rest), axis=-1).astype(float)
-    known = ~np.isnan(paths)
-    z = np.clip(np.where(known, paths, np.inf), -_CLIPPED, _CLIPPED)
-    shares = np.where(known, SHARES, 0.0)
-    total = shares.sum(axis=-1)
-    least = np.minimum.accumulate(z, axis=-2)
+    paths = np.array([forecast, velocity, rest], float).T  # (H, ..., 3)
+    shares = np.where(np.isnan(paths), 0.0, SHARES)
+    z = np.fmax(np.fmin(paths, _CLIPPED), -_CLIPPED)
+    least = np.minimum.accumulate(z, axis=0)
     least = np.minimum(least, least.min(axis=-1, keepdims=True) + _FARTHER)
+    total = shares.sum(axis=-1)
     mean = (shares * least).sum(axis=-1) / np.where(total > 0, total, 1.0)
-    urgent: Array = np.where(total > 0, mean, _CLIPPED)
+    urgent: Array = np.where(total > 0, mean, _CLIPPED).T
     return urgent
 
 

@@ -147,11 +147,11 @@ def furthest(positions: Array, last: Array, velocity: Array, step: float, layout
     """
     speed, acceleration = _limits(layout)
     seconds = step * np.arange(1, positions.shape[1] + 1, dtype=np.float32)[:, None]
-    now = np.linalg.norm(velocity, axis=-1)[:, None]
+    now = flat_norm(velocity, 1.0)[:, None]
     reach = np.minimum(
         now * seconds + acceleration / 2 * seconds**2, np.maximum(now, speed) * seconds
     )
-    away = np.linalg.norm(positions - last[:, None], axis=-1)
+    away = flat_norm(positions - last[:, None], 1.0)
     cap: Array = (reach + away).astype(np.float32)
     return cap
 

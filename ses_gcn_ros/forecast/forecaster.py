@@ -18,7 +18,7 @@ from ses_gcn_ros.forecast.adaptive import (
     Due,
     PendingForecasts,
 )
-from ses_gcn_ros.forecast.calibration import KINDS, furthest
+from ses_gcn_ros.forecast.calibration import KINDS, flat_norm, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
 from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
@@ -117,11 +117,11 @@ class OnlineScore:
         `kinds` (P, H) is the motion that each was made in, -1 where none fell due.
         """
         elapsed = min(elapsed, _LONGEST)
-        errors = np.stack([due.errors[1:] for due in results])  # (P, methods, H, J)
+        errors = np.array([due.errors[1:] for due in results])  # (P, methods, H, J)
         known: NDArray[np.bool_] = np.all(np.isfinite(errors), axis=1)
         errors = np.where(known[:, None], errors, 0)
         kept = np.exp(-elapsed / MEMORY)
-        for kind in np.unique(kinds[kinds >= 0]):
+        for kind in set(kinds.ravel().tolist()) - {-1}:
             chosen = ((kinds == kind)[..., None] & known).astype(np.float32)  # (P, H, J)
             by_joint = np.einsum("pmhj,phj->jm", errors, chosen)
             count, total = self._share @ chosen.sum(axis=(0, 1)), self._share @ by_joint
@@ -129,7 +129,7 @@ class OnlineScore:
             mean = total[there] / count[there, None]
             self._errors[kind, there] = kept * self._errors[kind, there] + elapsed * mean
             self._seconds[kind, there] = kept * self._seconds[kind, there] + elapsed
-            self._judge(int(kind))
+            self._judge(kind)
 
     def _judge(self, kind: int) -> None:
         for group in np.flatnonzero(self._seconds[kind] >= SETTLED):
@@ -311,11 +311,11 @@ class Forecaster:
         ]
         if not results:
             return
-        actions, kinds = np.divmod(np.stack([due.kinds for due in results]), len(KINDS))
+        actions, kinds = np.divmod(np.array([due.kinds for due in results]), len(KINDS))
         if self.radii is not None:
-            errors = np.stack([due.errors[0] for due in results])
-            factors = np.stack([due.factors for due in results])
-            scores = np.stack([due.scores for due in results])
+            errors = np.array([due.errors[0] for due in results])
+            factors = np.array([due.factors for due in results])
+            scores = np.array([due.scores for due in results])
             self.radii.observe(errors, factors, self._latest.elapsed, scores, actions)
         if self.score is not None:
             kinds[actions < 0] = -1
@@ -487,7 +487,7 @@ def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
 
 def _far_off(history: Positions, path: Positions) -> str:
     """Why a path is none of this history's: weights trained in other coordinates leap; or ''."""
-    leap = float(np.linalg.norm(path[0] - history[-1], axis=-1).mean())
+    leap = float(flat_norm(path[0] - history[-1], 1.0).mean())
     if not leap > _LEAP:
         return ""
     return f"{FAR_OFF}: it begins {leap:.1f} m away, as weights made for other coordinates do"

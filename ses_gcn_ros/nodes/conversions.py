@@ -217,9 +217,9 @@ class Frames:
             self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
         if "publisher_gid" in info:  # since ROS Jazzy
             until = math.inf if static else time.monotonic() + SPEAKS_FOR
+            speaks = _gid(info["publisher_gid"]["data"])
             for item in heard:
-                speakers = self._speakers.setdefault(item.child.removeprefix("/"), {})
-                speakers[_gid(info["publisher_gid"]["data"])] = until
+                self._speakers.setdefault(item.child.removeprefix("/"), {})[speaks] = until
 
 
 def _with_info(handler: Callable[[bytes, Mapping[str, Any]], None]) -> Callable[..., None]:

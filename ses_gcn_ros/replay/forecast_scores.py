@@ -494,15 +494,14 @@ class CollisionScores:
         """
         scale, reach = self._config.body_scale, self._config.hand_reach
         limbs = limb_capsules(positions, layout, scale=scale, hand_reach=reach)
-        nearest = np.empty(limbs.radius.shape[:2])
-        none_grown = np.zeros(limbs.radius.shape[1:])
-        pairs, rest = np.empty((len(start), 3), np.int64), np.empty(len(start))
-        for person, found in enumerate(nearest):
-            own = limbs.start[person], limbs.end[person], np.zeros_like(limbs.radius[person])
-            kernel("separation").min_distances(
-                own, (start, end, self._axes), none_grown, found, pairs, rest
-            )
-        return nearest
+        people, times, number = limbs.radius.shape
+        axes = (limbs.start.reshape(-1, number, 3), limbs.end.reshape(-1, number, 3))
+        thin = np.zeros((people * times, number))
+        links = np.tile(start, (people, 1, 1)), np.tile(end, (people, 1, 1)), self._axes
+        nearest, rest = np.empty((2, people * times))
+        pairs = np.empty((people * times, 3), np.int64)
+        kernel("separation").min_distances((*axes, thin), links, thin, nearest, pairs, rest)
+        return nearest.reshape(people, times)
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for summary.json."""
@@ -555,7 +554,7 @@ class RobotTrail:
                 return
             self.forget(math.inf)
         self._stamps.append(time)
-        self._ends.append(np.stack([start, end]))
+        self._ends.append(np.array([start, end]))
 
     def forget(self, before: float) -> None:
         """Let go of what was before a time [s]."""
@@ -573,6 +572,6 @@ class RobotTrail:
         before = np.maximum(after - 1, 0)
         apart = np.maximum(stamps[after] - stamps[before], 1e-9)
         share = np.clip((times - stamps[before]) / apart, 0.0, 1.0)[:, None, None, None]
-        first, second = (np.stack([self._ends[i] for i in ends]) for ends in (before, after))
+        first, second = (np.array([self._ends[i] for i in ends]) for ends in (before, after))
         found = (1.0 - share) * first + share * second
         return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])

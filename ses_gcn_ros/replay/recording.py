@@ -342,11 +342,12 @@ class ReplayRecorder:
         positions = person.positions
         if person.layout != self._shape.layout:
             positions, _ = convert(positions, person.confidence, person.layout, self._shape.layout)
-        ahead = np.full((len(self._steps), self._joints, 3), np.nan, np.float32)
-        radius = np.full((len(self._steps), self._joints), np.nan, np.float32)
         alike = forecast is not None and forecast.layout == self._shape.layout
         if forecast is not None and alike and len(forecast.positions) > self._steps[-1]:
             ahead, radius = forecast.positions[self._steps], forecast.radius[self._steps]
+        else:
+            ahead = np.full((len(self._steps), self._joints, 3), np.nan, np.float32)
+            radius = ahead[..., 0]
         number = self._people.number(person.person_id)
         self._append(person=number, positions=positions, forecast=ahead, radius=radius)
 

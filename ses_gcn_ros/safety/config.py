@@ -322,6 +322,10 @@ class SafetyConfig:
         False, "recordings are played back and no robot obeys: the clock may run at any rate"
     )
 
+    def __hash__(self) -> int:
+        """Of one parameter: to hash all takes longer than what is looked up by them."""
+        return hash(self.robot_speed_max)
+
     def reductions(self) -> tuple[str, ...]:
         """What these parameters leave out of what ISO 13855 and ISO/TS 15066 ask for, in words."""
         least = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -287,6 +288,8 @@ class Track:
         The most probable that this was a living person, by who saw it; 1 where nobody judged.
     spread : ndarray, shape (J,)
         Largest standard deviation of each joint when last seen [m]; NaN where not told.
+    velocities : ndarray, shape (J, 3)
+        Of the joints when last seen [m/s], 0 where unknown.
     """
 
     def __init__(self, person_id: str, layout: str, first_seen: float) -> None:
@@ -296,7 +299,7 @@ class Track:
         self.last_seen = self.last_news = first_seen
         self.sightings, self.liveness = 0, 0.0
         joints = len(get_layout(layout).joints)
-        self.spread = np.full(joints, np.nan)
+        self.spread, self.velocities = np.full(joints, np.nan), np.zeros((joints, 3))
         self.edge_lengths = np.full(len(body(layout).edges), np.nan)  # longest seen so far [m]
         # what was seen lately lies between the two, in arrays that are never copied whole
         self._first = self._past = 0
@@ -355,6 +358,8 @@ class Track:
         self._first = max(self._first, self._past - KEPT)
         while self._past - self._first > 2 and stamp - self._stamps[self._first] > VELOCITY_WINDOW:
             self._first += 1
+        lately = slice(self._first, self._past)
+        self.velocities = joint_velocities(self._stamps[lately], self._positions[lately])
 
     def begin_anew(self, before: float, now: float) -> None:
         """Make stamps comparable again after the clock went back from `before` to `now` [s]."""
@@ -363,11 +368,7 @@ class Track:
         if self.seen:
             self._positions[0] = self.positions
             self._stamps[0], self._first, self._past = now, 0, 1
-
-    def velocities(self) -> Array:
-        """Velocities (J, 3) of the joints [m/s], 0 where unknown."""
-        lately = slice(self._first, self._past)
-        return joint_velocities(self._stamps[lately], self._positions[lately])
+            self.velocities = np.zeros_like(self.velocities)
 
     def receding(self) -> Array:
         """Velocity (3,) of the whole body, and the speed that noise makes of standing, [m/s]."""
@@ -413,14 +414,14 @@ def implausible(skeleton: Skeleton) -> str:
     """Why no human body has these joints; empty if one may have."""
     points = np.asarray(skeleton.positions, np.float64)
     edges = body(skeleton.layout).edges
-    lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
-    longest = float(np.nanmax(lengths, initial=0.0))
+    along = points[edges[:, 0]] - points[edges[:, 1]]
+    longest = math.sqrt(np.fmax.reduce((along * along).sum(axis=1), initial=0.0))  # but for NaN
     if longest > LONGEST_LIMB:
         return f"a limb of {longest:.1f} m; no human limb exceeds {LONGEST_LIMB} m"
     seen = points[~np.isnan(points[:, 0])]
     if len(seen) < 2:
         return ""
-    size = float(np.linalg.norm(seen.max(axis=0) - seen.min(axis=0)))
+    size = math.dist(seen.max(axis=0), seen.min(axis=0))
     if size > TALLEST:
         return f"a body of {size:.1f} m; no human exceeds {TALLEST} m"
     if size < SMALLEST_BODY and 2 * len(seen) > len(points):
@@ -603,7 +604,7 @@ class PeopleTracks:
             layout, shape = members[0].layout, body(members[0].layout)
             own = slice(past, past + len(members) * len(shape.names))
             past = own.stop
-            velocity = np.array([track.velocities() for track in members])
+            velocity = np.array([track.velocities for track in members])
             start_velocity[own] = velocity[:, shape.starts].reshape(-1, 3)
             end_velocity[own] = velocity[:, shape.ends].reshape(-1, 3)
             spread = np.array([track.spread for track in members])
@@ -715,10 +716,11 @@ def _moved(track: Track, skeleton: Skeleton) -> float:
     if track.layout != skeleton.layout:
         seen = skeleton.positions[~np.isnan(skeleton.positions[:, 0])]
         return float(np.linalg.norm(seen.mean(axis=0) - track.centre)) if len(seen) else 0.0
-    moved = np.linalg.norm(skeleton.positions - track.positions, axis=1)
-    known = moved[~np.isnan(moved)]
+    way = skeleton.positions - track.positions
+    squares = (way * way).sum(axis=1)
+    known = squares[~np.isnan(squares)]
     if len(known):
-        return float(np.median(known))
+        return statistics.median(np.sqrt(known).tolist())
     # of other joints than before only that they are farther apart than a body holds them
     now, before = (~np.isnan(p[:, 0]) for p in (skeleton.positions, track.positions))
     paths = track.paths()

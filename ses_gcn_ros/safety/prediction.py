@@ -38,11 +38,9 @@ class ForecastCapsules:
 
     stamp: float  # of the observations that they are made from [s]
     times: Array  # (H,): when each step is [s]
-    # (H, N, ...), in the world: where the forecast has them, where they get at the velocities that
-    # people have, and where they are now; all grown by the forecast's radius
-    limbs: LimbCapsules
-    straight: LimbCapsules
-    resting: LimbCapsules
+    # (3, H, N, ...), in the world: where the forecast has them, where they get at the velocities
+    # that people have, and where they are now; all grown by the forecast's radius
+    paths: LimbCapsules
     person_ids: tuple[str, ...]  # person of each of the N limbs
     growth: Array  # (H, N): part of each radius that stands for uncertainty [m]
 
@@ -85,7 +83,9 @@ class PredictionResult:
     @classmethod
     def of_all(cls, results: Sequence[PredictionResult]) -> PredictionResult:
         """The first contact of several, and at each step of the longest the highest probability."""
-        longest = max(results, key=lambda result: len(result.times), default=cls())
+        if len(results) < 2:
+            return results[0] if results else cls()
+        longest = max(results, key=lambda result: len(result.times))
         probability, ids = longest.probability.copy(), list(longest.person_ids)
         for result in results:
             for step in np.flatnonzero(result.probability > probability[: len(result.times)]):
@@ -104,11 +104,10 @@ def check_forecasts(forecasts: Sequence[Forecast]) -> None:
     for forecast in forecasts:
         check_identity(forecast.person_id)
         who = f"forecast of person '{forecast.person_id}'"
-        known = ~np.isnan(forecast.positions).any(axis=-1)
         if np.isinf(forecast.positions).any():
             raise InputError(f"{who} has an infinite position")
-        radius = forecast.radius[known]
-        if not (np.isfinite(radius) & (radius >= 0.0)).all():
+        unknown = np.isnan(forecast.positions).any(axis=-1)
+        if not ((forecast.radius >= 0.0) & (forecast.radius < np.inf) | unknown).all():
             raise InputError(f"{who} has a radius that is negative, infinite or not a number")
         if not 0.0 <= forecast.coverage <= 1.0:
             raise InputError(f"{who} has a coverage of {forecast.coverage}; it lies in 0 to 1")
@@ -140,7 +139,7 @@ def inflate(
             ForecastCapsules(
                 stamp=stamp,
                 times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
-                **{name: join([part[name] for part, _ in parts]) for name in _PATHS},
+                paths=join([paths for paths, _ in parts]),
                 person_ids=tuple(chain.from_iterable(map(repeat, names, sizes))),
                 growth=np.concatenate([growth for _, growth in parts], axis=1),
             )
@@ -148,27 +147,21 @@ def inflate(
     return groups
 
 
-_PATHS = ("limbs", "straight", "resting")
-
-
 def _around(
     config: SafetyConfig, layout: str, members: Sequence[Forecast], tracks: Mapping[str, Track]
-) -> tuple[dict[str, LimbCapsules], Array]:
-    """Capsules (H, N, ...) around `_PATHS` of one layout, all made at once, and their growth."""
-    ways = [_ways(member, tracks.get(member.person_id)) for member in members]
-    people = [
-        limb_capsules(
-            path.swapaxes(0, 1),
-            layout,
-            scale=config.body_scale,
-            hand_reach=config.hand_reach,
-            growth=np.array([member.radius for member in members]).swapaxes(0, 1),
-        )
-        for path in map(np.array, zip(*ways, strict=True))
-    ]
-    grown = people[0].radius - config.body_scale * body(layout).radii
-    rows = {name: limbs.in_a_row() for name, limbs in zip(_PATHS, people, strict=True)}
-    return rows, grown.reshape(len(grown), -1)
+) -> tuple[LimbCapsules, Array]:
+    """Capsules (3, H, N, ...) on the paths of people of one layout, and their growth (H, N)."""
+    ways = np.array([_ways(member, tracks.get(member.person_id)) for member in members])
+    radius = np.array([member.radius for member in members]).swapaxes(0, 1)
+    people = limb_capsules(
+        ways.transpose(1, 2, 0, 3, 4),
+        layout,
+        scale=config.body_scale,
+        hand_reach=config.hand_reach,
+        growth=np.array([radius, radius, radius]),
+    )
+    grown = people.radius[0] - config.body_scale * body(layout).radii
+    return people.in_a_row(), grown.reshape(len(grown), -1)
 
 
 def _ways(forecast: Forecast, track: Track | None) -> tuple[Array, Array, Array]:
@@ -180,10 +173,10 @@ def _ways(forecast: Forecast, track: Track | None) -> tuple[Array, Array, Array]
     if track is None or not track.seen or track.layout != forecast.layout:
         return expected, expected, expected
     times = forecast.stamp + forecast.step * np.arange(1, len(expected) + 1) - track.last_seen
-    resting = np.broadcast_to(track.positions, expected.shape)
-    straight = resting + times[:, None, None] * track.velocities()
+    straight = track.positions + times[:, None, None] * track.velocities
     unknown = np.isnan(straight)
-    return expected, np.where(unknown, expected, straight), np.where(unknown, expected, resting)
+    resting = np.where(unknown, expected, track.positions)
+    return expected, np.where(unknown, expected, straight), resting
 
 
 def first_contact(
@@ -207,15 +200,16 @@ def first_contact(
     times = group.times[steps]
     links = (*robot.carried(times - robot.stamp), model.radius)
 
-    def hold(limbs: LimbCapsules) -> tuple[Any, ...]:
+    def hold(path: int) -> tuple[Any, ...]:
         """Ends and radii of limbs, their least distances, pairs and z, step by step."""
-        at_step = limbs.start[steps], limbs.end[steps], limbs.radius[steps]
+        paths = group.paths
+        at_step = tuple(part[path, steps] for part in (paths.start, paths.end, paths.radius))
         found = np.empty(len(times)), np.empty((len(times), 3), np.int64), np.empty(len(times))
         kernel("separation").min_distances(at_step, links, group.growth[steps], *found)
         return at_step, *found
 
-    at_step, nearest, pairs, z = hold(group.limbs)
-    urgent = urgency(z, hold(group.straight)[-1], hold(group.resting)[-1])
+    at_step, nearest, pairs, z = hold(0)
+    urgent = urgency(z, hold(1)[-1], hold(2)[-1])
     touching = np.flatnonzero(nearest <= 0.0)
     contact = None
     if len(touching):
@@ -224,7 +218,7 @@ def first_contact(
         contact = PredictedContact(
             time_to_breach=_crossing(times, nearest, step, now),
             person_id=group.person_ids[n],
-            limb=group.limbs.names[n],
+            limb=group.paths.names[n],
             frame=model.names[m],
             # copies, or whoever keeps this would keep all limbs and links
             limb_capsule=tuple(np.array(part[step, n]) for part in at_step),

@@ -20,6 +20,8 @@ Coexistence and Collaboration through Reachability Analysis" (ICRA 2022).
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,17 +82,19 @@ class StoppingTable:
     def time(self, speed: ArrayLike) -> Array:
         """T_s [s] at speeds (...) [m/s]."""
         of_speed = kernel("separation").stopping_time
-        return np.vectorize(lambda v: of_speed(v, self.speeds, self.times), otypes=[float])(speed)
+        found = [of_speed(v, self.speeds, self.times) for v in np.ravel(speed).tolist()]
+        return np.reshape(found, np.shape(speed))
 
     def speed_stopping_within(self, time: float) -> float:
         """Highest speed [m/s] whose stopping time is within `time` [s]; 0 if none is."""
         if not time >= self.times[0]:
             return 0.0
-        slopes = np.diff(self.times) / np.diff(self.speeds)
-        interval = min(int(np.searchsorted(self.times, time, side="right")), len(slopes)) - 1
-        if slopes[interval] <= 0.0:
-            return float("inf")
-        return float(self.speeds[interval] + (time - self.times[interval]) / slopes[interval])
+        later = min(bisect_right(self.times, time), len(self.times) - 1)
+        (before, after), (low, high) = (
+            values[later - 1 : later + 1].tolist() for values in (self.times, self.speeds)
+        )
+        slope = (after - before) / (high - low)
+        return low + (time - before) / slope if slope > 0.0 else math.inf
 
 
 @lru_cache(maxsize=16)

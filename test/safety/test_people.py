@@ -217,7 +217,7 @@ class TestTracks:
         for image in range(40):
             step = image / rate
             tracks.observe(step, [self.seen(STANDING + step * np.array([0.8, 0.1, 0.0]))])
-        velocities = tracks.present["a"].velocities()
+        velocities = tracks.present["a"].velocities
         np.testing.assert_allclose(velocities, np.tile([0.8, 0.1, 0.0], (15, 1)), atol=1e-3)
 
     def test_somebody_of_whom_nothing_was_ever_seen_is_nowhere(self):
