@@ -19,6 +19,7 @@ from ses_gcn_ros.safety.robot_motion import RobotState
 
 REFUSALS, REFUSAL_WINDOW = 3, 1.0  # messages within seconds that are a fault
 FLOOD_WINDOW = 0.5  # s over which the rate of an input is measured
+FLOOD_SLACK = 1.1  # times the highest rate, as messages of that rate come early and late
 
 
 class Inputs:
@@ -92,7 +93,7 @@ class Inputs:
         highest = self._config.input_rate_max
         if highest <= 0.0:
             return
-        allowed = max(round(highest * FLOOD_WINDOW), 1)
+        allowed = max(round(FLOOD_SLACK * highest * FLOOD_WINDOW), 1)
         arrivals = self._arrivals.setdefault(source, deque(maxlen=allowed + 1))
         if arrivals and now < arrivals[-1]:
             arrivals.clear()  # the clock went back

@@ -135,11 +135,16 @@ class TestSteps:
         assert verdict.factor == 1.0
 
 
-def test_as_many_messages_as_may_come_are_no_flood_and_one_more_is():
-    highest = 128.0  # whose period is an exact number
-    for count, flood in ((65, False), (66, True)):
-        inputs = Inputs(SafetyConfig(input_rate_max=highest))
-        for number in range(count):  # the 66th within the window of the 65 before
-            now = min(number, 64) / highest if flood else number / highest
+def test_a_tenth_more_messages_than_may_come_are_no_flood_and_one_more_is():
+    for count, flood in ((66, False), (67, True)):
+        inputs = Inputs(SafetyConfig(input_rate_max=120.0))
+        for now in np.linspace(0.0, 0.499, count).tolist():
             inputs.arrive("skeletons", now, now)
         assert bool(inputs.limits()) == flood
+
+
+def test_a_camera_of_the_highest_rate_may_come_early_and_late():
+    inputs, late = Inputs(SafetyConfig(input_rate_max=120.0)), np.random.default_rng(4)
+    for now in np.arange(1200) / 120.0 + late.uniform(0.0, 0.008, 1200):
+        inputs.arrive("skeletons", float(now), float(now))
+        assert not inputs.limits()
