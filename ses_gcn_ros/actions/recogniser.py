@@ -30,7 +30,10 @@ class ActionConfig:
         "of the skeletons; reliable never hears a best-effort publisher",
         choices=("reliable", "best_effort"),
     )
-    rate: float = option(5.0, "answers per person; people take turns [Hz]", minimum=0.5, maximum=60)
+    rate: float = option(10.0, "answers per person, at most [Hz]", minimum=0.5, maximum=60)
+    answers: float = option(
+        80.0, "answers to all people together, at most; they take turns [Hz]", minimum=1
+    )
     hold: float = option(
         0.1, "time that another answer must last before the label changes [s]", minimum=0, maximum=5
     )
@@ -143,7 +146,8 @@ class Recogniser:
         """Actions of everybody who was seen last, those who are due answered anew."""
         stamp = self._last
         present = {n: p for n, p in self._people.items() if p.stamps[-1] == stamp}
-        due = [n for n, p in present.items() if stamp - p.answered >= 1 / self.config.rate - 1e-6]
+        turn = max(1 / self.config.rate, len(present) / self.config.answers)
+        due = [n for n, p in present.items() if stamp - p.answered >= turn - 1e-6]
         # People take turns: of many, those answered longest ago.
         due.sort(key=lambda name: present[name].answered)
         self._answer(stamp, {name: present[name] for name in due[: self._share(len(present))]})
@@ -219,7 +223,7 @@ class Recogniser:
             if label != person.wanted:
                 person.wanted, person.wanted_since = label, stamp
             # Not to know is said at once: only what is claimed has to last.
-            if label != UNKNOWN and stamp - person.wanted_since < self.config.hold:
+            if label != UNKNOWN and stamp - person.wanted_since < self.config.hold - 1e-6:
                 label = before.label
         else:
             person.wanted = label

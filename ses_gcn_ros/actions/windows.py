@@ -356,6 +356,9 @@ class AugmentConfig:
     lead: float = option(
         0.0, "windows begin so much before an action, in what came before, at most [s]", maximum=5
     )
+    longer: float = option(
+        0.0, "windows are longer by so much than those that are answered from [s]", maximum=60
+    )
     flip: bool = option(False, "left for right, joints swapped, every other time")
     noise: float = option(0.0, "of every joint, standard deviation [m]", minimum=0, maximum=0.1)
     unseen: float = option(

@@ -147,6 +147,7 @@ def make_action_recipe(name: str, content: Any) -> ActionRecipe:
     window, plan, objective = recipe.window, recipe.training, recipe.objective
     idle = {
         "window.stride": not window.duration and "window.duration takes whole recordings",
+        "augment.longer": not window.duration and "window.duration takes whole recordings",
         "window.crops": window.sampling not in DRAWN
         and f"window.sampling {window.sampling} gives the same frames each time",
         "training.milestones": not plan.epochs and "they count training.epochs",
@@ -194,7 +195,8 @@ class ActionTask:
     def __init__(self, recipe: ActionRecipe, data: ActionSet, seed: int) -> None:
         self.recipe, self._data = recipe, data
         self.plan = plan = replace(recipe.training, seed=seed)
-        self._windows = cut(data, recipe.window, data.labels, lead=recipe.augment.lead)
+        seen = replace(recipe.window, duration=recipe.window.duration + recipe.augment.longer)
+        self._windows = cut(data, seen, data.labels, lead=recipe.augment.lead)
         # What is left over at the end of an epoch comes in the next one, in another order.
         self.per_epoch = max(len(self._windows.labels) // plan.batch, 1) if plan.epochs else 0
         self._steps = plan.epochs * self.per_epoch or plan.steps

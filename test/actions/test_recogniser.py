@@ -174,6 +174,20 @@ def test_people_are_answered_in_batches_and_take_turns():
     assert max(engine.batches) <= 4
 
 
+@pytest.mark.parametrize("people", [1, 4, 8, 16, 32])
+def test_everybody_is_answered_alike_often_and_all_together_no_more_than_the_node_can(people: int):
+    made, engine = recogniser(rate=10, answers=80)
+    crowd = [person(f"p{n}", shift=float(n)) for n in range(people)]
+    play(made, 2.0, people=crowd)
+    engine.batches.clear()
+    play(made, 4.0, start=2.0, people=crowd)
+    per_second = sum(engine.batches) / 4
+    assert per_second <= min(10 * people, 80) + people / 4
+    assert per_second >= 0.7 * min(10 * people, 80)
+    answered = [one.answered for one in made._people.values()]
+    assert max(answered) - min(answered) <= max(1 / 10, people / 80) + 2 / 30
+
+
 @pytest.mark.parametrize("layout", ["coco17", "mediapipe33", "kinect20", "openpose25"])
 def test_other_layouts_are_converted(layout: str):
     made, _ = recogniser()

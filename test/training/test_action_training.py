@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from ses_gcn_ros.actions.weights import build_network
-from ses_gcn_ros.datasets.actions import ActionSet, cut, of_classes, read_actions
+from ses_gcn_ros.actions.windows import Joints
+from ses_gcn_ros.datasets.actions import (
+    ActionSet,
+    LabelledMotion,
+    cut,
+    of_classes,
+    read_actions,
+)
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.actions import (
@@ -20,8 +27,10 @@ from ses_gcn_ros.training.actions import (
     evaluate,
     gain,
     load_action_recipe,
+    make_action_recipe,
     train_actions,
     train_and_calibrate,
+    untrained,
     varied_recipes,
 )
 
@@ -198,3 +207,20 @@ def test_the_threshold_keeps_what_was_never_trained_on_unknown(tmp_path: Path, s
     assert told.macro_f1 == more.macro_f1 > 0.5
     with pytest.raises(ConfigError, match="nobody is held out"):
         train_and_calibrate(small, dataclasses.replace(data, held_out=()), seed=0)
+
+
+def test_a_network_can_be_trained_on_longer_windows_than_it_answers_from():
+    joints = Joints.of_layout("chico15")
+    stream = np.ones((60, 15, 3), np.float32) * np.arange(1, 61)[:, None, None]
+    parts = tuple(LabelledMotion(stream, label, "1", 30.0) for label in ("walk", "idle"))
+    window = {"duration": 0.9, "frames": 10, "sampling": "even", "centring": "none"}
+    content = {"network": "linear", "window": window, "augment": {"longer": 0.3}}
+    recipe = make_action_recipe("longer", content)
+    task = ActionTask(recipe, ActionSet(parts, ("walk", "idle"), joints), 0)
+    batch = task.batch(0, np.random.default_rng(0)).motion[:, 0, :, 0, 0]
+    assert np.ptp(batch.numpy(), axis=1).round().tolist() == [35] * len(batch)  # 36 frames, 1.2 s
+    weights = untrained(recipe, ActionSet(parts, ("walk", "idle"), joints))
+    assert weights.window.duration == 0.9
+    whole = {**content, "window": {**window, "duration": 0.0}}
+    with pytest.raises(ConfigError, match=r"augment.longer, which has no use"):
+        make_action_recipe("whole", whole)
