@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.replay.chain import SILENCE, Wanted, with_frames
+from ses_gcn_ros.replay.chain import SILENCE, ReplayMonitor, Wanted, with_frames
 from ses_gcn_ros.replay.events import (
+    Described,
     End,
     Event,
     PeopleForecast,
@@ -17,6 +20,7 @@ from ses_gcn_ros.replay.events import (
     Transforms,
     Unplaced,
 )
+from ses_gcn_ros.safety import SafetyConfig, read_robots
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import StampedTransform
 
@@ -58,6 +62,22 @@ def test_a_state_knows_what_came_at_its_own_instant():
     stamp, poses = known[5.02]
     assert stamp == pytest.approx(5.02)
     assert poses[0, 0, 3] == 1.0
+
+
+def test_what_is_true_for_good_and_told_otherwise_is_named_in_a_replay_too():
+    tool, other = (transform(at, "tool", x) for at, x in ((5.0, 1.0), (5.1, 1.3)))
+    heard = [replace(tool, static=True), people(5.0), replace(other, static=True), End(5.2)]
+    told = [e.robot for e in with_frames(heard, WANTED) if isinstance(e, Tick)]
+    assert isinstance(told[0], tuple)
+    assert str(told[-1]).startswith("tf of tool is static, but told 300 mm")
+
+    config = SafetyConfig(robot_description="demo")
+    robots = read_robots(config)
+    monitor = ReplayMonitor(config, robots)
+    for text in (robots.urdf.text, robots.urdf.text.replace('radius="0.06"', 'radius="0.2"')):
+        monitor.take(Described(5.0, text))
+        answer = monitor.take(Tick(5.0, "tf of tool missing"))
+    assert any("robot_description is another than at first" in r for r in answer.reasons)
 
 
 def test_transforms_end_here():
