@@ -320,7 +320,10 @@ def evaluate_pose(
     motion: Annotated[Path, Argument(help="Recorded motion (.npz) to look at.")],
     mode: Annotated[
         list[str] | None,
-        Option(help="multiview, rgbd, monocular, monocular_unposed, crossings; repeatable."),
+        Option(
+            help="multiview, rgbd, monocular, monocular_height, monocular_unposed, crossings; "
+            "repeatable."
+        ),
     ] = None,
     scenes: Annotated[int, Option(help="Scenes of three seconds.", min=1)] = 60,
     crossings: Annotated[int, Option(help="Pairs who cross.", min=1)] = 100,
@@ -334,7 +337,8 @@ def evaluate_pose(
     1280×720 px, 60 to 70° wide, 2 to 4 m away; landmarks 3 px noisy, 5 % astray, 10 % missing;
     depth 1 % noisy. Multiview counts joints in two pictures or more, rgbd those that it sees.
     Monocular is one camera 2 to 5 m away, 55 to 75° wide, with slow errors as MediaPipe's are; its
-    place is known, or unknown in monocular_unposed.
+    place is known, or the person's height instead (monocular_height), or nothing
+    (monocular_unposed).
 
     Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
     """
@@ -346,7 +350,8 @@ def evaluate_pose(
         "multiview": (scenes, partial(study.measure_multiview, cameras=cameras, scenes=scenes)),
         "rgbd": (scenes, partial(study.measure_rgbd, scenes=scenes)),
         "monocular": (scenes, monocular),
-        "monocular_unposed": (scenes, partial(monocular, posed=False)),
+        "monocular_height": (scenes, partial(monocular, known="height")),
+        "monocular_unposed": (scenes, partial(monocular, known="nothing")),
         "crossings": (
             crossings,
             partial(study.measure_crossings, cameras=cameras, crossings=crossings),

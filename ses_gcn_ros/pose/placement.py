@@ -16,7 +16,7 @@ from ses_gcn_ros.skeleton import get_layout
 # (Drillis and Contini, Body segment parameters, 1966).
 _CHAIN_OF_STATURE = 0.246 + 0.245 + 0.288
 _REMEMBERED = 500  # frames that a person's size is taken from, and
-_UPRIGHT = 75.0  # the percentile of theirs that it is
+UPRIGHT = 75.0  # the percentile of theirs that it is
 
 
 def stature(positions: NDArray[np.floating], layout: str = "mediapipe33") -> NDArray[np.float64]:
@@ -46,7 +46,7 @@ _ITERATIONS = 8
 _OUTLIER = 3.0  # residuals beyond this many standard deviations lose weight
 _STATURE_SPREAD = 0.055  # standard deviation of adult stature over its mean, women and men together
 _HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
-_FIT_NOISE = 0.05  # share by which the size of the landmarks errs with posture, and
+_FIT_NOISE = 0.04  # share by which the size of the landmarks errs with posture, and
 _FIT_TIME = 0.5  # s that such an error lasts
 _FIT_DELAY = 0.15  # s that the filter is late where the landmarks alone tell the distance
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
@@ -324,7 +324,7 @@ class DepthFilter:
         if self._height and seen[self._trunk].any():
             self._statures.append(float(stature(positions, self._layout)))
         if self._statures:  # limbs that point at the camera look short; none looks long
-            known = self._height / float(np.percentile(self._statures, _UPRIGHT))
+            known = self._height / float(np.percentile(self._statures, UPRIGHT))
         ankles = [joint for joint in self._ankles if seen[joint]]
         trunk = [joint for joint in self._trunk if seen[joint]] or list(np.flatnonzero(seen))
         anchor = tuple(ankles or trunk)
@@ -448,10 +448,10 @@ class DepthFilter:
         variance = noise**2 * max(1.0, 2.0 * _FLOOR_TIME / max(elapsed, 1e-3)) + self._systematic**2
         ratio = off**2 / (self._covariance[0, 0] + variance)
         variance *= 1.0 + ratio / _DOUBT
-        if off > 0.0:  # in the air, the feet seem farther and the body as large as before
-            grown = nearer - self._state[1]
-            doubt = grown**2 / (self._covariance[1, 1] + _FIT_NOISE**2 + noise**2)
-            variance *= (1.0 + doubt) ** 2
+        # In the air, the feet seem farther and the body as large as before; off a step, nearer.
+        grown = nearer - self._state[1]
+        doubt = grown**2 / (self._covariance[1, 1] + _FIT_NOISE**2 + noise**2)
+        variance *= (1.0 + doubt) ** 2
         self._correct(off, np.array([1.0, 0.0]), variance)
 
     def _correct(self, off: float, row: NDArray[np.float64], variance: float) -> None:

@@ -149,7 +149,11 @@ def observe(
 
 
 def landmarks_like_mediapipe(
-    view: View, people: ArrayLike, rng: np.random.Generator, fps: float
+    view: View,
+    people: ArrayLike,
+    rng: np.random.Generator,
+    fps: float,
+    stature: float | None = None,
 ) -> Landmarks:
     """What MediaPipe would make of a person in successive pictures.
 
@@ -163,6 +167,8 @@ def landmarks_like_mediapipe(
         One person's joints in the cell [m], layout chico15.
     fps : float
         Pictures per second.
+    stature : float, optional
+        How much taller than the usual the person is, in standard deviations; any by default.
 
     Returns
     -------
@@ -177,7 +183,8 @@ def landmarks_like_mediapipe(
     slow = _PIXEL_SLOW * _slow_noise(rng, (count, number, 2), fps)
     pixels = exact + tall * (slow + rng.normal(0.0, _PIXEL_WHITE, exact.shape))
     about = _about_root(view, joints)
-    size = (1.0 + rng.normal(0.0, _SIZE)) * (1.0 + _POSTURE * _slow_noise(rng, (count, 1, 1), fps))
+    tall_by = rng.normal() if stature is None else stature
+    size = (1.0 - _SIZE * tall_by) * (1.0 + _POSTURE * _slow_noise(rng, (count, 1, 1), fps))
     world = about * size + np.array(_SLOW_SHAPE) * _slow_noise(rng, joints.shape, fps)
     inside = view.camera.shows(exact)
     visibility = np.where(inside, rng.uniform(0.8, 1.0, inside.shape), 0.1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from scipy.stats import norm
 
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, between_frames
 from ses_gcn_ros.errors import InputError
@@ -19,7 +20,7 @@ from ses_gcn_ros.pose.depth import place_with_depth
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, TILT_SIGMA
+from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, TILT_SIGMA, UPRIGHT, stature
 from ses_gcn_ros.pose.virtual_cameras import (
     DISTANCE,
     FIELD_OF_VIEW,
@@ -225,27 +226,32 @@ def measure_monocular(
     recording: Recording,
     *,
     scenes: int = 60,
-    posed: bool = True,
+    known: str = "place",
     seed: int = 0,
     config: PoseConfig = PoseConfig(),  # noqa: B008 (it is frozen)
     progress: Callable[[], None] = lambda: None,
 ) -> MonocularAccuracy:
-    """Follow a person before one camera, whose place is known or (not `posed`) is not.
+    """Follow a person before one camera, given its "place", the person's "height" or "nothing".
 
     Pictures are counted from one second on, when the person's size is known a little.
     """
     rng = np.random.default_rng(seed)
     rows: list[tuple[Array, Array, Array, Array]] = []
-    for _ in range(scenes):
+    # Evenly over the quantiles: one draw per scene would leave the figures to a few tall people.
+    statures = norm.ppf((rng.permutation(scenes) + rng.random(scenes)) / scenes)
+    for tall in statures.tolist():
         scene = draw_scene(recording, rng, 1, (2.0, 5.0), (55.0, 75.0))
         [view] = scene.views
-        seen = landmarks_like_mediapipe(view, scene.people[:, 0], rng, FPS)
+        seen = landmarks_like_mediapipe(view, scene.people[:, 0], rng, FPS, tall)
         # Some recordings have their floor elsewhere than at 0.
         ankles = scene.people[:, 0, _ANKLES, 2].min(axis=1)
         settings = replace(config, floor_height=float(np.median(ankles)) - ANKLE_HEIGHT)
+        if known == "height":
+            height = np.percentile(stature(scene.people[:, 0], LAYOUT), UPRIGHT)
+            settings = replace(settings, body_height=float(height))
         estimator = SkeletonEstimator(settings, LAYOUT)
         place = None
-        if posed:  # as well as a calibration tells it
+        if known == "place":  # as well as a calibration tells it
             place = view.base_from_camera.copy()
             place[:3, :3] @= Rotation.from_rotvec(rng.normal(0.0, TILT_SIGMA, 3)).as_matrix()
         for frame, body in enumerate(scene.people[:, 0]):
@@ -255,12 +261,13 @@ def measure_monocular(
             )  # fmt: skip
             people = estimator.update(float(scene.stamps[frame]), one, view.camera, place)
             if frame >= FPS:
-                truth = body if posed else view.to_camera(body)
-                eye = view.place if posed else np.zeros(3)
+                truth = view.to_camera(body) if place is None else body
+                eye = np.zeros(3) if place is None else view.place
                 rows.append(_monocular_errors(people, truth, eye))
         progress()
-    name = "monocular" if posed else "monocular_unposed"
-    return MonocularAccuracy(name, *(np.array(column) for column in zip(*rows, strict=True)))
+    return MonocularAccuracy(
+        f"monocular, {known} known", *(np.array(column) for column in zip(*rows, strict=True))
+    )
 
 
 def _monocular_errors(

@@ -28,7 +28,7 @@ def test_every_mode_is_measured_and_the_seed_decides(shared_data: Path):
     motion = shared_data / "motion" / "cmu.npz"
     arguments = (motion, "--scenes", 2, "--crossings", 1, "--seed", 3, "--json")
     first = json.loads(run(*arguments))
-    modes = ["crossings", "monocular", "monocular_unposed", "multiview", "rgbd"]
+    modes = ["crossings", "monocular", "monocular_height", "monocular_unposed", "multiview", "rgbd"]
     assert sorted(first["results"]) == modes
     assert 0.0 < first["results"]["multiview"]["mean_mm"] < 60.0
     assert first["results"]["rgbd"]["frames"] == 16

@@ -18,10 +18,13 @@ from ses_gcn_ros.pose.virtual_cameras import look_at
 from ses_gcn_ros.studies.pose_accuracy import measure_monocular
 
 
-@pytest.mark.parametrize(("posed", "mean", "most"), [(True, 0.06, 0.12), (False, 0.09, 0.20)])
-def test_distances_and_their_stated_uncertainty(shared_data: Path, posed, mean, most):
+@pytest.mark.parametrize(
+    ("known", "mean", "most"),
+    [("place", 0.06, 0.12), ("height", 0.06, 0.12), ("nothing", 0.06, 0.15)],
+)
+def test_distances_and_their_stated_uncertainty(shared_data: Path, known, mean, most):
     motion = read_recording(shared_data / "motion" / "idle_dev.npz")
-    found = measure_monocular(motion, scenes=6, posed=posed, seed=2).as_dict()
+    found = measure_monocular(motion, scenes=6, known=known, seed=2).as_dict()
     assert found["root_depth_mean_share"] <= mean
     assert found["root_depth_p95_share"] <= most
     assert found["relative_mean_mm"] <= 70.0
