@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -252,10 +253,9 @@ class PoseNode(ManagedNode):
                 self.get_logger().warning(text, throttle_duration_sec=30.0)
             return DiagnosticStatus.ERROR, text, values
         if self.motion.moved:
-            text = (
-                f"camera moved by {self.motion.shift:.0f} px since the start; calibrate again, "
-                "skeletons are elsewhere"
-            )
+            far = self.motion.shift
+            way = f"by {far:.0f} px" if math.isfinite(far) else "to another view"
+            text = f"camera moved {way} since the start; calibrate again, skeletons are elsewhere"
             return DiagnosticStatus.ERROR, text, values
         if self.estimator.off_floor:
             text = (

@@ -263,6 +263,33 @@ class Detections:
     names: tuple[str, ...]
 
 
+_SMALL, _BLOCKS = (64, 36), (8, 4)  # px of a picture made small, and parts of it, across and down
+_PLAIN = 25.0  # grey values that a part must differ from its mean, all pixels together, to say much
+_SCENE = 0.4  # least correlation of the middle part; 0.6 of a shaken hand, 0.25 of another scene
+_STILL = 0.5  # the same of a camera that stands, whatever the light
+
+
+def _small(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The picture (H, W, 3) grey and small."""
+    step = max(1, min(rgb.shape[1] // _SMALL[0], rgb.shape[0] // _SMALL[1]) // 2)
+    thin = np.ascontiguousarray(rgb[::step, ::step])
+    small = cv2.resize(thin, _SMALL, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _parts_alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Median correlation of the parts of two grey pictures; NaN where too few have texture."""
+    across, down = _BLOCKS
+    parts = np.stack((one, other)).reshape(2, down, _SMALL[1] // down, across, -1)
+    parts = parts - parts.mean((2, 4), keepdims=True)
+    length = np.sqrt(np.sum(parts**2, axis=(2, 4)))
+    told = (length > _PLAIN).all(0)
+    if told.sum() < told.size / 4:
+        return float("nan")
+    both = np.sum(parts[0] * parts[1], axis=(1, 3))
+    return float(np.median(both[told] / length.prod(0)[told]))
+
+
 _PERIOD = 1.0  # s between looks
 _WIDTH = 640  # px that pictures are scaled down to
 _CORNERS, _NEEDED = 300, 30  # of the first picture; found again, to say anything
@@ -281,7 +308,8 @@ class CameraMotionDetector:
     moved : bool
         Whether the camera has been moved since the first picture; stays so.
     shift : float
-        Median way of the corners that move alike, in the last picture [px].
+        Median way of the corners that move alike, in the last picture [px]; infinite where another
+        scene came to stay, of a camera that was turned away.
 
     References
     ----------
@@ -291,12 +319,13 @@ class CameraMotionDetector:
     def __init__(self) -> None:
         self.moved, self.shift = False, 0.0
         self._reference: NDArray[np.uint8] | None = None
+        self._scene: NDArray[np.float32] | None = None  # the reference, small
         self._corners = np.zeros((0, 1, 2), np.float32)
         self._looked, self._agreed, self._lost = -np.inf, 0, 0
 
     def update(self, stamp: float, rgb: NDArray[np.uint8], people: NDArray[np.float64]) -> None:
         """Look at the picture (H, W, 3) of `stamp` [s] with people (N, J, 2) [px], if it's time."""
-        if 0.0 <= stamp - self._looked < _PERIOD:
+        if 0.0 <= stamp - self._looked < _PERIOD or not np.isfinite(self.shift):
             return
         self._looked = stamp
         scale = min(1.0, _WIDTH / rgb.shape[1])
@@ -315,6 +344,12 @@ class CameraMotionDetector:
                 np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
             )
             self._reference, self._lost = grey, 0
+            small = _small(rgb)
+            same = 1.0 if self._scene is None else _parts_alike(self._scene, small)
+            if same < _STILL:
+                self.moved, self.shift = True, np.inf
+            elif np.isfinite(same):  # not when the light is out
+                self._scene = small
             return
         before, after = self._follow(grey, free)
         if len(before) < _NEEDED:
@@ -344,6 +379,37 @@ class CameraMotionDetector:
         good = np.linalg.norm(back[:, 0] - before, axis=-1) < _BACK
         good &= free[row, column] > 0
         return before[good], after[good]
+
+
+class SceneCutDetector:
+    """Tell when a picture shows another scene than the one before.
+
+    Videos are cut, and a switch shows one camera after the other. Half of the parts of a picture,
+    brightness left out, are then unlike before even if they are shifted (phase correlation); people
+    and covers that come, light and a camera that shakes leave more of them as they were.
+
+    References
+    ----------
+    Kuglin, Hines: The phase correlation image alignment method, 1975.
+    """
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float32] | None = None
+
+    def update(self, rgb: NDArray[np.uint8]) -> bool:
+        """Whether the picture (H, W, 3) begins a scene; never of one without texture."""
+        grey = _small(rgb)
+        alike = 1.0 if self._before is None else _parts_alike(self._before, grey)
+        if alike < _SCENE and self._before is not None:
+            shift, _ = cv2.phaseCorrelate(
+                self._before, grey, cv2.createHanningWindow(_SMALL, cv2.CV_32F)
+            )
+            move = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+            moved = cv2.warpAffine(self._before, move, _SMALL, borderMode=cv2.BORDER_REPLICATE)
+            alike = _parts_alike(np.asarray(moved, np.float32), grey)
+        if np.isfinite(alike):
+            self._before = grey
+        return alike < _SCENE
 
 
 Array = NDArray[np.float64]

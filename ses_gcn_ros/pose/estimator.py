@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.lifting import read_lifting_weights
-from ses_gcn_ros.pose.camera import Camera, Detections, View, homogeneous
+from ses_gcn_ros.pose.camera import Camera, Detections, SceneCutDetector, View, homogeneous
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
@@ -249,6 +249,7 @@ class SkeletonEstimator:
         self._placer = _PLACERS[config.mode](config, layout)
         self._tracker = Tracker(config, self._make_memory, self._placer.layout)
         self._camera: Camera | None = None
+        self._scene = SceneCutDetector()
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
         self.detections: Detections | None = None  # the same people in the image, by name
         self.off_floor = False  # whether somebody's feet are not on the floor of the target frame
@@ -294,6 +295,8 @@ class SkeletonEstimator:
         rotation, origin = transform[:3, :3], transform[:3, 3]
         people = placed.positions[known] @ rotation.T + origin
         looks = None if rgb is None else appearances(rgb, landmarks.pixels[known])
+        if rgb is not None and self._scene.update(rgb):
+            self._tracker.lose(stamp)
         tracks = self._tracker.assign(stamp, people, origin, self.ray_sigma, looks)
         self.detections = Detections(
             View(camera, transform),

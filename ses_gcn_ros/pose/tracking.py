@@ -266,6 +266,12 @@ class Tracker(Generic[M]):
         """Let go of everybody; names already given are not given again."""
         self._tracks = []
 
+    def lose(self, stamp: float) -> None:
+        """Lose sight of everybody at `stamp` [s]: who comes back is known by appearance alone."""
+        for track in self._tracks:
+            longest = max(self._config.track_memory, _HIDDEN)
+            track.stamp = min(track.stamp, stamp - longest - 1e-3)
+
     def assign(
         self,
         stamp: float,

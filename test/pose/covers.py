@@ -125,6 +125,11 @@ def mirrored(frame: Frame) -> Frame:
     return Frame(frame.stamp, np.ascontiguousarray(frame.rgb[:, ::-1]))
 
 
+def on_side(frame: Frame) -> Frame:
+    """As a telephone films that is held upright and doesn't say so."""
+    return Frame(frame.stamp, np.ascontiguousarray(np.rot90(frame.rgb)))
+
+
 def faded(i: int, frame: Frame, _: Box) -> np.ndarray:
     """A quarter of the light, and noise."""
     noise = np.random.default_rng(i).normal(0.0, 10.0, frame.rgb.shape)
@@ -141,6 +146,72 @@ def without(begin: float, seconds: float) -> Variant:
     return apply
 
 
+def smeared(frames: list[Frame], _: Box) -> list[Frame]:
+    """Pictures of a camera that is carried: each the mean of five, shifted by a shaking hand."""
+    rng = np.random.default_rng(0)
+    size = frames[0].rgb.shape[1::-1]
+    smeared = []
+    for i, frame in enumerate(frames):
+        around = [frames[min(max(i + k, 0), len(frames) - 1)].rgb for k in (-2, -1, 0, 1, 2)]
+        shifts = np.cumsum(rng.normal(0.0, 4.0, (5, 2)), axis=0)
+        moved = [
+            cv2.warpAffine(
+                rgb, np.float32([[1, 0, x], [0, 1, y]]), size, borderMode=cv2.BORDER_REPLICATE
+            ).astype(np.float32)
+            for rgb, (x, y) in zip(around, shifts, strict=True)
+        ]
+        smeared.append(Frame(frame.stamp, np.mean(moved, axis=0).astype(np.uint8)))
+    return smeared
+
+
+def slowed(frames: list[Frame], _: Box) -> list[Frame]:
+    """Five pictures a second."""
+    kept = frames[:1]
+    for frame in frames:
+        if frame.stamp >= kept[-1].stamp + 0.199:
+            kept.append(frame)
+    return kept
+
+
+def flashed(_: int, frame: Frame, __: Box) -> np.ndarray:
+    """Light that goes up by two and a half and down to a third, and the camera's gain after it."""
+    phase = frame.stamp % 2.0
+    gain = 2.5 if 0.5 <= phase < 0.9 else 0.33 if 1.3 <= phase < 1.7 else 1.0
+    return (gain * frame.rgb.astype(np.float32)).clip(0, 255).astype(np.uint8)
+
+
+def near(_: int, frame: Frame, box: Box) -> list[list[float]]:
+    """So near that only head and trunk are in the picture."""
+    height = frame.rgb.shape[0]
+    scale = height / (0.5 * (box[3] - box[1]))
+    x = (box[0] + box[2]) / 2
+    return [[scale, 0, frame.rgb.shape[1] / 2 - scale * x], [0, scale, -scale * (box[1] - 5)]]
+
+
+def far(_: int, frame: Frame, box: Box) -> list[list[float]]:
+    """A body of 80 px in the middle of the picture."""
+    scale = 80.0 / (box[3] - box[1])
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    middle = frame.rgb.shape[1] / 2, frame.rgb.shape[0] / 2
+    return [[scale, 0, middle[0] - scale * x], [0, scale, middle[1] - scale * y]]
+
+
+def away(seconds: float) -> Variant:
+    """The body leaves: so many seconds of it covered are put into the middle of the video."""
+
+    def apply(frames: list[Frame], box: Box) -> list[Frame]:
+        hide = each(lambda _, f, b: cover(f.rgb, b[0] - 30, 0, b[2] + 30, 1e4))
+        middle = len(frames) // 2
+        [gone] = hide([frames[middle]], box)
+        begin, step = gone.stamp, 0.1
+        between = [Frame(begin + k * step, gone.rgb) for k in range(1, round(seconds / step))]
+        return (
+            frames[:middle] + between + [Frame(f.stamp + seconds, f.rgb) for f in frames[middle:]]
+        )
+
+    return apply
+
+
 VARIANTS: dict[str, Variant] = {
     "as it is": lambda frames, _: frames,
     "mirrored": lambda frames, _: [mirrored(frame) for frame in frames],
@@ -153,6 +224,14 @@ VARIANTS: dict[str, Variant] = {
     ),
     "panned": warped(lambda i, f, _: [[1, 0, 0.25 * f.rgb.shape[1] * np.sin(0.08 * i)], [0, 1, 0]]),
     "zoomed": warped(zoom),
+    "carried and smeared": smeared,
+    "5 pictures a second": slowed,
+    "lights that jump": each(flashed),
+    "head and trunk alone": warped(near),
+    "80 px tall": warped(far),
+    "away for 3 s": away(3.0),
+    "away for 19 s": away(19.0),
+    "on its side": lambda frames, _: [on_side(frame) for frame in frames],
     "bar of 1/5": standing(0.2),
     "bar of 1/3": standing(0.33),
     "bar of 1/2": standing(0.5),

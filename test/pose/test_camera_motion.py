@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ses_gcn_ros.pose.camera import CameraMotionDetector
+from ses_gcn_ros.pose.camera import CameraMotionDetector, SceneCutDetector
 from ses_gcn_ros.pose.sources import VideoFile
 
 NOBODY = np.zeros((0, 33, 2))
@@ -61,6 +61,14 @@ def test_two_centimetres_are_named_within_a_minute(picture, aside, forward):
     assert look([*before, *(noisy(after, i) for i in range(50))]).moved
 
 
+@pytest.mark.parametrize("degrees", [-20.0, 15.0])
+def test_a_camera_that_is_turned_away_is_named_too(picture, degrees):
+    before = [noisy(picture, i) for i in range(10)]
+    found = look([*before, *(noisy(pushed(picture, degrees), i) for i in range(10))])
+    assert found.moved
+    assert found.shift == np.inf
+
+
 def test_brighter_light_and_a_person_who_walks_by_are_no_push(picture):
     brighter = [(picture * gain).clip(0, 255).astype(np.uint8) for gain in (1.0, 0.8, 1.2, 0.9)]
     assert not look(brighter * 5).moved
@@ -73,5 +81,29 @@ def test_brighter_light_and_a_person_who_walks_by_are_no_push(picture):
 
 
 def test_a_lens_that_is_covered_says_nothing(picture):
-    found = look([picture, *[np.zeros_like(picture)] * 20])
-    assert not found.moved
+    black = np.zeros_like(picture)
+    assert not look([picture, *[noisy(black, i) for i in range(20)], *[picture] * 20]).moved
+
+
+def test_another_scene_is_a_cut_and_what_happens_before_a_camera_is_none(shared_data: Path):
+    media = shared_data / "media"
+    yard = [frame.rgb for frame in VideoFile(str(media / "one_person.mp4"))][::10]
+    room = [frame.rgb for frame in VideoFile(str(media / "exercise.avi"))][::20]
+    room = [np.asarray(cv2.resize(picture, (640, 360)), np.uint8) for picture in room]
+
+    def cuts(pictures: list[np.ndarray]) -> list[int]:
+        detector = SceneCutDetector()
+        return [i for i, picture in enumerate(pictures) if detector.update(picture)]
+
+    assert cuts(yard + room + yard) == [len(yard), len(yard) + len(room)]
+    assert cuts(yard[:3] + [picture[:, ::-1] for picture in yard]) == [3]
+    black = np.zeros_like(yard[0])
+    assert not cuts([yard[0], black, black, yard[1]])
+    covered = yard[1].copy()
+    covered[:, 200:420] = 20
+    assert not cuts([yard[0], covered, yard[2]])
+    lights = [
+        (gain * room[0].astype(float)).clip(0, 255).astype(np.uint8) for gain in (1, 2.5, 0.3)
+    ]
+    assert not cuts(lights * 3)
+    assert not cuts([np.roll(yard[0], shift, (0, 1)) for shift in ((0, 0), (20, 50), (-10, -60))])
