@@ -82,7 +82,12 @@ def decode_compressed_depth(data: Buffer, encoding: str | None = None) -> NDArra
     check_size(bytes(buffer[max(start, 0) :]))
     picture = cv2.imdecode(buffer[start:], cv2.IMREAD_UNCHANGED) if start >= 0 else None
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 2:
-        raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG")
+        way = (
+            " but RVL; let the publisher's 'format' be png"
+            if encoding and "rvl" in encoding
+            else ""
+        )
+        raise InputError(f"compressed depth of {len(buffer)} bytes is no 16-bit PNG{way}")
     scale, shift = struct.unpack("<ff", bytes(buffer[start - 8 : start])) if start >= 8 else (0, 0)
     inverse = encoding.startswith("32FC1") if encoding else scale > 0.0
     if not inverse:
