@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from ses_gcn_ros.actions.official import build_official, parity, read_checkpoint
-from ses_gcn_ros.actions.windows import cut_or_padded, looped, planar_move, random_move
+from ses_gcn_ros.actions.windows import (
+    NTU_NAMES,
+    NTU_PARENTS,
+    Joints,
+    cut_or_padded,
+    looped,
+    planar_move,
+    random_move,
+)
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.models.sgn import Esgn, EsgnConfig, Sgn
 from ses_gcn_ros.models.sparse_stgcn import SparseConfig, SparseStgcn, kth_score
@@ -273,6 +281,21 @@ def test_the_spatial_partition_of_the_published_networks_splits_few_edges():
         name: (_ntu(name) > 0).sum(axis=(1, 2)).tolist() for name in ("spatial", "spatial_legacy")
     }
     assert counts == {"spatial": [25, 24, 24], "spatial_legacy": [25, 40, 8]}
+
+
+@pytest.mark.parametrize("partition", ["uni", "distance", "spatial", "symmetrical"])
+def test_the_studys_normalisation_makes_a_constant_of_every_partition(partition: str):
+    joints = Joints.of_parents(NTU_NAMES, NTU_PARENTS)
+    steps = hop_distances(25, joints.bones)
+    subsets = adjacency_subsets(steps, partition, 1, joints.root, joints.mirror)
+    constant = {
+        kind: [a.mean() ** 2 * a.size / (a**2).sum() for a in normalised(subsets, kind)]
+        for kind in ("column", "authors")
+    }
+    assert min(constant["authors"]) > 0.998
+    assert max(constant["column"]) < 0.15
+    whole = normalised(subsets, "authors").sum(axis=0)
+    assert 0.79 < whole[subsets.sum(axis=0) == 0].sum() / whole.sum() < 0.89  # where no bone is
 
 
 def test_checkpoints_are_read_whatever_wraps_them(golden: Path, tmp_path: Path):
