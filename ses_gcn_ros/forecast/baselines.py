@@ -11,8 +11,8 @@ from ses_gcn_ros.models.framing import DAMPING, damped_velocity, reach
 
 _FADES = 12  # steps in which a velocity is gone
 _LAG = 2  # frames; of pictures that come 12 times a second, one lies on the line between two
-_ALIKE = 0.5  # correlation from which velocities are motion in full
-_TINY = np.float32(1e-12)
+_ALIKE = 0.5  # cosine of velocities from which they are motion in full
+_TINY = np.float32(1e-12)  # m²; of velocities that are zero
 
 
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
@@ -41,7 +41,7 @@ def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     """The damped velocity, faded into the last pose; shapes as in `last_pose`, T at least 4.
 
     What one camera guesses goes on for a moment and then tells nothing. Less of a body's velocities
-    goes on where they are little like those of two frames before: noise more than motion.
+    goes on where they point elsewhere than those of two frames before: noise more than motion.
     """
     fading = np.maximum(0, 1 - np.arange(1, horizon + 1) / _FADES).astype(np.float32)
     carried = (reach(horizon, DAMPING) * fading)[:, None, None]
@@ -51,13 +51,12 @@ def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
 
 
 def _alike(history: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Correlation of the body's velocities with those of `_LAG` frames before, (..., 1, 1, 1)."""
-    steps = np.nan_to_num(np.diff(history, axis=-3))
-    late, early = steps[..., _LAG:, :, :], steps[..., :-_LAG, :, :]
-    product, power = late * early, (late * late + early * early) / 2
-    body = (-3, -2, -1)
-    alike: NDArray[np.float32] = product.sum(body, keepdims=True)
-    return alike / (power.sum(body, keepdims=True) + _TINY)
+    """Mean cosine of the joints' velocities and those of `_LAG` frames before, (..., 1, 1, 1)."""
+    steps = np.diff(history, axis=-3)
+    steps /= np.sqrt((steps * steps).sum(axis=-1, keepdims=True) + _TINY)
+    cosine = (steps[..., _LAG:, :, :] * steps[..., :-_LAG, :, :]).sum(axis=-1, keepdims=True)
+    alike: NDArray[np.float32] = np.nanmean(cosine, axis=(-3, -2), keepdims=True)
+    return alike
 
 
 BASELINES: dict[str, Callable[[NDArray[np.float32], int], NDArray[np.float32]]] = {
