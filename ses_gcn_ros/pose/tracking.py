@@ -210,6 +210,7 @@ _ALIKE_GLIMPSED = 0.4  # only glimpsed, of whom little is known
 _LOOKS_TIME = 25  # sightings that an appearance is averaged over
 _SAMPLED = 40  # rows and columns of a picture's part that are looked at
 _SHAKE_TIME, _STILL_TIME, _ALIVE_TIME = 0.5, 4.0, 120.0  # s
+_LEAP = 0.03  # m off its place from which a joint moves it no farther
 _STILLNESS = 0.004  # m of motion that tells the living from a picture as well as not
 _UNJUDGED = 0.8  # liveness of who has just come
 _BINS = (8, 4, 4)  # of hue, saturation and value
@@ -529,7 +530,8 @@ class Liveness:
         seen = np.isfinite(shape)
         for name, time in (("_slow", _SHAKE_TIME), ("_mean", _STILL_TIME)):
             old = getattr(self, name)
-            new = old + elapsed / (elapsed + time) * (shape - old)
+            step = np.clip(shape - old, -_LEAP, _LEAP)  # a detector leaps for a picture or two
+            new = old + elapsed / (elapsed + time) * step
             setattr(self, name, np.where(seen & np.isfinite(old), new, np.where(seen, shape, old)))
         strayed = np.nanmedian(np.sum((self._slow - self._mean)[:, :2] ** 2, axis=-1))
         if np.isfinite(strayed):

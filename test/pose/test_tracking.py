@@ -208,5 +208,7 @@ def test_a_poster_is_not_alive_even_where_the_camera_shakes_and_who_sways_is():
     shake = np.array((0.02, 0.0, 0.0))
     assert alive(lambda t: 0.0) < 0.3
     assert alive(lambda t: shake * np.sin(20.0 * t)) < 0.3
+    leap = np.random.default_rng(2).normal(0.0, 0.3, (15, 3))  # left taken for right, for instance
+    assert alive(lambda t: leap * (15.0 <= t < 15.1)) < 0.4
     assert alive(lambda t: sway * np.sin(1.5 * t)) > 0.7
     assert alive(lambda t: sway * 5.0 * (t < 5.0) * np.sin(1.5 * t)) > 0.7  # and then stood still
