@@ -67,8 +67,10 @@ def guessed(path: Path, every: int, engine) -> Iterator[tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("motion", ["idle_dev", "cmu"])
-def test_what_is_doubted_goes_on_as_well_as_the_better_baseline(shared_data, engine, motion, every):
+@pytest.mark.parametrize(("motion", "limit"), [("idle_dev", 1.02), ("cmu", 1.08)])
+def test_what_is_doubted_goes_on_hardly_worse_than_the_better_baseline(
+    shared_data, engine, motion, limit, every
+):
     windows = list(guessed(shared_data / "motion" / f"{motion}.npz", every, engine))
     history, future = (np.array(part, np.float32) for part in zip(*windows, strict=True))
     doubted = engine.doubt(history) > 0.5
@@ -78,5 +80,5 @@ def test_what_is_doubted_goes_on_as_well_as_the_better_baseline(shared_data, eng
         for way in (cautious, last_pose, damped_velocity)
     }
     better = np.minimum(error[last_pose], error[damped_velocity])
-    assert error[cautious][0] <= 1.05 * better[0], error
-    assert error[cautious].mean() <= 1.05 * better.mean(), error
+    ratio = error[cautious] / better
+    assert ratio.max() <= limit, (ratio, error)
