@@ -367,11 +367,15 @@ class JointMotion:
         InputError
             If the shapes don't fit, a value is not finite or the times don't rise.
         """
-        when, where = np.asarray(times, np.float64), np.asarray(positions, np.float64)
         self._plan, self._phase = None, 0.0
         known = self._movable
+        when = np.asarray(times, np.float64)
         if len(when) < 2 or not known.intersection(names):
             return
+        try:
+            where = np.asarray(positions, np.float64)
+        except ValueError as error:
+            raise InputError("a trajectory's points differ in their number of positions") from error
         if where.shape != (len(when), len(names)):
             raise InputError(
                 f"a trajectory of {len(names)} joints and {len(when)} times has positions "

@@ -158,6 +158,7 @@ def test_wrong_joint_velocities_never_let_reachable_sets_allow_more(said):
         (lambda j: j.observe(10.0, NAMES, START[:3], RATES), "7 names, 3 positions and 7 veloc"),
         (lambda j: j.observe(10.0, NAMES, START * np.nan, RATES), "not finite"),
         (lambda j: j.observe_plan(NAMES, [0, 1], [START]), r"has positions \(1, 7\)"),
+        (lambda j: j.observe_plan(NAMES, [0, 1], [START, []]), "differ in their number"),
         (lambda j: j.observe_plan(NAMES, [1, 0], [START, START]), "times do not rise"),
         (lambda j: j.observe_plan(NAMES, [0, 1], [START, START * np.nan]), "not finite"),
     ],
