@@ -98,7 +98,7 @@ class ClockOffsets:
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
-        self._sums: dict[int, Array] = {}  # of e·rate, rate² and e²·rate² [1], by camera
+        self._sums: dict[int, Array] = {}  # of products of e and rate, by camera
         self._stamp = -np.inf
 
     def begin(self, stamp: float) -> None:
@@ -119,11 +119,16 @@ class ClockOffsets:
         flow = (moving[:, :2] - local[:, :2] / depth * moving[:, 2:]) / depth
         rate = np.einsum("ja,ja->j", line[:, :2], flow) / length
         good = np.isfinite(off) & np.isfinite(rate) & (np.abs(off) < _CLOCK_GATE)
+        good &= np.linalg.norm(speed, axis=-1) < _CLOCK_FASTEST
         off, rate = off[good], rate[good]
-        terms = np.array([-(off @ rate), rate @ rate, (off**2) @ (rate**2)])
-        sums = self._sums[number] = self._sums.get(number, np.zeros(3)) + terms
-        if sums[1] > 0.0 and np.sqrt(_CLOCK_ALIKE * sums[2]) <= _CLOCK_SIGMA * sums[1]:
-            self.seconds[number] = float(sums[0] / sums[1])
+        # Of the offset, and of the square of what it leaves of `off`.
+        powers = [off @ rate, rate @ rate, off**2 @ rate**2, off @ rate**3, rate**2 @ rate**2]
+        sums = self._sums[number] = self._sums.get(number, np.zeros(5)) + np.array(powers)
+        if sums[1] > 0.0:
+            ahead = -sums[0] / sums[1]
+            left = max(0.0, sums[2] + 2.0 * ahead * sums[3] + ahead**2 * sums[4])
+            if np.sqrt(_CLOCK_ALIKE * left) <= _CLOCK_SIGMA * sums[1]:
+                self.seconds[number] = float(ahead)
 
 
 def group(detections: Sequence[Detections], gate: float) -> list[dict[int, int]]:
@@ -281,6 +286,7 @@ _JOINT_SIGMA = 0.012  # m by which the cameras together see a joint beside its c
 _CLOCK_TIME = 60.0  # s that count for the offset of clocks
 _CLOCK_SPAN = 7  # instants that a velocity is taken over
 _CLOCK_GATE = 0.05  # at unit depth, off the epipolar line, beyond which it is another fault
+_CLOCK_FASTEST = 4.0  # m/s; beyond it, a joint was placed wrongly for an instant
 _CLOCK_SIGMA = 0.02  # s that an offset must be certain to; errors of detectors last for
 _CLOCK_ALIKE = 10.0  # frames
 _UNSEEN = 0.25  # confidence of a joint that is where it is expected, seen by none

@@ -179,7 +179,7 @@ def test_stamps_that_stand_still_and_mixed_layouts_are_refused(motion):
         fusion.fuse(2.0, {0: one, 1: other})
 
 
-@pytest.mark.parametrize("frames_late", [0, 2])
+@pytest.mark.parametrize("frames_late", [0, 2, 4])
 def test_clocks_that_are_apart_are_named_by_how_people_move(motion, frames_late):
     sequence = [s for s in motion.sequences if len(s) > 350][3]
     people = sequence.positions[:170].astype(float)
@@ -188,7 +188,7 @@ def test_clocks_that_are_apart_are_named_by_how_people_move(motion, frames_late)
     views = sample_views(rng, middle, 2)
     seen = [observe(view, people, rng) for view in views]
     fusion = MultiviewFusion(FusionConfig())
-    for frame in range(2, len(people)):
+    for frame in range(4, len(people)):
         pictures = {}
         for number, (view, (pixels, confidence)) in enumerate(zip(views, seen, strict=True)):
             at = frame - frames_late * number  # the second camera's stamps are ahead
@@ -196,4 +196,6 @@ def test_clocks_that_are_apart_are_named_by_how_people_move(motion, frames_late)
                 view, "chico15", pixels[at][None], confidence[at][None], ("p1",)
             )
         fusion.fuse(0.04 * frame, pictures)
-    assert fusion.clocks.seconds[1] == pytest.approx(0.04 * frames_late, abs=0.01)
+    assert fusion.clocks.seconds[1] == pytest.approx(
+        0.04 * frames_late, rel=0.05 * frames_late, abs=0.01
+    )
