@@ -359,8 +359,7 @@ class SafetyNode(ManagedNode):
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Release a latched stop, and take what somebody has looked at as it is now."""
-        moved = self.inputs.frames.believe()
-        response.success, response.message = self.monitor.reset(moved)
+        response.success, response.message = self.monitor.reset(self.inputs.frames.believe)
         self.get_logger().info(f"reset: {response.message}")
         self.audit.record("reset", done=response.success, answer=response.message)
         return response

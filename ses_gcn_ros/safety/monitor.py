@@ -246,18 +246,19 @@ class SeparationMonitor:
         else:
             self.well("robot_description")
 
-    def reset(self, moved: Sequence[str] = ()) -> tuple[bool, str]:
+    def reset(self, believe: Callable[[], Sequence[str]] = tuple) -> tuple[bool, str]:
         """Release a latched stop whose cause is gone, and whoever is lost; says whether and why.
 
-        `moved`: static frames that are trusted from now on where they are. While a robot disobeys,
-        nobody and nothing is released.
+        `believe` has static frames that were moved trusted where they are now and names them. While
+        a robot disobeys, nobody and nothing is released.
         """
         obeys = ["the robot is taken to obey again"] if self.obedience.reset() else []
         if self.obedience.fault:
             return False, "the robot still disobeys"
         released = sum(tracks.release() for tracks in self._sources.values())
         gone = [f"{released} lost people released"] if released else []
-        gone += [f"{', '.join(moved)} trusted where tf_static has them now"] if moved else []
+        if moved := believe():
+            gone.append(f"{', '.join(moved)} trusted where tf_static has them now")
         if self.description.believe():
             self.well("robot_description")
             gone.append("the robot_description of now is known")

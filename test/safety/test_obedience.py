@@ -49,7 +49,10 @@ def test_disobedience_stays_a_stop_until_reset_which_a_moving_robot_is_refused(r
     monitor = runaway.monitor
     monitor.well("test")
     monitor.tracks.lost["somebody"] = Track("somebody", "chico15", runaway.now)
-    assert monitor.reset() == (False, "the robot still disobeys")
+    asked = []
+    refused = monitor.reset(lambda: asked.append("moved frames") or ["base"])
+    assert refused == (False, "the robot still disobeys")
+    assert asked == [], "what is refused trusts no frame"
     assert monitor.tracks.release() == 1, "what is refused releases nobody"
     runaway.robot_speed = 0.0
     seconds_until(runaway, DISOBEYED)
@@ -60,9 +63,10 @@ def test_disobedience_stays_a_stop_until_reset_which_a_moving_robot_is_refused(r
     assert answer.level is Level.STOP
     assert answer.reasons[0].startswith(DISOBEYED)
     assert answer.reasons[0].endswith("; call ~/reset")
-    done, why = monitor.reset()
+    done, why = monitor.reset(lambda: ["base"])
     assert done
     assert "obey again" in why
+    assert "base trusted where tf_static has them now" in why
     assert runaway.run(3.0).level is Level.CLEAR
 
 
