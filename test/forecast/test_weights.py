@@ -81,12 +81,13 @@ def test_weights_that_ship_are_found_by_their_name():
     assert weights_path("mine.safetensors") == Path("mine.safetensors")
     with pytest.raises(ModelError, match="there are no weights at 'sesgcn_workshop'"):
         forecast.load("sesgcn_workshop")
-    assert forecast.load("sesgcn_workcell").name == "sesgcn_workcell"
 
 
-def test_the_weights_that_ship_are_small_free_and_acknowledge_their_data():
-    weights = read_weights(DEFAULT_WEIGHTS)
-    assert DEFAULT_WEIGHTS.stat().st_size < 1_000_000
+@pytest.mark.parametrize("name", ["sesgcn_workcell", "jointformer_workcell"])
+def test_the_weights_that_ship_are_small_free_and_acknowledge_their_data(name):
+    assert forecast.load(name).name == name
+    weights = read_weights(weights_path(name))
+    assert weights_path(name).stat().st_size < 1_000_000
     assert parameter_count(weights.config) <= 100_000
     assert (weights.config.observed, weights.config.horizon) == (10, 25)
     assert weights.config.layout == "chico15"
