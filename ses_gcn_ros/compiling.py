@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -38,19 +41,38 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _say_so() -> None:
+    logging.getLogger(__name__).warning("compiling for this machine, about 20 s")
+
+
+def _is_kept(dispatcher: Any) -> bool:
+    """Whether machine code of a function is there, and younger than its source."""
+    function, folder = dispatcher.py_func, Path(dispatcher.stats.cache_path)
+    source = Path(function.__code__.co_filename).stat().st_mtime
+    kept = folder.glob(f"*.{function.__name__}-*.nbi")
+    return any(each.stat().st_mtime >= source for each in kept)
+
+
 def compiled(signature: Any) -> Callable[[Any], Any]:
     """Compile a function for one signature, and keep the machine code beside its source.
 
     numba recompiles when the file of the function changes, so everything that a compiled function
     calls has to be in its own file. Arithmetic is that of NumPy: a division by zero gives an
-    infinity or NaN, and no operations are reordered.
+    infinity or NaN, and no operations are reordered. The first that has to be compiled is logged.
     """
 
     def compile_now(function: Any) -> Any:
         try:
             with one_at_a_time():
-                return numba.njit(signature, cache=True, error_model="numpy")(function)
+                dispatcher = numba.njit(cache=True, error_model="numpy")(function)
+                if not _is_kept(dispatcher):
+                    _say_so()
+                dispatcher.compile(signature)
+                dispatcher.disable_compile()
+                return dispatcher
         except Exception:  # the cache can't be read or written, or is damaged
+            _say_so()
             return numba.njit(signature, error_model="numpy")(function)
 
     return compile_now

@@ -59,6 +59,18 @@ def shift(x):
 """
 
 
+def test_the_first_compilation_says_that_it_takes_a_while(tmp_path):
+    (tmp_path / "loops.py").write_text(LOOPS)
+    run = [sys.executable, "-c", PROGRAM, str(tmp_path), "0"]
+    first, second = (
+        subprocess.run(run, capture_output=True, text=True, check=True, timeout=300)
+        for _ in range(2)
+    )
+    assert first.stderr == "compiling for this machine, about 20 s\n"
+    assert second.stderr == ""
+    assert (first.stdout, second.stdout) == ("0 6.0 5.0\n", "2 6.0 5.0\n")
+
+
 @pytest.mark.slow
 def test_processes_that_start_at_once_compile_each_loop_once(tmp_path):
     (tmp_path / "loops.py").write_text(LOOPS)

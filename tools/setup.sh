@@ -139,8 +139,10 @@ build .
 # Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
 # installed package.
 (cd / && run "Compiling the kernels once, about 20 s" "$venv/bin/python" -c '
+import ses_gcn_ros.actions.engine
 import ses_gcn_ros.forecast.adaptive
 import ses_gcn_ros.forecast.forecaster
+import ses_gcn_ros.studies.attack_world
 from ses_gcn_ros import forecast, safety
 from ses_gcn_ros.transforms import TransformBuffer
 TransformBuffer("world")
