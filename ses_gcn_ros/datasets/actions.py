@@ -195,7 +195,7 @@ def read_action_npz(path: Path) -> ActionSet:
             "positions_mm, lengths, action, subject and bones"
         )
     positions, lengths = arrays[key], arrays["lengths"]
-    if positions.ndim != 3 or lengths.sum() != len(positions):
+    if positions.ndim != 3 or lengths.sum() != len(positions) or lengths.min(initial=0) < 0:
         raise InputError(
             f"'{path}' has {key} of shape {positions.shape} and lengths that sum to "
             f"{int(lengths.sum())}; they should be (ΣT, joints, 2 or 3)"
@@ -236,8 +236,12 @@ def read_action_npz(path: Path) -> ActionSet:
             str(i),
         )
         for i, part in enumerate(parts)
+        if len(part)
     )
-    return checked(ActionSet(recordings, labels, joints, layout), str(path))
+    skipped = tuple(
+        f"recording {i} of '{path}' has no frames" for i in np.flatnonzero(lengths == 0)
+    )
+    return checked(ActionSet(recordings, labels, joints, layout, skipped), str(path))
 
 
 def checked(data: ActionSet, where: str) -> ActionSet:

@@ -71,10 +71,19 @@ def test_millimetres_become_metres(tmp_path: Path):
     assert read_action_npz(path).recordings[0].positions.max() == pytest.approx(1.5)
 
 
+def test_recordings_without_frames_are_left_out_by_name(tmp_path: Path):
+    changes = {"lengths": np.array([5, 6, 0, 7, 8]), "action": np.array([1, 1, 2, 2, 2])}
+    data = read_action_npz(write_npz(tmp_path / "a.npz", **changes, subject=np.arange(5)))
+    assert [r.subject for r in data.recordings] == ["0", "1", "3", "4"]
+    assert [len(r.positions) for r in data.recordings] == [5, 6, 7, 8]
+    assert data.skipped == (f"recording 2 of '{tmp_path / 'a.npz'}' has no frames",)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"bones": None}, "lacks 'bones'"),
+        ({"lengths": np.array([5, 6, -1, 16])}, "lengths that sum to 26"),
         ({"lengths": np.array([5, 6, 7, 9])}, "lengths that sum to 27"),
         ({"action": np.array([1, 1, 1, 2])}, "class '2' .* has one sequence"),
         ({"bones": np.array([[1, 0], [1, 2]])}, "no bones lead to joint 'r_knee'"),
