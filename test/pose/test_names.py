@@ -40,12 +40,14 @@ slow = pytest.mark.slow
 )
 def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
     media = shared_data / "media"
-    frames = VARIANTS[name](list(VideoFile(str(media / VIDEO))), PEOPLE[VIDEO][0])
+    video = list(VideoFile(str(media / VIDEO)))
+    frames = VARIANTS[name](video, PEOPLE[VIDEO][0])
     config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
     assert list(found.names) == ["p1"], found
     assert max(found.people) == 1, found
-    shown = sum(bool(frame.rgb.any()) for frame in frames)
+    # what a variant puts between the pictures of the video shows nobody
+    shown = min(sum(bool(frame.rgb.any()) for frame in frames), len(video))
     assert found.names["p1"] > 0.8 * shown, found
 
 
