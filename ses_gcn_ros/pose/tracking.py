@@ -269,9 +269,9 @@ class Tracker(Generic[M]):
 
     def lose(self, stamp: float) -> None:
         """Lose sight of everybody at `stamp` [s]: who comes back is known by appearance alone."""
+        out_of_sight = stamp - max(self._config.track_memory, _HIDDEN) - 1e-3
         for track in self._tracks:
-            longest = max(self._config.track_memory, _HIDDEN)
-            track.stamp = min(track.stamp, stamp - longest - 1e-3)
+            track.stamp = min(track.stamp, out_of_sight)
 
     def assign(
         self,

@@ -16,7 +16,20 @@ from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.sources import Frame, VideoFile
 
 VIDEO = "one_person.mp4"
-slow = pytest.mark.slow
+SLOW = (
+    "hidden for 0.5 s",
+    "black every second",
+    "cut",
+    "mirrored from the middle on",
+    "shaken and blurred",
+    "panned",
+    "carried and smeared",
+    "5 pictures a second",
+    "lights that jump",
+    "away for 3 s",
+    "away for 19 s",
+    "on its side",
+)
 
 
 @pytest.mark.parametrize(
@@ -24,18 +37,7 @@ slow = pytest.mark.slow
     [
         "body-wide bar that passes",
         "counter",
-        pytest.param("hidden for 0.5 s", marks=slow),
-        pytest.param("black every second", marks=slow),
-        pytest.param("cut", marks=slow),
-        pytest.param("mirrored from the middle on", marks=slow),
-        pytest.param("shaken and blurred", marks=slow),
-        pytest.param("panned", marks=slow),
-        pytest.param("carried and smeared", marks=slow),
-        pytest.param("5 pictures a second", marks=slow),
-        pytest.param("lights that jump", marks=slow),
-        pytest.param("away for 3 s", marks=slow),
-        pytest.param("away for 19 s", marks=slow),
-        pytest.param("on its side", marks=slow),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     ],
 )
 def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
