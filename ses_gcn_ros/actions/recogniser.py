@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.actions.engine import load_engine
 from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights, probabilities
 from ses_gcn_ros.actions.windows import Joints, Motion, prepared, with_features, without_gaps
 from ses_gcn_ros.config import option
@@ -90,6 +89,8 @@ class Recogniser:
 
     def __init__(self, weights: ActionWeights, config: ActionConfig) -> None:
         self.weights, self.config = weights, config
+        from ses_gcn_ros.actions.engine import load_engine  # compiled loops: not to list parameters
+
         self._engine = load_engine(weights)
         layout = get_layout(weights.layout or "")
         self._columns = [layout.joints.index(name) for name in weights.joints.names]

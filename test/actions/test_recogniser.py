@@ -229,7 +229,7 @@ def test_a_delay_is_the_time_from_a_change_until_its_label_is_told(monkeypatch):
             self.answer = int(np.abs(x[0, -1] - x[0, -2]).mean() > 1e-3)
             return super().run(x)
 
-    monkeypatch.setattr("ses_gcn_ros.actions.recogniser.load_engine", lambda weights: Watching())
+    monkeypatch.setattr("ses_gcn_ros.actions.engine.load_engine", lambda weights: Watching())
     weights = dataclasses.replace(random_weights(width=4), threshold=0.5)
     names = get_layout("chico15").joints
     columns = [names.index(name) for name in weights.joints.names]
