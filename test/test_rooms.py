@@ -32,7 +32,7 @@ ORDER = (
 )
 TOP = {"cli"}  # beside the rooms, and above all of them
 # What the core must not know. `underlay/` may be anybody's tf2.
-ROS = re.compile(r"rclpy|.*_msgs|std_srvs|builtin_interfaces|tf2_.*|tf_transformations|launch.*")
+ROS = re.compile(r"rclpy|.*_msgs|std_srvs|builtin_interfaces|tf2_.*|launch.*")
 
 
 @cache

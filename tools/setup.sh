@@ -126,7 +126,7 @@ system_packages
 python_packages
 write_setup_file
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
-for package in tf2_msgs tf2_ros tf2_geometry_msgs tf_transformations; do
+for package in tf2_msgs tf2_ros; do
   served $package || build underlay/$package
 done
 # What the bridge says to robot drivers, for the simulated ones.

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import tf2_ros
-import tf_transformations
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.time import Time as RosTime
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
@@ -266,10 +266,9 @@ def detections_from_msg(
 def matrix(stamped: TransformStamped) -> NDArray[np.float64]:
     """Matrix (4, 4) of a transform."""
     turn, shift = stamped.transform.rotation, stamped.transform.translation
-    result: NDArray[np.float64] = tf_transformations.concatenate_matrices(
-        tf_transformations.translation_matrix((shift.x, shift.y, shift.z)),
-        tf_transformations.quaternion_matrix((turn.x, turn.y, turn.z, turn.w)),
-    )
+    result = np.eye(4)
+    result[:3, :3] = Rotation.from_quat((turn.x, turn.y, turn.z, turn.w)).as_matrix()
+    result[:3, 3] = shift.x, shift.y, shift.z
     return result
 
 

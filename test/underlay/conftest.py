@@ -1,4 +1,4 @@
-"""Fixtures for the tests of tf2 and tf_transformations, whether real or standing in.
+"""Fixtures for the tests of tf2, whether real or standing in.
 
 The tests use only what both have in common, and run on what is importable. Nothing of ROS is
 imported here outside the fixtures, so that without it the tests are skipped.

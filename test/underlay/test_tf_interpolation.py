@@ -92,15 +92,6 @@ def test_there_and_back_is_the_identity(motions: list[Motion]) -> None:
 
 @PROPERTY
 @given(motions=trees())
-def test_through_a_fixed_frame_at_two_times(motions: list[Motion]) -> None:
-    leaf = f"f{len(motions)}"
-    answer = filled(motions).lookup_transform_full("f1", at(START), leaf, at(END), "f0")
-    expected = np.linalg.inv(root_from("f1", motions, 0.0)) @ root_from(leaf, motions, 1.0)
-    np.testing.assert_allclose(matrix(answer), expected, atol=1e-9)
-
-
-@PROPERTY
-@given(motions=trees())
 def test_quaternions_have_unit_length(motions: list[Motion]) -> None:
     r = filled(motions).lookup_transform("f0", f"f{len(motions)}", at(100.3)).transform.rotation
     np.testing.assert_allclose(np.linalg.norm([r.x, r.y, r.z, r.w]), 1.0, atol=1e-12)

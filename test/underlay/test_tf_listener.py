@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 pytest.importorskip("tf2_ros")
 
-import rclpy
-from rclpy.duration import Duration
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
-from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformListener
-from tf2_ros.buffer import Buffer as SameBuffer
-from tf2_ros.transform_broadcaster import TransformBroadcaster as SameBroadcaster
-from tf2_ros.transform_listener import TransformListener as SameListener
 from tf_frames import at, stamped, translation
 from tf_network import Network
 
 # Of tf2_msgs/msg/TFMessage in ROS 2 Jazzy and Kilted. Nodes talk to each other only if it is equal.
 TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
-
-
-def test_classes_are_found_in_their_modules_too() -> None:
-    assert SameBuffer is Buffer
-    assert SameBroadcaster is TransformBroadcaster
-    assert SameListener is TransformListener
 
 
 def test_moving_frames_arrive(network: Network, buffer: Buffer) -> None:
@@ -50,32 +36,6 @@ def test_static_frames_reach_who_listens_later(network: Network, buffer: Buffer)
     TransformListener(buffer, network.node("listener"))
     network.spin_until(lambda: buffer.can_transform("base", "camera", at(1234)))
     assert translation(buffer.lookup_transform("base", "camera", Time())) == [-1, 0, 2]
-
-
-def test_a_thread_of_its_own_lets_a_lookup_block(network: Network, buffer: Buffer) -> None:
-    listening = network.node("listener", spun=False)
-    listener = TransformListener(buffer, listening, spin_thread=True)
-    broadcaster = TransformBroadcaster(network.node("robot"))
-    network.spin_until(lambda: broadcaster.pub_tf.get_subscription_count() == 1)
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(
-            buffer.lookup_transform, "base", "tool", at(10), timeout=Duration(seconds=20)
-        )
-        broadcaster.sendTransform(stamped("base", "tool", 10.0, xyz=(1, 2, 3)))
-        assert translation(answer.result(timeout=120)) == [1, 2, 3]
-    rclpy.shutdown()
-    listener.dedicated_listener_thread.join(timeout=120)
-    assert not listener.dedicated_listener_thread.is_alive()
-
-
-def test_a_listener_hears_other_topics_if_told(network: Network, buffer: Buffer) -> None:
-    TransformListener(
-        buffer, network.node("listener"), tf_topic="twin/tf", tf_static_topic="twin/tf_static"
-    )
-    publisher = network.node("twin").create_publisher(TFMessage, "twin/tf", 10)
-    network.spin_until(lambda: publisher.get_subscription_count() == 1)
-    publisher.publish(TFMessage(transforms=[stamped("base", "tool", 10.0)]))
-    network.spin_until(lambda: buffer.can_transform("base", "tool", at(10)))
 
 
 def test_an_unregistered_listener_is_gone(network: Network, buffer: Buffer) -> None:

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("tf2_ros")
 
 import numpy as np
-import yaml
 from rclpy.duration import Duration
 from rclpy.time import Time
 from tf2_ros import (
@@ -108,11 +107,6 @@ class TestTime:
             assert translation(answer) == [0, 0, 1]
             assert Time.from_msg(answer.header.stamp).nanoseconds == time.nanoseconds
 
-    def test_latest_common_is_known(self, arm: Buffer) -> None:
-        assert arm.get_latest_common_time("world", "tool").nanoseconds == 12_000_000_000
-        assert arm.get_latest_common_time("world", "base").nanoseconds == 0
-        assert arm.get_latest_common_time("tool", "tool").nanoseconds == 12_000_000_000
-
     def test_of_samples_may_run_backwards(self, buffer: Buffer) -> None:
         for second in (12.0, 10.0, 11.0, 11.0):
             buffer.set_transform(stamped("base", "tool", second, xyz=(second, 0, 0)), "test")
@@ -122,17 +116,6 @@ class TestTime:
     def test_must_be_a_time(self, arm: Buffer) -> None:
         with pytest.raises(TypeError, match="nanosec"):
             arm.lookup_transform("world", "tool", 11.0)
-
-    def test_between_frames_may_differ_where_a_third_one_stands_still(self, arm: Buffer) -> None:
-        moved = arm.lookup_transform_full("tool", at(12), "tool", at(10), "world")
-        assert translation(moved) == [-2, 0, 0]
-        assert moved.header.stamp.sec == 12
-        assert arm.can_transform_full("tool", at(12), "tool", at(10), "world")
-        assert not arm.can_transform_full("tool", at(12), "tool", at(9), "world")
-        with pytest.raises(ExtrapolationException):
-            arm.lookup_transform_full("tool", at(12), "tool", at(9), "world")
-        with pytest.raises(LookupException, match="moon"):
-            arm.lookup_transform_full("tool", at(12), "tool", at(10), "moon")
 
 
 class TestRefusal:
@@ -148,9 +131,6 @@ class TestRefusal:
             assert not arm.can_transform("tool", "crater", time)
             with pytest.raises(ConnectivityException, match=r"crater|tool"):
                 arm.lookup_transform("tool", "crater", time)
-        with pytest.raises(TransformException) as refusal:
-            arm.get_latest_common_time("tool", "crater")
-        assert refusal.type is TransformException
 
     def test_of_a_time_after_the_last_sample(self, arm: Buffer) -> None:
         assert not arm.can_transform("world", "tool", at(12.5))
@@ -217,16 +197,6 @@ class TestMemory:
             arm.lookup_transform("base", "tool", at(11))
         arm.set_transform(stamped("base", "tool", 3.0), "test")
         assert arm.can_transform("world", "tool", at(3))
-
-    def test_lists_its_frames_as_yaml(self, arm: Buffer) -> None:
-        frames = yaml.safe_load(arm.all_frames_as_yaml())
-        assert set(frames) == {"base", "tool"}
-        assert frames["tool"]["parent"] == "base"
-        assert frames["tool"]["broadcaster"] == "test"
-        assert frames["tool"]["most_recent_transform"] == 12.0
-        assert frames["tool"]["oldest_transform"] == 10.0
-        assert frames["tool"]["buffer_length"] == 2.0
-        assert yaml.safe_load(Buffer().all_frames_as_yaml()) == []
 
 
 class TestChange:

@@ -42,17 +42,6 @@ def test_a_lookup_waits_for_its_transform(buffer: Buffer, other_thread: ThreadPo
     assert answer.result(timeout=120) == [10.5, 0, 0]
 
 
-def test_a_lookup_through_a_fixed_frame_waits_too(
-    buffer: Buffer, other_thread: ThreadPoolExecutor
-) -> None:
-    buffer.set_transform(stamped("base", "tool", 10.0), "test")
-    answer = other_thread.submit(
-        buffer.lookup_transform_full, "tool", at(11), "tool", at(10), "base", timeout=LONG
-    )
-    buffer.set_transform(stamped("base", "tool", 11.0, xyz=(1, 0, 0)), "test")
-    assert translation(answer.result(timeout=120)) == [-1, 0, 0]
-
-
 def test_a_static_transform_ends_the_wait(buffer: Buffer, other_thread: ThreadPoolExecutor) -> None:
     answer = other_thread.submit(buffer.can_transform, "base", "tool", Time(), timeout=LONG)
     buffer.set_transform_static(stamped("base", "tool"), "test")
@@ -79,25 +68,6 @@ def test_what_is_there_already_is_not_waited_for(buffer: Buffer) -> None:
     begin = time.monotonic()
     buffer.lookup_transform("base", "tool", Time(), timeout=LONG)
     assert time.monotonic() - begin < 5.0
-
-
-def test_a_future_holds_the_transform_once_it_is_there(buffer: Buffer) -> None:
-    future = buffer.wait_for_transform_async("base", "tool", at(10))
-    buffer.set_transform(stamped("base", "other", 10.0), "test")
-    assert not future.done()
-    buffer.set_transform(stamped("base", "tool", 10.0, xyz=(1, 2, 3)), "test")
-    assert future.done()
-    assert translation(future.result()) == [1, 2, 3]
-    assert buffer.wait_for_transform_async("base", "tool", at(10)).done()
-
-
-def test_a_coroutine_gets_the_transform(buffer: Buffer) -> None:
-    coroutine = buffer.lookup_transform_async("base", "tool", at(10))
-    coroutine.send(None)  # run to where it waits
-    buffer.set_transform(stamped("base", "tool", 10.0, xyz=(1, 2, 3)), "test")
-    with pytest.raises(StopIteration) as finished:
-        coroutine.send(None)
-    assert translation(finished.value.value) == [1, 2, 3]
 
 
 def test_readers_never_see_half_a_transform(buffer: Buffer) -> None:

@@ -12,8 +12,8 @@ from rclpy.time import Time
 from .caches import Sample, StaticCache, TimeCache, seconds
 from .exceptions import InvalidArgumentException, LookupException, TransformException
 from .messages import nanoseconds, rigid_from_msg, stamped_msg
-from .rigid import IDENTITY, Rigid, compose, normalize
-from .tree import chain, describe, latest_common_stamp
+from .rigid import IDENTITY, Rigid, normalize
+from .tree import chain
 
 TimeLike: TypeAlias = Time | TimeMsg
 """A point in time as rclpy or as a message has it; zero stands for the latest one available."""
@@ -32,7 +32,6 @@ class BufferCore:
     def __init__(self, cache_time: Duration | None = None) -> None:
         self._max_age = nanoseconds(Duration(seconds=10) if cache_time is None else cache_time)
         self._caches: dict[str, TimeCache | StaticCache] = {}
-        self._authorities: dict[str, str] = {}
         self._parents: set[str] = set()
         self._lock = threading.RLock()
 
@@ -46,7 +45,7 @@ class BufferCore:
 
         Args:
             transform: from the child frame to the frame of the header.
-            authority: who says so; shows up in logs and in `all_frames_as_yaml`.
+            authority: who says so; shows up in logs.
 
         """
         self._set(transform, authority, static=False)
@@ -71,28 +70,6 @@ class BufferCore:
             stamp, rigid = self._lookup(target_frame, source_frame, nanoseconds(time))
         return stamped_msg(target_frame, source_frame, stamp, rigid)
 
-    def lookup_transform_full_core(
-        self,
-        target_frame: str,
-        target_time: TimeLike,
-        source_frame: str,
-        source_time: TimeLike,
-        fixed_frame: str,
-    ) -> TransformStamped:
-        """Give the transform from `source_frame` then to `target_frame` at another time.
-
-        `fixed_frame` is what does not move in between. Raises as `lookup_transform_core`.
-        """
-        with self._lock:
-            for frame in (target_frame, source_frame, fixed_frame):
-                self._check(frame)
-            _, fixed_from_source = self._lookup(fixed_frame, source_frame, nanoseconds(source_time))
-            stamp, target_from_fixed = self._lookup(
-                target_frame, fixed_frame, nanoseconds(target_time)
-            )
-        rigid = compose(target_from_fixed, fixed_from_source)
-        return stamped_msg(target_frame, source_frame, stamp, rigid)
-
     def can_transform_core(
         self, target_frame: str, source_frame: str, time: TimeLike
     ) -> tuple[bool, str]:
@@ -107,73 +84,11 @@ class BufferCore:
             return False, str(error)
         return True, ""
 
-    def can_transform_full_core(
-        self,
-        target_frame: str,
-        target_time: TimeLike,
-        source_frame: str,
-        source_time: TimeLike,
-        fixed_frame: str,
-    ) -> tuple[bool, str]:
-        """Tell whether `lookup_transform_full_core` would succeed, and if not, why."""
-        try:
-            self.lookup_transform_full_core(
-                target_frame, target_time, source_frame, source_time, fixed_frame
-            )
-        except TransformException as error:
-            return False, str(error)
-        return True, ""
-
-    def get_latest_common_time(self, target_frame: str, source_frame: str) -> Time:
-        """Give the last time for which every frame on the path has data; zero if all are static.
-
-        Raises:
-            LookupException: a frame is unknown.
-            InvalidArgumentException: a frame id is empty or starts with a slash.
-            TransformException: no path joins the frames, or they form a loop; tf2 has no child
-                class for these here.
-
-        """
-        with self._lock:
-            self._check(target_frame)
-            self._check(source_frame)
-            if target_frame == source_frame:
-                stamp = self._latest_stamp(target_frame)
-            else:
-                try:
-                    stamp = latest_common_stamp(self._caches, target_frame, source_frame)
-                except TransformException as error:
-                    raise TransformException(str(error)) from error
-        return Time(nanoseconds=stamp)
-
     def clear(self) -> None:
         """Forget all transforms of moving frames; static ones stay."""
         with self._lock:
             for cache in self._caches.values():
                 cache.clear()
-
-    def all_frames_as_string(self) -> str:
-        """List the frames with their parents, one sentence a line."""
-        with self._lock:
-            return describe(self._caches)
-
-    def all_frames_as_yaml(self) -> str:
-        """List the frames with parent, sender, rate [Hz], oldest and latest time [s] as YAML."""
-        with self._lock:
-            if not self._caches:
-                return "[]"
-            return "".join(
-                f"{frame}: \n"
-                f"  parent: '{cache.latest_parent}'\n"
-                f"  broadcaster: '{self._authorities[frame]}'\n"
-                f"  rate: {cache.sample_count * 1e9 / max(age, 100_000):.3f}\n"
-                f"  most_recent_transform: {seconds(cache.latest_stamp)}\n"
-                f"  oldest_transform: {seconds(cache.oldest_stamp)}\n"
-                f"  buffer_length: {age * 1e-9:.3f}\n"
-                for frame, cache in self._caches.items()
-                if cache.latest_parent is not None
-                for age in [cache.latest_stamp - cache.oldest_stamp]
-            )
 
     def _set(self, transform: TransformStamped, authority: str, *, static: bool) -> None:
         parent = transform.header.frame_id.removeprefix("/")
@@ -194,8 +109,6 @@ class BufferCore:
                 self._caches[child] = cache
             accepted = cache.insert(sample)
             self._parents.add(parent)
-            if accepted:
-                self._authorities[child] = authority
         if not accepted:
             get_logger("tf2").warning(
                 f'TF_OLD_DATA: ignoring transform of "{child}" at time {seconds(sample.stamp)} '

@@ -40,8 +40,7 @@ def seconds(stamp: int) -> str:
 class StaticCache:
     """A transform that holds for all times; the last one set counts."""
 
-    oldest_stamp = latest_stamp = 0  # no time of its own, so it never narrows the common time
-    sample_count = 1
+    latest_stamp = 0  # no time of its own, so it never narrows the common time
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -119,11 +118,6 @@ class TimeCache:
         return samples[after - 1], samples[after]
 
     @property
-    def oldest_stamp(self) -> int:
-        """Stamp of the first sample [ns]; 0 if there is none."""
-        return self._stamps[0] if self._stamps else 0
-
-    @property
     def latest_stamp(self) -> int:
         """Stamp of the last sample [ns]; 0 if there is none."""
         return self._stamps[-1] if self._stamps else 0
@@ -132,11 +126,6 @@ class TimeCache:
     def latest_parent(self) -> str | None:
         """Name of the parent frame in the last sample; None if there is none."""
         return self._samples[-1].parent if self._samples else None
-
-    @property
-    def sample_count(self) -> int:
-        """Number of samples."""
-        return len(self._stamps)
 
     def clear(self) -> None:
         """Forget all samples."""

@@ -117,19 +117,10 @@ def latest_common_stamp(caches: Caches, target: str, source: str) -> int:
     return min(filter(None, stamps), default=0)
 
 
-def describe(caches: Caches) -> str:
-    """List the frames with their parents, one sentence a line."""
-    return "".join(
-        f"Frame {frame} exists with parent {cache.latest_parent or 'NO_PARENT'}.\n"
-        for frame, cache in caches.items()
-    )
-
-
 def _check_loop(caches: Caches, frame: str, visited: set[str] | dict[str, int]) -> None:
     if frame in visited:
-        raise LookupException(
-            f"The tf tree is invalid because it contains a loop.\n{describe(caches)}"
-        )
+        frames = ", ".join(caches)
+        raise LookupException(f"The tf tree is invalid because it contains a loop: {frames}")
 
 
 def _unconnected(target: str, source: str) -> ConnectivityException:

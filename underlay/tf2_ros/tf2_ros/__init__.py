@@ -11,15 +11,12 @@ from tf2_py import (
 )
 
 from .buffer import Buffer
-from .buffer_interface import BufferInterface, TransformRegistration, TypeException
-from .static_transform_broadcaster import StaticTransformBroadcaster
-from .transform_broadcaster import TransformBroadcaster
+from .transform_broadcaster import StaticTransformBroadcaster, TransformBroadcaster
 from .transform_listener import TransformListener
 
 __all__ = [
     "Buffer",
     "BufferCore",
-    "BufferInterface",
     "ConnectivityException",
     "ExtrapolationException",
     "InvalidArgumentException",
@@ -29,6 +26,4 @@ __all__ = [
     "TransformBroadcaster",
     "TransformException",
     "TransformListener",
-    "TransformRegistration",
-    "TypeException",
 ]

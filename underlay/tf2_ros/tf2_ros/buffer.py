@@ -9,15 +9,12 @@ from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
 from rclpy.node import Node
-from rclpy.task import Future
-from tf2_py import BufferCore, TransformException
+from tf2_py import BufferCore
 from tf2_py.buffer_core import TimeLike
 from tf2_py.messages import nanoseconds
 
-from .buffer_interface import BufferInterface
 
-
-class Buffer(BufferCore, BufferInterface):
+class Buffer(BufferCore):
     """Stores transforms, gives them on request, and waits for those that are yet to come.
 
     As in tf2, waiting goes by the wall clock even where the node runs on simulated time, and it
@@ -30,10 +27,8 @@ class Buffer(BufferCore, BufferInterface):
     """
 
     def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
-        BufferCore.__init__(self, cache_time)
-        BufferInterface.__init__(self)
+        super().__init__(cache_time)
         self._new_data = threading.Condition()
-        self._on_new_data: list[Callable[[], None]] = []
         if node is not None:
             # The clock calls back only as long as somebody holds the handle.
             self.jump_handle = node.get_clock().create_jump_callback(
@@ -84,34 +79,6 @@ class Buffer(BufferCore, BufferInterface):
             self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
-    def lookup_transform_full(
-        self,
-        target_frame: str,
-        target_time: TimeLike,
-        source_frame: str,
-        source_time: TimeLike,
-        fixed_frame: str,
-        timeout: Duration | None = None,
-    ) -> TransformStamped:
-        """Give the transform from one frame at one time to another frame at another time.
-
-        Args:
-            target_frame: frame to transform into.
-            target_time: when to look at the target frame; zero for the latest.
-            source_frame: frame to transform from.
-            source_time: when to look at the source frame; zero for the latest.
-            fixed_frame: frame that does not move between the two times.
-            timeout: how long to wait for the transform; not at all if not given.
-
-        Raises:
-            TransformException: as `lookup_transform`.
-
-        """
-        request = (target_frame, target_time, source_frame, source_time, fixed_frame)
-        if timeout is not None:
-            self.can_transform_full(*request, timeout)
-        return self.lookup_transform_full_core(*request)
-
     def can_transform(
         self,
         target_frame: str,
@@ -124,54 +91,9 @@ class Buffer(BufferCore, BufferInterface):
             lambda: self.can_transform_core(target_frame, source_frame, time)[0], timeout
         )
 
-    def can_transform_full(
-        self,
-        target_frame: str,
-        target_time: TimeLike,
-        source_frame: str,
-        source_time: TimeLike,
-        fixed_frame: str,
-        timeout: Duration | None = None,
-    ) -> bool:
-        """Tell whether `lookup_transform_full` would succeed within `timeout`."""
-        request = (target_frame, target_time, source_frame, source_time, fixed_frame)
-        return self._wait(lambda: self.can_transform_full_core(*request)[0], timeout)
-
-    def wait_for_transform_async(
-        self, target_frame: str, source_frame: str, time: TimeLike
-    ) -> Future:
-        """Give a future that holds the transform as soon as there is one."""
-        future: Future = Future()
-
-        def try_lookup() -> None:
-            try:
-                transform = self.lookup_transform_core(target_frame, source_frame, time)
-            except TransformException:
-                return  # not yet
-            future.set_result(transform)
-
-        def forget(_future: Future) -> None:
-            with self._new_data:
-                self._on_new_data.remove(try_lookup)
-
-        with self._new_data:
-            self._on_new_data.append(try_lookup)
-            future.add_done_callback(forget)
-            try_lookup()
-        return future
-
-    async def lookup_transform_async(
-        self, target_frame: str, source_frame: str, time: TimeLike
-    ) -> TransformStamped:
-        """Await the transform from `source_frame` to `target_frame`, however long it takes."""
-        return await self.wait_for_transform_async(target_frame, source_frame, time)
-
     def _announce(self) -> None:
         with self._new_data:
             self._new_data.notify_all()
-            # A copy, because who gets an answer leaves the list.
-            for try_lookup in list(self._on_new_data):
-                try_lookup()
 
     def _wait(self, possible: Callable[[], bool], timeout: Duration | None) -> bool:
         if possible():
