@@ -8,6 +8,7 @@ learn through the cut (straight-through), so that a weight can come back.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,9 @@ class SparseConfig:
     )
     scope: str = option(
         "layer",
-        "weights that compete: of a layer or of the whole network",
-        choices=("layer", "network"),
+        "weights that compete: of a layer, each cut by the same share (layer) or small ones by "
+        "less (erk), or of the whole network",
+        choices=("layer", "erk", "network"),
     )
     filters: bool = option(False, "cut whole filters, so that the network gets smaller and faster")
     legacy_skips: bool = option(
@@ -149,17 +151,25 @@ class SparseStgcn(Stgcn):
         """Set the thresholds for a share of weights to cut; zero keeps all but legacy skips."""
         layers = self.convolutions()
         skips = {n for n in layers if ".skip" in n} if self.sparse.legacy_skips else set()
-        if self.sparse.scope == "network" and sparsity:
-            shared = kth_score(torch.cat([m.score.flatten() for m in layers.values()]), sparsity)
+        thresholds = self.thresholds(sparsity) if sparsity else {}
         for name, layer in layers.items():
             if name in skips:
                 layer.threshold.zero_()
-            elif not sparsity:
-                layer.threshold.fill_(-math.inf)
-            elif self.sparse.scope == "network":
-                layer.threshold.copy_(shared)
             else:
-                layer.threshold.copy_(kth_score(layer.score.flatten(), sparsity))
+                layer.threshold.copy_(thresholds.get(name, torch.tensor(-math.inf)))
+
+    @torch.no_grad()
+    def thresholds(self, sparsity: float) -> dict[str, Tensor]:
+        """Least score that a cut of a share of all weights keeps in each layer."""
+        layers = self.convolutions()
+        if self.sparse.scope == "network":
+            shared = kth_score(torch.cat([m.score.flatten() for m in layers.values()]), sparsity)
+            return dict.fromkeys(layers, shared)
+        shares = dict.fromkeys(layers, sparsity)
+        if self.sparse.scope == "erk":
+            shapes = {name: layer.weight.shape for name, layer in layers.items()}
+            shares = erk_sparsities(shapes, sparsity)
+        return {n: kth_score(layer.score.flatten(), shares[n]) for n, layer in layers.items()}
 
     def set_progress(self, done: float) -> None:
         """Cut what is due after a share of the training; 1 is its end."""
@@ -180,16 +190,35 @@ class SparseStgcn(Stgcn):
 
     def penalty(self, sparsity: float) -> Tensor:
         """Σ over layers of the norm of the weights that a cut to `sparsity` would remove."""
-        parts = []
-        for layer in self.convolutions().values():
-            doomed = layer.score < kth_score(layer.score.detach().flatten(), sparsity)
-            parts.append(torch.linalg.vector_norm(layer.weight * doomed))
+        thresholds = self.thresholds(sparsity)
+        parts = [
+            torch.linalg.vector_norm(layer.weight * (layer.score < thresholds[name]))
+            for name, layer in self.convolutions().items()
+        ]
         return torch.stack(parts).sum()
 
 
 def kth_score(scores: Tensor, sparsity: float) -> Tensor:
     """Threshold that cuts a share of scores: the k-th smallest, k = 1 + round(s (n − 1))."""
     return scores.kthvalue(1 + round(sparsity * (len(scores) - 1))).values
+
+
+def erk_sparsities(shapes: Mapping[str, Sequence[int]], sparsity: float) -> dict[str, float]:
+    """Share of each layer's weights that is cut where all together lose `sparsity`.
+
+    Erdős–Rényi kernel (Evci et al.: Rigging the Lottery, ICML 2020): layers keep in proportion to
+    the sum of their dimensions, not to the product, so that small ones stay nearly whole.
+    """
+    size = {name: math.prod(shape) for name, shape in shapes.items()}
+    left = (1 - sparsity) * sum(size.values())
+    kept: dict[str, float] = {}
+    # Smallest first: a layer that would keep more than it has is whole, the others share the rest.
+    order = sorted(shapes, key=lambda name: size[name] / sum(shapes[name]))
+    for place, name in enumerate(order):
+        part = sum(shapes[name]) / sum(sum(shapes[other]) for other in order[place:])
+        kept[name] = min(left * part, size[name])
+        left -= kept[name]
+    return {name: 1 - kept[name] / size[name] for name in shapes}
 
 
 class Assembly(nn.Module):

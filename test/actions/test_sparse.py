@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_network import random_weights
 
 from ses_gcn_ros.actions.engine import SparseLoops, TorchEngine, load_engine
@@ -16,7 +19,7 @@ from ses_gcn_ros.actions.weights import (
     read_action_weights,
     write_action_weights,
 )
-from ses_gcn_ros.models.sparse_stgcn import settle
+from ses_gcn_ros.models.sparse_stgcn import erk_sparsities, settle
 
 WIDTHS = (16, 16, 32, 32, 64)
 
@@ -42,10 +45,11 @@ def windows(count: int = 3) -> np.ndarray:
         {"sparsities": (0.9,), "edges": "free"},
         {"sparsities": (0.95,), "edges": "importance", "partition": "distance", "kernel": 5},
         {"sparsities": (0.8,), "scope": "network", "legacy_skips": True, "input_norm": False},
+        {"sparsities": (0.9,), "scope": "erk"},
         {"sparsities": (0.5,), "filters": True},
         {"sparsities": (0.6, 0.95), "edges": "free"},
     ],
-    ids=["layer", "importance", "network", "filters", "assembly"],
+    ids=["layer", "importance", "network", "erk", "filters", "assembly"],
 )
 def test_the_loops_over_what_is_kept_answer_as_torch_does_from_a_file(tmp_path: Path, options):
     weights = settled(**options)
@@ -70,3 +74,18 @@ def test_a_file_shrinks_with_what_is_cut(tmp_path: Path):
     write_action_weights(dense, random_weights("stgcn", widths=WIDTHS), half=True)
     assert sizes[0] > sizes[1] > sizes[2]
     assert sizes[2] < 0.35 * dense.stat().st_size  # a wider network's header weighs less
+
+
+@given(
+    shapes=st.lists(st.tuples(*[st.integers(1, 64)] * 3, st.just(1)), min_size=1, max_size=12),
+    sparsity=st.floats(0, 0.999),
+)
+def test_erdos_renyi_shares_cut_what_is_asked_and_small_layers_by_less(shapes, sparsity):
+    layers = {str(index): shape for index, shape in enumerate(shapes)}
+    shares = erk_sparsities(layers, sparsity)
+    sizes = {name: math.prod(shape) for name, shape in layers.items()}
+    cut = sum(shares[name] * size for name, size in sizes.items())
+    assert cut == pytest.approx(sparsity * sum(sizes.values()), abs=1e-6 * sum(sizes.values()))
+    assert all(-1e-9 <= share <= 1 for share in shares.values())
+    density = [(1 - shares[n]) * sizes[n] / sum(layers[n]) for n in layers if shares[n] > 1e-9]
+    assert max(density, default=1) == pytest.approx(min(density, default=1), rel=1e-6, abs=1e-9)
