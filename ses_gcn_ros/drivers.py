@@ -238,16 +238,16 @@ def holds(config: BridgeConfig) -> tuple[Hold, ...]:
 
 
 def calls(config: BridgeConfig) -> dict[str, Call]:
-    """One call of every topic and service that a bridge speaks, by name."""
+    """One call of every topic and service that a bridge uses, by name."""
     held = holds(config)
-    spoken = [DRIVERS[config.driver].factor, *(hold.call for hold in held)]
-    return {call.name: call for call in (*spoken, *(c for hold in held for c in hold.resume))}
+    used = [DRIVERS[config.driver].factor, *(hold.call for hold in held)]
+    return {call.name: call for call in (*used, *(c for hold in held for c in hold.resume))}
 
 
 class Bridge:
     """Decide what to say to a driver, from the factor that the safety node allows.
 
-    Times are those of a steady clock [s]. The robot is held until both factor and state are heard,
+    Times are those of a steady clock [s]. The robot is held until both factor and state have come,
     and once in any case: a bridge that was deactivated may have left it paused, and nobody else
     knows what resumes it.
     A call at a time is under way; one that is refused or not answered in time is counted. After a
@@ -282,7 +282,7 @@ class Bridge:
         self._came_up = False  # whether the robot was held once
         self.problems: Counter[str] = Counter()
         self._allowed, self._stop, self._disobeys = 0.0, True, False
-        self._heard_factor = self._heard_state = float("-inf")
+        self._factor_at = self._state_at = float("-inf")
         self._last = float("nan")  # time of the tick before
         self._under_way: Call | None = None
         self._late: list[tuple[Call, float]] = []  # not answered in time or overtaken, and since
@@ -301,16 +301,16 @@ class Bridge:
             return "nothing holds the robot"
         return f"{self.refused}; deactivate and activate to try again" if self.refused else ""
 
-    def hear_factor(self, factor: float, now: float) -> None:
+    def receive_factor(self, factor: float, now: float) -> None:
         """Take the factor that the safety node allows; what is no number from 0 to 1 stops."""
-        self._heard_factor = now
+        self._factor_at = now
         self._allowed = factor if 0.0 <= factor <= 1.0 else 0.0
         if not 0.0 <= factor <= 1.0:
             self.problems["factor out of range"] += 1
 
-    def hear_state(self, stop: bool, now: float, disobeys: bool = False) -> None:
+    def receive_state(self, stop: bool, now: float, disobeys: bool = False) -> None:
         """Take a safety state: whether its level is STOP, and whether a robot disobeys."""
-        self._stop, self._disobeys, self._heard_state = stop, disobeys, now
+        self._stop, self._disobeys, self._state_at = stop, disobeys, now
 
     def answer(self, call: Call, accepted: bool, how: str = "refused") -> None:
         """Take a service's answer to a call that `tick` returned, or how it failed."""
@@ -364,12 +364,12 @@ class Bridge:
         return (1.0 if hurries else PATIENCE) * self.config.answer_within
 
     def _target(self, now: float) -> float:
-        heard = min(self._heard_state, self._heard_factor)
+        latest = min(self._state_at, self._factor_at)
         if self.refused:
             self.reason = self.fault
-        elif heard == float("-inf"):
+        elif latest == float("-inf"):
             self.reason = "no safety state heard yet"
-        elif now - heard > self.config.heartbeat:
+        elif now - latest > self.config.heartbeat:
             self.reason = f"the safety node is silent for more than {self.config.heartbeat:g} s"
         elif self._disobeys:
             self.reason = "the robot disobeys"
@@ -482,7 +482,7 @@ class SimulatedDriver:
     Attributes
     ----------
     config : BridgeConfig
-        Of the bridge that speaks to it.
+        Of the bridge that talks to it.
     refuses : frozenset of str
         Names of topics and services whose calls it refuses whatever they say.
     factor : float

@@ -47,9 +47,9 @@ class Cell:
                 self.answers.remove((at, call, accepted))
                 self.bridge.answer(call, accepted)
         if factor is not None:
-            self.bridge.hear_factor(factor, self.now)
+            self.bridge.receive_factor(factor, self.now)
         if stop is not None:
-            self.bridge.hear_state(stop, self.now, self.disobeys)
+            self.bridge.receive_state(stop, self.now, self.disobeys)
         for call in self.bridge.tick(self.now):
             self.sent.append((self.now, call))
             accepted = self.robot.take(call)
@@ -235,8 +235,8 @@ class LateCell(Cell):
 
     def step(self, factor: float | None, stop: bool | None) -> None:
         self.now += TICK
-        self.bridge.hear_factor(factor, self.now)
-        self.bridge.hear_state(stop, self.now)
+        self.bridge.receive_factor(factor, self.now)
+        self.bridge.receive_state(stop, self.now)
         for at, call in sorted(self.queue, key=lambda item: item[0]):
             if at <= self.now:
                 self.queue = [item for item in self.queue if item[1] is not call]

@@ -316,7 +316,7 @@ def lifecycle(
 
 def _one_reading(observer: CellObserver) -> dict[str, Any]:
     deadline = time.monotonic() + _PATIENCE
-    while not observer.hears:
+    while not observer.receives:
         if time.monotonic() > deadline:
             raise SesGcnError(
                 f"no cell is heard on ROS domain {observer.reading()['domain']} within "

@@ -42,7 +42,7 @@ class ActionNode(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe and publish."""
-        self.board, self.heard = MarkerBoard(), time.monotonic()
+        self.board, self.received = MarkerBoard(), time.monotonic()
         self.answers = self.publisher(ActionArray, "actions", qos.STREAM)
         self.markers = self.publisher(MarkerArray, "markers/actions", qos.STREAM)
         profile = qos.stream(self.config.reliability)
@@ -55,7 +55,7 @@ class ActionNode(ManagedNode):
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Recognise from one more observation of everybody."""
         assert self.recogniser is not None  # messages come after configuring
-        self.heard, header = time.monotonic(), message.header
+        self.received, header = time.monotonic(), message.header
         if not header.frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
         people = skeletons_from_message(message)
@@ -82,7 +82,7 @@ class ActionNode(ManagedNode):
         for action in self.actions:
             reason = f" ({action.reason})" if action.reason else ""
             values[f"person {action.person_id}"] = f"{action.label}{reason}"
-        silent = time.monotonic() - self.heard
+        silent = time.monotonic() - self.received
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.statistics.problems:

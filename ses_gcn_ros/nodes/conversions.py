@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MOVING_KEPT = 20  # messages of moving frames in the queue; a tick's worth at 1 kHz
-SPEAKS_FOR = 1.0  # s for which whoever published a frame counts as one who does
+PUBLISHES_FOR = 1.0  # s for which whoever published a frame counts as its publisher
 GID = 16  # bytes that tell a publisher in every message and in the graph
 
 
@@ -125,18 +125,18 @@ def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     return SafetyState(header=header, **fields)
 
 
-def speaker(info: TopicEndpointInfo) -> str:
+def node_of(info: TopicEndpointInfo) -> str:
     """Full name of an endpoint's node, which tells the cells on one domain apart."""
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
-class Frames:
-    """The transform tree as the safety node hears it, from serialised messages.
+class Frames(TransformBuffer):
+    """The transform tree as the safety node receives it, in serialised messages.
 
     Parameters
     ----------
     node : ManagedNode
-        Hears /tf and /tf_static while it is active.
+        Subscribes to /tf and /tf_static while it is active.
     world : str
         Frame that everything is taken to.
     tolerance : float
@@ -144,16 +144,15 @@ class Frames:
     """
 
     def __init__(self, node: ManagedNode, world: str, tolerance: float = math.inf) -> None:
-        self.world = world
+        super().__init__(world)
         self._node, self._tolerance = node, tolerance
-        # by frame: until when each counts as one who speaks; for static ones, while it is there
-        self._speakers: dict[str, dict[bytes, float]] = {}
-        self._buffer = TransformBuffer(world)
+        # by frame: until when each counts as its publisher; of static frames, while it is there
+        self._publishers: dict[str, dict[bytes, float]] = {}
         # a short queue: a node that falls behind is to skip poses, not to lag behind them
         moving = QoSProfile(depth=MOVING_KEPT)
         for topic, handler, profile in (
-            ("/tf", functools.partial(self._add, static=False), moving),
-            ("/tf_static", functools.partial(self._add, static=True), qos.STATIC_TRANSFORMS),
+            ("/tf", functools.partial(self._receive, static=False), moving),
+            ("/tf_static", functools.partial(self._receive, static=True), qos.STATIC_TRANSFORMS),
         ):
             node.while_active(
                 node.create_subscription(TFMessage, topic, _with_info(handler), profile, raw=True)
@@ -165,61 +164,42 @@ class Frames:
                 min_backward=duration.Duration(nanoseconds=-1),
                 on_clock_change=True,
             ),
-            post_callback=lambda _: self._buffer.forget(),
+            post_callback=lambda _: self.forget(),
         )
         node.when_inactive(self._jumps.unregister)
-
-    def points(self, positions: NDArray[np.float32], frame: str, stamp: float) -> Array:
-        """Points (..., 3) of a frame at `stamp` [s], taken to the world.
-
-        Raises InputError if the frame is not named, or not known at that time.
-        """
-        return self._buffer.points(positions, frame, stamp)
-
-    def poses(self, frames: Sequence[str], now: float) -> tuple[float, Array]:
-        """Latest poses of all frames at one time: its stamp [s] and world_from_frame (F, 4, 4).
-
-        Frames that never move hold at any time; if all are so, the stamp is `now`. Raises
-        RobotError if a frame is unknown or the frames have no time in common.
-        """
-        return self._buffer.poses(frames, now)
-
-    def believe(self) -> list[str]:
-        """Trust static frames that were moved where they are now; gives their names."""
-        return self._buffer.believe()
 
     def doubled(self, frames: Sequence[str]) -> dict[str, list[str]]:
         """Frames between the given ones and the world that several publish; whose nodes."""
         found: dict[str, list[str]] = {}
-        for frame in self._buffer.chain(frames):
-            heard, now = self._speakers.get(frame, {}), time.monotonic()
-            alive = [gid for gid, until in heard.items() if until >= now]
+        for frame in self.chain(frames):
+            received, now = self._publishers.get(frame, {}), time.monotonic()
+            alive = [gid for gid, until in received.items() if until >= now]
             if len(alive) < 2:
                 continue
             ask = self._node.get_publishers_info_by_topic
             infos = [info for topic in ("/tf", "/tf_static") for info in ask(topic)]
-            names = {_gid(info.endpoint_gid): speaker(info) for info in infos}
-            alive = [gid for gid in alive if gid in names or heard[gid] < math.inf]
+            names = {_gid(info.endpoint_gid): node_of(info) for info in infos}
+            alive = [gid for gid in alive if gid in names or received[gid] < math.inf]
             if len(alive) > 1:
                 found[frame] = sorted(names.get(gid, "one that is gone") for gid in alive)
         return found
 
-    def _add(self, data: bytes, info: Mapping[str, Any], *, static: bool) -> None:
+    def _receive(self, data: bytes, info: Mapping[str, Any], *, static: bool) -> None:
         try:
-            heard = decode_transforms(data)
+            received = decode_transforms(data)
             now = self._node.now()
             # before the first time on /clock, which is a stop of its own name, all is ahead
             latest = now + self._tolerance if now > 0.0 else math.inf
-            left_out = self._buffer.add(heard, static=static, latest=latest)
+            left_out = self.add(received, static=static, latest=latest)
         except InputError as error:
-            heard, left_out = [], [str(error)]
+            received, left_out = [], [str(error)]
         for sentence in left_out:
             self._node.get_logger().error(sentence, throttle_duration_sec=2.0)
         if "publisher_gid" in info:  # since ROS Jazzy
-            until = math.inf if static else time.monotonic() + SPEAKS_FOR
-            speaks = _gid(info["publisher_gid"]["data"])
-            for item in heard:
-                self._speakers.setdefault(item.child.removeprefix("/"), {})[speaks] = until
+            until = math.inf if static else time.monotonic() + PUBLISHES_FOR
+            publisher = _gid(info["publisher_gid"]["data"])
+            for item in received:
+                self._publishers.setdefault(item.child.removeprefix("/"), {})[publisher] = until
 
 
 def _with_info(handler: Callable[[bytes, Mapping[str, Any]], None]) -> Callable[..., None]:

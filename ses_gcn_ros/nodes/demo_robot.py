@@ -33,8 +33,8 @@ class DriverPorts:
     def __init__(self, node: ManagedNode, config: BridgeConfig, driver: SimulatedDriver) -> None:
         self._driver = driver
         # every call of a name has its fields in the same order
-        spoken = [driver.driver.carrying(1.0), *(hold.call for hold in holds(config))]
-        self._fields = {call.name: [name for name, _ in call.fields] for call in reversed(spoken)}
+        said = [driver.driver.carrying(1.0), *(hold.call for hold in holds(config))]
+        self._fields = {call.name: [name for name, _ in call.fields] for call in reversed(said)}
         for name, call in calls(config).items():
             kind, port = message_type(call.type), config.resolved(name)
             if call.is_service:
@@ -61,7 +61,7 @@ class DriverPorts:
         return response
 
 
-TOGETHER = 0.2  # s in which each of several publishers of the speed factor is heard
+TOGETHER = 0.2  # s in which each of several publishers of the speed factor counts
 LONGEST_STEP = 0.1  # s; a clock that leaps must not make the robot leap
 
 
@@ -85,7 +85,7 @@ class DemoRobot(ManagedNode):
     def activate(self) -> None:
         """Publish what doesn't change, then move."""
         self.factors: deque[tuple[float, float]] = deque()
-        self.factor, self.heard = 0.0, float("-inf")
+        self.factor, self.received = 0.0, float("-inf")
         self.state = JointState(name=list(self.motion.joints))
         self.last = self.now()
         self.descriptions = self.publisher(String, "robot_description", qos.LATCHED)
@@ -117,18 +117,18 @@ class DemoRobot(ManagedNode):
 
     def on_factor(self, message: Float64) -> None:
         """Take the speed factor; the lowest of the last ones where several publish it."""
-        self.heard = time.monotonic()
-        self.factors.append((self.heard, message.data))
+        self.received = time.monotonic()
+        self.factors.append((self.received, message.data))
         alone = self.orders.get_publisher_count() < 2
-        while (alone and len(self.factors) > 1) or self.factors[0][0] < self.heard - TOGETHER:
+        while (alone and len(self.factors) > 1) or self.factors[0][0] < self.received - TOGETHER:
             self.factors.popleft()
         self.factor = min(factor for _, factor in self.factors)
 
     def allowed(self) -> float:
-        """Speed factor in force: none that is heard of is none that is given."""
+        """Speed factor in force: one that is not received is not given."""
         if self.driver is not None:  # which goes on as it was told last, as drivers do
             return self.driver.speed
-        silent = time.monotonic() - self.heard
+        silent = time.monotonic() - self.received
         return self.factor if silent <= self.config.heartbeat else 0.0
 
     def tick(self) -> None:
@@ -153,7 +153,7 @@ class DemoRobot(ManagedNode):
         return self.senders[moving].fill(self.last, np.stack(poses))
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
-        """Pace, and whether the speed factor is heard."""
+        """Pace, and whether the speed factor is received."""
         values: dict[str, object] = {
             "speed_factor": f"{self.allowed():.3f}",
             "pace": f"{self.motion.pace:.3f}",
@@ -161,6 +161,6 @@ class DemoRobot(ManagedNode):
         if self.driver is not None:
             values |= {"driver": self.config.driver, "refused": len(self.driver.refused)}
             return DiagnosticStatus.OK, f"held by {self.driver.held_by or 'nothing'}", values
-        if time.monotonic() - self.heard > self.config.heartbeat:
+        if time.monotonic() - self.received > self.config.heartbeat:
             return DiagnosticStatus.WARN, "stopped: no speed_scaling is heard", values
         return DiagnosticStatus.OK, "moving" if self.motion.pace > 0 else "standing", values

@@ -82,9 +82,9 @@ class ForecasterNode(ManagedNode):
         return Path(chosen).expanduser() if chosen else state_folder() / f"{name}.npz"
 
     def activate(self) -> None:
-        """Listen and publish."""
+        """Subscribe and publish."""
         profile = qos.stream(self.config.reliability)
-        self.heard = time.monotonic()
+        self.received = time.monotonic()
         self.boards = MarkerBoard(), MarkerBoard()
         self.forecasts = self.publisher(ForecastArray, "forecasts", qos.STREAM)
         self.markers = tuple(
@@ -110,18 +110,18 @@ class ForecasterNode(ManagedNode):
 
     def on_skeletons(self, message: SkeletonArray) -> None:
         """Forecast from one more observation of everybody."""
-        self.heard = time.monotonic()
+        self.received = time.monotonic()
         people, stamp = skeletons_from_message(message), message.header.stamp
         frame_id = message.header.frame_id
         if not frame_id:
             raise InputError("skeletons came without a frame_id; set it to a frame with z up")
-        assert self.engine is not None  # listening begins after configuring
+        assert self.engine is not None  # messages come after configuring
         if self.forecaster is None or frame_id != self.frame_id:
             # Histories in another frame would look like a jump of everybody.
             score = None if self.forecaster is None else self.forecaster.score
             self.forecaster = Forecaster(self.engine, self.config, self.adaptive, score)
             self.frame_id = frame_id
-        known = self.heard - self.actions_at < _SILENCE
+        known = self.received - self.actions_at < _SILENCE
         self.forecaster.doing = self.actions if known else {}
         self.forecaster.observe(to_seconds(stamp), people)
         forecasts = self.forecaster.forecast()
@@ -149,7 +149,7 @@ class ForecasterNode(ManagedNode):
             **(radii.report() if radii is not None else {}),
             **(score.report() if score is not None else {}),
         }
-        silent = time.monotonic() - self.heard
+        silent = time.monotonic() - self.received
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.statistics.problems:

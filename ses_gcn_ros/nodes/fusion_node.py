@@ -29,7 +29,7 @@ _APART = 0.025  # s between clocks that are named
 
 
 class FusionNode(ManagedNode):
-    """Hear the `landmarks` of every camera and publish `skeletons`."""
+    """Subscribe to the `landmarks` of every camera and publish `skeletons`."""
 
     config_type = FusionConfig
     config: FusionConfig
@@ -53,7 +53,7 @@ class FusionNode(ManagedNode):
         self.used: set[int] = set()
 
     def activate(self) -> None:
-        """Listen and publish."""
+        """Subscribe and publish."""
         self.synchroniser = Synchroniser(self.config)
         self.fusion = MultiviewFusion(self.config)
         self.published = time.monotonic()
@@ -104,7 +104,7 @@ class FusionNode(ManagedNode):
         return self.transforms.matrix(frame_id, stamp, hint)
 
     def diagnose(self) -> tuple[bytes, str, Mapping[str, object]]:
-        """People, cameras that are heard, and how well they agree."""
+        """People, cameras whose landmarks come, and how well they agree."""
         names, apart = self.config.cameras, list[str]()
         alive = self.synchroniser.alive(time.monotonic())
         values: dict[str, object] = {"people": self.people, "cameras": len(alive)}

@@ -25,8 +25,8 @@ from ses_gcn_ros.bags.rosbag2 import topics_of
 from ses_gcn_ros.bringup import NodePlan, ros_arguments
 from ses_gcn_ros.resources import share_path
 
-_LOOK = 0.2  # s between looks at who listens
-_SETTLE = 1.0  # s that listeners have to find the player once they are known here
+_LOOK = 0.2  # s between looks at who subscribes
+_SETTLE = 1.0  # s that subscribers have to find the player once they are known here
 
 
 def shutdown(reason: str) -> Action:
@@ -79,7 +79,7 @@ def play_bag(
 
 
 def resume_when_heard(*, listeners: int, namespace: str) -> list[Action]:
-    """Let the player of `play_bag` go on as soon as so many nodes listen to its people."""
+    """Let the player of `play_bag` go on as soon as so many nodes subscribe to its people."""
     command = ["ros2", "service", "call", "/rosbag2_player/resume"]
     resume = ExecuteProcess(cmd=[*command, "rosbag2_interfaces/srv/Resume"], output="log")
 

@@ -156,7 +156,10 @@ class ManagedNode(LifecycleNode):
         self, kind: Any, topic: str, handler: Callable[[Any], object], profile: Any, **options: Any
     ) -> Any:
         """Subscription while the node is active, whose `handler` may meet bad messages."""
-        handle = self.guarded(handler)
+
+        def handle(message: Any) -> None:  # of one argument; rclpy would fill a second one
+            self.attempt(handler, message)
+
         return self.while_active(self.create_subscription(kind, topic, handle, profile, **options))
 
     def every(self, period: float, callback: Callable[[], None]) -> Any:
@@ -178,10 +181,6 @@ class ManagedNode(LifecycleNode):
     def when_inactive(self, close: Callable[[], Any]) -> None:
         """Call `close` when the node is deactivated, or does not become active after all."""
         self._open.append(close)
-
-    def guarded(self, handler: Callable[[Any], object]) -> Callable[[Any], None]:
-        """Callback around `handler` that times it and survives a bad message."""
-        return lambda message: self.attempt(handler, message)
 
     def attempt(
         self, handler: Callable[[Any], object], message: Any, arrived: float | None = None

@@ -31,10 +31,10 @@ _STATUS = ("OK", "WARN", "ERROR", "STALE")
 
 
 class CellObserver(Node):
-    """Hears a cell's topics and everybody's diagnostics, and sums them up on request.
+    """Subscribes to a cell's topics and everybody's diagnostics, and sums them up on request.
 
-    Players of recordings and videos wait for a number of listeners to `skeletons`, of which this is
-    none: it listens to them only once somebody else has heard some.
+    Players of recordings and videos wait for a number of subscribers to `skeletons`, and this must
+    not count as one: it subscribes to them only once somebody else has received some.
 
     `namespace`: of the cell; empty for none.
     """
@@ -44,31 +44,31 @@ class CellObserver(Node):
             NAME, namespace=namespace, enable_rosout=False, start_parameter_services=False
         )
         self._streams: dict[str, StreamStatistics] = {}
-        self._heard: dict[str, tuple[float, Any]] = {}  # time [s, monotonic] and message, by topic
+        self._last: dict[str, tuple[float, Any]] = {}  # time [s, monotonic] and message, by topic
         self._status: dict[str, tuple[float, DiagnosticStatus]] = {}
         self._executor = make_executor()
         self._executor.add_node(self)
-        self._listen("safety_state", msg.SafetyState)
-        self._listen("speed_scaling", Float64)
-        self._listen("forecasts", msg.ForecastArray)
-        self._listen("actions", msg.ActionArray)
-        self._listen("/diagnostics", DiagnosticArray, self._note_status)
+        self._subscribe("safety_state", msg.SafetyState)
+        self._subscribe("speed_scaling", Float64)
+        self._subscribe("forecasts", msg.ForecastArray)
+        self._subscribe("actions", msg.ActionArray)
+        self._subscribe("/diagnostics", DiagnosticArray, self._note_status)
 
     @property
-    def hears(self) -> bool:
+    def receives(self) -> bool:
         """Whether a node of the cell has said anything."""
-        return bool(self._heard or self._status)
+        return bool(self._last or self._status)
 
     def spin(self, seconds: float) -> None:
-        """Listen for some time [s]; what can't be read as a message is passed over."""
+        """Receive for some time [s]; what can't be read as a message is passed over."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0.0:
             try:
                 self._executor.spin_once(timeout_sec=min(left, 0.1))
             except Exception as error:  # of rclpy, over bytes that are no message
                 self.get_logger().debug(repr(error))
-            if "skeletons" not in self._streams and self._heard.keys() & {"forecasts", "actions"}:
-                self._listen("skeletons", msg.SkeletonArray)
+            if "skeletons" not in self._streams and self._last.keys() & {"forecasts", "actions"}:
+                self._subscribe("skeletons", msg.SkeletonArray)
 
     def managed(self) -> list[str]:
         """Full names of the cell's nodes that have a lifecycle."""
@@ -173,39 +173,39 @@ class CellObserver(Node):
                     "topic": self.resolve_topic_name(topic),
                     "publishers": self.count_publishers(self.resolve_topic_name(topic)),
                     "rate_hz": stream.rate(now),
-                    "age_s": now - self._heard[topic][0] if topic in self._heard else None,
+                    "age_s": now - self._last[topic][0] if topic in self._last else None,
                 }
                 for topic, stream in self._streams.items()
             ],
             "people": self._people(),
         }
 
-    def _listen(self, topic: str, kind: Any, then: Callable[[Any], None] | None = None) -> None:
+    def _subscribe(self, topic: str, kind: Any, then: Callable[[Any], None] | None = None) -> None:
         stream = self._streams[topic] = StreamStatistics()
 
-        def hear(message: Any) -> None:
+        def receive(message: Any) -> None:
             now = time.monotonic()
             stream.handle(now, 0.0)
-            self._heard[topic] = now, message
+            self._last[topic] = now, message
             if then is not None:
                 then(message)
 
-        self.create_subscription(kind, topic, hear, qos.stream("best_effort"))
+        self.create_subscription(kind, topic, receive, qos.stream("best_effort"))
 
     def _note_status(self, message: DiagnosticArray) -> None:
         now = time.monotonic()
         self._status |= {status.name: (now, status) for status in message.status}
 
     def _state(self, now: float) -> dict[str, Any] | None:
-        if "safety_state" not in self._heard:
+        if "safety_state" not in self._last:
             return None
-        heard, message = self._heard["safety_state"]
+        received, message = self._last["safety_state"]
         fields = {name: getattr(message, name) for name in message.get_fields_and_field_types()}
         del fields["header"]
         state = {k: list(v) if hasattr(v, "tolist") else v for k, v in fields.items()}
         level = int(message.level)
         state["level"] = _LEVELS[level] if level < len(_LEVELS) else str(level)
-        return {**state, "age_s": now - heard}
+        return {**state, "age_s": now - received}
 
     def _nodes(self, now: float) -> list[dict[str, Any]]:
         here = self.get_namespace().rstrip("/") + "/"
@@ -217,13 +217,13 @@ class CellObserver(Node):
             name: {"name": name, "status": "silent", "message": "", "age_s": None, "values": {}}
             for name in shown - {f"{here}{NAME}"}
         }
-        for name, (heard, status) in self._status.items():
+        for name, (received, status) in self._status.items():
             level = int.from_bytes(status.level, "little")
             nodes[f"/{name}"] = {
                 "name": f"/{name}",
                 "status": _STATUS[level] if level < len(_STATUS) else str(level),
                 "message": status.message,
-                "age_s": now - heard,
+                "age_s": now - received,
                 "values": {pair.key: pair.value for pair in status.values},
             }
         return [nodes[name] for name in sorted(nodes)]
@@ -235,11 +235,11 @@ class CellObserver(Node):
             empty = {"id": name, "forecast": "", "action": "", "probability": None}
             return people.setdefault(name, empty)
 
-        if "forecasts" in self._heard:
-            for entry in self._heard["forecasts"][1].forecasts:
+        if "forecasts" in self._last:
+            for entry in self._last["forecasts"][1].forecasts:
                 person(entry.person_id)["forecast"] = entry.model
-        if "actions" in self._heard:
-            for entry in self._heard["actions"][1].actions:
+        if "actions" in self._last:
+            for entry in self._last["actions"][1].actions:
                 said = {"action": entry.label, "probability": float(entry.probability)}
                 person(entry.person_id).update(said)
         return [people[name] for name in sorted(people)]

@@ -54,20 +54,20 @@ class ImageTopics(NewestFrame[Arrival]):
     """The newest image of a topic, and the camera that it is from.
 
     With reliability "auto" the subscriptions are as reliable as the images' publishers: a reliable
-    one never hears a best-effort camera, a best-effort one loses most large images of a reliable
-    camera to the network's buffers.
+    one gets nothing from a best-effort camera, a best-effort one loses most large images of a
+    reliable camera to the network's buffers.
 
     Parameters
     ----------
     node : ManagedNode
         Subscribes.
     compressed : bool
-        Whether to hear ``image/compressed`` instead of ``image``.
+        Whether to subscribe to ``image/compressed`` instead of ``image``.
     reliability : str
         "auto", "reliable" or "best_effort".
     depth_tolerance : float, optional
         Greatest difference in time [s] of an image and the image of ``depth`` (or
-        ``depth/compressedDepth``) that it is paired with; by default depth is not heard.
+        ``depth/compressedDepth``) that it is paired with; by default there is no depth.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ImageTopics(NewestFrame[Arrival]):
         return f"'{name}' has a publisher, but nothing comes from it"
 
     def close(self) -> None:
-        """Stop listening and end the iteration."""
+        """Unsubscribe and end the iteration."""
         super().close()
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
@@ -139,7 +139,7 @@ class ImageTopics(NewestFrame[Arrival]):
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
         self._reliability = reliability
-        # The calibration is heard from whoever sends it; it is small and comes again.
+        # The calibration is taken from whoever publishes it; it is small and comes again.
         topics: list[tuple[Any, str, Any, ReliabilityPolicy]] = [
             (CameraInfo, "camera_info", self._on_camera_info, ReliabilityPolicy.BEST_EFFORT),
             (self._kind, self._topic, self._on_image, reliability),

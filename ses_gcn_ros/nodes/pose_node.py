@@ -84,7 +84,7 @@ class PoseNode(ManagedNode):
         self.motion = CameraMotionDetector()
         self.frozen = FrozenCamera(self.config.identical_pictures)
         source = self._open_source()  # first: what is missing is told before anything is open
-        self.heard = time.monotonic()
+        self.answered = time.monotonic()
         self.skeletons = self.publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
         self.landmarks = self.publisher(msg.LandmarksArray, "landmarks", qos.STREAM)
         frames, ros4hri = self.config.frames, self.config.ros4hri
@@ -122,10 +122,10 @@ class PoseNode(ManagedNode):
     # In the executor's thread -----------------------------------------------------------------
 
     def on_begin(self) -> None:
-        """Start working once enough listeners are there."""
+        """Start working once enough subscribers are there."""
         if self.skeletons.get_subscription_count() >= self.config.subscribers:
             self.begin.cancel()
-            self.heard = time.monotonic()
+            self.answered = time.monotonic()
             assert self.worker is not None
             self.worker.start()
 
@@ -145,7 +145,7 @@ class PoseNode(ManagedNode):
 
     def on_outcome(self, outcome: VideoOutcome[Any, PoseAnswer]) -> None:
         """Publish a result; raise the error that took its place."""
-        self.heard = time.monotonic()
+        self.answered = time.monotonic()
         assert self.worker is not None
         self.unpaired = getattr(self.worker.source, "unpaired", 0)
         if outcome.error is not None:
@@ -237,7 +237,7 @@ class PoseNode(ManagedNode):
         unpaired = getattr(self.worker.source, "unpaired", 0)
         if self.config.mode == "rgbd":
             values["without_depth"] = unpaired
-        silent = time.monotonic() - self.heard
+        silent = time.monotonic() - self.answered
         if self.worker.ended:
             return DiagnosticStatus.OK, f"{self.config.source} has ended", values
         if not self.begin.is_canceled():

@@ -31,7 +31,7 @@ def stream(reliability: str = "reliable", deadline: float | None = None) -> QoSP
     Parameters
     ----------
     reliability : str
-        "reliable" or "best_effort"; a reliable subscriber never hears a best-effort publisher.
+        "reliable" or "best_effort"; a reliable subscriber gets nothing from a best-effort one.
     deadline : float, optional
         Longest time between two messages [s] that is offered or asked for.
     """

@@ -23,12 +23,12 @@ from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.resources import share_path
 
 TRANSFORMS = {"/tf": qos.TRANSFORMS, "/tf_static": qos.STATIC_TRANSFORMS}
-_PATIENCE = Duration(seconds=1.0)  # with listeners that don't confirm a topic's last message
-ROBOT = {*TRANSFORMS, "joint_states"}  # not waited for: who listens to it depends on the cell
+_PATIENCE = Duration(seconds=1.0)  # with subscribers that don't confirm a topic's last message
+ROBOT = {*TRANSFORMS, "joint_states"}  # not waited for: who subscribes to it depends on the cell
 
 
 class BagPlayer(ManagedNode):
-    """A bag → its topics and /clock, at the recording's pace or a multiple, once all listen."""
+    """A bag → its topics and /clock, at the recording's pace or a multiple, once all subscribe."""
 
     config_type = PlayerConfig
     config: PlayerConfig
@@ -46,7 +46,7 @@ class BagPlayer(ManagedNode):
         self.begin = self.next.stamp
 
     def activate(self) -> None:
-        """Start the clock, which waits for the listeners."""
+        """Start the clock, which waits for the subscribers."""
         self.clock = self.publisher(Clock, "/clock", qos.STREAM)
         self.outputs: dict[str, Any] = {
             topic: self.publisher(
@@ -69,7 +69,7 @@ class BagPlayer(ManagedNode):
                 self.finish(1)
                 return
         now = time.monotonic()
-        if self.started is None and self._heard():
+        if self.started is None and self._awaited():
             self.started = now
         elapsed = 0.0 if self.started is None else (now - self.started) * self.config.rate
         moment = self.begin + int((elapsed - self.config.lead_in) * 1e9)
@@ -83,7 +83,7 @@ class BagPlayer(ManagedNode):
                 publisher.wait_for_all_acked(_PATIENCE)
             self.finish()
 
-    def _heard(self) -> bool:
+    def _awaited(self) -> bool:
         return all(
             publisher.get_subscription_count() >= self.config.subscribers
             for topic, publisher in self.outputs.items()
@@ -164,7 +164,7 @@ class StopTester(ManagedNode):
     config: TesterConfig
 
     def activate(self) -> None:
-        """Begin once the safety node is heard."""
+        """Begin with the first state of the safety node."""
         self.done, self.calling = 0, False
         self.reasons = "no safety_state is heard"
         self.held: float | None = None  # since when the robot is held

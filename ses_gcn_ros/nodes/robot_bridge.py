@@ -57,14 +57,14 @@ class RobotBridge(ManagedNode):
 
     def on_factor(self, message: Float64) -> None:
         """Take the speed factor."""
-        self.bridge.hear_factor(message.data, time.monotonic())
+        self.bridge.receive_factor(message.data, time.monotonic())
         self.tick()
 
     def on_state(self, message: msg.SafetyState) -> None:
         """Take the level, and whether the robot disobeys."""
         disobeys = any(reason.startswith(DISOBEYS) for reason in message.reasons)
         stop = message.level == msg.SafetyState.STOP
-        self.bridge.hear_state(stop, time.monotonic(), disobeys)
+        self.bridge.receive_state(stop, time.monotonic(), disobeys)
 
     def on_twist(self, message: Any) -> None:
         """Pass a velocity command on, as fast as is allowed."""
@@ -121,7 +121,7 @@ class RobotBridge(ManagedNode):
 
     def deactivate(self) -> None:
         """Leave the robot held."""
-        self.bridge.hear_state(True, time.monotonic())
+        self.bridge.receive_state(True, time.monotonic())
         self.bridge.factor = 0.0
         for call in self.bridge.tick(time.monotonic()):
             self.send(call)

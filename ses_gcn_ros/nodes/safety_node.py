@@ -31,8 +31,8 @@ from ses_gcn_ros.nodes.conversions import (
     Frames,
     forecasts_from_message,
     message_type,
+    node_of,
     skeletons_from_message,
-    speaker,
     state_to_msg,
     to_seconds,
     to_time,
@@ -87,22 +87,23 @@ class SafetyInputs:
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
             profile.liveliness_lease_duration = Duration(seconds=config.input_lease)
-        self._listen("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
+        self._subscribe("skeletons", msg.SkeletonArray, self.on_skeletons, profile)
         for topic in config.redundant_skeletons:
-            self._listen(topic, msg.SkeletonArray, partial(self.on_skeletons, topic=topic), profile)
-        self._listen("forecasts", msg.ForecastArray, self.on_forecasts, profile)
+            handler = partial(self.on_skeletons, topic=topic)
+            self._subscribe(topic, msg.SkeletonArray, handler, profile)
+        self._subscribe("forecasts", msg.ForecastArray, self.on_forecasts, profile)
         if config.action_limits:
-            self._listen("actions", msg.ActionArray, self.on_actions, qos.stream())
+            self._subscribe("actions", msg.ActionArray, self.on_actions, qos.stream())
         for name in config.bridges:
-            handler, status = partial(self.on_bridge, name), f"{name}/status"
-            heard = node.subscription(DiagnosticStatus, status, handler, qos.STREAM)
-            self._publishers[status] = heard.get_publisher_count
-        self._description, self._said = description, False  # until this node hears itself
+            on_status, status = partial(self.on_bridge, name), f"{name}/status"
+            subscription = node.subscription(DiagnosticStatus, status, on_status, qos.STREAM)
+            self._publishers[status] = subscription.get_publisher_count
+        self._description, self._said = description, False  # until this node receives its own
         self._alone_since = time.monotonic()
         if description:
             node.subscription(String, DESCRIPTION, self.on_description, qos.LATCHED)
         if monitor.joints and config.joint_states:
-            best_effort = qos.stream("best_effort")  # hears reliable publishers as well
+            best_effort = qos.stream("best_effort")  # matches reliable publishers as well
             node.subscription(JointState, config.joint_states, self.on_joint_states, best_effort)
         if monitor.joints and config.trajectory:
             kind = message_type(config.trajectory_type)
@@ -119,7 +120,7 @@ class SafetyInputs:
         frame or the robot's joints would put them elsewhere; a second safety node would tell the
         robot to go on; of two bridges under one name the death of one would go unnoticed.
         """
-        # counted in the graph: others may hear publishers that DDS does not match with this node
+        # counted in the graph: others may receive from publishers that DDS does not match with us
         node = self._node
         names = {t: node.resolve_topic_name(t) for t in (*self._publishers, *outputs)}
         counts = {topic: node.count_publishers(name) for topic, name in names.items()}
@@ -128,8 +129,8 @@ class SafetyInputs:
                 self._monitor.well(f"publishers of {topic}")
                 continue
             infos = node.get_publishers_info_by_topic(names[topic])
-            speakers = ", ".join(sorted(map(speaker, infos)))
-            reason = f"{count} publishers of {topic}, where one is to speak: {speakers}"
+            publishers = ", ".join(sorted(map(node_of, infos)))
+            reason = f"{count} publishers of {topic}, where one is to speak: {publishers}"
             self._monitor.fault(f"publishers of {topic}", reason)
         doubled = self.frames.doubled(self._monitor.model.frames)
         for frame in set(self._seen_in.values()):
@@ -140,7 +141,9 @@ class SafetyInputs:
             reason = f"tf of {frame} comes from several publishers: {', '.join(nodes)}"
             self._monitor.fault("publishers of tf", reason)
 
-    def _listen(self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any) -> None:
+    def _subscribe(
+        self, source: str, kind: Any, handler: Callable[[Any], None], profile: Any
+    ) -> None:
         def handle(message: Any) -> None:
             handler(message)
             self._monitor.well(f"{source} deadline")
@@ -272,7 +275,7 @@ class SafetyInputs:
 MARKER_PERIOD = 0.03  # s; of skeletons that come faster not every one is drawn
 LOOK_PERIOD = 0.1  # s between looks at who else publishes
 DEADLINE = 3.0  # periods between two states that are offered as the deadline
-LAST_WORD = Duration(seconds=0.1)  # that the last stop may take to whoever listens
+LAST_WORD = Duration(seconds=0.1)  # that the last stop may take to its subscribers
 CONTROL = "control_msgs/msg/SpeedScalingFactor"
 
 
@@ -308,7 +311,7 @@ class SafetyNode(ManagedNode):
         )
 
     def activate(self) -> None:
-        """Begin stopped, listen, and publish at least at a fixed rate."""
+        """Begin stopped, subscribe, and publish at least at a fixed rate."""
         config = self.config
         self.monitor = SeparationMonitor(
             config, self.robots.model, self.robots.urdf, time.monotonic

@@ -1,4 +1,4 @@
-"""The tree of frames over time: heard from serialised messages, answered as tf2 does."""
+"""The tree of frames over time: received in serialised messages, answered as tf2 does."""
 
 from ses_gcn_ros.transforms.buffer import (
     StampedTransform,

@@ -1,4 +1,4 @@
-"""The transform tree as a node hears it, from a stream of transforms; answers as tf2's buffer.
+"""The transform tree as a node receives it, transform by transform; answers as tf2's buffer.
 
 tf2's own, in Python, takes a message object for each transform and gives one for each frame; with
 a robot's hundreds a second that is most of what the safety node costs.
@@ -42,9 +42,9 @@ class Edge:
     static : bool
         Whether the frame never moves; a `StaticEdge` then.
     stamps : list of int
-        When something was heard [ns], rising.
+        Stamps of what was received [ns], rising.
     known : list of StampedTransform
-        What was heard then.
+        What was received, in the order of the stamps.
     """
 
     static = False
@@ -59,7 +59,7 @@ class Edge:
         return self.known[-1]
 
     def add(self, item: StampedTransform) -> None:
-        """Take in what was heard; one that comes late finds its place."""
+        """Take in a transform; one that comes late finds its place."""
         stamps, known = self.stamps, self.known
         if item.stamp > stamps[-1]:
             stamps.append(item.stamp)
@@ -96,12 +96,12 @@ class Edge:
 
 
 class StaticEdge(Edge):
-    """A frame that never moves in its parent; what was heard last holds at all times."""
+    """A frame that never moves in its parent; what was received last holds at all times."""
 
     static = True
 
     def add(self, item: StampedTransform) -> None:
-        """Take in what was heard."""
+        """Take in a transform."""
         self.known = [item]
 
     def at(self, stamp: int) -> StampedTransform:
@@ -171,7 +171,7 @@ class Paths:
 def find_paths(
     edges: Mapping[str, Edge], frames: Sequence[str], world: str, stamp: int | None = None
 ) -> Paths:
-    """Find the paths as they were at a stamp [ns], or are by what was heard last.
+    """Find the paths as they were at a stamp [ns], or are by what was received last.
 
     They go up from a frame and from the world to where they meet, so that the world may be any
     frame of the tree. Raises NoPathError if there is no path from a frame, or none at that time.
@@ -241,7 +241,7 @@ Array = NDArray[np.float64]
 
 
 class TransformBuffer:
-    """Hear transforms in the order they came, and place points and frames in the world.
+    """Take in transforms in the order they come, and place points and frames in the world.
 
     As in tf2, moving frames are known for ten seconds and interpolated, a frame may change its
     parent, and what makes no sense is left out. A frame whose stamps leap back by more than ten
@@ -261,12 +261,12 @@ class TransformBuffer:
         self.world = world
         self._place = place
         self._edges: dict[str, Edge] = {}
-        self._paths: dict[tuple[str, ...], Paths] = {}  # by what was heard last
+        self._paths: dict[tuple[str, ...], Paths] = {}  # by what was received last
         self._refused: dict[str, str] = {}  # frames from the future, and how far
         self._unusable: dict[str, str] = {}  # frames of which nothing can be used, and why
-        self._first: dict[str, StampedTransform] = {}  # static frames as they were heard first
+        self._first: dict[str, StampedTransform] = {}  # static frames as they were received first
         self._moved: dict[str, str] = {}  # those that were told elsewhere since, and where
-        self._news = 0  # how often something was heard
+        self._news = 0  # how often something was received
         self._latest: tuple[int, tuple[str, ...], float | None, Array] | None = None
 
     def add(
@@ -301,7 +301,7 @@ class TransformBuffer:
         return left_out
 
     def _compare(self, child: str, item: StampedTransform) -> None:
-        """Note of a static frame whether it is where it was heard first."""
+        """Note of a static frame whether it is where it was received first."""
         first = self._first.setdefault(child, item)
         shift, turn = math.dist(first.pose[:3], item.pose[:3]), _turn(first.pose, item.pose)
         told = ""
@@ -450,7 +450,7 @@ class TransformBuffer:
         return (*frames, *(edge.latest.child for edge in edges))
 
     def _paths_now(self, frames: tuple[str, ...]) -> Paths:
-        """Paths by what was heard last."""
+        """Paths by what was received last."""
         paths = self._paths.get(frames)
         if paths is None:
             paths = self._paths[frames] = find_paths(self._edges, frames, self.world)
