@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,17 @@ def _is_kept(dispatcher: Any) -> bool:
     return any(each.stat().st_mtime >= source for each in kept)
 
 
+def of_its_file(function: Any) -> Any:
+    """The function, whose code says which file it is of, not by which link that was found.
+
+    numba keeps machine code beside the file it is told of. So a checkout and what is installed of
+    it by links share theirs, and the first node that is started in the checkout compiles nothing.
+    """
+    code = function.__code__
+    function.__code__ = code.replace(co_filename=os.path.realpath(code.co_filename))
+    return function
+
+
 def compiled(signature: Any) -> Callable[[Any], Any]:
     """Compile a function for one signature, and keep the machine code beside its source.
 
@@ -63,6 +75,7 @@ def compiled(signature: Any) -> Callable[[Any], Any]:
     """
 
     def compile_now(function: Any) -> Any:
+        function = of_its_file(function)
         try:
             with one_at_a_time():
                 dispatcher = numba.njit(cache=True, error_model="numpy")(function)
