@@ -592,7 +592,7 @@ class BagWriter:
         self._writer.write(connection, stamp, data)
 
     def write_message(self, topic: str, stamp: int, content: Any) -> None:
-        """Append one message object made by `bag_types.message`."""
+        """Append one message object made by `messages.message`."""
         kind = content.__msgtype__
         self.write(topic, kind, stamp, bytes(typestore().serialize_cdr(content, kind)))
 

@@ -39,6 +39,15 @@ class VideoJournal:
         The file; made with the first frame.
     run : dict
         What must be the same for frames to be taken over: the video and all settings.
+
+    Attributes
+    ----------
+    frames : list of Observation
+        What is known of the frames, in order.
+    resumed : int
+        How many of these an earlier run found.
+    first : int
+        The frame to begin at: a few of those are gone through again.
     """
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
@@ -49,6 +58,16 @@ class VideoJournal:
         if path.is_file():
             self._read(path.read_bytes())
         self._file: Any = None
+        self.resumed = len(self.frames)
+        self.first = max(0, self.resumed - WARM_UP)
+        self._names = Renaming(self.frames)
+
+    def take(self, index: int, observation: Observation) -> None:
+        """Keep what was found in a frame, people by the names that the earlier run gave them."""
+        if index < self.resumed:
+            self._names.learn(observation.people, self.frames[index].people)
+        else:
+            self.append(observation._replace(people=self._names.apply(observation.people)))
 
     def append(self, observation: Observation) -> None:
         """Keep the observation of the next frame."""

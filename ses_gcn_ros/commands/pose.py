@@ -58,7 +58,7 @@ def pose(
     """
     from ses_gcn_ros.bags.messages import Observation
     from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
-    from ses_gcn_ros.bags.video_journal import WARM_UP, Renaming, VideoJournal
+    from ses_gcn_ros.bags.video_journal import VideoJournal
     from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
     from ses_gcn_ros.pose.config import PoseConfig
     from ses_gcn_ros.pose.estimator import PoseEstimator
@@ -94,17 +94,12 @@ def pose(
             stack.enter_context(drawing)
         progress = stack.enter_context(terminal.progress(not as_json))
         journal = stack.enter_context(VideoJournal(out.with_name(f".{out.name}.journal"), run))
-        resumed = len(journal.frames)
-        names = Renaming(journal.frames)
-        skipped = max(0, resumed - WARM_UP)  # as fast as they are read, which tells of no pace
-        left = islice(enumerate(frames), skipped, None)
-        total = frames.frames - skipped if frames.frames else None
+        total = frames.frames - journal.first if frames.frames else None
+        # what is passed over is read as fast as that goes, which tells of no pace
+        left = islice(enumerate(frames), journal.first, None)
         for index, frame in progress.track(left, total=total, description=video.name):
             people = estimator.process(frame.stamp, frame.rgb, camera, target_from_camera)
-            if index < resumed:
-                names.learn(people, journal.frames[index].people)
-                continue
-            journal.append(Observation(frame.stamp, frame_id, names.apply(people)))
+            journal.take(index, Observation(frame.stamp, frame_id, people))
         if drawing:
             pictures = open_pictures(str(video))
             for observation, frame in zip(journal.frames, pictures, strict=False):
@@ -125,7 +120,7 @@ def pose(
         "out": str(out),
         "frames": counts.total(),
         "frames_announced": frames.frames,
-        "resumed_after": resumed,
+        "resumed_after": journal.resumed,
         "frames_by_people": {str(n): counts[n] for n in sorted(counts)},
         "frames_by_person": dict(seen.most_common()),
         "frame_id": frame_id,

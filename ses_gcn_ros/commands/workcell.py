@@ -1,4 +1,4 @@
-"""A cell: ``ses-gcn up``, ``demo``, ``watch``, ``params`` and ``commission``."""
+"""A cell: ``ses-gcn up``, ``demo``, ``watch``, ``lifecycle``, ``params`` and ``commission``."""
 
 from __future__ import annotations
 

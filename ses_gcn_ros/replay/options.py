@@ -146,7 +146,9 @@ class Options:
     demo_robot: bool = False
     # whether to judge the forecasts and states that were recorded instead of computing them
     recorded: bool = False
-    threshold: float = COLLISION_DISTANCE  # distance of surfaces that counts as a collision [m]
+    # distance that counts as a collision [m]: of axes where forecasts are judged, as in the task of
+    # CHICO, and of surfaces where stops are
+    threshold: float = COLLISION_DISTANCE
     # whether to write the replay that reports are drawn from, besides the numbers
     replay_data: bool = True
 
