@@ -541,9 +541,9 @@ def _measure(
 
 
 def _show_sections(content: dict[str, Any], as_csv: bool) -> None:
-    from ses_gcn_ros.studies.benchmarks.harness import Section, describe
+    from ses_gcn_ros.studies.benchmarks.harness import describe, sections_of
 
-    for section in map(Section.from_json, content["sections"]):
+    for section in sections_of(content):
         if section.rows:
             terminal.show(*section.shown(), section.title, as_csv=as_csv)
         for note in () if as_csv else section.notes:
@@ -586,5 +586,5 @@ def bench_pose(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    section = Section.named("pose_core", rows, frames=frames)
+    section = Section("pose_core", rows, numbers={"frames": frames})
     terminal.show(*section.shown(), section.about, as_csv=as_csv)

@@ -95,7 +95,7 @@ class Listener(ManagedNode):
         self.frames = Frames(self, "map")
 
     def hears(self, names: list[str]) -> tuple[float, np.ndarray]:
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 120.0
         while True:
             try:
                 return self.frames.poses(names, 9.0)
@@ -170,9 +170,9 @@ def test_two_who_publish_one_frame_are_named(node, broadcaster):
 
     assert listener.hears_while(lambda: say(1), 0.3) == {}
     speaker = node.get_fully_qualified_name()
-    assert listener.hears_while(lambda: say(2), 5.0) == {"joint": [speaker] * 2}
+    assert listener.hears_while(lambda: say(2), 120.0) == {"joint": [speaker] * 2}
     node.destroy_publisher(speakers[1].pub_tf)
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 120.0
     while listener.frames.doubled(["link"]) and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.02)
     assert listener.frames.doubled(["link"]) == {}, "who is gone speaks no more"

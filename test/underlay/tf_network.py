@@ -27,7 +27,7 @@ class Network:
             self._executor.add_node(node)
         return node
 
-    def spin_until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    def spin_until(self, condition: Callable[[], bool], seconds: float = 120.0) -> None:
         """Run callbacks until `condition` holds; fail the test if it does not in time."""
         deadline = time.monotonic() + seconds
         while not condition():

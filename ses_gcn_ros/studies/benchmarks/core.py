@@ -72,14 +72,9 @@ def geometry(quick: bool, progress: Progress) -> Section:
     for people in _PEOPLE:
         progress(f"distances, {people} people")
         rows += _query(GeometryScene.random(people), people, with_coal, 0.1 if quick else 3.0)
-    return Section.named(
-        "geometry",
-        rows,
-        [] if with_coal else ["coal was not measured: it is not installed"],
-        limbs=_LIMBS,
-        links=_LINKS,
-        steps=_STEPS,
-    )
+    notes = [] if with_coal else ["coal was not measured: it is not installed"]
+    numbers: dict[str, Cell] = {"limbs": _LIMBS, "links": _LINKS, "steps": _STEPS}
+    return Section("geometry", rows, notes, numbers)
 
 
 def _query(
@@ -193,9 +188,8 @@ def replay(quick: bool, progress: Progress) -> Section:
             shutil.copytree(sample, bag)
         jobs = ["--demo-robot", "--jobs", str(JOBS)]
         runs[f"{copies} × sample"].append(measure(bags, jobs))
-    return Section.named(
-        "replay", [_row(name, alike) for name, alike in runs.items()], jobs=JOBS, people=PEOPLE
-    )
+    rows = [_row(name, alike) for name, alike in runs.items()]
+    return Section("replay", rows, numbers={"jobs": JOBS, "people": PEOPLE})
 
 
 @dataclass(frozen=True)

@@ -55,29 +55,28 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """Figures of one kind."""
+    """Figures of one kind; `assets/benchmarks.yaml` tells what they are and how they are shown."""
 
     name: str  # short name, by which the command selects it
-    title: str  # heading
-    about: str  # what was measured, and how, in a sentence or two
-    columns: Sequence[Column]  # how rows are shown
     # figures by column key; keys without a column are in the JSON alone
-    rows: list[dict[str, Cell]]
+    rows: list[dict[str, Cell]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was not measured, and why
+    numbers: dict[str, Cell] = field(default_factory=dict)  # that the text tells
 
-    @classmethod
-    def named(
-        cls,
-        name: str,
-        rows: list[dict[str, Cell]] | None = None,
-        notes: Sequence[str] = (),
-        **numbers: object,
-    ) -> Section:
-        """Section as `assets/benchmarks.yaml` tells of it, where `numbers` are put in the text."""
-        told = _prose()[name]
-        columns = [Column(*column) for column in told["columns"]]
-        about = told["about"].format(**numbers)
-        return cls(name, told["title"], about, columns, [] if rows is None else rows, [*notes])
+    @property
+    def title(self) -> str:
+        """Heading."""
+        return str(_prose()[self.name]["title"])
+
+    @property
+    def about(self) -> str:
+        """What was measured, and how, in a sentence or two."""
+        return str(_prose()[self.name]["about"].format(**self.numbers))
+
+    @property
+    def columns(self) -> list[Column]:
+        """How rows are shown."""
+        return [Column(*column) for column in _prose()[self.name]["columns"]]
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """Headings and cells of the table, as text."""
@@ -97,16 +96,6 @@ class Section:
             self.notes.append(f"not measured: {error}")
             return True
         return False
-
-    def as_json(self) -> dict[str, Any]:
-        """As plain containers; `from_json` is the way back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Section:
-        """Section that `as_json` was made from."""
-        columns = [Column(**column) for column in content["columns"]]
-        return cls(**{**content, "columns": columns})
 
 
 _TURN = 0.05  # s of calls in a row
@@ -300,7 +289,7 @@ def as_json(sections: Sequence[Section], *, quick: bool) -> dict[str, Any]:
         "date": date.today().isoformat(),
         "quick": quick,
         "machine": describe_machine(),
-        "sections": [section.as_json() for section in sections],
+        "sections": [asdict(section) for section in sections],
     }
 
 
@@ -311,9 +300,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = parse_json(path.read_text("utf-8"))
-        for section in content["sections"]:
-            Section.from_json(section)
-        describe(content)
+        markdown(content)
     except OSError as error:
         raise InputError(f"'{path}' can't be read: {error.strerror}") from error
     except MISSHAPEN as error:
@@ -321,6 +308,11 @@ def read(path: Path) -> dict[str, Any]:
             f"'{path}' holds no measurements; make it with 'ses-gcn bench --save {path}': {error!r}"
         ) from error
     return content
+
+
+def sections_of(content: Mapping[str, Any]) -> list[Section]:
+    """Sections of what was saved."""
+    return [Section(**section) for section in content["sections"]]
 
 
 def describe(content: Mapping[str, Any]) -> str:
@@ -337,7 +329,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     """Page with a table per section."""
     taken = "A quick look" if content["quick"] else "Measured"
     lines = [_prose()["introduction"], f"{taken} on {content['date']} on {describe(content)}.", ""]
-    for section in map(Section.from_json, content["sections"]):
+    for section in sections_of(content):
         lines += [f"## {section.title}", "", section.about, ""]
         if section.rows:
             lines += [markdown_table(*section.shown(), right=section.numeric()), ""]

@@ -72,7 +72,7 @@ def engines(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) ->
         more, missing = measure(network, PEOPLE, seconds=0.5 if quick else 6.0, progress=progress)
         rows += more
         notes += [f"{name} was not measured: {why}" for name, why in missing.items()]
-    return Section.named("engines", rows, list(dict.fromkeys(notes)))
+    return Section("engines", rows, list(dict.fromkeys(notes)))
 
 
 def measure(
@@ -193,7 +193,7 @@ def gpu(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Sec
         Networks to run besides the one that ships and an untrained one of the published size for
         Human3.6M.
     """
-    section = Section.named("gpu")
+    section = Section("gpu")
     try:
         torch = require_gpu()
     except ModelError as error:
@@ -376,7 +376,7 @@ def training(quick: bool, progress: Progress) -> Section:
     for row in rows:
         row["windows"] = batch / float(row["median"] or np.nan)
     del rows[-1]["ratio"]  # drawing a batch is no step
-    return Section.named("training", rows, batch=batch, recipe=_RECIPE)
+    return Section("training", rows, numbers={"batch": batch, "recipe": _RECIPE})
 
 
 CUT = 0.95  # share of weights
@@ -421,7 +421,7 @@ def actions(quick: bool, progress: Progress) -> Section:
     durations = take_turns({"recogniser": _message_of_crowd(shipped)}, seconds)
     rows += compare(durations, network=name, people=_CROWD)
     del rows[-1]["ratio"]  # to itself
-    return Section.named("actions", rows)
+    return Section("actions", rows)
 
 
 def _action_rows(

@@ -43,7 +43,7 @@ def chain(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> S
         Numbers of people in sight.
     """
     rows: list[dict[str, Cell]] = []
-    section = Section.named("chain", rows)
+    section = Section("chain", rows)
     if section.lacks_ros():
         return section
     runs: dict[int, list[_Run]] = {count: [] for count in (people[:1] if quick else people)}
@@ -158,7 +158,7 @@ def bridge(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED
     drivers : tuple of str
         Interfaces to measure.
     """
-    section = Section.named("bridge")
+    section = Section("bridge")
     if section.lacks_ros():
         return section
     changes = _FEW_CHANGES if quick else _CHANGES
@@ -195,7 +195,7 @@ _ENGINES = ("compiled", "onnx", "eager")
 
 def footprint(quick: bool, progress: Progress) -> Section:
     """Start the node with each engine, from caches that are warm."""
-    section = Section.named("footprint")
+    section = Section("footprint")
     if section.lacks_ros():
         return section
     for engine in _ENGINES[:1] if quick else _ENGINES:

@@ -73,7 +73,7 @@ def pose(
             except ModelError as error:
                 notes.append(f"{_name(model)} was not measured: {error}")
                 break
-    return Section.named("pose", rows, notes)
+    return Section("pose", rows, notes)
 
 
 def measure(
