@@ -23,21 +23,20 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import Forecast
-
-# the way back is found here, too: the core reads messages by their fields alone
-from ses_gcn_ros.forecast.forecaster import forecasts_from_message as forecasts_from_message
 from ses_gcn_ros.msg import Forecast as ForecastMsg
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.msg import Skeleton as SkeletonMsg
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.managed_node import ManagedNode
 from ses_gcn_ros.skeleton import Skeleton
+
+# the way back is found here, too: the core reads messages by their fields alone
 from ses_gcn_ros.skeleton import skeletons_from_message as skeletons_from_message
 from ses_gcn_ros.skeleton import to_seconds as to_seconds
 from ses_gcn_ros.transforms import TransformBuffer, decode_transforms
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # half a second of compiled loops, which most nodes have no use for
+    from ses_gcn_ros.forecast import Forecast
     from ses_gcn_ros.safety import Assessment
 
 Array = NDArray[np.float64]

@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
 if TYPE_CHECKING:
     from ses_gcn_ros.actions.recogniser import Action
+    from ses_gcn_ros.forecast import Forecast
     from ses_gcn_ros.safety import Assessment, SeparationMonitor
 
 LIFETIME = Duration(nanosec=500_000_000)  # a drawing outlives its node by no more than this

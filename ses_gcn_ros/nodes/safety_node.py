@@ -26,10 +26,10 @@ from visualization_msgs.msg import MarkerArray
 from ses_gcn_ros import msg
 from ses_gcn_ros.audit import AuditLog
 from ses_gcn_ros.errors import InputError, RobotError
+from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import (
     Frames,
-    forecasts_from_message,
     message_type,
     node_of,
     skeletons_from_message,
