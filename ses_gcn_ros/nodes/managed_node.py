@@ -162,6 +162,17 @@ class ManagedNode(LifecycleNode):
 
         return self.while_active(self.create_subscription(kind, topic, handle, profile, **options))
 
+    def drain(self, subscription: Any, handler: Callable[[Any], object]) -> None:
+        """Let `handler` have what waits in a queue, in order, and survive bad messages.
+
+        No more than the queue holds: whoever publishes faster than that doesn't hold the node up.
+        """
+        for _ in range(subscription.qos_profile.depth):
+            taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if taken is None:
+                return
+            self.attempt(handler, taken[0])
+
     def every(self, period: float, callback: Callable[[], None]) -> Any:
         """Timer of a period [s] of real time, while the node is active.
 

@@ -67,7 +67,7 @@ class SafetyInputs:
     node : ManagedNode
         Opens them while it is active.
     then : callable
-        Called after each message of forecasts, so that the answer need not wait for a timer.
+        Called when forecasts have come, so that the answer need not wait for a timer.
     description : str
         URDF of the robot, empty without one.
     """
@@ -83,6 +83,7 @@ class SafetyInputs:
         config: SafetyConfig = monitor.config
         self.frames = Frames(node, config.world_frame, config.future_tolerance)
         self._publishers: dict[str, Callable[[], int]] = {}
+        self._streams: list[tuple[Any, Callable[[Any], None]]] = []  # of people; forecasts last
         self._seen_in: dict[str, str] = {}  # frame that people last came in, by topic
         profile = qos.stream(config.reliability, config.input_deadline or None)
         if config.input_lease:
@@ -149,10 +150,23 @@ class SafetyInputs:
             self._monitor.well(f"{source} deadline")
             self._monitor.well(f"{source} QoS")
 
+        def handle_and_answer(message: Any) -> None:
+            # Of all that waits the newest is answered: where the machine has too much to do, an
+            # answer to each would be as late as the queue is long.
+            handle(message)
+            for stream in self._streams:
+                self._node.drain(*stream)
+            self._then()
+
         subscription = self._node.subscription(
-            kind, source, handle, profile, event_callbacks=self._events(source)
+            kind,
+            source,
+            handle_and_answer if source == "forecasts" else handle,
+            profile,
+            event_callbacks=self._events(source),
         )
         self._publishers[source] = subscription.get_publisher_count
+        self._streams.append((subscription, handle))
 
     def _events(self, source: str) -> SubscriptionEventCallbacks:
         monitor, log = self._monitor, self._node.get_logger()
@@ -210,7 +224,7 @@ class SafetyInputs:
         self._monitor.observe_skeletons(stamp, people, self._node.now(), topic)
 
     def on_forecasts(self, message: msg.ForecastArray) -> None:
-        """Take everybody's forecast to the world frame and into the monitor, and answer."""
+        """Take everybody's forecast to the world frame and into the monitor."""
         stamp = to_seconds(message.header.stamp)
         self._seen_in["forecasts"] = message.header.frame_id
         try:
@@ -221,7 +235,6 @@ class SafetyInputs:
             self._monitor.fault("forecasts", f"forecasts unusable: {error}")
             raise
         self._monitor.observe_forecasts(stamp, forecasts, self._node.now())
-        self._then()
 
     def on_description(self, message: String) -> None:
         """Hold what others publish of the robot against what they published first."""
