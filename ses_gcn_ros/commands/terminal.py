@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -56,7 +57,18 @@ Overwrite = Annotated[bool, Option("--overwrite", help="Replace files that are t
 
 
 class Command(TyperCommand):
-    """A command whose numbers are finite, which no range of an option sees to."""
+    """A command whose numbers are finite and whose paths are not empty, which no type sees to."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        parameters: list[Any] = self.params
+        # versions of typer keep the type in different places
+        kinds = {p: repr(getattr(p, "type_descriptor", None) or p.type) for p in parameters}
+        paths = {option for p, kind in kinds.items() if "path" in kind.lower() for option in p.opts}
+        for before, word in itertools.pairwise(["", *args]):
+            option = before if word == "" else word.removesuffix("=")
+            if option in paths and option != word:  # which would be taken for "."
+                raise ConfigError(f"{option} is empty; it takes a path, such as '.'")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         for parameter in self.params:

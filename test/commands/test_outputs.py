@@ -176,6 +176,23 @@ def test_no_number_is_nan_or_infinite(name, option, value):
     assert refused or run.exit_code == 2, run.output  # 2: out of the range of the option
 
 
+@pytest.mark.parametrize("form", [("{}", ""), ("{}=",)])
+def test_no_path_is_empty(form):
+    """It would be the folder that somebody happens to be in."""
+    options = [
+        (name, option)
+        for name, command in commands().items()
+        for parameter in command.params
+        if "path" in kind_of(parameter) and parameter.param_type_name == "option"
+        for option in parameter.opts
+    ]
+    assert ("evaluate", "-o") in options
+    for name, option in options:
+        words = [part.format(option) for part in form]
+        run = CliRunner().invoke(app, [*name.split(), *words, "x"])
+        assert str(run.exception).startswith(f"{option} is empty"), (name, option, run.output)
+
+
 @pytest.mark.parametrize("option", ["seed", "every", "jobs", "stride", "runs", "steps"])
 def test_a_count_is_not_negative(option):
     for name, command in commands().items():
