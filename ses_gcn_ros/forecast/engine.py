@@ -15,7 +15,7 @@ from ses_gcn_ros.forecast.baselines import cautious
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
-from ses_gcn_ros.forecast.weights import Weights, read_weights
+from ses_gcn_ros.forecast.weights import Weights, members_of, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, hold_bones, unframe
 
@@ -90,6 +90,27 @@ class EagerRunner:
         return answer
 
 
+class MeanRunner:
+    """`models.layers.Mean` without torch: an engine of its own runs each member, on the CPU."""
+
+    device = "cpu"
+    folded = whole = False
+
+    def __init__(self, members: list[Engine], visibility: bool) -> None:
+        self._members, self._visibility = members, visibility
+        self.kind = "+".join(dict.fromkeys(member.kind for member in members))
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean answer of the members, (N, T, J, C) → (N, H, J, 3) or (N, H, J, 4)."""
+        answers = np.stack([member.answer(features) for member in self._members])
+        mean: NDArray[np.float32] = answers.mean(axis=0)
+        if mean.shape[-1] == 4:
+            apart = np.linalg.norm((answers - mean)[..., :3], axis=-1).mean(axis=0)  # (N, H, J)
+            seen = features[:, -1:, :, -1] > 0 if self._visibility else np.ones_like(apart)
+            mean[..., 3] += np.average(apart, 2, np.broadcast_to(seen, apart.shape))[..., None]
+        return mean
+
+
 # Imported when asked for: each brings a library of its own.
 _RUNNERS = {
     "compiled": "compiled.CompiledRunner",
@@ -105,6 +126,7 @@ _ORDER = {
     "cpu": ("compiled", "onnx", "eager"),
     "cuda": ("cuda", "graph", "eager"),
 }
+_MEMBERS = ("auto", "compiled", "onnx")  # run the members of a mean one by one
 
 
 class Engine:
@@ -216,15 +238,18 @@ class Engine:
             path = np.array(answer[..., :3], order="C")
         else:
             framed = frame(history if config.unit == "m" else history * units, config)
-            answer = self._runner(framed.features)
-            if self._base is not None:
-                answer = self._base(framed.features, answer)
+            answer = self.answer(framed.features)
             path = unframe(answer, framed, config)
             path = path if config.unit == "m" else path / units
         doubt = self.doubt(history)
         if doubt.any():
             path += doubt[:, None, None, None] * (cautious(history, self.horizon) - path)
         return self.hold_bones(path, history), answer[..., 3] if config.gate else None, doubt
+
+    def answer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network says of framed motion, learnt base included; see `Runner`."""
+        answer = self._runner(features)
+        return answer if self._base is None else self._base(features, answer)
 
     def predict_with_radius(
         self, history: NDArray[np.float32]
@@ -327,7 +352,14 @@ def load(
 def build_engine(
     weights: Weights, engine: str = "auto", device: str = "auto", threads: int = 1
 ) -> Engine:
-    """Engine for weights that are in memory already; see `load`."""
+    """Engine for weights that are in memory already; see `load`.
+
+    On the CPU each member of a mean gets the one that suits it.
+    """
+    members = members_of(weights) if engine in _MEMBERS and device != "cuda" else []
+    if members:
+        own = [build_engine(member, engine, device, threads) for member in members]
+        return Engine(weights, MeanRunner(own, weights.config.visibility))
     if engine != "auto":
         return _build(weights, engine, device, threads)
     order = _ORDER[device]

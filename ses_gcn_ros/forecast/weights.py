@@ -24,6 +24,7 @@ from ses_gcn_ros.forecast.calibration import (
 )
 from ses_gcn_ros.models.config import (
     ModelConfig,
+    member_configs,
     read_weights_file,
     tensor_shapes,
     write_weights_file,
@@ -53,6 +54,31 @@ class Weights:
     # what the network's own scales are multiplied by for a radius per forecast, where it has any
     calibration: Calibration | None = None
     familiarity: Familiarity | None = None  # what the motion looks like that it knows
+
+
+def members_of(weights: Weights) -> list[Weights]:
+    """The networks that a mean is over, uncalibrated; empty for any other network."""
+    found = []
+    for index, config in enumerate(member_configs(weights.config)):
+        start, tensors = f"members.{index}.", weights.tensors.items()
+        own = {name.removeprefix(start): t for name, t in tensors if name.startswith(start)}
+        found.append(Weights(config, own, f"{weights.name}, member {index + 1}"))
+    return found
+
+
+def mean_of(members: list[Weights], config: ModelConfig, name: str) -> Weights:
+    """Weights of the mean of some networks, uncalibrated.
+
+    Raises ModelError if `config` is not that of their mean.
+    """
+    tensors = {
+        f"members.{index}.{key}": tensor
+        for index, member in enumerate(members)
+        for key, tensor in member.tensors.items()
+    }
+    found = Weights(config, tensors, name)
+    check_weights(found, name)
+    return found
 
 
 def weights_path(weights: str | os.PathLike[str] | None) -> Path:

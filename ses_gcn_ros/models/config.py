@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from ses_gcn_ros.errors import MISSHAPEN, ModelError
 from ses_gcn_ros.resources import parse_json, write_atomically
 
 if TYPE_CHECKING:
-    from ses_gcn_ros.models.layers import ForecastNetwork
+    from ses_gcn_ros.models.layers import ForecastNetwork, Mean
 
 UNITS_PER_METRE = {"m": 1.0, "mm": 1000.0}
-NETWORKS = ("sesgcn", "stsgcn", "simlpe", "jointformer")
+NETWORKS = ("sesgcn", "stsgcn", "simlpe", "jointformer", "mean")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class ModelConfig:
     fps: float = option(25.0, "frame rate of both [Hz]", minimum=1)
     unit: str = option("m", "unit that the network was trained in", choices=tuple(UNITS_PER_METRE))
     widths: tuple[int, ...] = option((66, 66, 66, 66, 3), "features after each layer", minimum=1)
+    members: tuple[str, ...] = option(
+        (), "of network mean: name and widths of each, such as 'jointformer 48 48'; widths is empty"
+    )
     head: str = option(
         "temporal",
         "decoder of the graph networks: the published temporal convolutions, one linear map per "
@@ -69,6 +73,12 @@ class ModelConfig:
         Raises ModelError if the decoder can't take what the last layer gives, or options contradict
         each other.
         """
+        if bool(self.members) != (self.network == "mean") or (self.members and self.widths):
+            raise ModelError("network mean takes members and no widths, any other no members")
+        if self.members:
+            for member in member_configs(self):
+                member.check()
+            return
         if not self.widths:
             raise ModelError("a network needs at least one layer; widths is empty")
         if self.network in ("simlpe", "jointformer"):
@@ -94,6 +104,24 @@ class ModelConfig:
             raise ModelError(f"framed motion is scaled in metres; unit is '{self.unit}'")
 
 
+def member_configs(config: ModelConfig) -> list[ModelConfig]:
+    """What each member of a mean is; all see motion in the same way. Empty for other networks.
+
+    Raises ModelError if a member is not a network and its widths.
+    """
+    found = []
+    for member in config.members:
+        network, *widths = member.split() or [""]
+        if network not in NETWORKS[:-1] or not all(w.isdecimal() and int(w) for w in widths):
+            raise ModelError(
+                f"a mean has '{member}' for a member; it takes one of {', '.join(NETWORKS[:-1])} "
+                "and its widths, such as 'jointformer 48 48'"
+            )
+        own = tuple(map(int, widths))
+        found.append(dataclasses.replace(config, network=network, widths=own, members=()))
+    return found
+
+
 DECODER_LAYERS, DECODER_HIDDEN = 4, 64
 HEADS = 4  # of a jointformer's attention
 
@@ -110,6 +138,11 @@ Shapes = dict[str, tuple[int, ...]]
 def tensor_shapes(config: ModelConfig) -> Shapes:
     """Shape by name of every tensor of the network that `config` describes."""
     shapes = _Shapes()
+    for index, member in enumerate(member_configs(config)):
+        own = tensor_shapes(member).items()
+        shapes |= {f"members.{index}.{name}": shape for name, shape in own}
+    if config.members:
+        return shapes
     if config.gate:
         shapes["base.joints"] = (config.joints, config.gate)
         shapes.add_map("base.inputs", 3 * MEASURES, config.gate)
@@ -242,11 +275,12 @@ def write_weights_file(
     write_atomically(path, save(contiguous, metadata={key: json.dumps(header)}))
 
 
-def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork:
+def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork | Mean:
     """Untrained network: features (N, T, J, C) → path (N, H, J, 3).
 
     `dropout` is the share left out in each layer, in training.
     """
+    from ses_gcn_ros.models.layers import Mean
     from ses_gcn_ros.models.peers import STSGCN, Jointformer, SiMLPe
     from ses_gcn_ros.models.sesgcn import SeSGCN
 
@@ -256,4 +290,8 @@ def build_network(config: ModelConfig, dropout: float = 0.0) -> ForecastNetwork:
         "simlpe": SiMLPe,
         "jointformer": Jointformer,
     }
+    if config.members:
+        config.check()
+        members = [networks[m.network](m, dropout) for m in member_configs(config)]
+        return Mean(members, config.visibility)
     return networks[config.network](config, dropout)

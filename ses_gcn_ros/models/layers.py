@@ -17,7 +17,7 @@ forecast will be.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -203,6 +203,30 @@ class ForecastNetwork(nn.Module):
     def path(self, features: Tensor) -> Tensor:
         """What the network itself answers, (N, T, J, C) → (N, H, J, 3)."""
         raise NotImplementedError
+
+
+class Mean(nn.Module):
+    """The mean of what several networks answer, each with a learnt base of its own.
+
+    Where they disagree a forecast is less sure: its scale is the mean of theirs and how far their
+    paths are from the mean path, on the mean joint of those that are seen (deep ensembles:
+    Lakshminarayanan et al., NeurIPS 2017).
+    """
+
+    def __init__(self, members: Iterable[ForecastNetwork], visibility: bool) -> None:
+        super().__init__()
+        self.members, self.visibility = nn.ModuleList(members), visibility
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See `ForecastNetwork.forward`."""
+        answers = torch.stack([member(features) for member in self.members])
+        mean = answers.mean(dim=0)
+        if mean.shape[-1] == 3:
+            return mean
+        apart = torch.linalg.vector_norm((answers - mean)[..., :3], dim=-1).mean(dim=0).detach()
+        seen = features[:, -1:, :, -1] > 0 if self.visibility else torch.ones_like(apart) > 0
+        apart = (apart * seen).sum(dim=2, keepdim=True) / seen.sum(dim=2, keepdim=True).clamp(min=1)
+        return torch.cat([mean[..., :3], mean[..., 3:] + apart[..., None]], dim=-1)
 
 
 class SpaceTimeGraph(nn.Module):

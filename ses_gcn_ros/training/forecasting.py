@@ -20,7 +20,7 @@ from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.calibration import Familiarity, calibrate, familiarise, kind_of_motion
 from ses_gcn_ros.forecast.engine import Engine, build_engine
 from ses_gcn_ros.forecast.learnt_base import looks
-from ses_gcn_ros.forecast.weights import Weights, read_weights, write_weights
+from ses_gcn_ros.forecast.weights import Weights, mean_of, read_weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 from ses_gcn_ros.models.framing import frame, offset_scale
 from ses_gcn_ros.training import augment
@@ -307,9 +307,9 @@ def train(
     the same weights as if it had never been interrupted. The checkpoint goes when the weights are
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
     pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
-    the paper. A recipe that goes on after another trains that one first, each for so many `steps`
-    and with that `seed` if they are given. Under ``torchrun`` all processes train together and the
-    first one writes.
+    the paper. A recipe that goes on after another, or is the mean of others, trains those first,
+    each for so many `steps` and with that `seed` if they are given. Under ``torchrun`` all
+    processes train together and the first one writes.
 
     Raises
     ------
@@ -325,32 +325,44 @@ def train(
     recipe = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **given))
     parts = split(recording.sequences, recipe.data)
     processes = Processes(device)
-    if start is None and recipe.training.after:
-        start = _first(recipe, recording, out, processes, steps, seed, progress)
-    if start is not None and masks_only:
-        masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}
-        start = dataclasses.replace(start, tensors=masks)
-    trainer = ForecastTrainer(recipe, parts, out.with_suffix(".checkpoint"), processes, start)
-    trainer.run(progress)
-    weights = calibrated(trainer.weights(), recipe, parts)
+
+    def first(name: str) -> Weights:
+        return _first(name, recording, out, processes, steps, seed, progress)
+
+    trainer = None
+    if recipe.training.members and start is None:
+        members = [first(name) for name in recipe.training.members]
+        weights = mean_of(members, recipe.model, recipe.name)
+        made = {"members": ", ".join(recipe.training.members)}
+    else:
+        if start is None and recipe.training.after:
+            start = first(recipe.training.after)
+        if start is not None and masks_only:
+            masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}
+            start = dataclasses.replace(start, tensors=masks)
+        trainer = ForecastTrainer(recipe, parts, out.with_suffix(".checkpoint"), processes, start)
+        trainer.run(progress)
+        weights = trainer.weights()
+        made = {"steps": str(trainer.step)}
+        made |= {"after": recipe.training.after} if recipe.training.after else {}
     about = {
         "data": f"{recording.name}, without {held_out_rule(recipe.data)}",
         "recipe": recipe.name,
         "seed": str(recipe.training.seed),
-        "steps": str(trainer.step),
-        **({"after": recipe.training.after} if recipe.training.after else {}),
+        **made,
         **recording.about,
     }
-    weights = dataclasses.replace(weights, about=about)
+    weights = dataclasses.replace(calibrated(weights, recipe, parts), about=about)
     if processes.leads:
         write_weights(out, weights)
-        trainer.forget()
+        if trainer is not None:
+            trainer.forget()
     processes.wait()
     return weights
 
 
 def _first(
-    recipe: Recipe,
+    name: str,
     recording: Recording,
     out: Path,
     processes: Processes,
@@ -358,8 +370,8 @@ def _first(
     seed: int | None,
     progress: Progress,
 ) -> Weights:
-    """Weights of the recipe that this one goes on from; kept beside its own until they are read."""
-    before = load_recipe(recipe.training.after)
+    """Weights of a recipe that another one takes; kept beside that one's."""
+    before = load_recipe(name)
     path = out.with_name(f"{out.stem}.{before.name}{out.suffix}")
     if not path.is_file():
         train(

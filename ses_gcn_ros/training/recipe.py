@@ -9,7 +9,7 @@ and which options have a use; `read_sections` refuses any other.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,9 @@ class TrainingRecipe:
 
     seed: int = option(0, "of everything drawn at random", minimum=0)
     after: str = option("", "recipe that is trained first, and whose weights this one goes on from")
+    members: tuple[str, ...] = option(
+        (), "recipes whose networks this one is the mean of; nothing else here has a use then"
+    )
     freeze: tuple[str, ...] = option((), "parts of the network that stay as they are: layers, base")
     steps: int = option(1000, "optimiser steps", minimum=1)
     epochs: int = option(
@@ -249,8 +252,28 @@ def make_recipe(name: str, content: Any) -> Recipe:
     Raises ConfigError if something in it is wrong or contradicts something else.
     """
     recipe = Recipe(name=name, **read_sections(name, content, _SECTIONS))
+    if recipe.training.members:
+        recipe = replace(recipe, model=_mean(recipe))
     _check(recipe)
     return recipe
+
+
+def _mean(recipe: Recipe) -> ModelConfig:
+    """The mean of the networks of a recipe's members."""
+    models = []
+    for member in recipe.training.members:
+        name, content = find_recipe(member, "training")
+        if isinstance(content, dict) and (content.get("training") or {}).get("members"):
+            raise ConfigError(f"recipe '{recipe.name}' is a mean over '{member}', itself a mean")
+        models.append(make_recipe(name, content).model)
+    named = tuple(" ".join([model.network, *map(str, model.widths)]) for model in models)
+    means = [replace(m, network="mean", widths=(), members=named) for m in models]
+    if any(mean != means[0] for mean in means):
+        raise ConfigError(
+            f"recipe '{recipe.name}' is a mean over networks that see motion differently; only "
+            "model.network and model.widths of its members may differ"
+        )
+    return means[0]
 
 
 def _check(recipe: Recipe) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from untrained import make_weights
+from untrained import FRAMED, make_weights
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast import build_engine, compiled, engine
 from ses_gcn_ros.forecast.engine import EagerRunner, Engine
+from ses_gcn_ros.forecast.weights import members_of
 from ses_gcn_ros.models.config import ModelConfig
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -138,3 +139,39 @@ def test_a_gpu_that_gets_it_wrong_is_not_used(weights, monkeypatch, caplog):
     assert "'graph' is 0.100 mm off what the CPU answers" in caplog.text
     with pytest.raises(ModelError, match="take device cpu"):
         build_engine(weights, engine="cuda")
+
+
+def test_each_member_of_a_mean_gets_an_engine_of_its_own(clip):
+    members = ("sesgcn 16 8", "jointformer 16 16")
+    config = ModelConfig(
+        network="mean", widths=(), members=members, head="linear", gate=8, **FRAMED
+    )
+    weights = make_weights(config)
+    rng = np.random.default_rng(0)
+    for name, tensor in weights.tensors.items():  # a transformer starts at zero
+        if ".outputs." in name:
+            weights.tensors[name] = rng.normal(0, 0.1, tensor.shape).astype(np.float32)
+    history = (
+        np.lib.stride_tricks.sliding_window_view(clip, 10, axis=0)[::20]
+        .transpose(0, 3, 1, 2)
+        .copy()
+    )
+    history[1:, :, 3] = np.nan
+    found = build_engine(weights)
+    assert found.kind == "compiled+onnx"
+    expected = build_engine(weights, "eager", "cpu").predict_with_scale(history)
+    path, scale = found.predict_with_scale(history)
+    np.testing.assert_allclose(path, expected[0], atol=1e-4)
+    np.testing.assert_allclose(scale, expected[1], rtol=1e-3)
+    paths, scales = zip(
+        *(build_engine(member).predict_with_scale(history) for member in members_of(weights)),
+        strict=True,
+    )
+    np.testing.assert_allclose(path, sum(paths) / 2, atol=1e-4)
+    apart = np.linalg.norm(paths[0] - paths[1], axis=-1) / 2
+    assert np.nanmean(apart) > 0.01  # m
+    # Where the members disagree, the forecast is less sure.
+    doubt = np.broadcast_to(np.nanmean(apart, axis=2, keepdims=True), scale.shape)
+    np.testing.assert_allclose(scale, sum(scales) / 2 + doubt, rtol=1e-3)
+    with pytest.raises(ModelError, match="'jointformer' can't be folded; take engine onnx"):
+        build_engine(weights, "compiled")

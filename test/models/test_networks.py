@@ -23,6 +23,13 @@ CONFIGS = {
     "siMLPe of other sizes": ModelConfig(
         network="simlpe", joints=22, observed=8, horizon=5, widths=(16, 16)
     ),
+    "a mean": ModelConfig(
+        network="mean",
+        widths=(),
+        members=("sesgcn 16 8", "jointformer 16 16"),
+        head="linear",
+        **FRAMED,
+    ),
 }
 
 
@@ -94,6 +101,23 @@ def test_an_untrained_simlpe_answers_what_it_is_the_offset_from():
 def test_the_blocks_of_a_simlpe_are_of_one_width():
     with pytest.raises(ModelError, match=r"of one width, not \(8, 16\)"):
         build_network(ModelConfig(network="simlpe", widths=(8, 16)))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"members": ("octopus 8 8",)}, "has 'octopus 8 8' for a member; it takes one of sesgcn, "),
+        ({"members": ("mean 8",)}, "has 'mean 8' for a member"),
+        ({"members": ("sesgcn 8 x",)}, "has 'sesgcn 8 x' for a member"),
+        ({"members": ("jointformer 8 16",)}, r"of one width, not \(8, 16\)"),
+        ({"members": ()}, "network mean takes members and no widths"),
+        ({"members": ("simlpe 8",), "widths": (8,)}, "network mean takes members and no widths"),
+        ({"members": ("simlpe 8",), "network": "simlpe"}, "any other no members"),
+    ],
+)
+def test_a_mean_of_anything_else_is_refused(given, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        ModelConfig(**{"network": "mean", "widths": (), "head": "linear"} | given).check()
 
 
 @pytest.mark.parametrize("network", ["stsgcn", "simlpe"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +157,34 @@ def test_training_learns(recording, tmp_path):
     losses = []
     train(recipe, recording, tmp_path / "w.safetensors", progress=lambda _, __, x: losses.append(x))
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
+    shared = {"head": "linear", "origin": True, "heading": True, "offset": True, "gate": 8}
+    member = {
+        "model": {**shared, "visibility": True, "widths": [8, 8]},
+        "data": {"held_out_every": 3, "stride": 8},
+        "training": {"steps": 4, "batch": 4, "checkpoint_every": 2},
+    }
+    paths = [str(tmp_path / f"{network}.yaml") for network in ("sesgcn", "jointformer")]
+    for path in paths:
+        model = {**member["model"], "network": Path(path).stem}
+        Path(path).write_text(json.dumps({**member, "model": model}))
+    mean = {**member, "training": {"members": paths}}
+    out = tmp_path / "mean.safetensors"
+    weights = train(make_recipe("mean", mean), recording, out)
+    assert weights.config.members == ("sesgcn 8 8", "jointformer 8 8")
+    assert weights.about["members"] == ", ".join(paths)
+    assert weights.calibration is not None
+    first = np.array(recording.sequences[0].positions[None, :10])
+    alone = [forecast.load(tmp_path / f"mean.{n}.safetensors") for n in ("sesgcn", "jointformer")]
+    path, _ = forecast.load(out).predict_with_scale(first)
+    np.testing.assert_allclose(path, sum(e.predict(first) for e in alone) / 2, atol=1e-4)
+
+    (tmp_path / "whole.yaml").write_text(json.dumps(mean))
+    for training, sentence in (
+        ({"members": [paths[0], str(tmp_path / "whole.yaml")]}, "whole.yaml', itself a mean"),
+        ({"members": [paths[0], "sesgcn_cmu"]}, "networks that see motion differently"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            make_recipe("mean", {**member, "training": training})

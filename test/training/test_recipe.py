@@ -18,7 +18,8 @@ from ses_gcn_ros.training.sources import split
 def test_recipes_that_ship_load(name):
     recipe = load_recipe(name)
     assert recipe.name == name
-    assert parameter_count(recipe.model) <= 100_000
+    beside = name.startswith(("mean_", "jointformer_wide"))
+    assert parameter_count(recipe.model) <= (260_000 if beside else 100_000)
 
 
 @pytest.mark.parametrize(
