@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from tf_messages import transforms_message
 
 from ses_gcn_ros import forecast
 from ses_gcn_ros.bags.messages import (
@@ -17,7 +18,6 @@ from ses_gcn_ros.bags.messages import (
     message,
     skeletons_message,
     time_message,
-    transforms_message,
 )
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons
 from ses_gcn_ros.errors import ModelError

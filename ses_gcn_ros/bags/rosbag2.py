@@ -55,6 +55,7 @@ from ses_gcn_ros.bags.messages import (
     typestore,
 )
 from ses_gcn_ros.errors import MISSHAPEN, BagError, SesGcnError, shortened
+from ses_gcn_ros.transforms import StampedTransform, encode_transforms
 
 PathLike = str | Path
 
@@ -595,6 +596,12 @@ class BagWriter:
         """Append one message object made by `messages.message`."""
         kind = content.__msgtype__
         self.write(topic, kind, stamp, bytes(typestore().serialize_cdr(content, kind)))
+
+    def write_transforms(
+        self, topic: str, stamp: int, transforms: Iterable[StampedTransform]
+    ) -> None:
+        """Append transforms to ``/tf`` or ``/tf_static``, recorded at a stamp [ns]."""
+        self.write(topic, "tf2_msgs/msg/TFMessage", stamp, encode_transforms(transforms))
 
     def close(self) -> None:
         """Finish the bag and give it its name; does nothing the second time."""

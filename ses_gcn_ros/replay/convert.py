@@ -16,7 +16,6 @@ from ses_gcn_ros.bags.messages import (
     Observation,
     message,
     skeletons_message,
-    transforms_message,
 )
 from ses_gcn_ros.bags.rosbag2 import BagWriter, write_skeletons
 from ses_gcn_ros.datasets.mocap import read_chico, read_collaboration
@@ -26,6 +25,7 @@ from ses_gcn_ros.errors import MISSHAPEN, BagError, ConfigError, InputError
 from ses_gcn_ros.npz import load_arrays
 from ses_gcn_ros.resources import parse_json
 from ses_gcn_ros.skeleton import Skeleton
+from ses_gcn_ros.transforms import StampedTransform
 
 Floats = NDArray[np.float32]
 
@@ -108,7 +108,7 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
             for stamp, people, robot in _frames(take, start, _UPRIGHT.get(kind)):
                 at = round(stamp * NANO)
                 if robot is not None:
-                    bag.write_message("/tf", at, _points_message(stamp, robot))
+                    bag.write_transforms("/tf", at, _as_frames(robot, at))
                 observation = Observation(stamp, "world", people)
                 bag.write_message("/skeletons", at, skeletons_message(observation))
             start = stamp + PAUSE
@@ -136,12 +136,10 @@ def _frames(
     yield start + length / fps, [], None if robot is None else robot[length - 1]
 
 
-def _points_message(stamp: float, points: Floats) -> object:
+def _as_frames(points: Floats, stamp: int) -> Iterator[StampedTransform]:
     """Points as frames of ``world``; a point has no direction, so none is turned."""
-    return transforms_message(
-        (stamp, "world", f"r{index}", point, (0.0, 0.0, 0.0, 1.0))
-        for index, point in enumerate(points)
-    )
+    for index, (x, y, z) in enumerate(points.tolist()):
+        yield StampedTransform("world", f"r{index}", stamp, (x, y, z, 0.0, 0.0, 0.0, 1.0))
 
 
 def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: bool = False) -> int:

@@ -33,7 +33,6 @@ from ses_gcn_ros.replay.events import (
 )
 from ses_gcn_ros.replay.options import Options, find_topics
 from ses_gcn_ros.safety import Assessment, Robots
-from ses_gcn_ros.transforms import encode_transforms
 
 Stamped = TypeVar("Stamped", PeopleSeen, PeopleForecast, JointStatesEvent)
 
@@ -202,9 +201,6 @@ def _until(waiting: deque[Stamped], stamp: float) -> Iterator[Stamped]:
         yield waiting.popleft()
 
 
-_TF = "tf2_msgs/msg/TFMessage"
-
-
 def write_normal_form(bag: Path, out: Path, options: Options, description: str) -> list[str]:
     """Write people and transforms of a bag, whatever their types and names were.
 
@@ -240,7 +236,7 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
                     target.write_message("/skeletons", stamp, skeletons_message(seen))
                 case Transforms():
                     topic = "/tf_static" if event.static else "/tf"
-                    target.write(topic, _TF, stamp, encode_transforms(event.transforms))
+                    target.write_transforms(topic, stamp, event.transforms)
                     written[topic] = None
                 case JointStatesEvent():
                     target.write_message("/joint_states", stamp, event.message)

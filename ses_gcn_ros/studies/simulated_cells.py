@@ -37,10 +37,9 @@ from ses_gcn_ros.studies.attack import MOVING, SCENARIOS
 from ses_gcn_ros.studies.attack_search import search
 from ses_gcn_ros.studies.attack_world import PATHS, path, pose
 from ses_gcn_ros.studies.journal import run_all
-from ses_gcn_ros.transforms import StampedTransform, encode_transforms
+from ses_gcn_ros.transforms import StampedTransform
 
 FPS = 25.0  # frames a second of a crowd
-_TF = "tf2_msgs/msg/TFMessage"
 _NEAREST, _FARTHEST = 0.9, 2.5  # m from the robot's base to the middle of somebody's motion
 _NOISE = 0.001  # m, of a crowd's camera
 _FRAME = 0.04  # s between the sample recording's frames
@@ -155,7 +154,7 @@ def _write(
     description = message("std_msgs/msg/String", data=urdf.text)
     bag.write_message("/robot_description", start, description)
     fixed = [item._replace(stamp=start) for item in joint_transforms(urdf, {}, moving=False)]
-    bag.write("/tf_static", _TF, start, encode_transforms(fixed))
+    bag.write_transforms("/tf_static", start, fixed)
     for frame, people in enumerate(islice(frames, round(recording.minutes * 60 * fps))):
         stamp = start + round(frame * NANO / fps)
         seen = Observation(stamp / NANO, "world", people)
@@ -163,7 +162,7 @@ def _write(
         while sent < (frame + 1) * per_frame:
             stamp = start + round(sent * NANO / recording.robot_rate)
             moving = [item._replace(stamp=stamp) for item in sweep[sent % len(sweep)]]
-            bag.write("/tf", _TF, stamp, encode_transforms(moving))
+            bag.write_transforms("/tf", stamp, moving)
             sent += 1
 
 
@@ -329,7 +328,7 @@ def record_cell(cell: SimulatedCell, bag: Path, run: SimulatedRun, person: str =
     if any(joint.kind == "fixed" for joint in urdf.joints):
         fixed = joint_transforms(urdf, {}, moving=False)
         stamped = [item._replace(stamp=round(START * NANO)) for item in fixed]
-        messages.append((0.0, "/tf_static", encode_transforms(stamped)))
+        messages.append((0.0, "/tf_static", stamped))
 
     for number, time in enumerate(np.arange(0.0, duration, 1.0 / cell.rate)):
         way = float(np.interp(time, np.arange(len(run.ways)) * STEP, run.ways))
@@ -345,8 +344,7 @@ def record_cell(cell: SimulatedCell, bag: Path, run: SimulatedRun, person: str =
         if not cell.joint_states or number % 4 == 0:
             at = round((START + time) * NANO)
             moving = joint_transforms(urdf, named, moving=True)
-            sent = encode_transforms([item._replace(stamp=at) for item in moving])
-            messages.append((late, "/tf", sent))
+            messages.append((late, "/tf", [item._replace(stamp=at) for item in moving]))
 
     arrivals = []
     for stamp in np.arange(0.013, duration, 1.0 / 30.0):
@@ -370,7 +368,7 @@ def record_cell(cell: SimulatedCell, bag: Path, run: SimulatedRun, person: str =
         for time, topic, content in sorted(messages, key=lambda item: item[0]):
             at = round((START + time) * NANO)
             if topic.startswith("/tf"):
-                writer.write(topic, "tf2_msgs/msg/TFMessage", at, content)
+                writer.write_transforms(topic, at, content)
             else:
                 writer.write_message(topic, at, content)
     return [age for age in first.values() if math.isfinite(age)][1:]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
+from tf_messages import transforms_message
 
 from ses_gcn_ros.bags.messages import (
     ADAPTED,
@@ -18,7 +19,6 @@ from ses_gcn_ros.bags.messages import (
     header_message,
     message,
     skeletons_message,
-    transforms_message,
     typestore,
 )
 from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag

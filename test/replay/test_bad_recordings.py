@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
+from tf_messages import transforms_message
 
 from ses_gcn_ros.bags.messages import (
     NANO,
     Observation,
     message,
     skeletons_message,
-    transforms_message,
     typestore,
 )
 from ses_gcn_ros.bags.rosbag2 import Bag, BagWriter, open_bag, read_skeletons

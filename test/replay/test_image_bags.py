@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from tf_messages import transforms_message
 from typer.testing import CliRunner
 
 from ses_gcn_ros.bags.messages import (
@@ -18,7 +19,6 @@ from ses_gcn_ros.bags.messages import (
     header_message,
     message,
     skeletons_message,
-    transforms_message,
 )
 from ses_gcn_ros.bags.rosbag2 import Bag, BagWriter, open_bag
 from ses_gcn_ros.cli import app

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
+from tf_messages import transforms_message
 
-from ses_gcn_ros.bags.messages import transforms_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_current
 from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos

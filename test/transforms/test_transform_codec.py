@@ -8,8 +8,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tf_messages import transforms_message
 
-from ses_gcn_ros.bags.messages import transforms_message, typestore
+from ses_gcn_ros.bags.messages import typestore
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.transforms import (
     StampedTransform,
