@@ -7,12 +7,11 @@ measured as a line of JSON; the functions say what they take.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -43,6 +42,7 @@ from ses_gcn_ros.nodes.demo_robot import DriverPorts
 from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.skeleton import Skeleton, skeletons_from_message
+from ses_gcn_ros.studies.benchmarks.harness import Child, running
 from ses_gcn_ros.studies.simulated_cells import Crowd
 from ses_gcn_ros.studies.soak import memory
 
@@ -74,22 +74,11 @@ def _open(name: str) -> tuple[Node, SingleThreadedExecutor]:
     return node, executor
 
 
-@contextmanager
-def _node(executable: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A node's process, which ends with the context."""
-    child = subprocess.Popen([sys.executable, "-m", "ses_gcn_ros.nodes", executable, *arguments])
-    try:
-        yield child
-    finally:
-        child.terminate()
-        child.wait()
-
-
 def _spin(
     executor: Executor,
     until: Callable[[], Any],
     seconds: float,
-    child: subprocess.Popen[bytes] | None = None,
+    child: Child | None = None,
 ) -> bool:
     """Whether a condition comes true within a time [s], and before a process ends."""
     ends = time.monotonic() + seconds
@@ -263,7 +252,7 @@ def first_forecast(*arguments: str) -> dict[str, float] | None:
 
     node.create_subscription(msg.ForecastArray, "forecasts", on_forecasts, qos.STREAM)
     started, sent = time.monotonic(), 0
-    with _node("forecaster_node", arguments) as child:
+    with running([["ses_gcn_ros.nodes", "forecaster_node", *arguments]], {}) as (child,):
         while child.poll() is None and time.monotonic() - started < PATIENCE:
             due = started + sent * PERIOD
             if time.monotonic() < due:
@@ -298,7 +287,7 @@ def images(
         seen[_nanoseconds(message.header.stamp)] = len(message.skeletons)
 
     node.create_subscription(msg.SkeletonArray, "skeletons", on_skeletons, qos.STREAM)
-    with _node("pose_node", arguments) as child:
+    with running([["ses_gcn_ros.nodes", "pose_node", *arguments]], {}) as (child,):
         if not _spin(executor, publisher.get_subscription_count, ANSWERED, child):
             return None
         shown, delays, people = pictures(video, size), [], 0
