@@ -58,7 +58,13 @@ class StgcnConfig:
     )
     kernel: int = option(9, "frames under the temporal convolution, odd", minimum=1, maximum=31)
     input_norm: bool = option(True, "normalise every coordinate of every joint over the batch")
-    dropout: float = option(0.0, "share of features left out in training", minimum=0, maximum=0.9)
+    dropout: float = option(
+        0.0,
+        "share of features left out in training; after every sum in the study's units, where a "
+        "little is too much",
+        minimum=0,
+        maximum=0.9,
+    )
 
 
 # Adjacency --------------------------------------------------------------------------------------
