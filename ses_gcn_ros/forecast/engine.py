@@ -14,6 +14,7 @@ from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.baselines import cautious
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
+from ses_gcn_ros.forecast.folding import FOLDED
 from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
 from ses_gcn_ros.forecast.weights import Weights, members_of, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
@@ -362,7 +363,8 @@ def build_engine(
         return Engine(weights, MeanRunner(own, weights.config.visibility))
     if engine != "auto":
         return _build(weights, engine, device, threads)
-    order = _ORDER[device]
+    folds = weights.config.network in FOLDED
+    order = [name for name in _ORDER[device] if folds or name not in ("compiled", "cuda")]
     for name in order[:-1]:
         try:
             return _build(weights, name, device, threads)

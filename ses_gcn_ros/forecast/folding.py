@@ -84,9 +84,9 @@ def fold(weights: Weights) -> FoldedNetwork:
 
     Raises ModelError if the network is not one that can be folded.
     """
-    if weights.config.network not in _FOLDS:
+    if weights.config.network not in FOLDED:
         raise ModelError(f"a network '{weights.config.network}' can't be folded; take engine onnx")
-    fold_layer = _FOLDS[weights.config.network]
+    fold_layer = FOLDED[weights.config.network]
     tensors = {name: np.asarray(t, np.float64) for name, t in weights.tensors.items()}
     layers = [fold_layer(tensors, f"layers.{i}") for i in range(len(weights.config.widths))]
     if weights.config.head != "temporal":
@@ -174,7 +174,7 @@ def _fold_dense(tensors: dict[str, Array], name: str) -> FoldedLayer:
     )
 
 
-_FOLDS = {"sesgcn": _fold_separable, "stsgcn": _fold_dense}
+FOLDED = {"sesgcn": _fold_separable, "stsgcn": _fold_dense}
 
 
 def _fold_residual(tensors: dict[str, Array], name: str, bias: Array) -> tuple[Array | None, Array]:
