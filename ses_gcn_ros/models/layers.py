@@ -210,7 +210,8 @@ class Mean(nn.Module):
 
     Where they disagree a forecast is less sure: its scale is the mean of theirs and how far their
     paths are from the mean path, on the mean joint of those that are seen (deep ensembles:
-    Lakshminarayanan et al., NeurIPS 2017).
+    Lakshminarayanan et al., NeurIPS 2017). That only holds of members that learn by themselves: in
+    training the answer is theirs, one after the other, (M, N, H, J, ...).
     """
 
     def __init__(self, members: Iterable[ForecastNetwork], visibility: bool) -> None:
@@ -220,10 +221,12 @@ class Mean(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """See `ForecastNetwork.forward`."""
         answers = torch.stack([member(features) for member in self.members])
+        if self.training:
+            return answers
         mean = answers.mean(dim=0)
         if mean.shape[-1] == 3:
             return mean
-        apart = torch.linalg.vector_norm((answers - mean)[..., :3], dim=-1).mean(dim=0).detach()
+        apart = torch.linalg.vector_norm((answers - mean)[..., :3], dim=-1).mean(dim=0)
         seen = features[:, -1:, :, -1] > 0 if self.visibility else torch.ones_like(apart) > 0
         apart = (apart * seen).sum(dim=2, keepdim=True) / seen.sum(dim=2, keepdim=True).clamp(min=1)
         return torch.cat([mean[..., :3], mean[..., 3:] + apart[..., None]], dim=-1)

@@ -209,21 +209,22 @@ class ForecastTask:
             mine = np.ascontiguousarray(array[processes.rank :: processes.count])
             return torch.from_numpy(mine).to(processes.device)
 
-        answer = network(part(batch.features)).float()
+        answer = network(part(batch.features)).float()  # of each member, where it is a mean
         target, weight = part(batch.target), part(batch.weight)
         scale = self._scale.to(processes.device)
         error = torch.linalg.vector_norm((answer[..., :3] - target) * scale, dim=-1) * weight
         joints = float(batch.weight[:, 0].sum()) or 1.0
-        per_step = error.sum(dim=2)  # (N, H)
-        shown = per_step.mean(dim=1).sum() / joints
+        joints *= len(answer) if answer.ndim == 5 else 1
+        per_step = error.sum(dim=-1)  # (N, H)
+        shown = per_step.mean(dim=-1).sum() / joints
         counts = self._counts.to(processes.device)[part(batch.group)]
         if self.plan.caution:  # the answer is the displacement
             away = torch.linalg.vector_norm(answer[..., :3], dim=-1) * weight
-            per_step = per_step + self.plan.caution * away.sum(dim=2)
-        loss = (per_step * counts).mean(dim=1).sum() / joints
+            per_step = per_step + self.plan.caution * away.sum(dim=-1)
+        loss = (per_step * counts).mean(dim=-1).sum() / joints
         if answer.shape[-1] == 4:  # Laplace's likelihood of the scale, errors as they are
             surprise = error.detach() / answer[..., 3] + answer[..., 3].log()
-            loss = loss + _SCALE_WEIGHT * (surprise * weight).mean(dim=1).sum() / joints
+            loss = loss + _SCALE_WEIGHT * (surprise * weight).mean(dim=-2).sum() / joints
         return loss * self._units, shown
 
     def validate(self, network: nn.Module) -> float:

@@ -103,6 +103,20 @@ def test_the_blocks_of_a_simlpe_are_of_one_width():
         build_network(ModelConfig(network="simlpe", widths=(8, 16)))
 
 
+def test_members_of_a_mean_learn_by_themselves():
+    config = CONFIGS["a mean"]
+    network = build_network(config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    x = torch.randn(4, config.observed, config.joints, config.features)
+    alone = torch.stack([member(x) for member in network.members])
+    assert not torch.allclose(alone[0], alone[1])
+    torch.testing.assert_close(network(x), alone)  # in training, as here
+    network.eval()
+    alone = torch.stack([member(x) for member in network.members])
+    torch.testing.assert_close(network(x), alone.mean(dim=0))
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
