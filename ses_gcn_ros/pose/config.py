@@ -128,7 +128,7 @@ class PoseConfig:
         2.0, "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing", minimum=0.0
     )
     smoothing_beta: float = option(
-        3.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0
+        5.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0
     )
 
     def __post_init__(self) -> None:

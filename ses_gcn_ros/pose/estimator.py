@@ -36,8 +36,8 @@ from ses_gcn_ros.skeleton import Skeleton, convert, mapping
 
 _LIFTING_FPS = 25.0  # Hz, of the images that the lifting networks are trained on
 _DEPTH_SIGMA = 0.01  # share of the distance that a depth camera is off
-_PIXEL_SIGMA = 2.0  # px of a landmark, and
-_JOINT_SIGMA = 0.0145  # m by which it is beside the joint's centre
+_PIXEL_SIGMA = 1.0  # px of a landmark, and
+_JOINT_SIGMA = 0.0135  # m by which it is beside the joint's centre
 _SHAPE_SIGMA = 0.042  # m of a joint's depth against the body's, once bones keep their lengths
 _REST_SIGMA = 0.01  # m, of a foot that rests, as far as limbs of constant length may move it
 _LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
@@ -324,7 +324,7 @@ class SkeletonEstimator:
             held = memory.bones.fit(seen_joints, looseness)
             smooth = memory.smoother.smooth(stamp, held @ rotation.T + origin)
             tilt = 0.0 if target_from_camera is None else TILT_SIGMA
-            covariance = one.covariance(rotation, tilt) + memory.smoother.lag_covariance()
+            covariance = one.covariance(rotation, tilt) + memory.smoother.covariance()
             wanted, trust = convert(smooth, one.confidence, layout, config.layout)
             skeletons.append(
                 Skeleton(

@@ -506,7 +506,7 @@ class MultiviewFusion:
         held = person.bones.fit(positions, sigma)
         smooth = person.smoother.smooth(stamp, held)
         confidence = np.where(np.isfinite(smooth).all(-1), confidence, 0.0)
-        uncertain = covariance + _JOINT_SIGMA**2 * np.eye(3) + person.smoother.lag_covariance()
+        uncertain = covariance + _JOINT_SIGMA**2 * np.eye(3) + person.smoother.covariance()
         wanted, trust = convert(smooth, confidence, layout, config.layout)
         return Skeleton(
             person.person_id,

@@ -17,6 +17,8 @@ from ses_gcn_ros.skeleton import get_layout, mapping
 
 _DERIVATIVE_CUTOFF = 1.0  # Hz, as the paper sets it
 _FORGET = 0.5  # s unseen after which a joint starts anew
+_NOISE_TIME = 1.0  # s over which a joint's noise is averaged
+_NO_SPEED = 10.0  # variances of what noise alone would make of it, up to which a speed is none
 
 
 class OneEuroFilter:
@@ -25,6 +27,11 @@ class OneEuroFilter:
     A first-order low pass whose cut-off rises with speed: ``min_cutoff + beta * speed``. At rest it
     delays by 1 / (2π min_cutoff), in motion by 1 / (2π (min_cutoff + beta * speed)). The speed is
     that of the joint in space, so the result turns with the axes.
+
+    A hidden joint leaps between two places from picture to picture, which is no speed. Bodies
+    seldom go back within a picture where they came from, noise does: of independent errors, two
+    successive steps have minus the variance as their mean product. What a joint's noise would make
+    of the speed is taken off it.
 
     Parameters
     ----------
@@ -41,19 +48,20 @@ class OneEuroFilter:
     def __init__(self, min_cutoff: float, beta: float) -> None:
         self._min_cutoff = min_cutoff
         self._beta = beta
-        self._positions: NDArray[np.float64] | None = None  # (J, 3), NaN before the first sight
-        self._velocities = np.zeros((0, 3))
-        self._delays = np.zeros(0)  # (J,) s by which the last result lags
-        self._stamps = np.zeros(0)  # (J,) when last seen
+        self._stamps = np.zeros(0)  # (J,) when last seen; nothing else is set before the first time
+
+    def _begin(self, joints: int) -> None:
+        self._stamps = np.full(joints, -math.inf)
+        # (J, 3): last result and what it was made of, NaN before the first sight; the last step
+        self._positions, self._measured = np.full((2, joints, 3), np.nan)
+        self._velocities, self._steps = np.zeros((2, joints, 3))
+        self._noise = np.zeros((joints, 3, 3))  # m², second moment of what leaps back
 
     def smooth(self, stamp: float, positions: NDArray[np.floating]) -> NDArray[np.float64]:
         """Filtered positions (J, 3) of those measured at `stamp` [s]; NaN where unseen."""
         measured = np.asarray(positions, dtype=np.float64)
-        if self._positions is None:
-            self._delays = np.zeros(len(measured))
-            self._positions = np.full_like(measured, np.nan)
-            self._velocities = np.zeros_like(measured)
-            self._stamps = np.full(len(measured), -math.inf)
+        if not len(self._stamps):
+            self._begin(len(measured))
         seen = np.all(np.isfinite(measured), axis=-1)
         elapsed = stamp - self._stamps
         known = seen & (elapsed < _FORGET)
@@ -61,26 +69,43 @@ class OneEuroFilter:
             return measured
         fresh = seen & ~known
         self._positions[fresh] = measured[fresh]
-        self._velocities[fresh] = 0.0
+        for kept in (self._velocities, self._steps, self._noise):
+            kept[fresh] = 0.0
 
         if known.any():
             step = elapsed[known, None]
+            noise = self._watch_noise(known, measured[known] - self._measured[known], step)
             before = self._positions[known]
             velocity = (measured[known] - before) / step
             gain = _gain(step, _DERIVATIVE_CUTOFF)
             self._velocities[known] += gain * (velocity - self._velocities[known])
-            speed = np.linalg.norm(self._velocities[known], axis=-1, keepdims=True)
-            cutoff = self._min_cutoff + self._beta * speed
-            gain = _gain(step, cutoff)
-            self._delays[known] = 1.0 / (2.0 * np.pi * cutoff[:, 0])
+            square = np.sum(self._velocities[known] ** 2, axis=-1, keepdims=True)
+            by_noise = 2.0 * noise * (gain / step) ** 2 / (2.0 - gain)
+            speed = np.sqrt(np.maximum(square - _NO_SPEED * by_noise, 0.0))
+            gain = _gain(step, self._min_cutoff + self._beta * speed)
             self._positions[known] = before + gain * (measured[known] - before)
-        self._stamps[seen] = stamp
+        self._stamps[seen], self._measured[seen] = stamp, measured[seen]
         return np.where(seen[:, None], self._positions, np.nan)
 
-    def lag_covariance(self) -> NDArray[np.float64]:
-        """Second moment (J, 3, 3) [m²] of the last result's error by delay: speed times delay."""
-        lag = self._velocities * self._delays[:, None]
-        return np.asarray(lag[:, :, None] * lag[:, None, :])
+    def _watch_noise(
+        self, known: NDArray[np.bool_], step: NDArray[np.float64], elapsed: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Variance (K, 1) [m²] of the noise of known joints, given their steps (K, 3) [m]."""
+        back = np.maximum(-np.sum(step * self._steps[known], axis=-1), 0.0)
+        along = step / np.maximum(np.linalg.norm(step, axis=-1, keepdims=True), 1e-9)
+        leap = back[:, None, None] * along[:, :, None] * along[:, None, :]
+        share = np.minimum(elapsed / _NOISE_TIME, 1.0)[..., None]
+        self._noise[known] += share * (leap - self._noise[known])
+        self._steps[known] = step
+        return np.trace(self._noise[known], axis1=1, axis2=2)[:, None]
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Second moment (J, 3, 3) [m²] of the last result's error by delay and by noise.
+
+        By so much as the result lies beside what was measured, it may be late.
+        """
+        lag = np.nan_to_num(self._measured - self._positions)
+        return np.asarray(lag[:, :, None] * lag[:, None, :] + self._noise)
 
 
 def packed_covariance(
@@ -431,15 +456,25 @@ def on_body(
     """Share of joints of the smaller of two findings (J, D) that lie on the larger one's limbs."""
     extents = [np.linalg.norm(np.nanmax(b, axis=0) - np.nanmin(b, axis=0)) for b in (body, other)]
     large, small = (body, other) if extents[0] >= extents[1] else (other, body)
-    first, second = large[np.array(get_layout(layout).limbs).T]
+    on = on_limbs(small, large, float(max(extents)), layout)
+    known = np.isfinite(small).all(-1)
+    return float(on[known].mean()) if known.any() else 0.0
+
+
+def on_limbs(
+    joints: NDArray[np.floating],
+    body: NDArray[np.floating],
+    extent: float,
+    layout: str = "mediapipe33",
+) -> NDArray[np.bool_]:
+    """Which joints (J, D) lie on the limbs of a body (J, D), as thick as its extent makes them."""
+    first, second = body[np.array(get_layout(layout).limbs).T]
     limb = second - first
     square = np.maximum(np.sum(limb**2, axis=-1), 1e-12)
-    away = small[:, None] - first
+    away = joints[:, None] - first
     part = np.clip(np.einsum("jld,ld->jl", away, limb) / square, 0.0, 1.0)
     apart = np.linalg.norm(away - part[..., None] * limb, axis=-1)
-    near = np.fmin.reduce(apart, axis=1)
-    known = np.isfinite(near)
-    return float((near[known] <= _LIMB_WIDTH * max(extents)).mean()) if known.any() else 0.0
+    return np.asarray(np.fmin.reduce(apart, axis=1) <= _LIMB_WIDTH * extent)
 
 
 def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) -> None:

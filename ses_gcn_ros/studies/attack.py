@@ -524,7 +524,7 @@ class Sensors:
         smoother = self._smoothers.setdefault(name, OneEuroFilter(*self._smoothing))
         positions = smoother.smooth(stamp, skeleton.positions)
         sigma = config.human_uncertainty / quantile(config.uncertainty_coverage)
-        covariance = smoother.lag_covariance() + sigma**2 * np.eye(3)
+        covariance = smoother.covariance() + sigma**2 * np.eye(3)
         return replace(
             skeleton,
             positions=positions.astype(np.float32),

@@ -107,3 +107,29 @@ def test_a_joint_long_unseen_starts_anew_where_it_is():
 def test_without_a_cutoff_everything_passes():
     paths = np.random.default_rng(1).normal(size=(5, 4, 3))
     np.testing.assert_array_equal(smooth(paths, cutoff=0.0), paths)
+
+
+def test_a_joint_that_leaps_is_held_more_than_one_that_moves_and_said_to_be_uncertain():
+    rng = np.random.default_rng(0)
+    times = np.arange(100) / FPS
+    paths = np.zeros((100, 3, 3))
+    paths[:, 0, 0] = 0.3 * rng.integers(0, 2, 100)  # a hidden wrist, in one of two places
+    paths[:, 1, 0] = 1.5 * times
+    paths += rng.normal(0.0, 0.001, paths.shape)
+    smoother = OneEuroFilter(2.0, 6.0)
+    smoothed = np.stack([smoother.smooth(t, p) for t, p in zip(times, paths, strict=True)])
+    leaps = [np.std(np.diff(values[50:, 0, 0])) for values in (paths, smoothed)]
+    assert leaps[1] < 0.4 * leaps[0]
+    late = 1.5 * times - smoothed[:, 1, 0]
+    assert late[50:].max() < 0.025
+    leaping, moving, still = np.sqrt(np.trace(smoother.covariance(), axis1=1, axis2=2))
+    assert 0.1 < leaping < 0.4
+    assert late[-1] - 0.004 < moving < late[-1] + 0.004
+    assert still < 0.005
+
+
+def test_what_is_not_smoothed_is_not_late():
+    smoother = OneEuroFilter(0.0, 6.0)
+    for frame in range(5):
+        smoother.smooth(frame / FPS, np.full((2, 3), 0.1 * frame))
+    assert not smoother.covariance().any()
