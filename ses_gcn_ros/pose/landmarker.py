@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.tracking import ON_BODY, on_body
+from ses_gcn_ros.pose.tracking import ON_BODY, on_body, on_limbs
 from ses_gcn_ros.resources import cache_folder
 
 _BASE = "https://storage.googleapis.com/mediapipe-models"
@@ -114,7 +114,12 @@ def _verify(path: Path, checksum: str, origin: Path | str) -> None:
 
 
 _JOINTS = 33
-_HANDS = 0  # in place of a number of people: the graph that looks for hands
+_HANDS, _FAR = 0, -1  # in place of a number of people: graphs for hands and for people far off
+_TILE = 2 / 3  # of the shorter side of a picture, of its square parts that are searched by turns
+_FAR_AFTER = 1.0  # s without anybody from which they are
+_FAR_MARGIN = 0.1  # of a part, nearer to whose edge somebody is no longer followed in it
+_FAR_CONFIDENCE = 0.5  # least score of who is found there, as large as in a picture of their own
+_FAR_PATIENCE = 0.5  # s without anybody in a part before the next is searched
 _UNSETTLED = 2.0  # s after somebody came or went in which every image is searched
 # Points of a hand, and what they are on the left and on the right of a body: wrist, knuckles of the
 # little finger and the forefinger, thumb.
@@ -124,6 +129,7 @@ _WRISTS = [15, 16]
 _OWN_HAND = 2.0  # palm lengths from a body's wrist within which a hand is that body's
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
+_ON_SECOND = 0.1  # of the joints of a body made of two lie on the one with the fewer of them
 _SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
 _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
 
@@ -148,9 +154,13 @@ class PoseLandmarker:
     MediaPipe searches an image for people whenever it follows fewer than it is to look for, which
     takes as long as following one. So, while nobody comes or goes, the image goes to a graph that
     looks for as many people as are known, and to the one that looks for `max_people` only every
-    `search_period`, and whenever somebody is missing. With a model for `hands`, a hand whose body
-    is not in the picture is a person of four joints. Raises ModelError if a model can't be had,
-    MediaPipe is not installed, does not take the file or can't use the GPU asked for.
+    `search_period`, and whenever somebody is missing. MediaPipe's detector sees the whole picture
+    224 px wide, so that it finds nobody whose height is less than a quarter of the picture's: once
+    nobody has been found for a second, overlapping parts are searched, one per `search_period`, and
+    who is found there is followed in that part until there is somebody in the whole. With a model
+    for `hands`, a hand whose body is not in the picture is a person of four joints. Raises
+    ModelError if a model can't be had, MediaPipe is not installed, does not take the file or can't
+    use the GPU asked for.
 
     Attributes
     ----------
@@ -181,12 +191,12 @@ class PoseLandmarker:
                 model_asset_path=str(path), delegate=BaseOptions.Delegate[delegate.upper()]
             )
 
-        def create(delegate: str, people: int) -> Any:
+        def create(delegate: str, people: int, least: float = 0.0) -> Any:
             options = vision.PoseLandmarkerOptions(
                 base_options=base(model, delegate),
                 running_mode=vision.RunningMode.VIDEO,
                 num_poses=people,
-                min_pose_detection_confidence=config.detection_confidence,
+                min_pose_detection_confidence=max(least, config.detection_confidence),
                 min_pose_presence_confidence=config.presence_confidence,
                 min_tracking_confidence=config.tracking_confidence,
             )
@@ -217,6 +227,9 @@ class PoseLandmarker:
         self._people = 0  # found in the last image
         self._searched = 0.0  # s since all people were looked for
         self._changed = 0.0  # s since their number changed
+        self._tile = 0  # which part of the picture is searched next for people far off
+        self._part: NDArray[np.intp] | None = None  # left and top [px] of the one that has some
+        self._far_since = 0.0  # s since somebody was seen in it, or a part was searched
 
     def detect(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks:
         """Find everybody in an image (H, W, 3), `elapsed` seconds after the one before."""
@@ -234,6 +247,10 @@ class PoseLandmarker:
         self._people = len(found.pixels)
         if self._people != known:
             self._changed = 0.0
+        if self._people:
+            self._part = None
+        elif self._changed > _FAR_AFTER:
+            found = self._look_far(elapsed, rgb) or found
         if _HANDS in self._graphs:
             found = with_lone_hands(found, self._run(_HANDS, rgb), rgb.shape[1::-1])
         return found
@@ -241,7 +258,8 @@ class PoseLandmarker:
     def _detect(self, people: int, rgb: NDArray[np.uint8]) -> Landmarks:
         """What the graph that looks for so many people finds."""
         if people not in self._graphs:
-            self._graphs[people] = self._create(self.delegate, people)
+            wanted = (self._most, _FAR_CONFIDENCE) if people == _FAR else (people,)
+            self._graphs[people] = self._create(self.delegate, *wanted)
         result = self._run(people, rgb)
         found = np.array(
             [
@@ -254,6 +272,32 @@ class PoseLandmarker:
         pixels = found[..., :2] * (width, height)
         keep = distinct(pixels, found[..., 5])
         return Landmarks(pixels[keep], found[keep, :, 2:5], np.clip(found[keep, :, 5], 0.0, 1.0))
+
+    def _look_far(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks | None:
+        """Who is in one part of the image: in that where somebody was, or in the next one."""
+        self._far_since += elapsed
+        if self._part is not None and self._far_since > _FAR_PATIENCE:
+            self._part = None
+        if self._part is None and self._far_since < self._search_period:
+            return None
+        size = np.array(rgb.shape[1::-1])
+        side = round(_TILE * size.min())
+        part = self._part
+        if part is None:
+            self._tile, self._far_since = self._tile + 1, 0.0
+            counts = np.ceil(2.0 * (size - side) / side).astype(int) + 1
+            at = np.array((self._tile % counts[0], self._tile // counts[0] % counts[1]))
+            part = (size - side) * at // np.maximum(counts - 1, 1)
+        part = part.clip(0, size - side)
+        left, top = part
+        found = self._detect(_FAR, rgb[top : top + side, left : left + side])
+        if not len(found.pixels):
+            return None
+        self._part, self._far_since = part, 0.0
+        low, high = found.pixels.min(axis=(0, 1)), found.pixels.max(axis=(0, 1))
+        if min(low.min(), side - high.max()) < _FAR_MARGIN * side:
+            self._part = (part + 0.5 * (low + high - side)).astype(int).clip(0, size - side)
+        return Landmarks(found.pixels + part, found.world, found.visibility)
 
     def _run(self, graph: int, rgb: NDArray[np.uint8]) -> Any:
         """What MediaPipe says of an image."""
@@ -357,7 +401,8 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
 
     Two are one if their trunks lie on one another, whatever their limbs do (a second finding on a
     body often has another's legs, or left and right exchanged), or if most of the smaller one's
-    joints lie on the other's limbs: a part of a body that was taken for a whole one.
+    joints lie on the other's limbs: a part of a body that was taken for a whole one. A body made
+    of two, whose joints lie on the limbs of both, is nobody.
 
     Returns
     -------
@@ -371,10 +416,25 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
     same = apart < _SAME_PERSON * np.maximum(size[:, None], size[None])
     extent = np.linalg.norm(np.ptp(pixels, axis=1), axis=-1)
+    people = list(range(len(pixels)))
+    for person in np.argsort(-extent, kind="stable").tolist():
+        if _lies_on_two(person, [o for o in people if o != person], pixels, extent):
+            people.remove(person)
     kept: list[int] = []
-    for person in np.argsort(-extent * visibility.mean(axis=-1), kind="stable").tolist():
+    for person in sorted(people, key=lambda p: -extent[p] * visibility[p].mean()):
         if not same[person, kept].any() and not any(
             on_body(pixels[person], pixels[other]) >= ON_BODY for other in kept
         ):
             kept.append(person)
     return np.array(sorted(kept), dtype=np.intp)
+
+
+def _lies_on_two(
+    person: int, others: list[int], pixels: NDArray[np.float64], extent: NDArray[np.float64]
+) -> bool:
+    """Whether most joints of somebody lie on the limbs of others, some on a second one's."""
+    if len(others) < 2:
+        return False
+    on = [on_limbs(pixels[person], pixels[o], min(extent[person], extent[o])) for o in others]
+    second = sorted(joints.mean() for joints in on)[-2]
+    return bool(np.any(on, axis=0).mean() >= ON_BODY and second >= _ON_SECOND)

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ses_gcn_ros.pose.camera import camera_from_view
+from ses_gcn_ros.pose.camera import Camera, camera_from_view, homogeneous
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
@@ -164,13 +164,73 @@ def smeared(frames: list[Frame], _: Box) -> list[Frame]:
     return smeared
 
 
-def slowed(frames: list[Frame], _: Box) -> list[Frame]:
-    """Five pictures a second."""
-    kept = frames[:1]
-    for frame in frames:
-        if frame.stamp >= kept[-1].stamp + 0.199:
-            kept.append(frame)
-    return kept
+def slowed(rate: float) -> Variant:
+    """So many pictures a second."""
+
+    def apply(frames: list[Frame], _: Box) -> list[Frame]:
+        due = np.arange(frames[0].stamp, frames[-1].stamp, 1.0 / rate)
+        stamps = [frame.stamp for frame in frames]
+        return [frames[i] for i in np.unique(np.searchsorted(stamps, due - 1e-6))]
+
+    return apply
+
+
+def squeezed(_: int, frame: Frame, __: Box) -> np.ndarray:
+    """JPEG of quality 20."""
+    return cv2.imdecode(cv2.imencode(".jpg", frame.rgb, [cv2.IMWRITE_JPEG_QUALITY, 20])[1], 1)
+
+
+def flickering(i: int, frame: Frame, _: Box) -> np.ndarray:
+    """Every other picture has a third of the light, in bands that wander as lamps make them."""
+    rows = np.arange(len(frame.rgb))[:, None, None] / len(frame.rgb)
+    band = 1.0 + 0.3 * np.sin(2.0 * np.pi * (2.0 * rows + 0.37 * i))
+    return (frame.rgb * band * (0.33 if i % 2 else 1.0)).clip(0, 255).astype(np.uint8)
+
+
+def upright(frames: list[Frame], box: Box) -> list[Frame]:
+    """A telephone held upright: a part around the body, 9 to 16."""
+    height, width = frames[0].rgb.shape[:2]
+    wide = height * 9 // 16
+    left = min(max(round(width * (box[0] + box[2]) / 2) - wide // 2, 0), width - wide)
+    part = np.s_[:, left : left + wide]
+    return [Frame(f.stamp, np.ascontiguousarray(f.rgb[part])) for f in frames]
+
+
+def entering(i: int, frame: Frame, box: Box) -> list[list[float]]:
+    """Half of the body is beyond the edge for two seconds, then it comes in within another."""
+    out = min(1.0, max(0.0, 3.0 - frame.stamp))
+    return [[1, 0, -out * (box[0] + box[2]) / 2], [0, 1, 0]]
+
+
+def beside(frames: list[Frame], box: Box) -> list[Frame]:
+    """Two people: the part around the body, and beside it the same mirrored."""
+    width = frames[0].rgb.shape[1]
+    left = round(width * min(max((box[0] + box[2]) / 2 - 0.25, 0.0), 0.5))
+    parts = [f.rgb[:, left : left + width // 2] for f in frames]
+    return [Frame(f.stamp, np.hstack((p, p[:, ::-1]))) for f, p in zip(frames, parts, strict=True)]
+
+
+def crossing(_: int, frame: Frame, box: Box) -> np.ndarray:
+    """A second person, the body mirrored, passes before the first from the right to the left."""
+    wide, width = round(box[2] - box[0]), frame.rgb.shape[1]
+    body = frame.rgb[:, round(box[0]) : round(box[0]) + wide][:, ::-1]
+    left = round((width - wide) * (1.0 - min(1.0, frame.stamp / 5.0)))
+    rgb = frame.rgb.copy()
+    rgb[:, left : left + wide] = body
+    return rgb
+
+
+# Lenses of 100 degrees: one spreads pixels evenly over the angle, the other over a plane.
+FISHEYE = Camera(640, 360, 366.7, 366.7, 320.0, 180.0, (0.02, -0.01, 0.0, 0.0), "equidistant")
+FLAT = camera_from_view(640, 360, 100.0)
+
+
+def bulging(_: int, frame: Frame, __: Box) -> np.ndarray:
+    """What `FISHEYE` shows where `FLAT` would have shown the picture."""
+    pixels = np.stack(np.meshgrid(np.arange(640) + 0.5, np.arange(360) + 0.5), -1)
+    flat = FLAT.project(homogeneous(FISHEYE.normalise(pixels))).astype(np.float32) - 0.5
+    rgb = cv2.resize(frame.rgb, (640, 360))
+    return cv2.remap(rgb, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR)
 
 
 def flashed(_: int, frame: Frame, __: Box) -> np.ndarray:
@@ -189,18 +249,27 @@ def near(_: int, frame: Frame, box: Box) -> list[list[float]]:
 
 
 def far(_: int, frame: Frame, box: Box) -> list[list[float]]:
-    """A body of 80 px in the middle of the picture."""
+    """A body of 80 px that goes to and fro about the middle of the picture."""
     scale = 80.0 / (box[3] - box[1])
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    middle = frame.rgb.shape[1] / 2, frame.rgb.shape[0] / 2
+    to_and_fro = 100.0 * np.sin(0.7 * frame.stamp)  # as fast as people walk, 70 px/s
+    middle = frame.rgb.shape[1] / 2 + to_and_fro, frame.rgb.shape[0] / 2
     return [[scale, 0, middle[0] - scale * x], [0, scale, middle[1] - scale * y]]
 
 
 def away(seconds: float) -> Variant:
-    """The body leaves: so many seconds of it covered are put into the middle of the video."""
+    """The body leaves: so many seconds of it covered are put into the middle of the video.
+
+    So is the right quarter of the picture: in one a person is drawn there, whom the search for
+    people far off finds.
+    """
+
+    def change(_: int, frame: Frame, box: Box) -> np.ndarray:
+        rgb = cover(frame.rgb, box[0] - 30, 0, box[2] + 30, 1e4)
+        return cover(rgb, 0.75 * rgb.shape[1], 0, 1e4, 1e4)
 
     def apply(frames: list[Frame], box: Box) -> list[Frame]:
-        hide = each(lambda _, f, b: cover(f.rgb, b[0] - 30, 0, b[2] + 30, 1e4))
+        hide = each(change)
         middle = len(frames) // 2
         [gone] = hide([frames[middle]], box)
         begin, step = gone.stamp, 0.1
@@ -225,7 +294,16 @@ VARIANTS: dict[str, Variant] = {
     "panned": warped(lambda i, f, _: [[1, 0, 0.25 * f.rgb.shape[1] * np.sin(0.08 * i)], [0, 1, 0]]),
     "zoomed": warped(zoom),
     "carried and smeared": smeared,
-    "5 pictures a second": slowed,
+    "10 pictures a second": slowed(10.0),
+    "5 pictures a second": slowed(5.0),
+    "hard JPEG": each(squeezed),
+    "low light": each(lambda _, f, __: (255 * (f.rgb / 255.0) ** 2.5).astype(np.uint8)),
+    "lamps that flicker": each(flickering),
+    "upright": upright,
+    "fish-eye": each(bulging),
+    "enters from the edge": warped(entering),
+    "two side by side": beside,
+    "two who cross": each(crossing),
     "lights that jump": each(flashed),
     "head and trunk alone": warped(near),
     "80 px tall": warped(far),

@@ -10,9 +10,10 @@ pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 import cv2
 import numpy as np
-from covers import PEOPLE, VARIANTS, follow, landmarks_of
+from covers import FISHEYE, FLAT, PEOPLE, VARIANTS, follow, landmarks_of
 
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.sources import Frame, VideoFile
 
 VIDEO = "one_person.mp4"
@@ -51,6 +52,39 @@ def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
     # what a variant puts between the pictures of the video shows nobody
     shown = min(sum(bool(frame.rgb.any()) for frame in frames), len(video))
     assert found.names["p1"] > 0.8 * shown, found
+
+
+def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(shared_data: Path):
+    media = shared_data / "media"
+    video = list(VideoFile(str(media / VIDEO)))[:75]
+    frames = VARIANTS["80 px tall"](video, PEOPLE[VIDEO][0])
+    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
+    found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
+    assert list(found.names) == ["p1"], found
+    # a second passes before parts are searched, and another until all have been
+    later = sum(frame.stamp >= frames[0].stamp + 2.0 for frame in frames)
+    assert found.names["p1"] >= 0.9 * later, found
+
+
+def test_somebody_stands_where_he_stands_through_a_fisheye_lens_too(shared_data: Path):
+    media = shared_data / "media"
+    video = list(VideoFile(str(media / VIDEO)))[:15]
+    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"), layout="mediapipe33")
+    seen = []
+    for name, camera in (("as it is", FLAT), ("fish-eye", FISHEYE)):
+        frames = VARIANTS[name](video, PEOPLE[VIDEO][0])
+        estimator = SkeletonEstimator(config)
+        for frame, landmarks in zip(frames, landmarks_of(frames, config), strict=True):
+            people = estimator.update(frame.stamp, landmarks, camera)
+        seen += people
+    flat, bulging = seen
+    trunk = [11, 12, 23, 24]
+    off = np.linalg.norm(flat.positions[trunk] - bulging.positions[trunk], axis=-1)
+    sigma = np.sqrt(bulging.covariance[trunk][:, [0, 3, 5]].sum(-1))
+    assert (off < 2.0 * sigma).all(), (off, sigma)
+    middles = [person.positions[trunk].mean(0) for person in seen]
+    one, other = (middle / np.linalg.norm(middle) for middle in middles)
+    assert one @ other > np.cos(np.radians(2.0)), middles
 
 
 def test_after_a_cut_to_another_scene_nobody_has_the_name_of_somebody_before(shared_data: Path):
