@@ -49,7 +49,11 @@ class ForecastConfig:
     forget_after: float = option(
         1.0, "time after which a person out of sight is forgotten [s]", minimum=0.1, maximum=60
     )
-    interpolation: str = option("linear", "between observations", choices=("linear", "cubic"))
+    interpolation: str = option(
+        "auto",
+        "between observations; auto is cubic where they are more than 1.8 frames apart",
+        choices=("auto", "linear", "cubic"),
+    )
     fallback_radius: float = option(
         0.05,
         "radius around constant-velocity forecasts at the first step [m]",

@@ -21,6 +21,9 @@ from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
 
 _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
+# Frames between two observations above which a straight line between them no longer looks like
+# motion: it cuts corners and shortens bones. Below, a curve follows a camera's noise.
+SPARSE = 1.8
 FINE, TOO_SHORT, GAP = range(3)  # what `_resample` finds
 _EDGE = 0.25  # steps by which the oldest grid point may lie before the oldest observation
 
@@ -250,7 +253,7 @@ def resample(
     *,
     gap: float = 0.2,
     joint_gap: float = 0.2,
-    kind: str = "linear",
+    kind: str = "auto",
 ) -> Resampled:
     """Resample one person's observations onto a grid that ends at the last of them.
 
@@ -271,12 +274,14 @@ def resample(
     joint_gap : float
         Longest time that a single joint may be unseen [s].
     kind : str
-        'linear', or 'cubic' (Catmull-Rom).
+        'linear', 'cubic' (Catmull-Rom), or 'auto': cubic between observations that are more than
+        `SPARSE` frames apart, linear between others.
     """
     joints = positions.shape[1]
     history, unseen = np.empty((frames, joints, 3), np.float32), np.empty(joints, np.bool_)
     observations = np.ascontiguousarray(stamps, np.float64), np.ascontiguousarray(positions)
-    limits = fps, gap, joint_gap, kind == "cubic"
+    sparse = {"linear": np.inf, "cubic": 0.0, "auto": SPARSE / fps}[kind]
+    limits = fps, gap, joint_gap, sparse
     found, length, hidden = _resample(*observations, *limits, history, unseen)
     if found == FINE and hidden < joints:
         return Resampled(history, unseen, whole=not hidden)
@@ -343,7 +348,7 @@ def _slopes(stamps: Any, path: Any, slope: Any) -> None:
 
 @compiled(
     types.Tuple((whole, real, whole))(
-        *(array(1), array(3, single), real, real, real, types.boolean),
+        *(array(1), array(3, single), real, real, real, real),
         *(single[:, :, ::1], types.boolean[::1]),
     )
 )
@@ -353,7 +358,7 @@ def _resample(
     fps: Any,
     gap: Any,
     joint_gap: Any,
-    cubic: Any,
+    sparse: Any,
     history: Any,
     unseen: Any,
 ) -> Any:
@@ -415,14 +420,14 @@ def _resample(
             _fill(stamps, path, seen)
         else:
             unseen[j] = False
-        if cubic:
+        if longest > sparse:
             _slopes(stamps, path, slope)
         for t in range(frames):
             at, s = low[t], share[t]
             span, s2, s3 = stamps[at + 1] - stamps[at], s * s, s * s * s
             for k in range(3):
                 a, b = path[at, k], path[at + 1, k]
-                if cubic:  # Hermite
+                if span > sparse:  # cubic, by Hermite
                     history[t, j, k] = (
                         (2 * s3 - 3 * s2 + 1) * a
                         + (s3 - 2 * s2 + s) * span * slope[at, k]

@@ -6,12 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.interpolate import interp1d
 
+from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.forecast import build_engine, read_weights, write_weights
 from ses_gcn_ros.forecast.baselines import cautious
 from ses_gcn_ros.forecast.calibration import familiarise
 from ses_gcn_ros.forecast.learnt_base import looks
+from ses_gcn_ros.forecast.observations import resample
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS
 
 
@@ -42,6 +45,37 @@ def test_motion_capture_is_believed_and_what_one_camera_guesses_is_not(shipped, 
 def test_a_person_of_a_simulation_who_glides_without_a_tremor_is_believed(shipped, known):
     glide = known[:1, -1:] + np.arange(10, dtype=np.float32)[:, None, None] * [0.06, 0, 0]
     assert build_engine(shipped).doubt(glide.astype(np.float32)) == 0
+
+
+def every(rate: float, seconds: float) -> np.ndarray:
+    return np.arange(0, seconds, 1 / rate)
+
+
+def with_gaps(rate: float, seconds: float) -> np.ndarray:
+    """A third of the frames are lost, never two in a row."""
+    stamps = every(rate, seconds)
+    kept = np.random.default_rng(0).random(len(stamps)) > 0.45
+    return stamps[kept | ~np.roll(kept, 1)]
+
+
+@pytest.mark.parametrize("seen", [lambda end: every(12, end), lambda end: with_gaps(25, end)])
+def test_handovers_seen_seldom_or_with_gaps_are_no_unknown_motion(shipped, shared_data, seen):
+    """Straight lines between what is seen shorten bones, which tells noise."""
+    doubts: dict[str, list[float]] = {"linear": [], "auto": []}
+    engine = build_engine(shipped)
+    recording = read_recording(shared_data / "motion" / "handover_dev.npz")
+    for sequence in recording.sequences[:60]:
+        motion, fps = np.asarray(sequence.positions, np.float32), sequence.fps
+        stamps = seen((len(motion) - 1) / fps)
+        positions = interp1d(np.arange(len(motion)) / fps, motion, axis=0)(stamps)
+        for end in range(15, len(stamps), 5):
+            for kind, found in doubts.items():
+                observed = stamps[:end], positions[:end].astype(np.float32)
+                history = resample(*observed, engine.observed, engine.fps, kind=kind).history
+                found.append(float(engine.doubt(history[None])[0]))
+    share = {kind: np.mean(np.array(found) >= 0.5) for kind, found in doubts.items()}
+    assert share["auto"] < 0.15, share
+    assert share["linear"] > 2 * share["auto"], share
 
 
 def test_what_is_not_believed_is_the_cautious_forecast(shipped, guessed):

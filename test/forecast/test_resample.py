@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import CubicHermiteSpline
 
-from ses_gcn_ros.forecast.observations import resample
+from ses_gcn_ros.forecast.observations import SPARSE, resample
 
 FRAMES, FPS = 10, 25.0
 
@@ -31,7 +31,7 @@ def stream(rate: float, seconds: float, jitter: float = 0.0, seed: int = 0) -> n
     rate=st.floats(10, 60),
     jitter=st.floats(0, 0.4),
     seed=st.integers(0, 1000),
-    kind=st.sampled_from(["linear", "cubic"]),
+    kind=st.sampled_from(["linear", "cubic", "auto"]),
 )
 def test_straight_motion_is_kept_at_any_rate_and_jitter(rate, jitter, seed, kind):
     stamps = stream(rate, 1.0, jitter, seed)
@@ -50,7 +50,7 @@ def test_the_last_grid_point_is_the_last_observation():
 
 def test_observations_on_the_grid_come_back_as_they_are(clip):
     stamps = 5.0 + np.arange(10) / FPS
-    for kind in ("linear", "cubic"):
+    for kind in ("linear", "cubic", "auto"):
         history = resample(stamps, clip[:10], FRAMES, FPS, kind=kind).history
         np.testing.assert_allclose(history, clip[:10], atol=1e-5)
 
@@ -138,7 +138,7 @@ def test_the_compiled_loops_are_what_numpy_makes_of_it(seed, count, longest, hid
     stamps = 1.7e9 + np.cumsum(rng.uniform(0.01, longest, count))
     positions = rng.normal(size=(count, 4, 3)).astype(np.float32)
     positions[rng.random((count, 4)) < hidden] = np.nan
-    for kind in ("linear", "cubic"):
+    for kind in ("linear", "cubic", "auto"):
         found = resample(stamps, positions, FRAMES, FPS, joint_gap=joint_gap, kind=kind)
         if found.history is None and "no joint" not in found.reason:
             continue
@@ -175,10 +175,10 @@ def by_numpy(stamps, positions, grid, joint_gap, kind):
         between = (stamps - stamps[a]) / np.where(b > a, stamps[b] - stamps[a], 1)
         between = np.where(b > a, between, 0).astype(np.float32)[:, None]
         path = positions[a, joint] + between * (positions[b, joint] - positions[a, joint])
-        if kind == "linear":
-            history[:, joint] = path[low] + share * (path[low + 1] - path[low])
-        else:
-            slopes = np.gradient(path.astype(float), stamps, axis=0)
-            curve = CubicHermiteSpline(stamps, path.astype(float), slopes)
-            history[:, joint] = curve(np.clip(grid, stamps[0], stamps[-1]))
+        lines = path[low] + share * (path[low + 1] - path[low])
+        slopes = np.gradient(path.astype(float), stamps, axis=0)
+        curve = CubicHermiteSpline(stamps, path.astype(float), slopes)
+        sparse = {"linear": np.inf, "cubic": 0.0, "auto": SPARSE / FPS}[kind]
+        curved = (stamps[low + 1] - stamps[low] > sparse)[:, None]
+        history[:, joint] = np.where(curved, curve(np.clip(grid, stamps[0], stamps[-1])), lines)
     return history, unseen
