@@ -5,6 +5,7 @@ Run as ``python distant_person.py``, it publishes until it is killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -85,8 +86,9 @@ class DistantPerson:
 
 
 def main() -> int:
-    """Play the camera until killed."""
+    """Play the camera until ended or killed."""
     import rclpy
+    from rclpy.executors import ExternalShutdownException
 
     # Killed with shared memory, it could take along the lock of the tester's and make that deaf for
     # a second: late would be who listens, not the safety node.
@@ -94,7 +96,9 @@ def main() -> int:
     rclpy.init()
     node = rclpy.create_node("camera")
     DistantPerson(node).start()
-    rclpy.spin(node)
+    with contextlib.suppress(ExternalShutdownException):
+        rclpy.spin(node)
+    node.destroy_node()
     return 0
 
 

@@ -94,7 +94,8 @@ class World:
 
     def take_camera_back(self) -> None:
         camera = self.cell.processes.pop("camera")
-        camera.kill()
+        camera.terminate()
+        camera.send_signal(signal.SIGCONT)  # of one that stands still
         camera.wait()
         self.camera.well()
         self.camera.start()
@@ -170,6 +171,11 @@ def kill(name: str) -> Callable[[World], None]:
         world.process(name).wait()
 
     return now
+
+
+def kills_last(faults: list[Fault]) -> list[Fault]:
+    """The faults in an order that takes less time: DDS takes who was killed as there for 20 s."""
+    return sorted(faults, key=lambda fault: "kill -9" in fault.name)
 
 
 def pause(name: str) -> Callable[[World], None]:

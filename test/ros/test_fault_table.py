@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from fault_report import REPEATS, write_report
-from faults import Fault, World, check, kill, pause, resume
+from faults import Fault, World, check, kill, kills_last, pause, resume
 from rclpy.duration import Duration
 from std_msgs.msg import Float64, String
 from tf2_msgs.msg import TFMessage
@@ -241,7 +241,7 @@ def world(shared_cell):
 
 
 @pytest.mark.timeout(120 + 40 * REPEATS)
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", kills_last(FAULTS), ids=lambda fault: fault.name)
 def test_a_fault_stops_the_robot_in_time_and_is_named(world, fault):
     moments = random.Random(fault.name)
     for _ in range(REPEATS):
