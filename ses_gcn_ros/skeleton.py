@@ -236,11 +236,12 @@ def check_skeleton(skeleton: Skeleton) -> None:
             raise InputError(f"{who} has an infinite or negative variance; unknown ones are NaN")
     if not skeleton.liveness <= 1.0:
         raise InputError(f"{who} has a liveness of {skeleton.liveness}; it lies in 0 to 1")
-    if np.isinf(skeleton.positions).any():
-        raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
-    unknown = np.isnan(skeleton.positions)
-    if unknown.any() and (unknown.any(axis=1) & ~unknown.all(axis=1)).any():
-        raise InputError(f"{who} has a joint of which one coordinate is NaN, another is not")
+    finite = np.isfinite(skeleton.positions)
+    if not finite.all():
+        if np.isinf(skeleton.positions).any():
+            raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
+        if (finite.any(axis=1) & ~finite.all(axis=1)).any():
+            raise InputError(f"{who} has a joint of which one coordinate is NaN, another is not")
     least, greatest = skeleton.confidence.min(), skeleton.confidence.max()
     if not (least >= 0 and greatest <= 1):
         raise InputError(f"{who} has confidences from {least} to {greatest}; they lie in 0 to 1")

@@ -592,6 +592,50 @@ def _learn(
     return anything
 
 
+@compiled(
+    types.void(
+        *(array(4, single), array(2, whole), array(1, whole), real, real),
+        *(real[:, ::1], real[:, :, ::1]),
+    )
+)
+def tally(
+    errors: Any, kinds: Any, group: Any, elapsed: Any, kept: Any, seconds: Any, total: Any
+) -> None:
+    """Add mean errors by kind of motion and group of joints to what is left of those before.
+
+    Parameters
+    ----------
+    errors : NDArray, shape (P, 1 + M, H, J)
+        Distances [m]; of a joint all those after the first have to be finite.
+    kinds : NDArray, shape (P, H)
+        Number of the kind of motion, -1 for none.
+    group : NDArray, shape (J,)
+        Number of each joint's group.
+    elapsed, kept : float
+        Time that this stands for [s], and what is left of the sums after it.
+    seconds, total : NDArray, shapes (K, G), (K, G, M)
+        Seconds, and seconds times mean errors; updated.
+    """
+    people, _, steps, joints = errors.shape
+    count, sums = np.zeros(seconds.shape), np.zeros(total.shape)
+    for p in range(people):
+        for h in range(steps):
+            k = kinds[p, h]
+            for j in range(joints if k >= 0 else 0):
+                known = True
+                for m in range(total.shape[2]):
+                    known &= math.isfinite(errors[p, 1 + m, h, j])
+                count[k, group[j]] += known
+                for m in range(total.shape[2] if known else 0):
+                    sums[k, group[j], m] += errors[p, 1 + m, h, j]
+    for k in range(len(count)):
+        for g in range(count.shape[1]):
+            if count[k, g] > 0:
+                seconds[k, g] = kept * seconds[k, g] + elapsed
+                for m in range(total.shape[2]):
+                    total[k, g, m] = kept * total[k, g, m] + elapsed * sums[k, g, m] / count[k, g]
+
+
 @compiled(types.void(array(2), array(1), whole[::1], real[::1]))
 def _quantiles(counts: Any, alpha: Any, place: Any, share: Any) -> None:
     """Bin (H,) of each step's (1 − α)-quantile, and how far into it that lies (H,)."""

@@ -33,7 +33,7 @@ THRESHOLD = 0.13  # m between the axes of limb and link: CHICO's contact
 HORIZONS = (0.2, 0.4, 0.6, 0.8, 1.0)  # s
 SHARES = (0.25, 0.5, 0.25)  # of the forecast, the velocity kept and the last pose in the urgency
 _FARTHER = 1.0  # radii that a path counts as farther than the nearest one, at most
-_CLIPPED = 5.0  # |z| beyond which nothing more is learnt
+CLIPPED = 5.0  # |z| beyond which nothing more is learnt
 _SWEEPS, _RIDGE = 50, 1e-3
 
 
@@ -43,23 +43,24 @@ class ContactAlarm:
 
     coefficients: Array  # (5, 2): of one and of the urgency, for each of `HORIZONS`
 
-    def probability(self, urgent: Array) -> Array:
+    def probability(self, urgent: Array, steps: slice = slice(None)) -> Array:
         """Probability that a contact has begun by each horizon, (..., 5), from the `urgency` then.
 
-        It never falls from one horizon to the next.
+        It never falls from one horizon to the next. `steps`: those that are asked for.
         """
-        logit = self.coefficients[:, 0] + self.coefficients[:, 1] * urgent
+        bias, slope = self.coefficients[steps].T
+        logit = bias + slope * urgent
         rising: Array = np.maximum.accumulate(1 / (1 + np.exp(-logit)), axis=-1)
         return rising
 
-    def by_step(self, times: Array, urgent: Array) -> Array:
-        """Probability that a contact has begun by each step, (..., H), from the `urgency` then.
+    def at(self, times: Array) -> ContactAlarm:
+        """The alarm at other horizons: `times` (H,) since the last observation [s], rising.
 
         Between two horizons their coefficients are interpolated; before the first and after the
-        last they are its own. `times` (H,) are since the last observation [s], rising.
+        last they are its own.
         """
         columns = [np.interp(times, HORIZONS, column) for column in self.coefficients.T]
-        return ContactAlarm(np.array(columns).T).probability(urgent)
+        return ContactAlarm(np.array(columns).T)
 
 
 def urgency(
@@ -76,12 +77,12 @@ def urgency(
     """
     paths = np.array([forecast, velocity, rest], float).T  # (H, ..., 3)
     shares = np.where(np.isnan(paths), 0.0, SHARES)
-    z = np.fmax(np.fmin(paths, _CLIPPED), -_CLIPPED)
+    z = np.fmax(np.fmin(paths, CLIPPED), -CLIPPED)
     least = np.minimum.accumulate(z, axis=0)
     least = np.minimum(least, least.min(axis=-1, keepdims=True) + _FARTHER)
     total = shares.sum(axis=-1)
     mean = (shares * least).sum(axis=-1) / np.where(total > 0, total, 1.0)
-    urgent: Array = np.where(total > 0, mean, _CLIPPED).T
+    urgent: Array = np.where(total > 0, mean, CLIPPED).T
     return urgent
 
 

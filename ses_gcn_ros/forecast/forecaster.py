@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from ses_gcn_ros.forecast.adaptive import (
     AdaptiveRadius,
     Due,
     PendingForecasts,
+    tally,
 )
 from ses_gcn_ros.forecast.calibration import KINDS, flat_norm, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
@@ -25,7 +27,6 @@ from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, Scen
 from ses_gcn_ros.models.framing import DAMPING, damped_velocity
 from ses_gcn_ros.skeleton import Skeleton, get_layout, to_seconds
 
-_ONCE = np.ones(1)
 _LEAP = 0.5  # m in one step, of all joints in the mean; nobody moves so fast
 _DOUBTFUL = 0.5  # from which a forecast says that the network is not believed
 FAR_OFF = "network far off"
@@ -61,13 +62,15 @@ class Forecast:
     flatness: float = 1.0
 
 
-class Answer(NamedTuple):
-    """What the network says of one person."""
+class Answers(NamedTuple):
+    """What the network says of N people."""
 
-    path: Positions  # (H, J, 3) [m]
-    radius: NDArray[np.float32]  # (H, J) [m]
-    kind: int  # of motion
-    doubt: float  # of the network, from 0 to 1
+    names: Sequence[str]
+    histories: Positions  # (N, T, J, 3) [m]
+    paths: Positions  # (N, H, J, 3) [m]
+    radii: NDArray[np.float32]  # (N, H, J) [m]
+    kinds: NDArray[np.int64]  # (N,): of motion
+    doubts: NDArray[np.float32]  # (N,): of the network, from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +107,8 @@ class OnlineScore:
             next((g for g, parts in _LIMBS.items() if any(p in name for p in parts)), "trunk")
             for name in names
         ]
-        self.members = np.array([[group == wanted for group in groups] for wanted in GROUPS])
-        self._share = self.members.astype(np.float32)
+        self._group = np.array([GROUPS.index(group) for group in groups])
+        self.members = np.arange(len(GROUPS))[:, None] == self._group
         self.used = np.ones((len(KINDS), len(GROUPS)), np.int64)  # the network
         # Seconds, and seconds times errors [m], of every kind, group and method but the first.
         self._seconds = np.zeros((len(KINDS), len(GROUPS)))
@@ -117,30 +120,18 @@ class OnlineScore:
         `kinds` (P, H) is the motion that each was made in, -1 where none fell due.
         """
         elapsed = min(elapsed, _LONGEST)
-        errors = np.array([due.errors[1:] for due in results])  # (P, methods, H, J)
-        known: NDArray[np.bool_] = np.all(np.isfinite(errors), axis=1)
-        errors = np.where(known[:, None], errors, 0)
+        errors = np.array([due.errors for due in results])  # (P, methods, H, J)
         kept = np.exp(-elapsed / MEMORY)
-        for kind in set(kinds.ravel().tolist()) - {-1}:
-            chosen = ((kinds == kind)[..., None] & known).astype(np.float32)  # (P, H, J)
-            by_joint = np.einsum("pmhj,phj->jm", errors, chosen)
-            count, total = self._share @ chosen.sum(axis=(0, 1)), self._share @ by_joint
-            there = count > 0
-            mean = total[there] / count[there, None]
-            self._errors[kind, there] = kept * self._errors[kind, there] + elapsed * mean
-            self._seconds[kind, there] = kept * self._seconds[kind, there] + elapsed
-            self._judge(kind)
+        tally(errors, kinds, self._group, elapsed, kept, self._seconds, self._errors)
+        network, baselines = self._errors[..., 0], self._errors[..., 1:]
+        limit = np.where(self.used == 1, BEHIND, LEVEL)
+        behind = network > limit * baselines.min(axis=-1)
+        judged = np.where(behind, 2 + baselines.argmin(axis=-1), 1)
+        self.used = np.where(self._seconds >= SETTLED, judged, self.used)
 
-    def _judge(self, kind: int) -> None:
-        for group in np.flatnonzero(self._seconds[kind] >= SETTLED):
-            network, *baselines = self._errors[kind, group]
-            best = int(np.argmin(baselines))
-            limit = BEHIND if self.used[kind, group] == 1 else LEVEL
-            self.used[kind, group] = 2 + best if network > limit * baselines[best] else 1
-
-    def behind(self, kind: int) -> bool:
-        """Whether anything speaks in the network's place for people who move so."""
-        return bool((self.used[kind] > 1).any())
+    def behind(self, kinds: NDArray[np.int64]) -> list[int]:
+        """Rows of people moving so (N,) for whom anything speaks in the network's place."""
+        return np.flatnonzero((self.used[kinds] > 1).any(axis=1)).tolist()
 
     def choose(
         self, kind: int, network: NDArray[np.float32], baselines: Sequence[NDArray[np.float32]]
@@ -356,81 +347,98 @@ class Forecaster:
                 forecasts.append(self._forecasts(each, next(answers)))
         return forecasts
 
-    def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[dict[str, Answer]]:
+    def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[Answers]:
         """What the network answers for everybody with a history, at each snapshot."""
-        answers: list[dict[str, Answer]] = [{} for _ in snapshots]
-        together: dict[int, list[tuple[dict[str, Answer], str, Positions]]] = {}
-        for number, snapshot in enumerate(snapshots):
-            # Together goes only what does not change the answer.
-            group = 0 if self._engine.each_alone else number
-            for name, found in snapshot.present.items():
-                if found.history is not None:
-                    asked = answers[number], name, found.history
-                    together.setdefault(group, []).append(asked)
-        for group_asked in together.values():
-            histories = np.array([history for _, _, history in group_asked])
-            paths, radii, *about = self._engine.predict_with_radius(histories)
-            given = radii if radii is not None else [self._fallback_radius] * len(paths)
-            for (into, name, _), *answer in zip(group_asked, paths, given, *about, strict=True):
-                into[name] = Answer(*answer)
+        asked = [
+            {
+                name: found.history
+                for name, found in each.present.items()
+                if found.history is not None
+            }
+            for each in snapshots
+        ]
+        answers = []
+        # Together goes only what does not change the answer.
+        for together in [asked] if self._engine.each_alone else [[one] for one in asked]:
+            everybody = [history for one in together for history in one.values()]
+            shape = -1, self._engine.observed, self._joints, 3
+            histories = np.array(everybody, np.float32).reshape(shape)
+            paths, radii, kinds, doubts = self._engine.predict_with_radius(histories)
+            if radii is None:
+                radii = np.broadcast_to(self._fallback_radius, paths.shape[:3])
+            last = 0
+            for one in together:
+                rows = slice(last, last + len(one))
+                last = rows.stop
+                own = histories[rows], paths[rows], radii[rows], kinds[rows], doubts[rows]
+                answers.append(Answers(tuple(one), *own))
         return answers
 
-    def _forecasts(self, snapshot: SceneSnapshot, answers: Mapping[str, Answer]) -> list[Forecast]:
-        forecasts = []
-        for name, person in snapshot.present.items():
-            reason = person.reason
-            if name in answers and person.history is not None:
-                reason = _far_off(person.history, answers[name].path)
-            made = (
-                self._by_velocity(snapshot, name, reason)
-                if reason
-                else self._by_model(snapshot, name, answers[name])
-            )
-            forecasts.append(made)
+    def _forecasts(self, snapshot: SceneSnapshot, answers: Answers) -> list[Forecast]:
+        reasons = {name: found.reason for name, found in snapshot.present.items()}
+        leaps = flat_norm(answers.paths[:, 0] - answers.histories[:, -1], 1.0).mean(axis=1)
+        if (far := leaps > _LEAP).any():  # weights trained in other coordinates
+            reasons |= {
+                name: f"{FAR_OFF}: it begins {leap:.1f} m away, as weights made for other "
+                "coordinates do"
+                for name, leap in zip(compress(answers.names, far), leaps[far], strict=True)
+            }
+            near = (part[~far] for part in answers[1:])
+            answers = Answers(tuple(compress(answers.names, ~far)), *near)
+        made = self._by_model(snapshot.stamp, answers)
+        forecasts = [
+            self._by_velocity(snapshot, name, reason) if reason else made[name]
+            for name, reason in reasons.items()
+        ]
         self.counts.forecasts += len(forecasts)
         return forecasts
 
-    def _by_model(self, snapshot: SceneSnapshot, name: str, answer: Answer) -> Forecast:
-        engine, history = self._engine, snapshot.present[name].history
-        assert history is not None
-        path, said = answer.path, ""
-        if answer.doubt >= _DOUBTFUL:
-            said = "unlike known motion"
-            self.counts.fallbacks[said] += 1
-        if self.score is not None and self.score.behind(answer.kind):
-            baselines = [
-                damped_velocity(history, engine.horizon, damping) for damping in (0.0, DAMPING)
-            ]
-            path, instead = self.score.choose(answer.kind, path, baselines)
-            path = engine.hold_bones(path[None], history[None])[0]
-            self.counts.fallbacks[f"network behind ({instead})"] += 1
-            said = ", ".join(filter(None, [said, instead]))
-        radius, factor, action = answer.radius, _ONCE, 0
-        if self.radii is not None:
-            action, adaptive = self.radii.of(self.doing.get(name, ""))
-            factor = adaptive.factor
-            radius = (radius * factor[:, None]).astype(np.float32)
-            moved = (history[-1] - history[-2]) * np.float32(engine.fps)
-            cap = furthest(
-                path[None], history[None, -1], moved[None], 1 / engine.fps, engine.layout
+    def _by_model(self, stamp: float, answers: Answers) -> dict[str, Forecast]:
+        engine = self._engine
+        names, histories, network, radii, kinds, doubts = answers
+        said = ["unlike known motion" if doubt >= _DOUBTFUL else "" for doubt in doubts.tolist()]
+        self.counts.fallbacks.update(filter(None, said))
+        paths = network
+        if self.score is not None:
+            for row in self.score.behind(kinds):
+                paths = network.copy() if paths is network else paths
+                baselines = [
+                    damped_velocity(histories[row], engine.horizon, damping)
+                    for damping in (0.0, DAMPING)
+                ]
+                paths[row], instead = self.score.choose(int(kinds[row]), network[row], baselines)
+                engine.hold_bones(paths[row, None], histories[row, None])
+                self.counts.fallbacks[f"network behind ({instead})"] += 1
+                said[row] = ", ".join(filter(None, [said[row], instead]))
+        own, actions = radii, np.zeros(len(names), np.int64)
+        factors = np.ones((len(names), engine.horizon))
+        if self.radii is not None and names:
+            found = [self.radii.of(self.doing.get(name, "")) for name in names]
+            actions = np.array([action for action, _ in found])
+            factors = np.array([adaptive.factor for _, adaptive in found])
+            moved = (histories[:, -1] - histories[:, -2]) * np.float32(engine.fps)
+            cap = furthest(paths, histories[:, -1], moved, 1 / engine.fps, engine.layout)
+            cap += np.float32(self._config.fallback_radius)
+            radii = np.fmin((own * factors[..., None]).astype(np.float32), cap)
+        forecasts = {
+            name: Forecast(
+                person_id=name,
+                layout=engine.layout,
+                stamp=stamp,
+                step=1 / engine.fps,
+                positions=path,
+                radius=radius,
+                coverage=engine.coverage,
+                model=f"{engine.name} ({about})" if about else engine.name,
+                flatness=engine.flatness,
             )
-            radius = np.fmin(radius, cap[0] + np.float32(self._config.fallback_radius))
-        forecast = Forecast(
-            person_id=name,
-            layout=engine.layout,
-            stamp=snapshot.stamp,
-            step=1 / engine.fps,
-            positions=path,
-            radius=radius,
-            coverage=engine.coverage,
-            model=f"{engine.name} ({said})" if said else engine.name,
-            flatness=engine.flatness,
-        )
+            for name, path, radius, about in zip(names, paths, radii, said, strict=True)
+        }
         if self.radii is not None or self.score is not None:
-            steps = np.broadcast_to(factor, engine.horizon)
-            kind = answer.kind + len(KINDS) * action
-            self._made.append(_Made(forecast, answer.path, history, answer.radius, steps, kind))
-        return forecast
+            numbers = kinds + len(KINDS) * actions
+            past = zip(forecasts.values(), network, histories, own, factors, numbers, strict=True)
+            self._made += [_Made(*one) for one in past]
+        return forecasts
 
     def _by_velocity(self, snapshot: SceneSnapshot, name: str, reason: str) -> Forecast:
         self.counts.fallbacks[reason.partition(":")[0]] += 1
@@ -483,11 +491,3 @@ def _forecast_from_message(stamp: float, entry: Any) -> Forecast:
         model=entry.model,
         flatness=float(getattr(entry, "flatness", 0.0)) or 1.0,  # recordings of before have none
     )
-
-
-def _far_off(history: Positions, path: Positions) -> str:
-    """Why a path is none of this history's: weights trained in other coordinates leap; or ''."""
-    leap = float(flat_norm(path[0] - history[-1], 1.0).mean())
-    if not leap > _LEAP:
-        return ""
-    return f"{FAR_OFF}: it begins {leap:.1f} m away, as weights made for other coordinates do"

@@ -9,7 +9,6 @@ from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from ses_gcn_ros.models.framing import reach
 from ses_gcn_ros.replay.events import ActionTimeline, PeopleForecast, PeopleSeen
 from ses_gcn_ros.safety import SafetyConfig, limb_capsules
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.skeleton import convert, get_layout
+from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 
 Floats = NDArray[np.float32]
 
@@ -384,14 +383,14 @@ class CollisionScores:
 
     def move(self, time: float, start: Array, end: Array) -> None:
         """Take in where the robot's capsules are at a time [s], ends (M, 3) each [m]."""
+        if self._seen and not 0.0 <= time - self._seen[0].stamp <= STRIDE:
+            self._measure(self._robot.latest)
         self._robot.add(time, start, end)
-        while self._seen and self._seen[0].stamp <= time:
-            self._measure(self._seen.popleft())
 
     def observe(self, seen: PeopleSeen) -> None:
-        """Take in where people are; their nearness is measured once the robot's is known."""
-        if self._seen and self._seen[0].stamp < seen.stamp - _PATIENCE:
-            self._measure(self._seen.popleft())
+        """Take in where people are; their nearness is measured soon, of several at once."""
+        if self._seen and self._seen[0].stamp <= seen.stamp - STRIDE - _PATIENCE:
+            self._measure(seen.stamp - _PATIENCE)
         self._seen.append(seen)
         self._release(seen.stamp)
 
@@ -407,28 +406,29 @@ class CollisionScores:
 
     def finish(self) -> None:
         """Judge what is left with as much of its future as there was."""
-        while self._seen:
-            self._measure(self._seen.popleft())
+        self._measure(np.inf)
         self._release(np.inf)
         for person in self._people.values():
             self._count_onsets(person, np.inf)
 
-    def _measure(self, seen: PeopleSeen) -> None:
-        placed = self._robot.at(np.array([seen.stamp]))
-        if placed is None:
-            return
-        for layout, people in groupby(seen.people, key=attrgetter("layout")):
-            members = list(people)
-            positions = np.array([person.positions for person in members])
-            nearest = self._nearest(positions[:, None], layout, *placed)[:, 0]
-            for shown, distance in zip(members, nearest.tolist(), strict=True):
-                person = self._people.get(shown.person_id)
-                if person is None:
-                    person = self._people[shown.person_id] = _Nearness()
-                person.times.append(seen.stamp)
+    def _measure(self, until: float) -> None:
+        """Measure the nearness of who was seen up to a time [s], where the robot is known."""
+        shown: dict[str, list[tuple[float, Skeleton]]] = {}
+        while self._seen and self._seen[0].stamp <= until:
+            seen = self._seen.popleft()
+            for one in seen.people if self._robot.knows(seen.stamp) else ():
+                shown.setdefault(one.layout, []).append((seen.stamp, one))
+        for layout, rows in shown.items():
+            placed = self._robot.at(np.array([stamp for stamp, _ in rows]))
+            assert placed is not None
+            positions = np.array([[one.positions for _, one in rows]])
+            nearest = self._nearest(positions, layout, *placed)[0]
+            for (stamp, one), distance in zip(rows, nearest.tolist(), strict=True):
+                person = self._people.setdefault(one.person_id, _Nearness())
+                person.times.append(stamp)
                 person.distances.append(distance)
                 if distance < self.threshold and not person.touching:
-                    person.onsets.append(seen.stamp)
+                    person.onsets.append(stamp)
                 person.touching = distance < self.threshold
 
     def _release(self, now: float) -> None:
@@ -495,12 +495,13 @@ class CollisionScores:
         scale, reach = self._config.body_scale, self._config.hand_reach
         limbs = limb_capsules(positions, layout, scale=scale, hand_reach=reach)
         people, times, number = limbs.radius.shape
-        axes = (limbs.start.reshape(-1, number, 3), limbs.end.reshape(-1, number, 3))
-        thin = np.zeros((people * times, number))
+        axes = (limbs.start.reshape(1, -1, number, 3), limbs.end.reshape(1, -1, number, 3))
+        thin = np.zeros((1, people * times, number))
         links = np.tile(start, (people, 1, 1)), np.tile(end, (people, 1, 1)), self._axes
-        nearest, rest = np.empty((2, people * times))
+        nearest, rest = np.empty(people * times), np.empty((1, people * times))
         pairs = np.empty((people * times, 3), np.int64)
-        kernel("separation").min_distances((*axes, thin), links, thin, nearest, pairs, rest)
+        found = nearest, pairs, rest
+        kernel("separation").min_distances((*axes, thin), links, thin[0], 0, np.inf, *found)
         return nearest.reshape(people, times)
 
     def summary(self) -> dict[str, Any]:
@@ -556,6 +557,16 @@ class RobotTrail:
         self._stamps.append(time)
         self._ends.append(np.array([start, end]))
 
+    @property
+    def latest(self) -> float:
+        """The last of the times [s]; -inf before the first."""
+        return self._stamps[-1] if self._stamps else -math.inf
+
+    def knows(self, time: float) -> bool:
+        """Whether there is a pose that may stand for a time [s]."""
+        first = self._stamps[0] if self._stamps else math.inf
+        return first - self._patience <= time <= self.latest + self._patience
+
     def forget(self, before: float) -> None:
         """Let go of what was before a time [s]."""
         gone = bisect_left(self._stamps, before)
@@ -563,11 +574,9 @@ class RobotTrail:
 
     def at(self, times: Array) -> tuple[Array, Array] | None:
         """Ends of the capsules at rising times [s], each (T, M, 3); None where they are unknown."""
-        stamps, patience = np.array(self._stamps), self._patience
-        if not len(stamps):
+        if not (self.knows(times[0]) and self.knows(times[-1])):
             return None
-        if times[0] < stamps[0] - patience or times[-1] > stamps[-1] + patience:
-            return None
+        stamps = np.array(self._stamps)
         after = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
         before = np.maximum(after - 1, 0)
         apart = np.maximum(stamps[after] - stamps[before], 1e-9)

@@ -59,6 +59,20 @@ def fastest(start_velocity: Any, end_velocity: Any, robot: Any, most: Any, index
                 most[r], index[r] = speed, m
 
 
+@compiled(types.void(array(2), array(2), array(1, whole), real[::1]))
+def across(start: Any, end: Any, robot: Any, extent: Any) -> None:
+    """Fill the longest side of the box around the ends (M, 3) of each robot's capsules [m]."""
+    for r in range(len(extent)):
+        extent[r] = 0.0
+        for k in range(3):
+            low, high = math.inf, -math.inf
+            for m in range(len(start)):
+                if robot[m] == r:
+                    low = min(low, start[m, k], end[m, k])
+                    high = max(high, start[m, k], end[m, k])
+            extent[r] = max(extent[r], high - low)
+
+
 @inline
 def _turn_rates(old: Any, new: Any, span: float, rates: Any) -> None:
     """Fill `rates` (F, 3) with the angular velocities [rad/s] between poses (F, 4, 4).

@@ -412,19 +412,16 @@ def _largest_deviations(skeleton: Skeleton) -> Array:
 
 def implausible(skeleton: Skeleton) -> str:
     """Why no human body has these joints; empty if one may have."""
-    points = np.asarray(skeleton.positions, np.float64)
-    edges = body(skeleton.layout).edges
-    along = points[edges[:, 0]] - points[edges[:, 1]]
-    longest = math.sqrt(np.fmax.reduce((along * along).sum(axis=1), initial=0.0))  # but for NaN
+    joints = len(get_layout(skeleton.layout).joints)
+    points = np.ascontiguousarray(skeleton.positions, np.float64).reshape(joints, 3)
+    seen, longest, size = kernel("separation").measure(points, body(skeleton.layout).edges)
     if longest > LONGEST_LIMB:
         return f"a limb of {longest:.1f} m; no human limb exceeds {LONGEST_LIMB} m"
-    seen = points[~np.isnan(points[:, 0])]
-    if len(seen) < 2:
+    if seen < 2:
         return ""
-    size = math.dist(seen.max(axis=0), seen.min(axis=0))
     if size > TALLEST:
         return f"a body of {size:.1f} m; no human exceeds {TALLEST} m"
-    if size < SMALLEST_BODY and 2 * len(seen) > len(points):
+    if size < SMALLEST_BODY and 2 * seen > joints:
         return f"a body of {size:.3f} m; no human is under {SMALLEST_BODY} m"
     return ""
 

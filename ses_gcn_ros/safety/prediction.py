@@ -9,13 +9,13 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast.alarm import SHIPPED, urgency
+from ses_gcn_ros.forecast.alarm import CLIPPED, SHIPPED, ContactAlarm, urgency
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.geometry import capsule_distances
@@ -43,6 +43,7 @@ class ForecastCapsules:
     paths: LimbCapsules
     person_ids: tuple[str, ...]  # person of each of the N limbs
     growth: Array  # (H, N): part of each radius that stands for uncertainty [m]
+    alarm: ContactAlarm  # for each step
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +105,11 @@ def check_forecasts(forecasts: Sequence[Forecast]) -> None:
     for forecast in forecasts:
         check_identity(forecast.person_id)
         who = f"forecast of person '{forecast.person_id}'"
-        if np.isinf(forecast.positions).any():
+        finite, radius = np.isfinite(forecast.positions), forecast.radius
+        if not finite.all() and np.isinf(forecast.positions).any():
             raise InputError(f"{who} has an infinite position")
-        unknown = np.isnan(forecast.positions).any(axis=-1)
-        if not ((forecast.radius >= 0.0) & (forecast.radius < np.inf) | unknown).all():
+        right = radius.min(initial=0.0) >= 0.0 and radius.max(initial=0.0) < np.inf
+        if not right and not ((radius >= 0.0) & (radius < np.inf) | ~finite.all(axis=-1)).all():
             raise InputError(f"{who} has a radius that is negative, infinite or not a number")
         if not 0.0 <= forecast.coverage <= 1.0:
             raise InputError(f"{who} has a coverage of {forecast.coverage}; it lies in 0 to 1")
@@ -130,7 +132,8 @@ def inflate(
         alike: dict[str, list[Forecast]] = {}
         for member in members:
             alike.setdefault(member.layout, []).append(member)
-        parts = [_around(config, layout, same, tracks) for layout, same in alike.items()]
+        times = stamp + step * np.arange(1, steps + 1, dtype=np.float64)
+        parts = [_around(config, times, layout, same, tracks) for layout, same in alike.items()]
         names, sizes = [], []
         for layout, same in alike.items():
             names += [member.person_id for member in same]
@@ -138,23 +141,43 @@ def inflate(
         groups.append(
             ForecastCapsules(
                 stamp=stamp,
-                times=stamp + step * np.arange(1, steps + 1, dtype=np.float64),
+                times=times,
                 paths=join([paths for paths, _ in parts]),
                 person_ids=tuple(chain.from_iterable(map(repeat, names, sizes))),
                 growth=np.concatenate([growth for _, growth in parts], axis=1),
+                alarm=SHIPPED.at(times - stamp),
             )
         )
     return groups
 
 
 def _around(
-    config: SafetyConfig, layout: str, members: Sequence[Forecast], tracks: Mapping[str, Track]
+    config: SafetyConfig,
+    times: Array,
+    layout: str,
+    members: Sequence[Forecast],
+    tracks: Mapping[str, Track],
 ) -> tuple[LimbCapsules, Array]:
-    """Capsules (3, H, N, ...) on the paths of people of one layout, and their growth (H, N)."""
-    ways = np.array([_ways(member, tracks.get(member.person_id)) for member in members])
+    """Capsules (3, H, N, ...) on the paths of people of one layout, and their growth (H, N).
+
+    What is not known of the velocity that somebody has, and where they are, is as forecast.
+    """
+    expected = np.array([member.positions for member in members], np.float64).swapaxes(0, 1)
+    unseen = np.full(expected.shape[2:], np.nan)
+    last, velocity, since = [], [], []
+    for member in members:
+        track = tracks.get(member.person_id)
+        known = track is not None and track.seen and track.layout == layout
+        last.append(track.positions if track and known else unseen)
+        velocity.append(track.velocities if track and known else unseen)
+        since.append(track.last_seen if track else 0.0)
+    resting, elapsed = np.array(last), times[:, None] - np.array(since)
+    straight = resting + elapsed[:, :, None, None] * np.array(velocity)
+    unknown = np.isnan(straight)
+    ways = [expected, *(np.where(unknown, expected, way) for way in (straight, resting))]
     radius = np.array([member.radius for member in members]).swapaxes(0, 1)
     people = limb_capsules(
-        ways.transpose(1, 2, 0, 3, 4),
+        np.array(ways),
         layout,
         scale=config.body_scale,
         hand_reach=config.hand_reach,
@@ -162,21 +185,6 @@ def _around(
     )
     grown = people.radius[0] - config.body_scale * body(layout).radii
     return people.in_a_row(), grown.reshape(len(grown), -1)
-
-
-def _ways(forecast: Forecast, track: Track | None) -> tuple[Array, Array, Array]:
-    """Joints (H, J, 3) [m] as forecast, at the velocities that a person has, and where they are.
-
-    What is not known of the latter two is as forecast.
-    """
-    expected = np.asarray(forecast.positions, np.float64)
-    if track is None or not track.seen or track.layout != forecast.layout:
-        return expected, expected, expected
-    times = forecast.stamp + forecast.step * np.arange(1, len(expected) + 1) - track.last_seen
-    straight = track.positions + times[:, None, None] * track.velocities
-    unknown = np.isnan(straight)
-    resting = np.where(unknown, expected, track.positions)
-    return expected, np.where(unknown, expected, straight), resting
 
 
 def first_contact(
@@ -196,20 +204,12 @@ def first_contact(
     past = bisect_right(group.times, now + config.prediction_horizon)
     if first == past:
         return PredictionResult()
-    steps = slice(first, past)
-    times = group.times[steps]
+    times, paths = group.times[first:past], group.paths
     links = (*robot.carried(times - robot.stamp), model.radius)
-
-    def hold(path: int) -> tuple[Any, ...]:
-        """Ends and radii of limbs, their least distances, pairs and z, step by step."""
-        paths = group.paths
-        at_step = tuple(part[path, steps] for part in (paths.start, paths.end, paths.radius))
-        found = np.empty(len(times)), np.empty((len(times), 3), np.int64), np.empty(len(times))
-        kernel("separation").min_distances(at_step, links, group.growth[steps], *found)
-        return at_step, *found
-
-    at_step, nearest, pairs, z = hold(0)
-    urgent = urgency(z, hold(1)[-1], hold(2)[-1])
+    nearest, z = np.empty(len(times)), np.empty((len(paths.start), len(times)))
+    pairs = np.empty((len(times), 3), np.int64)
+    ways = paths.start, paths.end, paths.radius
+    kernel("separation").min_distances(ways, links, group.growth, first, CLIPPED, nearest, pairs, z)
     touching = np.flatnonzero(nearest <= 0.0)
     contact = None
     if len(touching):
@@ -221,13 +221,13 @@ def first_contact(
             limb=group.paths.names[n],
             frame=model.names[m],
             # copies, or whoever keeps this would keep all limbs and links
-            limb_capsule=tuple(np.array(part[step, n]) for part in at_step),
+            limb_capsule=tuple(np.array(part[0, first + step, n]) for part in ways),
             link_capsule=(links[0][step, m].copy(), links[1][step, m].copy(), model.radius[m]),
         )
     return PredictionResult(
         contact=contact,
         times=times - now,
-        probability=SHIPPED.by_step(times - group.stamp, urgent),
+        probability=group.alarm.probability(urgency(*z), slice(first, past)),
         person_ids=tuple(group.person_ids[n] for n in pairs[:, 2].tolist()),
     )
 

@@ -69,6 +69,12 @@ class RobotState:
         """
         return _fastest(self.start_velocity, self.end_velocity, robot)
 
+    def across(self, robot: NDArray[np.int64]) -> Array:
+        """Longest side of the box around each robot (R,) [m]; `robot` as for `fastest`."""
+        extent = np.empty(int(robot.max()) + 1)
+        kernel("motion").across(self.start, self.end, robot, extent)
+        return extent
+
     def carried(self, times: ArrayLike) -> tuple[Array, Array]:
         """Where the robot is if it goes on at constant twist: screws, so arcs stay arcs.
 

@@ -167,68 +167,106 @@ def _no_nearer(start: Any, end: Any, sphere: Any) -> float:
     return math.sqrt(x * x + y * y + z * z) - 0.5 * math.sqrt(along) - sphere[3] - ROUNDING
 
 
-_LIMBS_AT_STEPS = types.Tuple((array(3), array(3), array(2)))
+_PATHS = types.Tuple((array(4), array(4), array(3)))
 _LINKS_AT_STEPS = types.Tuple((array(3), array(3), array(1)))
 
 
 @compiled(
-    types.void(_LIMBS_AT_STEPS, _LINKS_AT_STEPS, array(2), real[::1], whole[:, ::1], real[::1])
+    types.void(
+        *(_PATHS, _LINKS_AT_STEPS, array(2), whole, real),
+        *(real[::1], whole[:, ::1], real[:, ::1]),
+    )
 )
 def min_distances(
-    limbs: Any, links: Any, growth: Any, nearest: Any, pair: Any, urgency: Any
+    paths: Any,
+    links: Any,
+    growth: Any,
+    first: int,
+    farthest: float,
+    nearest: Any,
+    pair: Any,
+    urgency: Any,
 ) -> None:
-    """Fill the least distance at each step, and how many radii of the forecasts lie between.
+    """Fill the least distance at H steps, and how many radii of the forecasts lie between.
 
     Parameters
     ----------
-    limbs : tuple
-        Ends (H, N, 3) and radii (H, N).
+    paths : tuple
+        Ends (K, S, N, 3) and radii (K, S, N) of the limbs on K ways that people may go.
     links : tuple
         Ends (H, M, 3) and radii (M,).
-    growth : ndarray, shape (H, N)
+    growth : ndarray, shape (S, N)
         Part of each limb's radius that stands for uncertainty [m].
+    first : int
+        Which of the S steps is the first of the H.
+    farthest : float
+        Urgency from which on nothing is told apart on ways after the first.
     nearest : ndarray, shape (H,)
-        Filled with the least distance of each step [m]; inf where no limb is known.
+        Filled with the least distance of each step on the first way [m]; inf where no limb is
+        known.
     pair : ndarray of int, shape (H, 3)
-        Filled with the limb and the link that it is the distance of, and the limb of the last one.
-    urgency : ndarray, shape (H,)
+        Filled with the limb and the link that it is the distance of, and the limb of the urgency.
+    urgency : ndarray, shape (K, H)
         Filled with the least, over all pairs, of the distance without the growth, in growths; below
-        0 where the expected limb itself touches, inf where no limb is known.
+        0 where the expected limb itself touches, inf or `farthest` where no limb is known.
     """
-    start, end, radius = limbs
+    start, end, radius = paths
     link_start, link_end, link_radius = links
+    ways, limbs = len(start), start.shape[2]
     row = np.empty((_ROWS, link_start.shape[1]))
-    first = 0
+    likely = np.zeros(ways, np.int64)
     for h in range(len(nearest)):
-        least = math.inf
+        s = first + h
         _lay_out(link_start[h], link_end[h], link_radius, row)
         sphere = _around(link_start[h], link_end[h], link_radius)
         nearest[h], pair[h, 0], pair[h, 1], pair[h, 2] = math.inf, 0, 0, 0
-        # the limb that was nearest is likely to be, and then others are seen to be too far at once
-        for turn in range(-1, start.shape[1]):
-            n = first if turn < 0 else turn
-            if turn == first or n >= start.shape[1]:
-                continue
-            beyond = _no_nearer(start[h, n], end[h, n], sphere) - radius[h, n]
-            radii = 1.0 + beyond / max(growth[h, n], LEAST_GROWTH)
-            if beyond > nearest[h] and radii > least:
-                continue
-            _answer(start[h, n], end[h, n], row)
-            gap = math.inf
-            for m in range(row.shape[1]):
-                # false for NaN: nobody placed the limb
-                gap = row[_GAP, m] if row[_GAP, m] < gap else gap
-            distance = gap - radius[h, n]
-            if distance < nearest[h]:
-                nearest[h], pair[h, 0] = distance, n
+        for k in range(ways):
+            least = farthest if k else math.inf
+            # the limb that was nearest is likely to be, and then others are seen to be too far
+            before, closest = likely[k], 0
+            for turn in range(-1, limbs):
+                n = before if turn < 0 else turn
+                if turn == before or n >= limbs:
+                    continue
+                beyond = _no_nearer(start[k, s, n], end[k, s, n], sphere) - radius[k, s, n]
+                radii = 1.0 + beyond / max(growth[s, n], LEAST_GROWTH)
+                if radii > least and (k > 0 or beyond > nearest[h]):
+                    continue
+                _answer(start[k, s, n], end[k, s, n], row)
+                gap = math.inf
                 for m in range(row.shape[1]):
-                    if row[_GAP, m] == gap:
-                        pair[h, 1] = m
-            radii = 1.0 + distance / max(growth[h, n], LEAST_GROWTH)
-            if radii < least:
-                least, pair[h, 2] = radii, n
-        first = pair[h, 0]
-        urgency[h] = least
+                    # false for NaN: nobody placed the limb
+                    gap = row[_GAP, m] if row[_GAP, m] < gap else gap
+                distance = gap - radius[k, s, n]
+                if k == 0 and distance < nearest[h]:
+                    nearest[h], pair[h, 0] = distance, n
+                    for m in range(row.shape[1]):
+                        if row[_GAP, m] == gap:
+                            pair[h, 1] = m
+                radii = 1.0 + distance / max(growth[s, n], LEAST_GROWTH)
+                if radii < least:
+                    least, closest = radii, n
+            if k == 0:
+                pair[h, 2] = closest
+            urgency[k, h], likely[k] = least, closest if k else pair[h, 0]
+
+
+@compiled(types.Tuple((whole, real, real))(array(2), array(2, whole)))
+def measure(positions: Any, edges: Any) -> Any:
+    """Number of joints seen of (J, 3), the longest edge of (E, 2) and the diagonal of all [m]."""
+    seen, longest, size = 0, 0.0, 0.0
+    for e in range(len(edges)):
+        square = 0.0
+        for k in range(3):
+            square += (positions[edges[e, 0], k] - positions[edges[e, 1], k]) ** 2
+        longest = square if square > longest else longest  # false for NaN: an end is unseen
+    for k in range(3):
+        seen, low, high = 0, math.inf, -math.inf
+        for j in range(len(positions)):
+            if not math.isnan(positions[j, k]):
+                seen, low, high = seen + 1, min(low, positions[j, k]), max(high, positions[j, k])
+        size += (high - low) ** 2 if seen else 0.0
+    return seen, math.sqrt(longest), math.sqrt(size)
 
 
 HAIR = 1e-5  # m; no living person measured by a camera moves less from frame to frame
@@ -599,7 +637,7 @@ def _judge(n: int, m: int, limbs: Any, links: Any, robots: Any, case: Case) -> P
     room = distance - case.margin_kept - fixed
     share = min(max((towards + case.still) / (speed + case.still), 0.0), 1.0)
     may = _allowed(room, v_h, 1.0, t_r, speeds[r], times[r])
-    if share < 1.0:
+    if share < 1.0 and may < top[r]:
         may = max(may, _allowed(room - turned * t_r, v_h, share, t_r, speeds[r], times[r]))
     factor, margin = min(may / top[r], 1.0), distance - required
     if margin < 0.0:

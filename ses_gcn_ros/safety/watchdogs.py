@@ -171,17 +171,15 @@ def check_robot(
                         f"robot_speed_max is {config.robot_speed_max:.2f}",
                     )
                 )
-        ends = np.concatenate([robot.start, robot.end])
-        if config.cell and not within(ends, config.cell).any():
-            x, y, _ = ends[0]
+        if config.cell and not within(np.concatenate([robot.start, robot.end]), config.cell).any():
+            x, y, _ = robot.start[0]
             sentence = f"cell does not hold the robot, which is at ({x:.2f}, {y:.2f}) by tf"
             limits.append(Limit(0.0, f"{sentence}: is it drawn in world_frame, in metres?"))
-        for number in range(len(fastest)):
-            apart = float(np.ptp(ends[np.tile(model.robot, 2) == number], axis=0).max())
-            if apart > FARTHEST:
-                limits.append(
-                    Limit(0.0, f"robot is {apart:.0f} m across by tf: is that in millimetres?")
-                )
+        limits += [
+            Limit(0.0, f"robot is {apart:.0f} m across by tf: is that in millimetres?")
+            for apart in robot.across(model.robot).tolist()
+            if apart > FARTHEST
+        ]
     return limits
 
 

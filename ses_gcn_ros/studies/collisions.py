@@ -158,7 +158,7 @@ def measure(
     if raised:
         times = np.arange(1, engine.horizon + 1) / engine.fps
         urgent = urgency(*(raised[name + BY_Z] for name in (engine.name, *_OTHERS)))
-        raised[TOGETHER] = -alarm.by_step(times, urgent).astype(np.float32)
+        raised[TOGETHER] = -alarm.at(times).probability(urgent).astype(np.float32)
     return Gaps(
         happened=np.concatenate(happened),
         predicted={name: np.concatenate(parts) for name, parts in predicted.items()},

@@ -167,31 +167,39 @@ def test_a_limb_that_nobody_could_place_stops_the_robot():
 @given(seeds)
 def test_a_forecast_is_held_against_the_robot_at_every_step(seed):
     rng = np.random.default_rng(seed)
-    steps = 6
-    start = rng.uniform(-1, 1, (steps, LIMBS, 3))
-    start += rng.uniform(0.0, 3.0) * rng.integers(0, 2, (1, LIMBS, 1))  # some too far to matter
+    steps, before = 6, int(rng.integers(3))
+    start = rng.uniform(-1, 1, (3, before + steps, LIMBS, 3))
+    start += rng.uniform(0.0, 3.0) * rng.integers(0, 2, (3, 1, LIMBS, 1))  # some too far to matter
     # m, along each axis; of long ones the middle says little
     length = rng.choice([0.05, 0.3, 3.0], 3)
     end = start + rng.normal(0, length, start.shape) * rng.integers(0, 2, (1, LIMBS, 1))
-    start[2] = np.nan  # a step at which nobody is known
-    growth = rng.uniform(0, 0.3, (steps, LIMBS))
-    radius = growth + 0.05
+    start[:, before + 2] = np.nan  # a step at which nobody is known
+    growth = rng.uniform(0, 0.3, (before + steps, LIMBS))
+    radius = np.stack([growth + 0.05] * 3)
     links = rng.uniform(-1, 1, (2, steps, LINKS, 3)) * rng.choice([0.05, 1.0], 3)
     link_radius = rng.uniform(0.02, 0.2, LINKS)
-    nearest, urgency, pair = np.empty(steps), np.empty(steps), np.empty((steps, 3), np.int64)
+    nearest, urgency, pair = np.empty(steps), np.empty((3, steps)), np.empty((steps, 3), np.int64)
+    farthest = 5.0
     kernel("separation").min_distances(
         (start, end, radius),
         (links[0], links[1], link_radius),
-        growth,
-        nearest,
-        pair,
-        urgency,
+        *(growth, before, farthest, nearest, pair, urgency),
+    )
+    start, end, radius, growth = (
+        start[:, before:],
+        end[:, before:],
+        radius[:, before:],
+        growth[before:],
     )
     distance = capsule_distances(
-        *(start[:, :, None], end[:, :, None], radius[:, :, None]),
+        *(start[..., None, :], end[..., None, :], radius[..., None]),
         *(links[0][:, None], links[1][:, None], link_radius),
     ).distance
     distance[np.isnan(distance)] = np.inf
+    others = 1.0 + distance[1:].min(axis=3) / np.maximum(growth, 1e-6)
+    expected = np.minimum(others.min(axis=2), farthest)
+    np.testing.assert_allclose(urgency[1:], expected, rtol=1e-9, atol=1e-9)
+    distance, urgency = distance[0], urgency[0]
     np.testing.assert_allclose(nearest, distance.min(axis=(1, 2)), atol=1e-9)
     of_pair = distance[np.arange(steps), pair[:, 0], pair[:, 1]]
     np.testing.assert_allclose(of_pair, nearest, atol=1e-9)
@@ -210,11 +218,11 @@ def test_no_limb_is_passed_over_that_is_nearer_to_the_links(toward, case):
         start, end, far = 4.2 * toward, 0.2 * toward, 0.0
     else:
         start, end, far = 3.2 * toward, 3.2 * toward, 3.0
-    limbs = np.array([[beside, start]]), np.array([[beside, end]]), np.full((1, 2), 0.05)
+    limbs = np.array([[[beside, start]]]), np.array([[[beside, end]]]), np.full((1, 1, 2), 0.05)
     points = np.array([[0.0 * toward, 0.0 * toward, far * toward]])
-    nearest, urgency, pair = np.empty(1), np.empty(1), np.empty((1, 3), np.int64)
-    links = points, points, np.full(3, 0.02)
-    kernel("separation").min_distances(limbs, links, np.zeros((1, 2)), nearest, pair, urgency)
+    nearest, urgency, pair = np.empty(1), np.empty((1, 1)), np.empty((1, 3), np.int64)
+    links, growth = (points, points, np.full(3, 0.02)), np.zeros((1, 2))
+    kernel("separation").min_distances(limbs, links, growth, 0, 5.0, nearest, pair, urgency)
     assert nearest[0] == pytest.approx(0.2 - 0.05 - 0.02)
     assert pair[0, 0] == 1
 

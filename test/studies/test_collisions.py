@@ -141,7 +141,7 @@ def test_an_alarm_by_z_weighs_distance_by_the_radius(engine):
     paths = (engine.name, "constant_velocity", "last_pose")
     urgent = urgency(*(gaps.alarms[name + BY_Z] for name in paths))
     times = np.arange(1, engine.horizon + 1) / engine.fps
-    said = SHIPPED.by_step(times, urgent)
+    said = SHIPPED.at(times).probability(urgent)
     np.testing.assert_allclose(gaps.alarms[TOGETHER], -said, rtol=1e-6)
     at, contact = at_horizons(gaps, engine.name)
     ends = np.round(np.array(HORIZONS) * FPS).astype(int) - 1
