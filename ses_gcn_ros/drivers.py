@@ -183,7 +183,10 @@ class BridgeConfig:
     )
     ramp_up: float = option(1.0, "from factor 0 to 1 [s]", minimum=0.0, maximum=60)
     heartbeat: float = option(
-        0.1, "longest silence of the safety node before the robot is held [s]", minimum=0.02
+        0.1,
+        "longest silence of the safety node before the robot is held [s]",
+        minimum=0.02,
+        maximum=5,
     )
     answer_within: float = option(
         0.12,

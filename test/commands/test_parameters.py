@@ -44,3 +44,15 @@ def test_the_table_names_range_and_default():
 def test_an_unknown_node_is_named_with_those_there_are():
     with pytest.raises(ConfigError, match="there is no node 'camera'; there are pose_node"):
         CliRunner().invoke(app, ["params", "camera"], catch_exceptions=False)
+
+
+def test_no_silence_is_waited_out_for_longer_than_five_seconds():
+    limits = {
+        (node, row["name"]): row.get("maximum", float("inf"))
+        for node in ("safety_node", "robot_bridge")
+        for row in json.loads(run(node, "--json"))[node]
+        if row["name"].endswith("age_max")
+        or row["name"] in ("heartbeat", "loop_time_max", "input_deadline")
+    }
+    assert len(limits) == 8
+    assert max(limits.values()) <= 5, limits
