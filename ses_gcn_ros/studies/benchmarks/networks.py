@@ -453,7 +453,8 @@ def _untrained_stgcn(cut: float | None) -> ActionWeights:
 
     weights = ActionWeights(
         network="stgcn" if cut is None else "sparse_stgcn",
-        options={"widths": _WIDTHS} | ({} if cut is None else {"sparsities": (cut,)}),
+        options={"widths": _WIDTHS}
+        | ({} if cut is None else {"sparsities": (cut,), "scope": "erk"}),
         joints=Joints.of_layout("kinect20"),
         labels=tuple(map(str, range(20))),
         channels=9,
