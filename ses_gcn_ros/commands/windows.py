@@ -130,6 +130,7 @@ def evaluate_stream(
     measured: Annotated[float, Option(help="Time that is measured [s].", min=5)] = 120.0,
     seed: Annotated[int, Option(help="Of the drawing.", min=0)] = 0,
     as_json: terminal.AsJson = False,
+    as_csv: terminal.AsCsv = False,
 ) -> None:
     """Coverage of the adaptive radius after a stream changed from one data set to another.
 
@@ -160,10 +161,10 @@ def evaluate_stream(
     if as_json:
         print(json.dumps(result))
     else:
-        _show(result)
+        _show(result, as_csv)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], as_csv: bool) -> None:
     seconds, covered = result["seconds"], result["coverage_percent"]
     title = (
         f"{result['streams']} streams: {seconds['before']:g} s of the first kind, then from "
@@ -176,11 +177,14 @@ def _show(result: dict[str, Any]) -> None:
         (step, f"{adapted:.1f}", f"{radius:.0f}", f"{calibrated:.1f}", f"{base:.0f}")
         for step, (adapted, radius, calibrated, base) in enumerate(columns, start=1)
     ]
-    terminal.show(("step", "adaptive %", "radius mm", "calibrated %", "radius mm"), rows, title)
-    print(
-        f"over all steps between {min(covered):.1f} and {max(covered):.1f} %; in single streams "
-        f"between {min(result['lowest_percent']):.1f} and {max(result['highest_percent']):.1f} %"
-    )
+    heads = ("step", "adaptive %", "adaptive mm", "calibrated %", "calibrated mm")
+    terminal.show(heads, rows, title, as_csv=as_csv)
+    if not as_csv:
+        lowest, highest = min(result["lowest_percent"]), max(result["highest_percent"])
+        print(
+            f"over all steps between {min(covered):.1f} and {max(covered):.1f} %; in single "
+            f"streams between {lowest:.1f} and {highest:.1f} %"
+        )
 
 
 def dataset(

@@ -285,6 +285,7 @@ def lifecycle(
     ] = "",
     namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
     as_json: terminal.AsJson = False,
+    as_csv: terminal.AsCsv = False,
 ) -> None:
     """Show the states of a cell's nodes, or take one through a transition of its lifecycle.
 
@@ -311,7 +312,10 @@ def lifecycle(
         elif transition:
             observer.change(wanted, transition)
         states = {wanted: observer.state_of(wanted)} if node else observer.states()
-    print(json.dumps(states)) if as_json else terminal.show(("node", "state"), states.items())
+    if as_json:
+        print(json.dumps(states))
+    else:
+        terminal.show(("node", "state"), states.items(), as_csv=as_csv)
 
 
 def _one_reading(observer: CellObserver) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import subprocess
@@ -73,3 +74,15 @@ def test_a_package_that_is_missing_is_one_sentence_that_names_the_extra(package,
     assert run.returncode == 1
     (sentence,) = run.stderr.splitlines()
     assert sentence.endswith(f"pip install 'ses_gcn_ros[{extra}]'")
+
+
+def test_a_streams_coverage_goes_to_a_table_program(shared_data):
+    data = [f"--{name}={shared_data / 'motion' / 'cmu62.npz'}" for name in ("before", "after")]
+    short = ["--recipe=none", "--streams=1", "--first=5", "--settle=1", "--measured=5"]
+    run = CliRunner().invoke(cli.app, ["evaluate-stream", *data, *short, "--csv"])
+    rows = list(csv.DictReader(io.StringIO(run.stdout)))
+    assert list(rows[0]) == ["step", "adaptive %", "adaptive mm", "calibrated %", "calibrated mm"]
+    assert [int(row["step"]) for row in rows] == list(range(1, 26))
+    for row in rows:
+        assert 0 <= float(row["adaptive %"]) <= 100
+        assert float(row["adaptive mm"]) > 0
