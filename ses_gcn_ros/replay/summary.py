@@ -138,6 +138,8 @@ def _forecast_lines(forecasts: dict[str, Any]) -> list[tuple[str, str]]:
     count, compared = forecasts["count"], forecasts["compared"]
     lines = [("forecasts", f"{count}, {compared} held against what came")]
     lines += [("  fallback", f"{n} × {why}") for why, n in sorted(forecasts["fallbacks"].items())]
+    doubted = {name: n for name, n in forecasts.get("models", {}).items() if "(" in name}
+    lines += [("  of these", f"{n} × {name}") for name, n in sorted(doubted.items())]
     for index, ahead in enumerate(forecasts.get("horizons_s", ())):
         if not any(abs(ahead - horizon) < 1e-3 for horizon in HORIZONS):
             continue

@@ -13,6 +13,7 @@ from ses_gcn_ros.forecast import Forecast
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.replay.events import PeopleForecast, PeopleSeen
 from ses_gcn_ros.replay.forecast_scores import NAMES, ForecastScores, JudgedTrack
+from ses_gcn_ros.replay.summary import _forecast_lines
 from ses_gcn_ros.skeleton import Skeleton, convert
 
 STEPS, STEP = 25, 0.04
@@ -127,6 +128,13 @@ def test_fallbacks_are_counted_by_reason_whatever_its_numbers():
     found = judged(positions, stands(positions), model=name)
     assert found["fallbacks"] == {"history too short": 30}
     assert found["models"] == {"constant_velocity": 30}
+
+
+def test_forecasts_that_the_network_is_not_believed_in_are_told():
+    positions = walk(30)
+    name = "sesgcn_workcell (unlike known motion)"
+    found = judged(positions, stands(positions), model=name)
+    assert ("  of these", f"30 × {name}") in _forecast_lines(found)
 
 
 def test_a_track_is_interpolated_within_and_unknown_beyond():
