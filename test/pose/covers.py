@@ -258,18 +258,10 @@ def far(_: int, frame: Frame, box: Box) -> list[list[float]]:
 
 
 def away(seconds: float) -> Variant:
-    """The body leaves: so many seconds of it covered are put into the middle of the video.
-
-    So is the right quarter of the picture: in one a person is drawn there, whom the search for
-    people far off finds.
-    """
-
-    def change(_: int, frame: Frame, box: Box) -> np.ndarray:
-        rgb = cover(frame.rgb, box[0] - 30, 0, box[2] + 30, 1e4)
-        return cover(rgb, 0.75 * rgb.shape[1], 0, 1e4, 1e4)
+    """The body leaves: so many seconds of it covered are put into the middle of the video."""
 
     def apply(frames: list[Frame], box: Box) -> list[Frame]:
-        hide = each(change)
+        hide = each(lambda _, f, b: cover(f.rgb, b[0] - 30, 0, b[2] + 30, 1e4))
         middle = len(frames) // 2
         [gone] = hide([frames[middle]], box)
         begin, step = gone.stamp, 0.1

@@ -47,7 +47,9 @@ def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
     frames = VARIANTS[name](video, PEOPLE[VIDEO][0])
     config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
-    assert list(found.names) == ["p1"], found
+    # while nobody is there, people far off are searched for, and one is drawn in the video
+    drawn = {n for n, places in found.places.items() if name.startswith("away") and not places[0]}
+    assert set(found.names) - drawn == {"p1"}, found
     assert max(found.people) == 1, found
     # what a variant puts between the pictures of the video shows nobody
     shown = min(sum(bool(frame.rgb.any()) for frame in frames), len(video))
