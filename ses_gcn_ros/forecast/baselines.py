@@ -13,6 +13,8 @@ _FADES = 12  # steps in which a velocity is gone
 _LAG = 2  # frames; of pictures that come 12 times a second, one lies on the line between two
 _ALIKE = 0.5  # cosine of velocities from which they are motion in full
 _TINY = np.float32(1e-12)  # m²; of velocities that are zero
+# Share of a stated variance that a displacement is weighed against: what changes within a second.
+_CHANGES = np.float32(0.05)
 
 
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
@@ -57,6 +59,33 @@ def _alike(history: NDArray[np.float32]) -> NDArray[np.float32]:
     cosine = (steps[..., _LAG:, :, :] * steps[..., :-_LAG, :, :]).sum(axis=-1, keepdims=True)
     alike: NDArray[np.float32] = np.nanmean(cosine, axis=(-3, -2), keepdims=True)
     return alike
+
+
+def beyond_noise(
+    path: NDArray[np.float32], last: NDArray[np.float32], covariance: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What of a forecast is more than the sensor's noise: Wiener's filter of its displacements.
+
+    A displacement d counts d² / (d² + noise) along each axis of a joint's covariance, d being the
+    largest of the path. So a path of one camera keeps what goes across the picture and loses what
+    depth makes of it that wanders, and who walks towards the camera goes on walking.
+
+    Parameters
+    ----------
+    path : NDArray, shape (N, H, J, 3)
+        Forecast positions [m]; NaN for unseen joints.
+    last : NDArray, shape (N, J, 3)
+        Where the joints were seen last [m].
+    covariance : NDArray, shape (N, J, 6), float32
+        Of these positions, as in `Skeleton` [m²]; zero where nothing is told.
+    """
+    whole = covariance[..., [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(*last.shape, 3)
+    variance, axes = np.linalg.eigh(whole)
+    moved = (path - last[:, None]).swapaxes(1, 2) @ axes  # (N, J, H, 3)
+    largest = (moved * moved).max(axis=2)
+    share = largest / (largest + _CHANGES * np.maximum(variance, 0) + _TINY)
+    kept: NDArray[np.float32] = (moved * share[:, :, None]) @ axes.swapaxes(-1, -2)
+    return np.ascontiguousarray(last[:, None] + kept.swapaxes(1, 2))
 
 
 BASELINES: dict[str, Callable[[NDArray[np.float32], int], NDArray[np.float32]]] = {

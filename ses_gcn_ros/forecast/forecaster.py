@@ -20,6 +20,7 @@ from ses_gcn_ros.forecast.adaptive import (
     PendingForecasts,
     tally,
 )
+from ses_gcn_ros.forecast.baselines import beyond_noise
 from ses_gcn_ros.forecast.calibration import KINDS, flat_norm, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
@@ -385,7 +386,7 @@ class Forecaster:
             }
             near = (part[~far] for part in answers[1:])
             answers = Answers(tuple(compress(answers.names, ~far)), *near)
-        made = self._by_model(snapshot.stamp, answers)
+        made = self._by_model(snapshot, answers)
         forecasts = [
             self._by_velocity(snapshot, name, reason) if reason else made[name]
             for name, reason in reasons.items()
@@ -393,9 +394,15 @@ class Forecaster:
         self.counts.forecasts += len(forecasts)
         return forecasts
 
-    def _by_model(self, stamp: float, answers: Answers) -> dict[str, Forecast]:
+    def _by_model(self, snapshot: SceneSnapshot, answers: Answers) -> dict[str, Forecast]:
         engine = self._engine
         names, histories, network, radii, kinds, doubts = answers
+        told = [row for row, name in enumerate(names) if name in snapshot.covariances]
+        if told:
+            noise = np.array([snapshot.covariances[names[row]] for row in told])
+            surely = beyond_noise(network[told], histories[told, -1], noise)
+            network = network.copy()
+            network[told] = engine.hold_bones(surely, histories[told])
         said = ["unlike known motion" if doubt >= _DOUBTFUL else "" for doubt in doubts.tolist()]
         self.counts.fallbacks.update(filter(None, said))
         paths = network
@@ -424,7 +431,7 @@ class Forecaster:
             name: Forecast(
                 person_id=name,
                 layout=engine.layout,
-                stamp=stamp,
+                stamp=snapshot.stamp,
                 step=1 / engine.fps,
                 positions=path,
                 radius=radius,

@@ -17,7 +17,7 @@ from ses_gcn_ros.compiling import array, compiled, real, single, whole
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout
+from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout, mapping
 
 _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
@@ -53,6 +53,8 @@ class SceneSnapshot:
     anew: bool  # whether the clock was set back, and everybody forgotten before this
     # histories of everybody seen on the model's grid, or why there is none
     present: dict[str, Resampled]
+    # (J, 6): covariances of the positions seen last [m²], of everybody whose source knows them
+    covariances: dict[str, NDArray[np.float32]]
     # of everybody without a history: latest positions (J, 3) [m] and velocities [m/s]
     motions: dict[str, tuple[Positions, Positions]]
     # everybody seen twice in a row, the time before and now
@@ -169,7 +171,8 @@ class ObservationBuffer:
             if found.history is None
         }
         remembered = frozenset(self._histories)
-        return SceneSnapshot(stamp, elapsed, anew, present, motions, pairs, remembered)
+        covariances = self._covariances(skeletons)
+        return SceneSnapshot(stamp, elapsed, anew, present, covariances, motions, pairs, remembered)
 
     def _pairs(
         self, seen: Sequence[tuple[str, Positions]]
@@ -200,6 +203,15 @@ class ObservationBuffer:
                 if there
             ]
         return converted
+
+    def _covariances(self, skeletons: Sequence[Skeleton]) -> dict[str, NDArray[np.float32]]:
+        """In the model's layout, zero where unseen; joints that are averaged err together."""
+        return {
+            each.person_id: np.abs(mapping(each.layout, self._engine.layout)).astype(np.float32)
+            @ np.nan_to_num(each.covariance)
+            for each in skeletons
+            if each.covariance is not None
+        }
 
     def _resampled(self, history: History) -> Resampled:
         """History of somebody present on the model's grid, or why the network can't take it."""

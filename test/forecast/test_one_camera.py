@@ -7,17 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import build_engine, read_weights
-from ses_gcn_ros.forecast.baselines import cautious, damped_velocity, last_pose
+from ses_gcn_ros.forecast import Forecaster, build_engine, read_weights
+from ses_gcn_ros.forecast.baselines import beyond_noise, cautious, damped_velocity, last_pose
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.observations import ObservationBuffer
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.landmarker import Landmarks
+from ses_gcn_ros.pose.tracking import packed_covariance
 from ses_gcn_ros.pose.virtual_cameras import landmarks_like_mediapipe
+from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 from ses_gcn_ros.studies.pose_accuracy import FPS, draw_scene
 
 SCENES, AHEAD = 10, 3  # scenes of three seconds; steps that are compared
@@ -82,3 +87,63 @@ def test_what_is_doubted_goes_on_hardly_worse_than_the_better_baseline(
     better = np.minimum(error[last_pose], error[damped_velocity])
     ratio = error[cautious] / better
     assert ratio.max() <= limit, (ratio, error)
+
+
+def told(covariance: np.ndarray, positions: np.ndarray, layout: str = "chico15") -> np.ndarray:
+    """One covariance (3, 3) for every joint, as a skeleton carries it."""
+    joints = len(get_layout(layout).joints)
+    return packed_covariance(np.tile(covariance, (joints, 1, 1)), positions, layout, layout)
+
+
+def beyond(path: np.ndarray, last: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return beyond_noise(path[None], last[None], noise[None])[0]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_sensor_s_noise_takes_displacements_back_and_never_adds_or_turns_any(seed):
+    rng = np.random.default_rng(seed)
+    last = rng.normal(size=(15, 3)).astype(np.float32)
+    path = (last + rng.normal(size=(25, 15, 3)) * 10 ** rng.uniform(-4, 0)).astype(np.float32)
+    axes = Rotation.random(random_state=rng).as_matrix()
+    deviation = 10 ** rng.uniform(-4, 0, 3)
+    kept = beyond(path, last, told(axes * deviation**2 @ axes.T, last)) - last
+    before, after = (path - last) @ axes, kept @ axes
+    assert (np.abs(after) <= np.abs(before) + 1e-5).all()
+    assert (before * after >= -1e-5).all()
+    unchanged = beyond(path, last, np.zeros((15, 6), np.float32))
+    np.testing.assert_allclose(unchanged, path, atol=1e-5)
+
+
+def test_depth_that_wanders_is_not_forecast_and_who_walks_towards_the_camera_is():
+    last = np.zeros((15, 3), np.float32)
+    noise = told(np.diag([0.02, 0.02, 0.3]) ** 2, last)  # m; along z, the viewing ray
+    steps = np.arange(1, 26, dtype=np.float32)[:, None, None] / 25
+    wanders = beyond(steps * np.float32([0.03, 0.0, 0.03]) + last, last, noise)
+    walks = beyond(steps * np.float32([0.0, 0.0, 1.2]) + last, last, noise)
+    assert np.allclose(wanders[-1, :, 0], 0.03, atol=1e-3)
+    assert (wanders[-1, :, 2] < 0.006).all()
+    assert (walks[:, :, 2] > 0.99 * 1.2 * steps[..., 0]).all()
+
+
+def test_the_forecaster_reads_the_noise_in_any_layout_and_unseen_joints_stay_unseen(engine):
+    rng = np.random.default_rng(4)
+    pose = rng.normal(size=(33, 3)).astype(np.float32)
+    drift = np.float32([0.01, -0.02, 0.01])  # m from frame to frame
+    unseen = get_layout("mediapipe33").canonical.index("l_wrist")
+
+    def forecast(deviation: float) -> np.ndarray:
+        forecaster = Forecaster(engine, ForecastConfig(adaptive=False, scored=False))
+        for frame in range(12):
+            positions = pose + frame * drift
+            positions[unseen] = np.nan
+            noise = told(np.eye(3) * deviation**2, positions, "mediapipe33")
+            one = Skeleton("p1", "mediapipe33", positions, np.ones(33, np.float32), noise)
+            forecaster.observe(1 + frame / 25, [one])
+        [made] = forecaster.forecast()
+        last, _ = convert(positions, one.confidence, "mediapipe33", engine.layout)
+        return made.positions - last
+
+    exact, doubtful = forecast(1e-6), forecast(10.0)
+    assert (np.isnan(exact) == np.isnan(doubtful)).all()
+    assert np.isnan(exact).any()
+    assert np.nanmax(np.abs(doubtful)) < 0.1 * np.nanmax(np.abs(exact))
