@@ -8,11 +8,11 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numba
 from numba import types
+from numba.core import event
 
 from ses_gcn_ros.resources import cache_folder
 
@@ -47,12 +47,14 @@ def _say_so() -> None:
     logging.getLogger(__name__).warning("compiling for this machine, about 20 s")
 
 
-def _is_kept(dispatcher: Any) -> bool:
-    """Whether machine code of a function is there, and younger than its source."""
-    function, folder = dispatcher.py_func, Path(dispatcher.stats.cache_path)
-    source = Path(function.__code__.co_filename).stat().st_mtime
-    kept = folder.glob(f"*.{function.__name__}-*.nbi")
-    return any(each.stat().st_mtime >= source for each in kept)
+class _Announced(event.Listener):
+    """Says so where numba finds no machine code that it has kept."""
+
+    def on_start(self, event: Any) -> None:
+        _say_so()
+
+    def on_end(self, event: Any) -> None:
+        pass
 
 
 def of_its_file(function: Any) -> Any:
@@ -76,16 +78,14 @@ def compiled(signature: Any) -> Callable[[Any], Any]:
 
     def compile_now(function: Any) -> Any:
         function = of_its_file(function)
-        try:
-            with one_at_a_time():
-                dispatcher = numba.njit(cache=True, error_model="numpy")(function)
-                if not _is_kept(dispatcher):
-                    _say_so()
-                dispatcher.compile(signature)
-                dispatcher.disable_compile()
-                return dispatcher
-        except Exception:  # the cache can't be read or written, or is damaged
-            _say_so()
-            return numba.njit(signature, error_model="numpy")(function)
+        with event.install_listener("numba:compile", _Announced()):
+            try:
+                with one_at_a_time():
+                    dispatcher = numba.njit(cache=True, error_model="numpy")(function)
+                    dispatcher.compile(signature)
+                    dispatcher.disable_compile()
+                    return dispatcher
+            except Exception:  # the cache can't be read or written, or is damaged
+                return numba.njit(signature, error_model="numpy")(function)
 
     return compile_now

@@ -60,18 +60,24 @@ def shift(x):
 
 
 def test_the_first_compilation_says_that_it_takes_a_while(tmp_path):
-    """And is the last one, also for what is installed by links, as setup does it."""
+    """And is the last one, also by links and for a file that a checkout has only touched."""
     (tmp_path / "loops.py").write_text(LOOPS)
     installed = tmp_path / "installed"
     installed.mkdir()
     (installed / "loops.py").symlink_to(tmp_path / "loops.py")
-    first, second, third = (
-        subprocess.run(
+
+    def start(folder):
+        return subprocess.run(
             [sys.executable, "-c", PROGRAM, str(folder), "0"],
-            capture_output=True, text=True, check=True, timeout=300,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
         )
-        for folder in (tmp_path, tmp_path, installed)
-    )  # fmt: skip
+
+    first, second = start(tmp_path), start(installed)
+    (tmp_path / "loops.py").touch()
+    third = start(tmp_path)
     assert first.stderr == "compiling for this machine, about 20 s\n"
     assert second.stderr == third.stderr == ""
     assert first.stdout == "0 6.0 5.0\n"

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba import boolean, types
 
-from ses_gcn_ros.compiling import array, compiled, one_at_a_time, real, whole
+from ses_gcn_ros.compiling import array, compiled, of_its_file, one_at_a_time, real, whole
 
 PARALLEL = 1e-15  # sin² of the angle under which the interior solution is rounding noise
 TINY = 1e-300  # keeps 0 / 0 of a segment without length at 0
@@ -102,6 +102,7 @@ def _answer(start: Any, end: Any, row: Any) -> None:
         row[_ON_LINK, m] = t
 
 
+@of_its_file
 def _pairs(
     a_start: Any,
     a_end: Any,
