@@ -166,6 +166,8 @@ class ManagedNode(LifecycleNode):
         """Let `handler` have what waits in a queue, in order, and survive bad messages.
 
         No more than the queue holds: whoever publishes faster than that doesn't hold the node up.
+        rclpy takes one message for each callback; answering each of a queue is a third of a second
+        late on a machine with too much to do, the newest of them a twentieth (docs/mechanisms.md).
         """
         for _ in range(subscription.qos_profile.depth):
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
