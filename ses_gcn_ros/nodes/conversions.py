@@ -115,6 +115,13 @@ def forecasts_to_msg(stamp: Time, frame_id: str, forecasts: Iterable[Forecast]) 
     return ForecastArray(header=Header(stamp=stamp, frame_id=frame_id), forecasts=entries)
 
 
+def forecasts_from_message(message: ForecastArray) -> list[Forecast]:
+    """The way back; it loads the forecaster's loops, which most nodes have no use for."""
+    from ses_gcn_ros.forecast import forecaster
+
+    return forecaster.forecasts_from_message(message)
+
+
 def state_to_msg(frame_id: str, assessment: Assessment) -> SafetyState:
     """Message of an assessment made in the frame `frame_id`."""
     fields = assessment.fields()

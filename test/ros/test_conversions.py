@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast import Forecast
-from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes.conversions import (
+    forecasts_from_message,
     forecasts_to_msg,
     skeletons_from_message,
     skeletons_to_msg,
