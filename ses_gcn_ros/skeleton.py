@@ -197,6 +197,22 @@ def convert(
     return converted, np.where(lacking, 0, least).astype(np.float32)
 
 
+def convert_covariance(
+    covariance: NDArray[np.floating], source: str, target: str
+) -> NDArray[np.float64]:
+    """Covariances (J_source, 6) [m²] as a `Skeleton` has them, (J_target, 6) of another layout.
+
+    Joints that are averaged err together, so that the mean of covariances bounds that of the mean.
+    NaN counts as zero. Raises InputError if a layout is unknown.
+    """
+    return np.asarray(np.abs(mapping(source, target)) @ np.nan_to_num(covariance))
+
+
+def whole_covariance(covariance: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Matrices (..., 3, 3) of covariances (..., 6) as a `Skeleton` has them."""
+    return covariance[..., [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+
+
 LONGEST_ID = 100  # characters of an identity; it is in the reasons of every state
 
 

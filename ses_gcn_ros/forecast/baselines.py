@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.models.framing import DAMPING, damped_velocity, reach
+from ses_gcn_ros.skeleton import whole_covariance
 
 _FADES = 12  # steps in which a velocity is gone
 _LAG = 2  # frames; of pictures that come 12 times a second, one lies on the line between two
@@ -79,8 +80,7 @@ def beyond_noise(
     covariance : NDArray, shape (N, J, 6), float32
         Of these positions, as in `Skeleton` [m²]; zero where nothing is told.
     """
-    whole = covariance[..., [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(*last.shape, 3)
-    variance, axes = np.linalg.eigh(whole)
+    variance, axes = np.linalg.eigh(whole_covariance(covariance))
     moved = (path - last[:, None]).swapaxes(1, 2) @ axes  # (N, J, H, 3)
     largest = (moved * moved).max(axis=2)
     share = largest / (largest + _CHANGES * np.maximum(variance, 0) + _TINY)

@@ -17,7 +17,13 @@ from ses_gcn_ros.compiling import array, compiled, real, single, whole
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.skeleton import Skeleton, check_skeletons, convert, get_layout, mapping
+from ses_gcn_ros.skeleton import (
+    Skeleton,
+    check_skeletons,
+    convert,
+    convert_covariance,
+    get_layout,
+)
 
 _CAPACITY = 128  # observations kept per person: 0.4 s at 300 Hz
 _VELOCITY_WINDOW = 0.2  # s of observations that the fallback takes its velocity from
@@ -205,10 +211,12 @@ class ObservationBuffer:
         return converted
 
     def _covariances(self, skeletons: Sequence[Skeleton]) -> dict[str, NDArray[np.float32]]:
-        """In the model's layout, zero where unseen; joints that are averaged err together."""
+        """In the model's layout, zero where unseen."""
+        target = self._engine.layout
         return {
-            each.person_id: np.abs(mapping(each.layout, self._engine.layout)).astype(np.float32)
-            @ np.nan_to_num(each.covariance)
+            each.person_id: convert_covariance(each.covariance, each.layout, target).astype(
+                np.float32
+            )
             for each in skeletons
             if each.covariance is not None
         }

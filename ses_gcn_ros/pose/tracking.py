@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.skeleton import get_layout, mapping
+from ses_gcn_ros.skeleton import convert_covariance, get_layout
 
 _DERIVATIVE_CUTOFF = 1.0  # Hz, as the paper sets it
 _FORGET = 0.5  # s unseen after which a joint starts anew
@@ -113,7 +113,7 @@ def packed_covariance(
 ) -> NDArray[np.float32]:
     """Covariances as a `Skeleton` has them, of joints converted to another layout.
 
-    Joints that are averaged err together, so that the mean of covariances bounds that of the mean.
+    See `convert_covariance`.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def packed_covariance(
     NDArray, shape (J_target, 6), float32
         xx, xy, xz, yy, yz, zz [m²].
     """
-    flat = np.nan_to_num(covariance.reshape(-1, 9)[:, [0, 1, 2, 4, 5, 8]])
-    packed = np.abs(mapping(source, target)) @ flat
+    flat = covariance.reshape(-1, 9)[:, [0, 1, 2, 4, 5, 8]]
+    packed = convert_covariance(flat, source, target)
     return np.where(np.isfinite(positions).all(-1)[:, None], packed, np.nan).astype(np.float32)
 
 

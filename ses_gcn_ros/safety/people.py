@@ -21,7 +21,7 @@ from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.safety.config import SafetyConfig
 from ses_gcn_ros.safety.geometry import CapsuleDistances, capsule_distances, within
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.skeleton import Skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, get_layout, whole_covariance
 
 Array = NDArray[np.float64]
 
@@ -405,7 +405,7 @@ def _largest_deviations(skeleton: Skeleton) -> Array:
     if skeleton.covariance is None:
         return np.full(len(skeleton.positions), np.nan)
     told = np.asarray(skeleton.covariance, np.float64)
-    matrices = np.nan_to_num(told)[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+    matrices = whole_covariance(np.nan_to_num(told))
     largest = np.sqrt(np.maximum(np.linalg.eigvalsh(matrices)[:, -1], 0.0))
     return np.where(np.isnan(told).any(axis=1), np.nan, largest)
 

@@ -31,7 +31,7 @@ from ses_gcn_ros.pose.virtual_cameras import (
     render_depth,
     sample_views,
 )
-from ses_gcn_ros.skeleton import Skeleton, get_layout
+from ses_gcn_ros.skeleton import Skeleton, get_layout, whole_covariance
 
 LAYOUT = "chico15"
 FPS = 25.0
@@ -283,8 +283,7 @@ def _monocular_errors(
     ray = truth - eye
     distance = np.linalg.norm(ray, axis=-1)
     ray = ray / distance[:, None]
-    xx, xy, xz, yy, yz, zz = np.asarray(person.covariance, np.float64).T
-    covariance = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]).transpose(2, 0, 1)
+    covariance = whole_covariance(np.asarray(person.covariance, np.float64))
     variance = np.einsum("ja,jab,jb->j", ray, covariance, ray)
     toward = np.einsum("ja,ja->j", error, ray)
     # The covariance across the ray has the ray as its null space.
