@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -410,6 +411,41 @@ class SceneCutDetector:
         if np.isfinite(alike):
             self._before = grey
         return alike < _SCENE
+
+
+_SINCE, _LONG_SINCE = 0.3, 2.0  # s between pictures that are compared, at least and at most
+_BLUR = (5, 5)  # px over which the noise of a picture is averaged
+_CHANGE, _OVER_USUAL = 10.0, 4.0  # grey values that are a change, and over the picture's median one
+_CHANGED = 0.05  # of the pixels about somebody who moves
+
+
+class PictureChange:
+    """Tell where a picture changes: a figure on a poster moves no joint, whatever is made of it."""
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[float, NDArray[np.uint8]]] = deque()
+
+    def update(
+        self, stamp: float, rgb: NDArray[np.uint8], pixels: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Whether the picture (H, W, 3) has changed about each of the people (N, J, 2) [px].
+
+        Since a third of a second ago, and more than by noise or light elsewhere. False in the first
+        pictures.
+        """
+        grey = np.asarray(cv2.blur(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _BLUR), np.uint8)
+        self._past.append((stamp, grey))
+        while len(self._past) > 1 and self._past[1][0] <= stamp - _SINCE:
+            self._past.popleft()
+        then, before = self._past[0]
+        if not _SINCE <= stamp - then <= _LONG_SINCE or before.shape != grey.shape:
+            return np.zeros(len(pixels), bool)
+        change = cv2.absdiff(grey, before)
+        least = max(_CHANGE, _OVER_USUAL * float(np.median(change)))
+        low = np.nanmin(pixels, axis=1).clip(0).astype(int)
+        high = np.nanmax(pixels, axis=1).clip(0).astype(int) + 1
+        boxes = [change[y:bottom, x:r] for (x, y), (r, bottom) in zip(low, high, strict=True)]
+        return np.array([box.size > 0 and (box > least).mean() > _CHANGED for box in boxes], bool)
 
 
 Array = NDArray[np.float64]

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.lifting import read_lifting_weights
-from ses_gcn_ros.pose.camera import Camera, Detections, SceneCutDetector, View, homogeneous
+from ses_gcn_ros.pose.camera import (
+    Camera,
+    Detections,
+    PictureChange,
+    SceneCutDetector,
+    View,
+    homogeneous,
+)
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
@@ -250,6 +257,7 @@ class SkeletonEstimator:
         self._tracker = Tracker(config, self._make_memory, self._placer.layout)
         self._camera: Camera | None = None
         self._scene = SceneCutDetector()
+        self._change = PictureChange()
         self.ray_sigma = np.zeros(0)  # m, of everybody in the last image
         self.detections: Detections | None = None  # the same people in the image, by name
         self.off_floor = False  # whether somebody's feet are not on the floor of the target frame
@@ -306,6 +314,10 @@ class SkeletonEstimator:
             tuple(track.person_id for track in tracks),
         )
         self.off_floor = False
+        moves = np.ones(len(known), bool)
+        if landmarks.far and rgb is not None:
+            moves = self._change.update(stamp, rgb, landmarks.pixels[known])
+            moves |= np.isnan(landmarks.pixels[known]).any((1, 2))  # a hand, which is near
         skeletons = []
         for row, (track, index) in enumerate(zip(tracks, known, strict=True)):
             one = placed.person(int(index))
@@ -333,7 +345,7 @@ class SkeletonEstimator:
                     wanted,
                     trust,
                     packed_covariance(covariance, wanted, layout, config.layout),
-                    memory.liveness.update(stamp, seen_joints),
+                    memory.liveness.update(stamp, seen_joints, moves[row]),
                 )
             )
         return skeletons

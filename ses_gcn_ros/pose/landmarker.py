@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,7 @@ class Landmarks:
     # probability that a joint is in the image and not hidden, shape (N, 33)
     visibility: NDArray[np.float64]
     layout: str = "mediapipe33"
+    far: bool = False  # whether in a part of the image, where nobody is found in the whole
 
 
 class PoseLandmarker:
@@ -297,7 +298,7 @@ class PoseLandmarker:
         low, high = found.pixels.min(axis=(0, 1)), found.pixels.max(axis=(0, 1))
         if min(low.min(), side - high.max()) < _FAR_MARGIN * side:
             self._part = (part + 0.5 * (low + high - side)).astype(int).clip(0, size - side)
-        return Landmarks(found.pixels + part, found.world, found.visibility)
+        return replace(found, pixels=found.pixels + part, far=True)
 
     def _run(self, graph: int, rgb: NDArray[np.uint8]) -> Any:
         """What MediaPipe says of an image."""
@@ -389,10 +390,11 @@ def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Lan
         people[number, joints, 2:5] = [(world[n].x, world[n].y, world[n].z) for n in _HAND_POINTS]
         people[number, joints, 5] = side.score
     people = people[alone]
-    return Landmarks(
-        np.concatenate((bodies.pixels, people[..., :2])),
-        np.concatenate((bodies.world, people[..., 2:5])),
-        np.concatenate((bodies.visibility, people[..., 5])),
+    return replace(
+        bodies,
+        pixels=np.concatenate((bodies.pixels, people[..., :2])),
+        world=np.concatenate((bodies.world, people[..., 2:5])),
+        visibility=np.concatenate((bodies.visibility, people[..., 5])),
     )
 
 

@@ -542,7 +542,8 @@ class Liveness:
 
     People sway and breathe by some millimetres even when they stand still; a poster, a mannequin
     or a bag does not, and moves as a whole when it is carried or the camera shakes. Who has moved
-    once remains alive for minutes. It is a hint for people and logs and lets nobody vanish.
+    once remains alive for minutes. Who is only found where nobody is seen in the whole picture is
+    not alive before the picture moves there. It is a hint and lets nobody vanish who is seen.
     """
 
     def __init__(self) -> None:
@@ -552,15 +553,20 @@ class Liveness:
         self._mean: NDArray[np.float64] | None = None  # (J, 3) m, over a long time
         self._square = 0.0  # m², how far the shape strays from its mean
         self._most = 0.0  # m, of that, fading
+        self._moved = False
 
-    def update(self, stamp: float, positions: NDArray[np.float64]) -> float:
-        """Probability after one more image with joints (J, 3) [m], NaN where unseen."""
+    def update(self, stamp: float, positions: NDArray[np.float64], moves: bool = True) -> float:
+        """Probability after one more image with joints (J, 3) [m], NaN where unseen.
+
+        It is 0 until the first image in which the person `moves`.
+        """
+        self._moved |= bool(moves)
         with np.errstate(invalid="ignore"):
             shape = positions - np.nanmean(positions, axis=0) if len(positions) else positions
         if self._stamp is None or self._slow is None or self._mean is None:
             self._stamp = self._begun = stamp
             self._slow = self._mean = shape
-            return _UNJUDGED
+            return _UNJUDGED * self._moved
         elapsed, self._stamp = max(stamp - self._stamp, 1e-3), stamp
         seen = np.isfinite(shape)
         for name, time in (("_slow", _SHAKE_TIME), ("_mean", _STILL_TIME)):
@@ -575,4 +581,4 @@ class Liveness:
         self._most = max(self._most * 0.5 ** (elapsed / _ALIVE_TIME), np.sqrt(self._square))
         judged = min(1.0, (stamp - self._begun) / (2.0 * _STILL_TIME))
         alive = self._most**2 / (self._most**2 + _STILLNESS**2)
-        return float(judged * alive + (1.0 - judged) * _UNJUDGED)
+        return float(self._moved * (judged * alive + (1.0 - judged) * _UNJUDGED))

@@ -333,6 +333,7 @@ class Found:
     people: Counter[int] = field(default_factory=Counter)  # pictures by number of people
     doubles: int = 0  # pairs of skeletons on one body
     places: dict[str, Counter[int]] = field(default_factory=dict)  # people, -1 elsewhere, by name
+    alive: dict[str, float] = field(default_factory=dict)  # greatest liveness by name
 
 
 def landmarks_of(frames: list[Frame], config: PoseConfig) -> list[Landmarks]:
@@ -367,7 +368,9 @@ def follow(
         for person, middle in zip(people, middles, strict=True):
             off = np.abs(columns - middle[0] / width)
             place = int(off.argmin()) if off.min() < BESIDE else -1
-            found.places.setdefault(person.person_id, Counter())[place] += 1
+            name = person.person_id
+            found.places.setdefault(name, Counter())[place] += 1
+            found.alive[name] = max(found.alive.get(name, 0.0), person.liveness)
         for i in range(len(people)):
             apart = np.linalg.norm(middles[:i] - middles[i], axis=-1)
             found.doubles += int((apart < SAME_BODY * np.maximum(long[:i], long[i])).sum())

@@ -10,11 +10,12 @@ pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
 import cv2
 import numpy as np
-from covers import FISHEYE, FLAT, PEOPLE, VARIANTS, follow, landmarks_of
+from covers import FISHEYE, FLAT, PEOPLE, VARIANTS, away, follow, landmarks_of
 
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.sources import Frame, VideoFile
+from ses_gcn_ros.safety.people import PHANTOM
 
 VIDEO = "one_person.mp4"
 SLOW = (
@@ -48,8 +49,7 @@ def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
     config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
     # while nobody is there, people far off are searched for, and one is drawn in the video
-    drawn = {n for n, places in found.places.items() if name.startswith("away") and not places[0]}
-    assert set(found.names) - drawn == {"p1"}, found
+    assert [n for n, alive in found.alive.items() if alive >= PHANTOM] == ["p1"], found
     assert max(found.people) == 1, found
     # what a variant puts between the pictures of the video shows nobody
     shown = min(sum(bool(frame.rgb.any()) for frame in frames), len(video))
@@ -66,6 +66,19 @@ def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(shared_data
     # a second passes before parts are searched, and another until all have been
     later = sum(frame.stamp >= frames[0].stamp + 2.0 for frame in frames)
     assert found.names["p1"] >= 0.9 * later, found
+    assert found.alive["p1"] > 0.7, found
+
+
+def test_a_figure_drawn_in_the_picture_is_given_and_not_alive(shared_data: Path):
+    media = shared_data / "media"
+    video = list(VideoFile(str(media / VIDEO)))[:20]
+    frames = away(7.0)(video, PEOPLE[VIDEO][0])
+    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
+    found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
+    assert found.names["p1"] == len(video), found
+    [figure] = set(found.names) - {"p1"}
+    assert found.names[figure] > 10, found
+    assert found.alive[figure] < PHANTOM, found
 
 
 def test_somebody_stands_where_he_stands_through_a_fisheye_lens_too(shared_data: Path):
