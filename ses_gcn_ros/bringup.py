@@ -58,10 +58,16 @@ class PlayerConfig:
         100.0, "How often /clock is published [Hz of real time].", minimum=10.0, maximum=1000.0
     )
     lead_in: float = option(
-        1.0, "Time on /clock before the first message [s], for nodes to settle.", minimum=0.0
+        1.0,
+        "Time on /clock before the first message [s], for nodes to settle.",
+        minimum=0.0,
+        maximum=3600.0,
     )
     subscribers: int = option(
-        1, "Listeners that each topic but the robot's must have before playing begins.", minimum=0
+        1,
+        "Listeners that each topic but the robot's must have before playing begins.",
+        minimum=0,
+        maximum=1000,
     )
     autostart: bool = option(True, "Configure and activate without being asked to.")
 
@@ -93,8 +99,10 @@ class RecorderConfig:
 class TesterConfig:
     """Parameters of the stop tester."""
 
-    stops: int = option(12, "Stops; 0 to wait only.", minimum=0)
-    seconds: float = option(20.0, "How long to wait [s], without stops.", minimum=0.0)
+    stops: int = option(12, "Stops; 0 to wait only.", minimum=0, maximum=1000000)
+    seconds: float = option(
+        20.0, "How long to wait [s], without stops.", minimum=0.0, maximum=1000000.0
+    )
     safety_node: str = option("safety_node", "Name of the safety node that is deactivated.")
     autostart: bool = option(True, "Configure and activate without being asked to.")
 

@@ -14,6 +14,9 @@ from ses_gcn_ros.resources import parse_yaml
 
 T = TypeVar("T")
 
+FAR = 1e4  # m from an origin, up to which float32 tells a millimetre
+TURN = 6.3  # rad, a whole turn: angles beyond it are degrees
+
 _HUGE = 1e300  # beyond which a number is as good as infinite
 _shown = reprlib.Repr().repr  # aliases make a YAML file of some lines a value of gigabytes
 
@@ -35,7 +38,8 @@ def option(
     description : str
         One line with the unit; shown by ``ros2 param describe``.
     minimum, maximum : float, optional
-        Inclusive limits of a number, or of each number of a tuple.
+        Inclusive limits of a number, or of each number of a tuple. A parameter of a node has
+        both: a slip of the keyboard is a sentence at start, and no filter that never filters.
     choices : tuple of str, optional
         The values allowed for a string.
     """

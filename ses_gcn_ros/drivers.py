@@ -176,10 +176,16 @@ class BridgeConfig:
     driver_namespace: str = option("", "namespace of the driver's topics and services")
     rate: float = option(100.0, "rate at which the ramp goes on [Hz]", minimum=20, maximum=1000)
     robot_speed_max: float = option(
-        1.0, "fastest speed of any link at factor 1 [m/s], as of the safety node", minimum=0.01
+        1.0,
+        "fastest speed of any link at factor 1 [m/s], as of the safety node",
+        minimum=0.01,
+        maximum=20,
     )
     deceleration: float = option(
-        3.0, "braking that the safety node reckons with [m/s²]; the ramp is as steep", minimum=0.01
+        3.0,
+        "braking that the safety node reckons with [m/s²]; the ramp is as steep",
+        minimum=0.1,
+        maximum=100,
     )
     ramp_up: float = option(1.0, "from factor 0 to 1 [s]", minimum=0.0, maximum=60)
     heartbeat: float = option(

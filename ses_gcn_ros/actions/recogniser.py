@@ -31,7 +31,10 @@ class ActionConfig:
     )
     rate: float = option(10.0, "answers per person, at most [Hz]", minimum=0.5, maximum=60)
     answers: float = option(
-        80.0, "answers to all people together, at most; they take turns [Hz]", minimum=1
+        80.0,
+        "answers to all people together, at most; they take turns [Hz]",
+        minimum=1,
+        maximum=10000,
     )
     hold: float = option(
         0.1, "time that another answer must last before the label changes [s]", minimum=0, maximum=5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ses_gcn_ros.config import option
+from ses_gcn_ros.config import FAR, TURN, option
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -17,12 +17,14 @@ class PoseConfig:
         "image", "where images come from", choices=("image", "compressed", "video", "webcam")
     )
     video: str = option("", "path of the video file that source 'video' plays")
-    webcam: int = option(0, "index of the device that source 'webcam' reads", minimum=0)
+    webcam: int = option(
+        0, "index of the device that source 'webcam' reads", minimum=0, maximum=255
+    )
     realtime: bool = option(
         True, "play a video at its own pace, dropping frames when late; false: every frame"
     )
     subscribers: int = option(
-        0, "listeners that skeletons must have before a video begins", minimum=0
+        0, "listeners that skeletons must have before a video begins", minimum=0, maximum=1000
     )
     loop: bool = option(False, "begin the video again when it has ended")
     exit_at_end: bool = option(False, "end the process when the video has ended")
@@ -98,12 +100,16 @@ class PoseConfig:
     use_floor: bool = option(
         True, "place people by their feet on the floor, in a target_frame with z up"
     )
-    floor_height: float = option(0.0, "height of the floor in target_frame [m]")
+    floor_height: float = option(
+        0.0, "height of the floor in target_frame [m]", minimum=-FAR, maximum=FAR
+    )
     camera_frame: str = option("camera_optical_frame", "optical frame of a video or webcam")
     camera_pose: tuple[float, ...] = option(
         (),
         "x, y, z [m], roll, pitch, yaw [rad] of the camera in target_frame; angles 0 0 0: "
         "looking along its x axis with z up; empty: from TF",
+        minimum=-FAR,
+        maximum=FAR,
     )
     tf_timeout: float = option(
         0.1, "longest wait for the transform at an image's stamp [s]", minimum=0.0, maximum=2.0
@@ -119,16 +125,22 @@ class PoseConfig:
         False, "publish humans/bodies/… and body frames as REP-155 has them; needs hri_msgs"
     )
     track_gate: float = option(
-        0.5, "distance from where a person is expected that is still that person [m]", minimum=0.05
+        0.5,
+        "distance from where a person is expected that is still that person [m]",
+        minimum=0.05,
+        maximum=10.0,
     )
     track_memory: float = option(
         1.0, "how long a person out of sight keeps the id [s]", minimum=0.0, maximum=10.0
     )
     smoothing_cutoff: float = option(
-        2.0, "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing", minimum=0.0
+        2.0,
+        "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing",
+        minimum=0.0,
+        maximum=1000.0,
     )
     smoothing_beta: float = option(
-        5.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0
+        5.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0, maximum=1000.0
     )
 
     def __post_init__(self) -> None:
@@ -148,6 +160,11 @@ class PoseConfig:
             raise ConfigError(
                 f"parameter 'camera_pose' has {len(self.camera_pose)} values; it takes six "
                 "(x, y, z, roll, pitch, yaw) or none"
+            )
+        if any(abs(angle) > TURN for angle in self.camera_pose[3:]):
+            raise ConfigError(
+                f"parameter 'camera_pose' turns by {list(self.camera_pose[3:])}; its angles are in "
+                "radians"
             )
         if self.camera_pose and not self.target_frame:
             raise ConfigError(
@@ -176,10 +193,13 @@ class FusionConfig:
         0.08, "how long a late camera is waited for [s]", minimum=0.0, maximum=1.0
     )
     max_gap: float = option(
-        0.15, "longest gap between two frames of a camera to interpolate over [s]", minimum=0.0
+        0.15,
+        "longest gap between two frames of a camera to interpolate over [s]",
+        minimum=0.0,
+        maximum=5.0,
     )
     camera_timeout: float = option(
-        0.5, "silence after which a camera counts as lost [s]", minimum=0.05
+        0.5, "silence after which a camera counts as lost [s]", minimum=0.05, maximum=5.0
     )
     min_confidence: float = option(
         0.3, "joints that a camera is less sure of are left out", minimum=0.0, maximum=1.0
@@ -191,9 +211,13 @@ class FusionConfig:
         12.0,
         "median distance from the epipolar lines up to which two cameras see the same person [px]",
         minimum=0.1,
+        maximum=1000.0,
     )
     track_gate: float = option(
-        0.3, "distance from where a person is expected that is still that person [m]", minimum=0.05
+        0.3,
+        "distance from where a person is expected that is still that person [m]",
+        minimum=0.05,
+        maximum=10.0,
     )
     track_memory: float = option(
         1.0, "how long a person out of sight keeps the id [s]", minimum=0.0, maximum=10.0
@@ -202,10 +226,13 @@ class FusionConfig:
         0.15, "joints less certain than this are unseen [m]", minimum=0.01, maximum=1.0
     )
     smoothing_cutoff: float = option(
-        4.0, "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing", minimum=0.0
+        4.0,
+        "One-Euro cut-off frequency of a joint at rest [Hz]; 0: no smoothing",
+        minimum=0.0,
+        maximum=1000.0,
     )
     smoothing_beta: float = option(
-        6.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0
+        6.0, "One-Euro rise of the cut-off with speed [Hz per m/s]", minimum=0.0, maximum=1000.0
     )
 
     def __post_init__(self) -> None:

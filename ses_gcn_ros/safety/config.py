@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from ses_gcn_ros.config import build, option
+from ses_gcn_ros.config import FAR, TURN, build, option
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import parse_yaml
 
@@ -46,7 +46,10 @@ class SafetyConfig:
         (), "with a URDF: its links to watch (empty: all that move); else frames joined to a chain"
     )
     robot_radii: tuple[float, ...] = option(
-        (), "radius of the link from each frame to the next [m]; one value serves all", minimum=0.0
+        (),
+        "radius of the link from each frame to the next [m]; one value serves all",
+        minimum=0.0,
+        maximum=10.0,
     )
     more_robots: tuple[str, ...] = option(
         (),
@@ -67,13 +70,19 @@ class SafetyConfig:
         0.0, "from any speed to rest [s]; above 0 it replaces deceleration", minimum=0, maximum=10
     )
     stopping_speeds: tuple[float, ...] = option(
-        (), "speeds of the table of stopping times, which replaces both [m/s]", minimum=0.0
+        (),
+        "speeds of the table of stopping times, which replaces both [m/s]",
+        minimum=0.0,
+        maximum=20.0,
     )
     stopping_times: tuple[float, ...] = option(
-        (), "time to rest from each of them, payload after payload [s]", minimum=0.0
+        (), "time to rest from each of them, payload after payload [s]", minimum=0.0, maximum=10.0
     )
     stopping_payloads: tuple[float, ...] = option(
-        (), "payloads that the table has stopping times for [kg]; empty: one", minimum=0.0
+        (),
+        "payloads that the table has stopping times for [kg]; empty: one",
+        minimum=0.0,
+        maximum=10000.0,
     )
     payload: float = option(0.0, "payload that the robot carries [kg]", minimum=0, maximum=10000)
     ramp_down: float = option(
@@ -171,6 +180,8 @@ class SafetyConfig:
         (),
         "floor plan of the cell: corners x1, y1, x2, y2, … in world_frame [m]; whoever was last "
         "seen outside of it has left",
+        minimum=-FAR,
+        maximum=FAR,
     )
     zones: tuple[str, ...] = option(
         (), "boxes and cylinders with limits of their own, each a YAML mapping (docs/safety.md)"
@@ -278,10 +289,16 @@ class SafetyConfig:
         0.05, "how far ahead of the clock a stamp may be [s]", minimum=0, maximum=1
     )
     frozen_time: float = option(
-        1.0, "joints that repeat to the bit for so long are a stuck sensor [s]; 0: off", minimum=0
+        1.0,
+        "joints that repeat to the bit for so long are a stuck sensor [s]; 0: off",
+        minimum=0,
+        maximum=5,
     )
     input_rate_max: float = option(
-        120.0, "of skeletons, and of forecasts, before it is a flood [Hz]; 0: off", minimum=0
+        120.0,
+        "of skeletons, and of forecasts, before it is a flood [Hz]; 0: off",
+        minimum=0,
+        maximum=10000,
     )
     clock_jump: float = option(
         0.5,
@@ -407,10 +424,16 @@ class DemoRobotConfig:
     )
     robot_description: str = option("demo", "URDF file or text, or 'demo' for the demo cell's")
     pose_a: tuple[float, ...] = option(
-        (-0.5, 0.65, 0.0, 1.15, 0.0, 0.70, 0.0), "joint angles at one end [rad]"
+        (-0.5, 0.65, 0.0, 1.15, 0.0, 0.70, 0.0),
+        "joint angles at one end [rad]",
+        minimum=-TURN,
+        maximum=TURN,
     )
     pose_b: tuple[float, ...] = option(
-        (0.5, 0.55, 0.0, 1.05, 0.0, 0.75, 0.0), "joint angles at the other end [rad]"
+        (0.5, 0.55, 0.0, 1.05, 0.0, 0.75, 0.0),
+        "joint angles at the other end [rad]",
+        minimum=-TURN,
+        maximum=TURN,
     )
     period: float = option(
         4.0, "time from one end to the other and back at full speed [s]", minimum=0.5, maximum=600

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.config import option
+from ses_gcn_ros.config import FAR, option
 from ses_gcn_ros.errors import ConfigError, RobotError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.safety.config import SafetyConfig, check_lengths, read_entries
@@ -620,9 +620,13 @@ class Tool:
 
     name: str = option("", "named in the reasons as a link is")
     frame: str = option("", "TF frame that it is fixed in")
-    start: tuple[float, ...] = option((0.0, 0.0, 0.0), "one end of its axis in that frame [m]")
-    end: tuple[float, ...] = option((0.0, 0.0, 0.0), "the other end [m]; the same for a ball")
-    radius: float = option(0.0, "[m]", minimum=0.0)
+    start: tuple[float, ...] = option(
+        (0.0, 0.0, 0.0), "one end of its axis in that frame [m]", minimum=-FAR, maximum=FAR
+    )
+    end: tuple[float, ...] = option(
+        (0.0, 0.0, 0.0), "the other end [m]; the same for a ball", minimum=-FAR, maximum=FAR
+    )
+    radius: float = option(0.0, "[m]", minimum=0.0, maximum=10.0)
 
     def model(self) -> RobotModel:
         """The tool as a robot of one capsule.
@@ -649,15 +653,20 @@ class FurtherRobot:
 
     description: str = option("", "URDF file or text; empty: frames and radii")
     frames: tuple[str, ...] = option((), "as robot_frames")
-    radii: tuple[float, ...] = option((), "as robot_radii", minimum=0.0)
+    radii: tuple[float, ...] = option((), "as robot_radii", minimum=0.0, maximum=10.0)
     frame_prefix: str = option("", "before the names of a URDF's links in TF, such as 'left_'")
     deceleration: float = option(
-        0.0, "while it brakes [m/s²]; without brakes of its own it has the first robot's", minimum=0
+        0.0,
+        "while it brakes [m/s²]; without brakes of its own it has the first robot's",
+        minimum=0,
+        maximum=100,
     )
-    stopping_time: float = option(0.0, "from any speed to rest [s]", minimum=0)
-    stopping_speeds: tuple[float, ...] = option((), "as for the first robot [m/s]", minimum=0.0)
+    stopping_time: float = option(0.0, "from any speed to rest [s]", minimum=0, maximum=10)
+    stopping_speeds: tuple[float, ...] = option(
+        (), "as for the first robot [m/s]", minimum=0.0, maximum=20.0
+    )
     stopping_times: tuple[float, ...] = option(
-        (), "time to rest from each of them [s]", minimum=0.0
+        (), "time to rest from each of them [s]", minimum=0.0, maximum=10.0
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.config import option
+from ses_gcn_ros.config import FAR, TURN, option
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.config import SafetyConfig, check_lengths, read_entries
 from ses_gcn_ros.safety.decision import Limit
@@ -32,11 +32,15 @@ class Zone:
     )
     shape: str = option("box", "box or cylinder along z", choices=("box", "cylinder"))
     frame: str = option("", "TF frame that it is fixed in; empty: world_frame")
-    position: tuple[float, ...] = option((0.0, 0.0, 0.0), "of its centre in that frame [m]")
-    rpy: tuple[float, ...] = option((0.0, 0.0, 0.0), "roll, pitch and yaw in that frame [rad]")
-    size: tuple[float, ...] = option((), "edges of a box [m]", minimum=0.0)
-    radius: float = option(0.0, "of a cylinder [m]", minimum=0.0)
-    height: float = option(0.0, "of a cylinder [m]", minimum=0.0)
+    position: tuple[float, ...] = option(
+        (0.0, 0.0, 0.0), "of its centre in that frame [m]", minimum=-FAR, maximum=FAR
+    )
+    rpy: tuple[float, ...] = option(
+        (0.0, 0.0, 0.0), "roll, pitch and yaw in that frame [rad]", minimum=-TURN, maximum=TURN
+    )
+    size: tuple[float, ...] = option((), "edges of a box [m]", minimum=0.0, maximum=FAR)
+    radius: float = option(0.0, "of a cylinder [m]", minimum=0.0, maximum=FAR)
+    height: float = option(0.0, "of a cylinder [m]", minimum=0.0, maximum=FAR)
     factor: float = option(
         0.0, "highest speed factor while one is inside; 0: STOP", minimum=0.0, maximum=1.0
     )

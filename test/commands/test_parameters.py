@@ -1,6 +1,7 @@
 """``ses-gcn params`` lists what the nodes declare, and its file is one that they take."""
 
 import json
+from dataclasses import fields
 
 import pytest
 import yaml
@@ -8,8 +9,10 @@ from typer.testing import CliRunner
 
 from ses_gcn_ros.cli import app
 from ses_gcn_ros.commands.workcell import configs
-from ses_gcn_ros.config import build
+from ses_gcn_ros.config import build, tuple_item_type
 from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.safety.robot_model import FurtherRobot, Tool
+from ses_gcn_ros.safety.zones import Zone
 
 
 def run(*arguments: str) -> str:
@@ -56,3 +59,25 @@ def test_no_silence_is_waited_out_for_longer_than_five_seconds():
     }
     assert len(limits) == 8
     assert max(limits.values()) <= 5, limits
+
+
+@pytest.mark.parametrize("config", [*configs().values(), Tool, FurtherRobot, Zone])
+def test_every_number_has_a_range_at_both_ends(config):
+    for field in fields(config):
+        listed = isinstance(field.default, tuple)
+        if (tuple_item_type(field) if listed else type(field.default)) not in (int, float):
+            continue
+        for nonsense in (1e9, -1e9, float("nan"), float("inf")):
+            given = (
+                int(nonsense) if type(field.default) is int and abs(nonsense) < 1e10 else nonsense
+            )
+            with pytest.raises(ConfigError, match=field.name):
+                build(config, {field.name: [given] if listed else given})
+
+
+def test_angles_in_degrees_are_refused():
+    where = {"target_frame": "world", "camera_pose": [3.0, 0.0, 1.5, 0.0, 0.0, 180.0]}
+    with pytest.raises(ConfigError, match=r"'camera_pose' turns by .*180.* radians"):
+        build(configs()["pose_node"], where)
+    with pytest.raises(ConfigError, match="'rpy' is 90"):
+        build(Zone, {"name": "door", "rpy": [0.0, 0.0, 90.0]})

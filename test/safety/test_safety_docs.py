@@ -1,4 +1,4 @@
-"""docs/safety.md lists what there is: every parameter as it is, examples that work."""
+"""docs/safety.md and docs/robots.md list every parameter as it is, and examples that work."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from pathlib import Path
 import pytest
 
 from ses_gcn_ros.commands.workcell import markdown
+from ses_gcn_ros.drivers import BridgeConfig
 from ses_gcn_ros.safety.config import SafetyConfig, read_entries
 from ses_gcn_ros.safety.robot_model import FurtherRobot, Tool
 from ses_gcn_ros.safety.zones import Zone, read_zones
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
+TEXT, ROBOTS = (
+    (ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("safety.md", "robots.md")
+)
 
 
-@pytest.mark.parametrize("kind", [SafetyConfig, Zone, Tool, FurtherRobot])
+@pytest.mark.parametrize("kind", [SafetyConfig, Zone, Tool, FurtherRobot, BridgeConfig])
 def test_every_parameter_is_listed_as_it_is(kind):
-    """When this fails: `ses-gcn params safety_node --markdown`."""
-    assert markdown(kind) in TEXT
+    """When this fails: `ses-gcn params safety_node --markdown`, or robot_bridge."""
+    assert markdown(kind) in (ROBOTS if kind is BridgeConfig else TEXT)
 
 
 def test_the_examples_are_ones_that_the_node_takes():
