@@ -486,6 +486,9 @@ def declare(node: Node, config_type: type[T], fixed: Callable[[], T | None]) -> 
             name = parameter.name
             if name not in fields:
                 continue
+            if parameter.type_ == Parameter.Type.NOT_SET:  # with which rclpy undeclares it
+                reason = f"'{name}' can't be deleted; set it to its default by `ses-gcn params`"
+                return SetParametersResult(successful=False, reason=reason)
             try:
                 wanted = getattr(build(config_type, {name: _value(parameter, fields[name])}), name)
             except ConfigError as error:

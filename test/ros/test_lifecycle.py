@@ -192,6 +192,16 @@ def test_a_parameter_changes_on_the_way_to_the_next_activation_and_not_before(no
     assert "deactivate first" in set_rate(10.0)
 
 
+def test_no_parameter_can_be_deleted(nodes):
+    client = nodes.parameters("safety_node")
+    for name in ("rate", "bridges", "world_frame"):  # a number, a list without items, a text
+        (result,) = nodes.result(client.set_parameters([Parameter(name)])).results
+        assert not result.successful
+        assert f"'{name}' can't be deleted" in result.reason
+    assert nodes.change("safety_node", Transition.TRANSITION_DEACTIVATE)
+    assert nodes.change("safety_node", Transition.TRANSITION_ACTIVATE)
+
+
 def test_a_transition_that_fails_says_one_sentence_and_leaves_the_node_as_it_was(nodes):
     client = nodes.parameters("safety_node")
     assert nodes.change("safety_node", Transition.TRANSITION_DEACTIVATE)
