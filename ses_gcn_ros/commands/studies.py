@@ -38,11 +38,14 @@ def _followed(out: Path, label: str, total: int) -> Iterator[tuple[Path, Callabl
         yield out / "runs.jsonl", lambda done: bar.update(task, completed=min(done, total))
 
 
-def _tell(out: Path, summary: dict[str, Any], table: str, as_json: bool) -> None:
+def _tell(out: Path, study: Any, summary: dict[str, Any], as_json: bool, as_csv: bool) -> None:
     """Write the figures of a study as JSON and as a table, and print one of them."""
     write_atomically(out / "summary.json", json.dumps(summary, indent=2))
-    write_atomically(out / "table.md", table + "\n")
-    print(json.dumps(summary) if as_json else table)
+    write_atomically(out / "table.md", study.as_markdown(summary) + "\n")
+    if as_csv:
+        terminal.show(*study.table(summary), as_csv=True)
+    else:
+        print(json.dumps(summary) if as_json else study.as_markdown(summary))
 
 
 def attack(
@@ -65,6 +68,7 @@ def attack(
     case: Annotated[
         Path | None, Option(help="Run this case alone, such as worst.json, and draw it.")
     ] = None,
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Search for motions of people, robots and faults under which a moving link touches somebody.
@@ -98,7 +102,7 @@ def attack(
     figure, _ = search.case_figure(worst, load(weights), LIGHT, cell)
     write_atomically(out / "worst.json", json.dumps(asdict(worst)))
     write_atomically(out / "worst.png", png(figure))
-    _tell(out, summary, search.as_markdown(summary), as_json)
+    _tell(out, search, summary, as_json, as_csv)
     raise typer.Exit(1 if summary["total"]["violations"] else 0)
 
 
@@ -111,6 +115,7 @@ def braking_study(
     seed: Annotated[int, Option(help="Of the motions drawn and where they are put.", min=0)] = 0,
     weights: terminal.Weights = None,
     jobs: Jobs = 1,
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Let real people come up to the moving demo robot: with forecasts, without, with a fence.
@@ -128,7 +133,7 @@ def braking_study(
         )
     summary = study.summarise(outcomes, seed)
     write_atomically(out / "time_lost.png", png(study.lost_figure(outcomes, LIGHT)))
-    _tell(out, summary, study.as_markdown(summary), as_json)
+    _tell(out, study, summary, as_json, as_csv)
 
 
 def obedience(
@@ -139,6 +144,7 @@ def obedience(
     hours: Annotated[float, Option(help="Hours of robots that obey.", min=0.0)] = 8.0,
     seed: Annotated[int, Option(help="Of robots, factors and noise.", min=0)] = 0,
     jobs: Jobs = 1,
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Let simulated robots disobey until they are named, and others obey for hours.
@@ -152,7 +158,7 @@ def obedience(
     total = len(study.tasks(robots, hours, seed))
     with _followed(out, "robots", total) as (journal, progress):
         summary = study.run_study(robots, hours, seed, journal, jobs=jobs, progress=progress)
-    _tell(out, summary, study.as_markdown(summary), as_json)
+    _tell(out, study, summary, as_json, as_csv)
 
 
 def collisions(
@@ -221,6 +227,7 @@ def alarm(
     ] = 10,
     stride: terminal.Stride = 5,
     count: Annotated[int, Option(help="Pairs put together for fitting.", min=1000)] = 20000,
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """How often a contact came where it was said to come with some probability.
@@ -258,7 +265,11 @@ def alarm(
     met = study.pair_up(sequences, "receiver", "giver", engine.fps)
     gaps = study.measure(engine, *met, stride=stride, alarm=judged)
     summary = study.reliable(gaps, engine.name, judged)
-    print(json.dumps(summary) if as_json else study.reliable_text(summary))
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        title = f"{summary['windows']} windows without contact yet"
+        terminal.show(*study.reliable_table(summary), title, as_csv=as_csv)
 
 
 _START = 60.0  # s that nodes may take to start

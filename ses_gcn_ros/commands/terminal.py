@@ -124,10 +124,12 @@ def show(
 ) -> None:
     """Print a table; as a list, an entry per row, where the terminal is narrower than the table.
 
-    `rows`: as many cells each as there are headings. Cells that read as numbers stand to the right.
+    `rows`: as many cells each as there are headings. Cells that read as numbers stand to the right;
+    "–" is empty in CSV.
     """
     if as_csv:
-        print(csv_text(headings, rows), end="")
+        known = ([None if cell == "–" else cell for cell in row] for row in rows)
+        print(csv_text(headings, known), end="")
         return
     cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title or None, title_justify="left")

@@ -127,6 +127,7 @@ def adapt(
     steps: Annotated[int, Option(help="Training steps.", min=1)] = 1500,
     threads: terminal.Threads = 2,
     overwrite: terminal.Overwrite = False,
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Teach a forecaster the motion of your cell: minutes of bags, minutes of computing.
@@ -160,7 +161,7 @@ def adapt(
     if as_json:
         print(json.dumps({"out": str(out), **table}))
     else:
-        _show(out, table)
+        _show(out, table, as_csv)
 
 
 def _table(found: Any) -> dict[str, Any]:
@@ -190,7 +191,17 @@ def _table(found: Any) -> dict[str, Any]:
     return table
 
 
-def _show(out: Path, table: dict[str, Any]) -> None:
+def _show(out: Path, table: dict[str, Any], as_csv: bool) -> None:
+    rest = ("seconds", "unusable", "radius_mm", "coverage_percent")
+    rows = [
+        (name.replace("_", " "), f"{errors['mean']:.1f}", f"{errors['last']:.1f}")
+        for name, errors in table.items()
+        if name not in rest
+    ]
+    headings = ("network", "mean mm", "at 1 s mm")
+    if as_csv:
+        terminal.show(headings, rows, as_csv=True)
+        return
     seconds = table["seconds"]
     print(
         f"{seconds['train']:.0f} s of motion trained, {seconds['calibrate']:.0f} s calibrated, "
@@ -200,14 +211,8 @@ def _show(out: Path, table: dict[str, Any]) -> None:
         print(f"left out: {line}")
     if len(table["unusable"]) > 10:
         print(f"left out: {len(table['unusable']) - 10} more")
-    rest = ("seconds", "unusable", "radius_mm", "coverage_percent")
-    rows = [
-        (name.replace("_", " "), f"{errors['mean']:.1f}", f"{errors['last']:.1f}")
-        for name, errors in table.items()
-        if name not in rest
-    ]
     title = "error on what was held out; known: on motion that it knew"
-    terminal.show(("network", "mean mm", "at 1 s mm"), rows, title)
+    terminal.show(headings, rows, title)
     if "radius_mm" in table:
         print(
             f"radius at the last step {table['radius_mm']:.0f} mm; within it were "

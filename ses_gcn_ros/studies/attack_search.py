@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -170,8 +170,8 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def as_markdown(summary: Mapping[str, Any]) -> str:
-    """The figures as a table."""
+def table(summary: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """Headings and rows of the figures."""
     every = summary["variants"] | {"all": {"all": summary["total"]}}
     rows = [
         (
@@ -186,7 +186,12 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
         "variant", "scenario", "runs", "contacts", "over 0.05 m/s", "worst [m/s]",
         "least gap to a moving link [m]", "robot's time lost [%]",
     )  # fmt: skip
-    return markdown_table(headings, rows, range(2, 8))
+    return headings, rows
+
+
+def as_markdown(summary: Mapping[str, Any]) -> str:
+    """The figures as a table."""
+    return markdown_table(*table(summary), range(2, 8))
 
 
 def worst_case(batches: Mapping[int, Any]) -> AttackCase:

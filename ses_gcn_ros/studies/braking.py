@@ -7,7 +7,7 @@ tell the robot how fast it may move; it brakes as the standard's model of it doe
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -557,17 +557,21 @@ def verdict(summary: dict[str, Any]) -> str:
     return "\n".join(sentences)
 
 
-def as_markdown(summary: dict[str, Any]) -> str:
-    """Table with one column per policy, and the verdict."""
+def table(summary: dict[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """Headings and rows of the figures, one column per policy."""
     policies = summary["policies"]
     rows = [
         (label, *(shown.format(found[key]) for found in policies.values()))
         for key, label, shown in _ROWS
     ]
-    headings = ["", *(_LABELS[name] for name in policies)]
-    table = markdown_table(headings, rows, range(1, len(headings)))
-    lines = [f"{summary['runs']} approaches, seed {summary['seed']}", "", table]
-    lines += ["", verdict(summary)]
+    return ["", *(_LABELS[name] for name in policies)], rows
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Table with one column per policy, and the verdict."""
+    headings, rows = table(summary)
+    lines = [f"{summary['runs']} approaches, seed {summary['seed']}", ""]
+    lines += [markdown_table(headings, rows, range(1, len(headings))), "", verdict(summary)]
     for run in summary["moving_contacts"]:
         why = "covered" if run["covered"] else "not covered"
         lines.append(

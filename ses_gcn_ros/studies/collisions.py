@@ -490,26 +490,23 @@ def reliable(gaps: Gaps, network: str, alarm: ContactAlarm) -> dict[str, Any]:
     }
 
 
-def reliable_text(summary: dict[str, Any]) -> str:
-    """Table of what `reliable` gives."""
-    lines = [
-        f"{summary['windows']} windows without contact yet",
-        f"{'by':>6}{'contacts':>10}{'said':>8}{'calibration error':>19}{'Brier':>9}"
-        f"{'of the rate':>13}{'AP together':>13}{'network':>9}{'velocity':>10}{'last pose':>11}",
-    ]
-    widths = 13, 9, 10, 11
-    for horizon, at in summary["horizons"].items():
-        lines.append(
-            f"{horizon + ' s':>6}{at['contacts_percent']:>9.1f}%{at['said_percent']:>7.1f}%"
-            f"{at['calibration_error']:>19.3f}{at['brier']:>9.3f}{at['brier_of_the_rate']:>13.3f}"
-            + "".join(
-                f"{_cell(value):>{width}}"
-                for value, width in zip(at["average_precision"].values(), widths, strict=True)
-            )
+def reliable_table(summary: dict[str, Any]) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Headings and rows of what `reliable` gives, one row for each horizon."""
+    headings = (
+        "by [s]", "contacts [%]", "said [%]", "calibration error", "Brier", "of the rate",
+        "AP together", "AP network", "AP velocity", "AP last pose", "said → came (windows)",
+    )  # fmt: skip
+    rows = [
+        (
+            horizon, f"{at['contacts_percent']:.1f}", f"{at['said_percent']:.1f}",
+            f"{at['calibration_error']:.3f}", f"{at['brier']:.3f}",
+            f"{at['brier_of_the_rate']:.3f}",
+            *(_cell(value) for value in at["average_precision"].values()),
+            ", ".join(f"{said:.2f} → {came:.2f} ({n})" for n, said, came in at["bins"]),
         )
-        bins = ", ".join(f"{said:.2f} → {came:.2f} ({n})" for n, said, came in at["bins"])
-        lines.append(f"{'':6}  said → came (windows): {bins}")
-    return "\n".join(lines)
+        for horizon, at in summary["horizons"].items()
+    ]  # fmt: skip
+    return headings, rows
 
 
 _STEPS = 5  # lead times shown

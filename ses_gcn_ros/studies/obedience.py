@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -228,8 +228,8 @@ def _kinds(named: Sequence[Named]) -> list[dict[str, Any]]:
     return rows
 
 
-def as_markdown(summary: dict[str, Any]) -> str:
-    """Figures as tables."""
+def table(summary: dict[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
+    """Headings and rows of the robots that disobeyed."""
     headings = (
         "a robot that", "robots", "named", "within T_r + T_s + 0.1 s",
         "of T_r its own part alone", "median [s]", "longest [s]",
@@ -239,5 +239,10 @@ def as_markdown(summary: dict[str, Any]) -> str:
         (*(row[name] for name in counts), f"{row['median']:.2f}", f"{row['longest']:.2f}")
         for row in summary["kinds"]
     ]
+    return headings, rows
+
+
+def as_markdown(summary: dict[str, Any]) -> str:
+    """Figures as a table, and the false alarms."""
     alarms = f"{summary['hours']:.1f} h of robots that obey: {summary['alarms']}"
-    return f"{markdown_table(headings, rows, range(1, 7))}\n\nFalse alarms in {alarms}"
+    return f"{markdown_table(*table(summary), range(1, 7))}\n\nFalse alarms in {alarms}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -86,3 +87,17 @@ def test_a_streams_coverage_goes_to_a_table_program(shared_data):
     for row in rows:
         assert 0 <= float(row["adaptive %"]) <= 100
         assert float(row["adaptive mm"]) > 0
+
+
+def test_an_alarms_figures_go_to_a_table_program(shared_data):
+    arguments = ["alarm", str(shared_data / "motion" / "handover_dev.npz"), "--every=150"]
+    said, table = (
+        CliRunner().invoke(cli.app, [*arguments, "--stride=20", form]).stdout
+        for form in ("--json", "--csv")
+    )
+    rows = {row["by [s]"]: row for row in csv.DictReader(io.StringIO(table))}
+    horizons = json.loads(said)["horizons"]
+    assert list(rows) == list(horizons)
+    for horizon, figures in horizons.items():
+        assert float(rows[horizon]["Brier"]) == pytest.approx(figures["brier"], abs=5e-4)
+        assert not rows[horizon]["AP together"]  # nobody met, and a dash is no number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 
@@ -156,6 +158,12 @@ def test_a_study_goes_on_where_it_was_and_knows_its_own_log(files, tmp_path, mon
     again = CliRunner().invoke(app, arguments)
     figures = [json.loads(said.stdout[said.stdout.index("{") :]) for said in (first, again)]
     assert figures[0] == figures[1]
+    table = CliRunner().invoke(app, [*arguments[:-1], "--csv"]).stdout
+    headings, *rows = csv.reader(io.StringIO(table))
+    policies = figures[0]["policies"]
+    assert len(headings) == 1 + len(policies)
+    lost = [f"{found['time_lost_percent']:.1f}" for found in policies.values()]
+    assert ["robot's time lost [%]", *lost] in rows
     assert (out / "table.md").exists()
     assert (out / "time_lost.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="of another study"):
