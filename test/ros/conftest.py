@@ -104,9 +104,14 @@ class Cell:
             if process.stderr:
                 process.stderr.close()
         self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown()
-        gc.collect()  # rclpy keeps a closed node's lifecycle services on DDS until it is collected
+        _leave(self.node)
+
+
+def _leave(node: Any) -> None:
+    """Take this process, and all that was made in it, off DDS."""
+    node.destroy_node()
+    rclpy.try_shutdown()
+    gc.collect()  # rclpy keeps a closed node's lifecycle services on DDS until it is collected
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -123,8 +128,7 @@ def node(ros_domain: None) -> Iterator[Any]:
     rclpy.init()
     node = rclpy.create_node("tested")
     yield node
-    node.destroy_node()
-    rclpy.try_shutdown()
+    _leave(node)
 
 
 @pytest.fixture

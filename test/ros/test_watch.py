@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from lifecycle_msgs.srv import ChangeState, GetState
 
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
@@ -64,10 +65,17 @@ def test_where_there_is_no_cell_it_says_so(ros_domain):
     assert run.stderr.startswith("error: no cell is heard on ROS domain")
 
 
-def test_players_do_not_count_it_as_a_listener(cell):
+@pytest.fixture
+def observer(cell):
+    """The node that `watch` listens with, in this process."""
+    observer = CellObserver()
+    yield observer
+    observer.destroy_node()
+
+
+def test_players_do_not_count_it_as_a_listener(cell, observer):
     skeletons = cell.publisher(SkeletonArray, "skeletons", qos.STREAM)
     forecasts = cell.publisher(ForecastArray, "forecasts", qos.STREAM)
-    observer = CellObserver()
     cell.wait_for_listeners(forecasts)
     observer.spin(0.5)
     assert skeletons.get_subscription_count() == 0
@@ -78,7 +86,6 @@ def test_players_do_not_count_it_as_a_listener(cell):
         return skeletons.get_subscription_count() == 1
 
     cell.wait_for(flows, "the observer to listen once skeletons flow")
-    observer.destroy_node()
 
 
 def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
