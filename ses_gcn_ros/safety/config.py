@@ -12,6 +12,7 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.resources import parse_yaml
 
 SMALLEST = 1e-9  # of a margin that is there at all
+MOST_AHEAD = 0.1  # s that a clock may be ahead of another that is synchronised
 
 Corner = tuple[float, float]  # x and y [m]
 
@@ -286,7 +287,10 @@ class SafetyConfig:
         0.2, "oldest robot pose that is trusted [s]", minimum=0.01, maximum=5
     )
     future_tolerance: float = option(
-        0.05, "how far ahead of the clock a stamp may be [s]", minimum=0, maximum=1
+        0.05,
+        "how far ahead of the clock a stamp may be, which hides as much latency [s]",
+        minimum=0,
+        maximum=1,
     )
     frozen_time: float = option(
         1.0,
@@ -359,6 +363,8 @@ class SafetyConfig:
             for name, value in least.items()
             if getattr(self, name) < value
         ]
+        if self.future_tolerance > MOST_AHEAD:
+            found.append(f"future_tolerance is {self.future_tolerance:g}, above {MOST_AHEAD:g}")
         if self.receding_credit > 0.0:
             found.append(f"receding_credit is {self.receding_credit:g}")
         if self.recognise_build > 0.0:

@@ -514,6 +514,7 @@ class TestParameters:
             ({"human_uncertainty": 0.0}, "human_uncertainty is 0"),
             ({"robot_uncertainty": 0.0}, "robot_uncertainty is 0"),
             ({"reaction_time": 0.0}, "reaction_time is 0"),
+            ({"future_tolerance": 0.5}, "future_tolerance is 0.5, above 0.1"),
             ({"receding_credit": 0.5}, "receding_credit is 0.5"),
             ({"forget_after": 2.0}, "lost people are forgotten after 2 s"),
             ({"recognise_build": 0.05}, "lost people are told by their build"),
