@@ -297,7 +297,8 @@ def lifecycle(
     from ses_gcn_ros.nodes.observer import observe
 
     with observe(namespace) as observer:
-        wanted = f"{observer.get_namespace().rstrip('/')}/{node}"
+        cell = observer.get_namespace().rstrip("/")
+        wanted = node if node.startswith("/") else f"{cell}/{node}"
         deadline = time.monotonic() + _PATIENCE
         while not (found := observer.managed()) or (node and wanted not in found):
             if time.monotonic() > deadline:
@@ -352,7 +353,7 @@ def _print(reading: dict[str, Any]) -> None:
 def drawing(reading: dict[str, Any]) -> Group:
     """A reading (see `CellObserver.reading`) as what rich prints; nothing in it is cut."""
     place = f"cell {reading['namespace']} on ROS domain {reading['domain']}"
-    parts: list[Any] = [Text(place, style="dim"), *_state(reading["state"])]
+    parts: list[Any] = [Text(place, style="dim"), *_state(reading["state"], reading["elsewhere"])]
     nodes = [
         (
             node["name"],
@@ -378,9 +379,12 @@ def drawing(reading: dict[str, Any]) -> Group:
     return Group(*parts)
 
 
-def _state(state: dict[str, Any] | None) -> list[Any]:
+def _state(state: dict[str, Any] | None, elsewhere: Sequence[str]) -> list[Any]:
     if state is None:
-        return [Text("no safety node is heard: a robot is to stand", style="bold red"), ""]
+        text = "no safety node is heard: a robot is to stand"
+        if elsewhere:
+            text += f"; --namespace shows the cells in {', '.join(elsewhere)}"
+        return [Text(text, style="bold red"), ""]
     if state["age_s"] > _SILENCE:
         text = f"silent for {state['age_s']:.1f} s, which counts as a STOP"
         return [Text(text, style="bold red"), ""]

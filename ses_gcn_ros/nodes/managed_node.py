@@ -72,7 +72,6 @@ class StreamStatistics:
 
 
 _SIGNAL_CHECK = 0.1  # s between looks whether a signal came, where nothing else happens
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 T = TypeVar("T")
 
@@ -108,7 +107,9 @@ class ManagedNode(LifecycleNode):
             self.destroy_node()
             raise
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
+        # Of each node its own: EventsExecutor complains where a clock has eight timers.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_diagnostics, clock=self._steady)
 
     @classmethod
     def executable(cls) -> str:
@@ -189,7 +190,7 @@ class ManagedNode(LifecycleNode):
                 callback()
                 ended = time.monotonic()
 
-        return self.while_active(self.create_timer(period, call, clock=STEADY))
+        return self.while_active(self.create_timer(period, call, clock=self._steady))
 
     def when_inactive(self, close: Callable[[], Any]) -> None:
         """Call `close` when the node is deactivated, or does not become active after all."""

@@ -158,7 +158,8 @@ class CellObserver(Node):
         dict
             ``domain``, ``namespace``; ``state``: fields of the last SafetyState, the level as a
             word, and its age [s], None before the first; ``nodes``: name, status (OK, WARN, ERROR,
-            STALE, or "silent" without diagnostics), message and values of each; ``streams``:
+            STALE, or "silent" without diagnostics), message and values of each, but for those of
+            other cells; ``elsewhere``: namespaces of other cells' safety nodes; ``streams``:
             topic, number of publishers, rate [Hz] and age of the last message [s]; ``people``: id,
             model of the forecast and action of everybody in the last forecasts and actions.
         """
@@ -168,6 +169,7 @@ class CellObserver(Node):
             "namespace": self.get_namespace(),
             "state": self._state(now),
             "nodes": self._nodes(now),
+            "elsewhere": self._elsewhere(),
             "streams": [
                 {
                     "topic": self.resolve_topic_name(topic),
@@ -218,6 +220,8 @@ class CellObserver(Node):
             for name in shown - {f"{here}{NAME}"}
         }
         for name, (received, status) in self._status.items():
+            if f"/{name}" in names - shown:
+                continue
             level = int.from_bytes(status.level, "little")
             nodes[f"/{name}"] = {
                 "name": f"/{name}",
@@ -227,6 +231,15 @@ class CellObserver(Node):
                 "values": {pair.key: pair.value for pair in status.values},
             }
         return [nodes[name] for name in sorted(nodes)]
+
+    def _elsewhere(self) -> list[str]:
+        topics = [
+            name
+            for name, kinds in self.get_topic_names_and_types()
+            if "ses_gcn_ros/msg/SafetyState" in kinds and self.count_publishers(name)
+        ]
+        cells = {topic.rpartition("/")[0] or "/" for topic in topics}
+        return sorted(cells - {self.get_namespace()})
 
     def _people(self) -> list[dict[str, Any]]:
         people: dict[str, dict[str, Any]] = {}
@@ -252,7 +265,9 @@ def observe(namespace: str = "") -> Iterator[CellObserver]:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         observer = CellObserver(namespace)
-        yield observer
-        observer.destroy_node()
+        try:
+            yield observer
+        finally:
+            observer.destroy_node()
     finally:
         rclpy.try_shutdown()

@@ -33,6 +33,7 @@ READING = {
         }
     ],
     "streams": [{"topic": "/cell_1/skeletons", "publishers": 1, "rate_hz": 24.96, "age_s": None}],
+    "elsewhere": [],
     "people": [{"id": "p[1]", "forecast": "sesgcn", "action": "walk", "probability": 0.987}],
 }
 
@@ -58,4 +59,6 @@ def test_a_state_that_fell_silent_is_no_state():
     text = drawn(silent, 80)
     assert "silent for 3.0 s, which counts as a STOP" in text
     assert "REDUCED" not in text
-    assert "a robot is to stand" in drawn({**READING, "state": None}, 80)
+    nobody = {**READING, "state": None}
+    assert "a robot is to stand" in drawn(nobody, 80)
+    assert "in /left, /right" in drawn({**nobody, "elsewhere": ["/left", "/right"]}, 200)

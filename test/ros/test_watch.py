@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lifecycle_msgs.srv import ChangeState, GetState
 
+from ses_gcn_ros.bringup import ros_arguments
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.observer import CellObserver
@@ -106,7 +107,7 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
     reset = lifecycle("safety_node", "reset")
     assert reset.returncode == 1
     assert reset.stderr == "error: /safety_node doesn't reset: no stop is latched\n"
-    assert states_of("safety_node", "deactivate") == {"/safety_node": "inactive"}
+    assert states_of("/safety_node", "deactivate") == {"/safety_node": "inactive"}
     refused = lifecycle("safety_node", "deactivate")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: /safety_node is inactive: it can activate, cleanup")
@@ -139,3 +140,24 @@ def test_all_nodes_are_asked_at_once_and_again_where_an_answer_got_lost(cell):
             cell.wait_for(lambda: command.poll() is not None, "the command")
     assert json.load(command.stdout) == {"/arm": "active", "/gripper": "active"}
     assert len(asked) > 2
+
+
+def test_a_cell_is_shown_without_its_neighbour(cell):
+    for place in ("left", "right"):
+        arguments = ros_arguments(
+            {"robot_description": "demo"}, params_file="", namespace=place, log_level="fatal"
+        )
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", "safety_node", *arguments]
+        cell.processes[place] = subprocess.Popen(command, stderr=subprocess.PIPE)
+    heard = [cell.listen(SafetyState, f"/{n}/safety_state", qos.STREAM) for n in ("left", "right")]
+    cell.wait_for(lambda: all(heard), "states of both")
+
+    def left_alone() -> bool:  # as soon as discovery knows whose nodes these are
+        left = json.loads(watch("--json", "--namespace", "left").stdout)
+        names = [node["name"] for node in left["nodes"]]
+        return names == ["/left/safety_node"] and left["elsewhere"] == ["/right"]
+
+    cell.wait_for(left_alone, "the left cell without the right one")
+    nobody = " ".join(watch("--once").stdout.split())
+    assert "no safety node is heard" in nobody
+    assert "--namespace shows the cells in /" in nobody
