@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from ses_gcn_ros.safety.config import SafetyConfig
 
@@ -20,8 +21,7 @@ class Level(IntEnum):
     STOP = 2
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """Share of the full speed that one cause allows, 0 to 1, and that cause with its numbers.
 
     `zone` names the zone that asks for it, if one does.

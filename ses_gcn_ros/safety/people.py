@@ -259,6 +259,7 @@ PHANTOM = 0.1  # probability of a living person under which nobody who vanishes 
 MOST_LOST = 40  # people held; more are a fault of their own
 STANDING = 0.5  # m/s that noise makes of somebody who stands, for the credit of who recedes
 SURE = 3.0  # standard deviations of that noise besides
+LIMBS_TOLD = 3.0  # s after which somebody lost is held as one ball, so far may every limb have got
 BUILD_SIGHTINGS = 30  # of a whole body before its build tells who it is
 
 
@@ -301,6 +302,7 @@ class Track:
         joints = len(get_layout(layout).joints)
         self.spread, self.velocities = np.full(joints, np.nan), np.zeros((joints, 3))
         self.edge_lengths = np.full(len(body(layout).edges), np.nan)  # longest seen so far [m]
+        self._ball: Array | None = None
         # what was seen lately lies between the two, in arrays that are never copied whole
         self._first = self._past = 0
         self._stamps = np.empty(2 * KEPT)
@@ -348,7 +350,7 @@ class Track:
         self.last_seen = stamp
         if not repeated:
             self.last_news, self.unseen = stamp, 0.0
-        self.spread = _largest_deviations(skeleton)
+        self._ball, self.spread = None, _largest_deviations(skeleton)
         if self._past == len(self._stamps):
             self._first, self._past = 0, KEPT - 1
             self._stamps[: self._past] = self._stamps[1 - KEPT :]
@@ -383,6 +385,26 @@ class Track:
         off = centre - centre.mean(axis=0) - time[:, None] * velocity
         noise = np.sqrt((off**2).sum() / (len(stamps) - 2) / (time @ time))
         return np.append(velocity, max(STANDING, SURE * noise))
+
+    def ball(self, config: SafetyConfig) -> Array:
+        """What holds the whole body where it was last seen, moving any way.
+
+        Centre, radius [m], highest speed [m/s] and standard deviation [m]: (6,).
+        """
+        if self._ball is None:
+            limbs = limb_capsules(
+                self.positions,
+                self.layout,
+                scale=config.body_scale,
+                hand_reach=config.hand_reach,
+                paths=self.paths(),
+            )
+            away = np.linalg.norm(np.stack([limbs.start, limbs.end]) - self.centre, axis=-1)
+            radius = np.nanmax(away + limbs.radius)
+            fastest = np.linalg.norm(self.velocities, axis=1).max()
+            spread = np.fmax.reduce(self.spread, initial=0.0)  # NaN where not told
+            self._ball = np.array([*self.centre, radius, fastest, spread])
+        return self._ball
 
     def paths(self) -> Array | None:
         """Path lengths (J, J) along this person's own limbs; None where they aren't needed."""
@@ -437,7 +459,7 @@ class People:
     floor: Array  # (N,): least speed v_h that each limb must be expected to have [m/s]
     uncertainty: Array  # (N,): z_d of each limb [m]
     receding: Array  # (N, 4): velocity of the whole body, and what noise makes of standing, [m/s]
-    arms: NDArray[np.bool_]  # (N,)
+    acceleration: Array  # (N,): highest of each limb [m/s²]; inf of a ball around a whole body
     person: NDArray[np.int64]  # (N,): index of each limb's person
     ids: tuple[str, ...]  # the people
     # (P,): how long nothing new had been known of each when people were last seen [s]
@@ -589,14 +611,21 @@ class PeopleTracks:
         return self._people
 
     def _gather(self) -> People:
-        tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
+        assert self.stamp is not None or not self.present
         config = self._config
-        arms, person = _limbs_of(tuple(track.layout for track in tracks))
-        start_velocity, end_velocity = np.empty((2, len(arms), 3))
+        tracks = [t for t in (*self.present.values(), *self.lost.values()) if t.seen]
+        seen = self.stamp
+        gone = {t: t.unseen_for(t.last_news if seen is None else seen) for t in tracks}
+        near = [track for track in tracks if gone[track] <= LIMBS_TOLD]
+        far = [track for track in tracks if gone[track] > LIMBS_TOLD]
+        arms, person = _limbs_of((*(track.layout for track in near), *[""] * len(far)))
+        start_velocity, end_velocity = np.zeros((2, len(arms), 3))
+        floor = np.where(arms, config.arm_speed, config.human_speed)
+        acceleration = np.where(arms, config.arm_acceleration, config.trunk_acceleration)
         uncertainty = np.full(len(arms), config.human_uncertainty)
         receding = np.zeros((len(arms), 4))
         parts, past = [], 0
-        for _, group in groupby(tracks, key=_company):
+        for _, group in groupby(near, key=_company):
             members = list(group)
             layout, shape = members[0].layout, body(members[0].layout)
             own = slice(past, past + len(members) * len(shape.names))
@@ -621,19 +650,25 @@ class PeopleTracks:
                 paths=members[0].paths(),
             )
             parts.append(capsules.in_a_row())
-        assert self.stamp is not None or not tracks or not self.present
-        seen = self.stamp
+        if far:
+            balls, own = np.array([track.ball(config) for track in far]), slice(past, None)
+            centre = balls[:, :3].copy()
+            parts.append(LimbCapsules(centre, centre, balls[:, 3].copy(), ("body",) * len(far)))
+            floor[own] = np.maximum(config.arm_speed, balls[:, 4])
+            acceleration[own] = np.inf  # which way somebody moved is not told of a ball
+            told = quantile(config.uncertainty_coverage) * balls[:, 5]
+            uncertainty[own] = np.maximum(told, config.human_uncertainty)
         return People(
             limbs=join(parts),
             start_velocity=start_velocity,
             end_velocity=end_velocity,
-            floor=np.where(arms, config.arm_speed, config.human_speed),
+            floor=floor,
             uncertainty=uncertainty,
             receding=receding,
-            arms=arms,
+            acceleration=acceleration,
             person=person,
-            ids=tuple(track.person_id for track in tracks),
-            unseen=np.array([t.unseen_for(t.last_news if seen is None else seen) for t in tracks]),
+            ids=tuple(track.person_id for track in (*near, *far)),
+            unseen=np.array([gone[track] for track in (*near, *far)]),
         )
 
     def _recognise(self, stamp: float) -> None:
@@ -729,8 +764,11 @@ def _moved(track: Track, skeleton: Skeleton) -> float:
 
 @lru_cache(maxsize=64)
 def _limbs_of(layouts: tuple[str, ...]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Whether each limb of people with these layouts is an arm's, and the index of its person."""
-    arms = [body(layout).arms for layout in layouts]
+    """Whether each limb of people with these layouts is an arm's, and the index of its person.
+
+    Who has no layout is one limb, as fast as an arm.
+    """
+    arms = [body(layout).arms if layout else np.ones(1, bool) for layout in layouts]
     whose = [np.full(len(own), number) for number, own in enumerate(arms)]
     limbs = np.concatenate([np.empty(0, bool), *arms]), np.concatenate([np.empty(0, int), *whose])
     for values in limbs:

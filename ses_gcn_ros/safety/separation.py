@@ -447,7 +447,6 @@ def assess_reachable(
         np.linalg.norm(people.start_velocity, axis=1), np.linalg.norm(people.end_velocity, axis=1)
     )
     highest = np.maximum(people.floor, measured + SPEED_ERROR)
-    agility = np.where(people.arms, config.arm_acceleration, config.trunk_acceleration)
     limbs = people.limbs
     bodies = (
         limbs.start,
@@ -456,7 +455,7 @@ def assess_reachable(
         people.start_velocity,
         people.end_velocity,
         highest,
-        agility.astype(np.float64),
+        people.acceleration,
     )
     fixed = config.intrusion + people.uncertainty + config.robot_uncertainty
 

@@ -35,7 +35,7 @@ seeds = st.integers(0, 2**32 - 1)
 def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
     """People and a robot at random, some limbs without length, some links crossing limbs."""
     rng = np.random.default_rng(seed)
-    start = rng.uniform(-1.5, 1.5, (LIMBS, 3))
+    start = rng.uniform(-1.5, 1.5, (LIMBS, 3)) * rng.choice([1.0, 4.0])  # some too far to matter
     end = start + rng.normal(0, 0.3, (LIMBS, 3)) * rng.integers(0, 2, (LIMBS, 1))
     people = People(
         limbs=LimbCapsules(
@@ -46,7 +46,7 @@ def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
         floor=rng.uniform(0, 2, LIMBS),
         uncertainty=rng.uniform(0, 0.2, LIMBS),
         receding=np.column_stack([rng.normal(0, 1, (LIMBS, 3)), rng.uniform(0, 0.5, LIMBS)]),
-        arms=np.zeros(LIMBS, bool),
+        acceleration=np.full(LIMBS, 20.0),
         person=np.repeat(np.arange(PEOPLE), LIMBS // PEOPLE),
         ids=tuple(f"p{n}" for n in range(PEOPLE)),
         unseen=np.zeros(PEOPLE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from safety_scenes import STANDING
 from scipy.stats import chi
 
-from ses_gcn_ros.safety import SafetyConfig, limb_capsules
+from ses_gcn_ros.safety import SafetyConfig, limb_capsules, people
 from ses_gcn_ros.safety.people import (
     LIMB_LENGTH,
     PeopleTracks,
@@ -244,6 +246,55 @@ class TestTracks:
             tracks.observe(stamp, [self.seen(STANDING + np.array([x, 0.0, 0.0]))])
             stamp += 0.6  # in which nobody goes 2 m, and nobody is known by their place
         assert set(tracks.lost) == {"a (2)", "a (3)", "a (4)"}
+
+    @settings(max_examples=25)
+    @given(
+        st.integers(0, 2**32 - 1),
+        st.lists(st.integers(0, 14), max_size=10, unique=True),
+        st.floats(3.05, 60.0),
+        st.floats(0.0, 3.0),
+        st.booleans(),
+    )
+    def test_the_ball_around_who_was_lost_long_ago_holds_every_limb(
+        self, seed, hidden, gone, speed, told
+    ):
+        """And is expected to be as fast, to accelerate as much and to be as uncertain."""
+        rng = np.random.default_rng(seed)
+        joints = STANDING + rng.normal(0, 0.05, (15, 3))
+        joints[hidden] = np.nan
+        velocity = rng.normal(0, 1, (15, 3)) * speed / 2
+        covariance = np.zeros((15, 6), np.float32)
+        covariance[:, [0, 3, 5]] = rng.uniform(1e-4, 1e-2, (15, 3))
+        tracks = PeopleTracks(SafetyConfig())
+        for step in (0.0, 0.04, 0.08):
+            seen = self.seen(joints + step * velocity)
+            covered = dataclasses.replace(seen, covariance=covariance if told else None)
+            tracks.observe(1.0 + step, [covered])
+        for stamp in (1.1, 1.08 + gone):
+            tracks.observe(stamp, [])
+        ball = tracks.people()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(people, "LIMBS_TOLD", np.inf)
+            tracks._people = None
+            each = tracks.people()
+        assert ball.limbs.names == ("body",)
+        assert len(each.limbs.names) > 10
+        assert each.unseen == ball.unseen
+        growth = ball.growth()
+        ends = np.stack([each.limbs.start, each.limbs.end]) - ball.limbs.start[0]
+        farthest = np.linalg.norm(ends, axis=-1).max(axis=0) + each.limbs.radius + each.growth()
+        assert np.nanmax(farthest) <= ball.limbs.radius + growth + 1e-6
+        assert (each.floor <= ball.floor).all()
+        assert (each.uncertainty <= ball.uncertainty + 1e-9).all()
+        assert (each.acceleration <= ball.acceleration).all()
+
+    def test_a_ball_is_forgotten_when_somebody_is_seen_again(self):
+        tracks = PeopleTracks(SafetyConfig())
+        for x in (0.0, 3.0):
+            tracks.observe(1.0 + 10.0 * x, [self.seen(STANDING + np.array([x, 0.0, 0.0]))])
+            tracks.observe(1.1 + 10.0 * x, [])
+            tracks.observe(6.0 + 10.0 * x, [])
+            assert tracks.people().limbs.start[0, 0] == pytest.approx(x, abs=0.2)
 
     def test_half_a_body_may_be_as_small_as_a_hand(self):
         """Of 18 joints 9 are seen close together; of 10 it would have to be a body."""
