@@ -279,16 +279,22 @@ def _small(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _parts_alike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Median correlation of the parts of two grey pictures; NaN where too few have texture."""
+    """Median correlation of the parts of two grey pictures; NaN where too few have texture.
+
+    Of that about each part's mean and that about each of its rows' the greater counts, since lamps
+    that flicker make bands of a rolling shutter's rows.
+    """
     across, down = _BLOCKS
     parts = np.stack((one, other)).reshape(2, down, _SMALL[1] // down, across, -1)
-    parts = parts - parts.mean((2, 4), keepdims=True)
-    length = np.sqrt(np.sum(parts**2, axis=(2, 4)))
-    told = (length > _PLAIN).all(0)
-    if told.sum() < told.size / 4:
-        return float("nan")
-    both = np.sum(parts[0] * parts[1], axis=(1, 3))
-    return float(np.median(both[told] / length.prod(0)[told]))
+    found = []
+    for axes in ((2, 4), (4,)):
+        about = parts - parts.mean(axes, keepdims=True)
+        length = np.sqrt(np.sum(about**2, axis=(2, 4)))
+        told = (length > _PLAIN).all(0)
+        if told.sum() >= told.size / 4:
+            both = np.sum(about[0] * about[1], axis=(1, 3))
+            found.append(float(np.median(both[told] / length.prod(0)[told])))
+    return max(found, default=math.nan)
 
 
 _PERIOD = 1.0  # s between looks

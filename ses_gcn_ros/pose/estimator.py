@@ -306,6 +306,9 @@ class SkeletonEstimator:
         if rgb is not None and self._scene.update(rgb):
             self._tracker.lose(stamp)
         tracks = self._tracker.assign(stamp, people, origin, self.ray_sigma, looks)
+        told = [row for row, track in enumerate(tracks) if track.person_id]
+        known, tracks = known[told], [tracks[row] for row in told]
+        self.ray_sigma = self.ray_sigma[told]
         self.detections = Detections(
             View(camera, transform),
             landmarks.layout,

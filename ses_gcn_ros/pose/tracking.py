@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -224,11 +225,14 @@ _FASTEST = 2.5  # m/s of a person, whatever a body that is half hidden seems to 
 _COASTING = 0.25  # s for which that is believed: a bar that passes takes the skeleton along
 _BLINK = 0.5  # s for which somebody out of sight is known by the limbs in the picture alone, and
 _HIDDEN = 5.0  # s for which somebody out of sight is known by the place in the picture alone, where
-ON_BODY = 0.6  # of the smaller body's joints lie on the larger one, of a newcomer, seen too little
-_ON_NEWCOMER = 0.2  # to be right about the limbs, so many, and
+ON_BODY = 0.6  # of the smaller body's joints lie on the larger one,
+_ON_BLINK = 0.35  # of one lost for a blink, so many, and of a newcomer, seen too little to be
+_ON_NEWCOMER = 0.2  # right about the limbs, so many; and
 _NEARER = 3.0  # times as near, or as far, is somebody else all the same
 _LIMB_WIDTH = 0.1  # of a body's extent, from the middle of a limb
 _LOOKS = 0.3  # m that a wholly different appearance counts for
+_DOUBT = 0.18  # s for which who comes up on somebody else's body may be that one, found twice
+_CLEARLY = 1.0  # m by which one of two in the same clothes must be nearer to be told from the other
 _RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
 _ALIKE = 0.75  # how alike (Bhattacharyya) somebody must be to be the same; and who was
 _ALIKE_GLIMPSED = 0.4  # only glimpsed, of whom little is known
@@ -259,12 +263,14 @@ def assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
 class ImageTrack(Generic[M]):
     """One identity."""
 
-    person_id: str  # name, never given to anybody else by this tracker
     memory: M  # what the tracker's owner keeps about the person (filters, for instance)
     positions: NDArray[np.float64]  # (J, 3) m when last seen
     velocity: NDArray[np.float64]  # (3,) m/s
     stamp: float  # s when last seen
+    begun: float  # s when first seen
+    person_id: str = ""  # name, never given to anybody else by this tracker; none in doubt
     frames: int = 1
+    past: deque[tuple[float, NDArray[np.float64]]] = field(default_factory=deque)  # of a blink
     looks: NDArray[np.float64] | None = None  # appearance, averaged
 
 
@@ -275,9 +281,11 @@ class Tracker(Generic[M]):
     distance. Nobody is assigned beyond a gate, which grows while a person is out of sight. Whoever
     is left and lies in the picture on the body of somebody lost within seconds is that one, partly
     hidden and so at a distance told wrongly. Someone new is a person from the first frame on,
-    because a monitor must not wait; someone out of sight keeps the id for a while and gets it back
-    on coming into view near the expected place, or later where they can have gone to, if they look
-    alike and nobody else who is missing does.
+    because a monitor must not wait; only who comes up on the body of somebody seen, where a
+    detector now and then finds a second one for some frames, has no name for `_DOUBT` (but before a
+    depth camera, which tells them apart). Someone out of sight keeps the id for a while and gets it
+    back on coming into view near the expected place, or later where they can have gone to, if they
+    look alike and nobody else who is missing does as near by.
     """
 
     def __init__(
@@ -287,6 +295,7 @@ class Tracker(Generic[M]):
         self._make_memory = make_memory
         self._tracks: list[ImageTrack[M]] = []
         self._named = 0
+        self._stamp = -math.inf
 
     def forget(self) -> None:
         """Let go of everybody; names already given are not given again."""
@@ -306,7 +315,7 @@ class Tracker(Generic[M]):
         ray_sigma: NDArray[np.float64],
         looks: NDArray[np.float64] | None = None,
     ) -> list[ImageTrack[M]]:
-        """Tracks of the people seen, in their order.
+        """Tracks of the people seen, in their order; without a name while it is doubted.
 
         Parameters
         ----------
@@ -322,14 +331,20 @@ class Tracker(Generic[M]):
             Appearances as `appearances` gives them; zeros where nothing can be said.
         """
         memory = max(self._config.track_memory, _RECALL if looks is not None else 0.0)
-        self._tracks = [track for track in self._tracks if stamp - track.stamp <= memory]
+        last, self._stamp = self._stamp, stamp
+        self._tracks = [
+            track
+            for track in self._tracks
+            if stamp - track.stamp <= memory and (track.person_id or track.stamp == last)
+        ]
         seen = np.zeros((len(people), 0)) if looks is None else looks
         worn = seen.copy()  # appearances that may be learnt
         assigned: list[ImageTrack[M] | None] = [None] * len(people)
         # Who is known for a while chooses first, so that a phantom can't take over an identity.
         near = [t for t in self._tracks if stamp - t.stamp <= self._config.track_memory]
-        settled = [track for track in near if track.frames >= _SETTLED]
-        newcomers = [track for track in near if track.frames < _SETTLED]
+        settled = [t for t in near if t.frames >= _SETTLED and t.person_id]
+        newcomers = [t for t in near if t.frames < _SETTLED and t.person_id]
+        doubted = [track for track in near if not track.person_id]  # maybe one of those
         gone = [t for t in self._tracks if t not in near and t.frames >= _SETTLED]
         glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
 
@@ -347,8 +362,9 @@ class Tracker(Generic[M]):
             known = tracks[0].frames >= _SETTLED
             alike = _ALIKE if known else _ALIKE_GLIMPSED
             cost[_likeness(tracks, seen[free]) < alike] = BARRED
-            if known:
-                cost[:, (cost < BARRED).sum(axis=0) > 1] = BARRED  # it could be either
+            if known and len(tracks) > 1:
+                nearest, other = np.sort(cost, axis=0)[:2]
+                cost[:, other - nearest < _CLEARLY] = BARRED  # it could be either
             return cost
 
         for tracks, costs in (
@@ -356,6 +372,7 @@ class Tracker(Generic[M]):
             (newcomers, by_place),
             (settled + gone, by_picture),
             (newcomers, by_picture),
+            (doubted, by_place),
             (gone, by_looks),
             (glimpsed, by_looks),
         ):
@@ -374,7 +391,21 @@ class Tracker(Generic[M]):
                 share = 1.0 / min(track.frames, _LOOKS_TIME)
                 old = look if track.looks is None else track.looks
                 track.looks = old + share * (look - old)
+        self._name(stamp, camera, tracks)
         return tracks
+
+    def _name(self, stamp: float, camera: NDArray[np.float64], tracks: list[ImageTrack[M]]) -> None:
+        """Name who has none, but for a while who is found on the body of somebody known before."""
+        known = [_seen_from(camera, t.positions)[0] for t in tracks if t.person_id]
+        for track in tracks:
+            if track.person_id:
+                continue
+            body, _ = _seen_from(camera, track.positions)
+            on = [on_body(body, other, self._layout) for other in known]
+            young = self._config.mode != "rgbd" and stamp - track.begun < _DOUBT
+            if not (young and max(on, default=0.0) >= _ON_NEWCOMER):
+                self._named += 1
+                track.person_id = f"p{self._named}"
 
     def _costs(
         self,
@@ -423,20 +454,21 @@ class Tracker(Generic[M]):
         for row, track in enumerate(tracks):
             if self._config.mode == "rgbd" or stamp - track.stamp > _HIDDEN:
                 continue
-            least = ON_BODY if track.frames >= _SETTLED else _ON_NEWCOMER
-            before, distance = _seen_from(camera, track.positions)
+            least = _ON_BLINK if stamp - track.stamp <= _BLINK else ON_BODY
+            least = least if track.frames >= _SETTLED else _ON_NEWCOMER
+            before = [_seen_from(camera, positions)[0] for _, positions in track.past]
+            _, distance = _seen_from(camera, track.positions)
             for column, person in enumerate(people):
                 now, away = _seen_from(camera, person)
-                near = max(away / distance, distance / away) <= _NEARER
-                near |= least < ON_BODY or stamp - track.stamp <= _BLINK
-                share = on_body(before, now, self._layout)
+                near = least < ON_BODY or max(away / distance, distance / away) <= _NEARER
+                share = max(on_body(body, now, self._layout) for body in before)
                 if near and share >= least:
                     cost[row, column] = 1.0 - share
         return cost
 
     def _begin(self, stamp: float, positions: NDArray[np.float64]) -> ImageTrack[M]:
-        self._named += 1
-        track = ImageTrack(f"p{self._named}", self._make_memory(), positions, np.zeros(3), stamp)
+        track = ImageTrack(self._make_memory(), positions, np.zeros(3), stamp, stamp)
+        track.past.append((stamp, positions))
         self._tracks.append(track)
         return track
 
@@ -486,6 +518,9 @@ def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) 
     velocity *= min(1.0, _FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
     track.velocity = track.velocity + share * (velocity - track.velocity)
     track.positions, track.stamp = positions, stamp
+    track.past.append((stamp, positions))
+    while stamp - track.past[0][0] > _BLINK:
+        track.past.popleft()
     track.frames += 1
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from covers import flickering
 
 from ses_gcn_ros.pose.camera import CameraMotionDetector, SceneCutDetector
-from ses_gcn_ros.pose.sources import VideoFile
+from ses_gcn_ros.pose.sources import Frame, VideoFile
 
 NOBODY = np.zeros((0, 33, 2))
 
@@ -106,4 +107,5 @@ def test_another_scene_is_a_cut_and_what_happens_before_a_camera_is_none(shared_
         (gain * room[0].astype(float)).clip(0, 255).astype(np.uint8) for gain in (1, 2.5, 0.3)
     ]
     assert not cuts(lights * 3)
+    assert not cuts([flickering(i, Frame(0.04 * i, yard[0]), None) for i in range(8)])
     assert not cuts([np.roll(yard[0], shift, (0, 1)) for shift in ((0, 0), (20, 50), (-10, -60))])

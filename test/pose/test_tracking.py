@@ -12,6 +12,7 @@ from ses_gcn_ros.pose.tracking import Liveness, Tracker
 
 EYE = np.array([0.0, -3.0, 1.5])
 ASIDE = np.array([1.0, 0.0, 0.0])
+UP = np.array([0.0, 0.0, 1.0])
 STEP = 0.04
 
 
@@ -166,8 +167,34 @@ def test_a_phantom_does_not_take_over_a_settled_name(walker):
     frames = [body[None]] * 10 + [np.stack((body, body + 0.15 * ASIDE))] * 2
     frames += [(body + 0.1 * ASIDE)[None]] * 3  # nearer to the phantom, but one person is left
     names = follow(Tracker(PoseConfig(), dict, "chico15"), frames)
-    assert names[11] == ["p1", "p2"]
+    assert names[11] == ["p1", ""]
     assert names[-1] == ["p1"]
+
+
+@pytest.mark.parametrize(("mode", "doubted"), [("monocular", 5), ("rgbd", 0)])
+def test_who_comes_up_on_somebody_has_a_name_after_a_fifth_of_a_second(walker, mode, doubted):
+    frames = [walker[:1]] * 10 + [np.stack((walker[0], walker[0] + 0.15 * ASIDE))] * 10
+    names = follow(Tracker(PoseConfig(mode=mode), dict, "chico15"), frames)
+    assert names[10:] == [["p1", ""]] * doubted + [["p1", "p2"]] * (10 - doubted)
+
+
+def test_who_was_taken_for_a_foot_is_known_by_where_the_body_was_before(walker):
+    body = walker[0]
+    foot, head = (body.mean(0) + 0.1 * (body - body.mean(0)) + d * UP for d in (-0.5, 0.6))
+    frames = [body[None]] * 10 + [foot[None]] * 3 + [head[None]] * 3
+    names = follow(Tracker(PoseConfig(), dict, "chico15"), frames, sigma=0.2)
+    assert {name for row in names for name in row} == {"p1"}
+
+
+def test_of_two_in_the_same_clothes_the_one_who_is_clearly_nearer_comes_back(walker):
+    same, sigma = np.array([[1.0, 0.0]] * 2), np.full(2, 0.05)
+    for gap, name in ((2.5, "p1"), (0.8, "p3")):
+        tracker = Tracker(PoseConfig(), dict, "chico15")
+        both = np.stack((walker[0], walker[0] + gap * ASIDE))
+        for frame in range(10):
+            tracker.assign(STEP * frame, both, EYE, sigma, same)
+        [back] = tracker.assign(7.0, both[:1] + 0.3 * ASIDE, EYE, sigma[:1], same[:1])
+        assert back.person_id == name
 
 
 def test_unseen_joints_are_no_reason_to_lose_a_person(walker):
