@@ -14,8 +14,6 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
-from rclpy import duration
-from rclpy.clock import JumpThreshold
 from rclpy.qos import QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from scipy.spatial.transform import Rotation
@@ -164,15 +162,7 @@ class Frames(TransformBuffer):
                 node.create_subscription(TFMessage, topic, _with_info(handler), profile, raw=True)
             )
         # after a jump, what is known of moving frames belongs to another run
-        self._jumps = node.get_clock().create_jump_callback(
-            JumpThreshold(
-                min_forward=None,
-                min_backward=duration.Duration(nanoseconds=-1),
-                on_clock_change=True,
-            ),
-            post_callback=lambda _: self.forget(),
-        )
-        node.when_inactive(self._jumps.unregister)
+        node.when_clock_jumps(self.forget)
 
     def doubled(self, frames: Sequence[str]) -> dict[str, list[str]]:
         """Frames between the given ones and the world that several publish; whose nodes."""

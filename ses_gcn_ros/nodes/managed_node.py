@@ -24,7 +24,8 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -195,6 +196,16 @@ class ManagedNode(LifecycleNode):
     def when_inactive(self, close: Callable[[], Any]) -> None:
         """Call `close` when the node is deactivated, or does not become active after all."""
         self._open.append(close)
+
+    def when_clock_jumps(self, forget: Callable[[], object]) -> None:
+        """Call `forget` when the clock goes back or becomes another, while the node is active."""
+        jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+            ),
+            post_callback=lambda _: forget(),
+        )
+        self.when_inactive(jumps.unregister)
 
     def attempt(
         self, handler: Callable[[Any], object], message: Any, arrived: float | None = None

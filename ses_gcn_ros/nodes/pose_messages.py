@@ -280,7 +280,9 @@ class TransformLookup:
 
     def __init__(self, node: ManagedNode, target: str, timeout: float) -> None:
         self._target, self._timeout = target, Duration(seconds=timeout)
-        self._buffer = tf2_ros.Buffer(node=node)
+        # Given the node, the buffer would leave its handler with the node's clock for good.
+        self._buffer = tf2_ros.Buffer()
+        node.when_clock_jumps(self._buffer.clear)
         node.when_inactive(tf2_ros.TransformListener(self._buffer, node).unregister)
 
     def matrix(self, frame_id: str, stamp: Time, hint: str) -> NDArray[np.float64]:

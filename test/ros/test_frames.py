@@ -10,6 +10,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation
@@ -23,7 +24,7 @@ from tf2_ros import (
 from ses_gcn_ros.errors import InputError, RobotError
 from ses_gcn_ros.nodes.conversions import Frames, to_time
 from ses_gcn_ros.nodes.managed_node import ManagedNode, make_executor
-from ses_gcn_ros.nodes.pose_messages import matrix
+from ses_gcn_ros.nodes.pose_messages import TransformLookup, matrix
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer
 
@@ -130,6 +131,33 @@ def test_broadcasters_are_heard(node):
     point = listener.frames.points(np.array([[1.0, 0.0, 0.0]], np.float32), "link", 7.0 + 5e-9)
     np.testing.assert_allclose(point, [[1.0, 3.0, 0.0]], atol=1e-12)
     listener.close()
+
+
+class Placed(ManagedNode):
+    """A node that asks tf2 where a camera is."""
+
+    config_type = SafetyConfig
+    lookup: TransformLookup
+
+    def activate(self) -> None:
+        self.lookup = TransformLookup(self, "world", 0.0)
+
+
+def test_a_clock_calls_nobody_back_who_was_deactivated(node):
+    """What a clock would call then is gone; every hundredth activation failed for it."""
+    placed = Placed()
+    placed.trigger_configure()
+    for _ in range(150):
+        assert placed.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        placed.trigger_deactivate()
+    assert placed.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    pose = StampedTransform("world", "camera", TENTH, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    placed.lookup._buffer.set_transform(message(pose), "")
+    assert placed.lookup.matrix("camera", to_time(0.1), "")[0, 3] == 1.0
+    placed.set_parameters([Parameter("use_sim_time", value=True)])
+    with pytest.raises(InputError, match="no transform from 'camera'"):
+        placed.lookup.matrix("camera", to_time(0.1), "")
+    placed.close()
 
 
 def test_nothing_is_ahead_of_a_clock_that_has_not_begun(node):

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("tf2_ros")
 
 from rclpy.time import Time
-from rosgraph_msgs.msg import Clock
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformListener
 from tf_frames import at, stamped, translation
 from tf_network import Network
@@ -61,21 +60,3 @@ def test_the_type_on_the_wire_is_that_of_every_other_ros(
     (endpoint,) = node.get_publishers_info_by_topic(topic)
     assert endpoint.topic_type == "tf2_msgs/msg/TFMessage"
     assert str(endpoint.topic_type_hash) == TF_MESSAGE_HASH
-
-
-def test_a_buffer_forgets_when_the_time_of_its_node_jumps_back(network: Network) -> None:
-    node = network.node("replayed", use_sim_time=True)
-    clock = network.node("player").create_publisher(Clock, "/clock", 10)
-    network.spin_until(lambda: clock.get_subscription_count() >= 1)
-
-    def play(second: float) -> None:
-        clock.publish(Clock(clock=at(second).to_msg()))
-        network.spin_until(lambda: node.get_clock().now().nanoseconds == at(second).nanoseconds)
-
-    play(100.0)
-    buffer = Buffer(node=node)
-    buffer.set_transform(stamped("base", "tool", 100.0), "test")
-    play(101.0)
-    assert buffer.can_transform("base", "tool", Time())
-    play(50.0)
-    assert not buffer.can_transform("base", "tool", Time())

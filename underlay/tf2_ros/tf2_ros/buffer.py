@@ -5,10 +5,7 @@ import time as system_time
 from collections.abc import Callable
 
 from geometry_msgs.msg import TransformStamped
-from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.logging import get_logger
-from rclpy.node import Node
 from tf2_py import BufferCore
 from tf2_py.buffer_core import TimeLike
 from tf2_py.messages import nanoseconds
@@ -22,26 +19,12 @@ class Buffer(BufferCore):
 
     Args:
         cache_time: how long moving frames are remembered; 10 s if not given.
-        node: the buffer is cleared when this node's clock jumps back, as when a bag starts again.
 
     """
 
-    def __init__(self, cache_time: Duration | None = None, node: Node | None = None) -> None:
+    def __init__(self, cache_time: Duration | None = None) -> None:
         super().__init__(cache_time)
         self._new_data = threading.Condition()
-        if node is not None:
-            # The clock calls back only as long as somebody holds the handle.
-            self.jump_handle = node.get_clock().create_jump_callback(
-                JumpThreshold(
-                    min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
-                ),
-                post_callback=self.time_jump_callback,
-            )
-
-    def time_jump_callback(self, _time_jump: TimeJump) -> None:
-        """Clear the buffer: after a jump, what it holds belongs to another run."""
-        get_logger("tf2_buffer").warning("Detected jump back in time. Clearing tf buffer.")
-        self.clear()
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Add a transform of a moving frame; see `BufferCore.set_transform`."""
