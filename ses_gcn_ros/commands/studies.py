@@ -464,6 +464,7 @@ SECTIONS = {  # of the benchmark, and where their functions are
     "actions": "networks",
     "geometry": "core",
     "chain": "nodes",
+    "crowd": "nodes",
     "bridge": "nodes",
     "training": "networks",
     "replay": "core",

@@ -182,25 +182,64 @@ def chain(people: str, seconds: str) -> dict[str, Any] | None:
     if not _spin(executor, lambda: all(chain.complete() for chain in chains.values()), PATIENCE):
         return None
     starts: dict[str, int] = {}
-    begun, sent = time.monotonic(), 0
-    while (elapsed := time.monotonic() - begun) < WARM_UP + float(seconds):
-        due = begun + sent * PERIOD / 2
-        if time.monotonic() < due:
-            executor.spin_once(due - time.monotonic())
-            continue
-        if not starts and elapsed > WARM_UP:
+    for sent, measuring in _paced(executor, PERIOD / 2, float(seconds)):
+        if measuring and not starts:
             starts = {name: len(chain.sent) for name, chain in chains.items()}
-            print("measuring", flush=True)
         turn = list(chains.values())[sent % 2]
         message = messages[sent // 2 % len(messages)]
         message.header.stamp = to_time(time.time())
         turn.sent[_nanoseconds(message.header.stamp)] = time.monotonic()
         turn.skeletons.publish(message)
+    results = {name: chain.results(starts[name]) for name, chain in chains.items()}
+    return {**results, "costs": costs(messages, PERIOD)}
+
+
+def _paced(executor: Executor, period: float, seconds: float) -> Iterator[tuple[int, bool]]:
+    """Numbers of messages, each when it is due, and whether they are measured; then a grace.
+
+    Spins in between; prints "measuring" after the warm-up and "measured" at the end.
+    """
+    begun, sent, measuring = time.monotonic(), 0, False
+    while (elapsed := time.monotonic() - begun) < WARM_UP + seconds:
+        due = begun + sent * period
+        if time.monotonic() < due:
+            executor.spin_once(due - time.monotonic())
+            continue
+        if not measuring and elapsed > WARM_UP:
+            measuring = True
+            print("measuring", flush=True)
+        yield sent, measuring
         sent += 1
     print("measured", flush=True)
     _spin(executor, lambda: False, GRACE)
-    results = {name: chain.results(starts[name]) for name, chain in chains.items()}
-    return {**results, "costs": costs(messages, PERIOD)}
+
+
+def crowd(people: str, seconds: str) -> dict[str, Any] | None:
+    """Send skeletons to the action node at 30 Hz; delays [s] of its answers, and how many to."""
+    node, executor = _open("probe")
+    messages, sent, delays = read_people(int(people)), dict[int, float](), list[float]()
+
+    def note(answer: msg.ActionArray) -> None:
+        stamp = _nanoseconds(answer.header.stamp)
+        if stamp in sent:
+            delays.append(time.monotonic() - sent[stamp])
+
+    answers = node.create_subscription(msg.ActionArray, "actions", note, qos.STREAM)
+    skeletons = node.create_publisher(msg.SkeletonArray, "skeletons", qos.STREAM)
+
+    def ready() -> bool:
+        met = skeletons.get_subscription_count(), node.count_publishers(answers.topic_name)
+        return min(met) > 0
+
+    if not _spin(executor, ready, PATIENCE):
+        return None
+    for number, measuring in _paced(executor, PERIOD, float(seconds)):
+        message = messages[number % len(messages)]
+        message.header.stamp = to_time(time.time())
+        if measuring:
+            sent[_nanoseconds(message.header.stamp)] = time.monotonic()
+        skeletons.publish(message)
+    return {"sent": len(sent), "delays": delays}
 
 
 def costs(messages: list[msg.SkeletonArray], period: float) -> dict[str, float]:
@@ -451,6 +490,7 @@ def soak_tester(crowd: Crowd, rate: float) -> Iterator[SoakTester]:
 
 KINDS: dict[str, Callable[..., dict[str, Any] | None]] = {
     "chain": chain,
+    "crowd": crowd,
     "first_forecast": first_forecast,
     "images": images,
     "bridge": bridge,

@@ -23,6 +23,14 @@ def test_both_chains_answer():
     assert state["floor_cpu"] > 0
 
 
+def test_a_person_s_actions_are_answered():
+    (row,) = nodes.crowd(True, lambda text: None, people=1).rows
+    assert row["people"] == 1
+    assert 0 < row["median"] <= row["p99"]
+    assert 0 < row["answered"] <= 1
+    assert row["cpu"] > 0
+
+
 def test_a_forecaster_starts_and_its_memory_is_known():
     (row,) = nodes.footprint(True, lambda text: None).rows
     assert row["by"] == "compiled"

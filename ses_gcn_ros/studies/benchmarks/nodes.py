@@ -133,6 +133,30 @@ def _row(people: int, stage: str, runs: Sequence[_Run]) -> dict[str, Cell]:
     return row | costs | {"transport": medians[0] - sum(costs.values())}
 
 
+def crowd(quick: bool, progress: Progress, people: int = _PEOPLE[-1]) -> Section:
+    """Delay and processor time of the action node, over eight seconds; three for a quick look."""
+    section = Section("crowd")
+    if section.lacks_ros():
+        return section
+    progress(f"actions of {people} people")
+    seconds = _QUICK if quick else _SECONDS
+    node = ["ses_gcn_ros.nodes", "action_node", *ros_arguments({}, log_level="error")]
+    probe = [*_PROBE, "crowd", str(people), str(seconds)]
+    with running([node, probe], demo_environment()) as (recognising, measuring):
+        _expect(measuring, "measuring")
+        before = processor_time((recognising,))
+        _expect(measuring, "measured")
+        spent = processor_time((recognising,)) - before
+        told = json.loads(next_line(measuring))
+    if not told["delays"]:
+        raise ConfigError("nobody answered with actions; try again on a machine with less to do")
+    row: dict[str, Cell] = {"people": people, "cpu": spent / seconds}
+    row |= {"median": float(np.median(told["delays"]))}
+    row |= {"p99": float(np.percentile(told["delays"], 99))}
+    section.rows.append(row | {"answered": len(told["delays"]) / told["sent"]})
+    return section
+
+
 def _expect(child: Child, word: str) -> None:
     if next_line(child) != word:
         raise ConfigError(f"the benchmark's probe ended before it was '{word}'")
