@@ -158,9 +158,12 @@ class FoldedEnsemble:
         self._members = [FoldedSgn(replace(weights, tensors=own)) for own in tensors]
 
     def run(self, x: Array) -> tuple[Array, Array]:
-        """Windows (N, T, V, C) → logits (N, classes), importance of joints (N, V) or (N, 0)."""
+        """Windows → log of mean probabilities (N, classes), importance of joints (N, V)."""
         logits, importance = zip(*(member.run(x) for member in self._members), strict=True)
-        return np.mean(logits, axis=0), np.mean(importance, axis=0)
+        stacked = np.stack(logits)
+        chances = stacked - np.logaddexp.reduce(stacked, axis=-1, keepdims=True)
+        mean = np.logaddexp.reduce(chances, axis=0) - np.log(np.float32(len(chances)))
+        return mean, np.mean(importance, axis=0)
 
 
 class SparseLoops:

@@ -135,8 +135,8 @@ def build_network(weights: ActionWeights) -> nn.Module:
         network: nn.Module = Sgn(len(joints.names), frames, classes, channels, width)
     elif weights.network == "esgn":
         config = build(EsgnConfig, options)
-        form = len(joints.names), frames, classes, joints.parents, channels, config
-        members = [Esgn(*form) for _ in range(config.members)]
+        form = len(joints.names), frames, classes, joints.parents, channels
+        members = [Esgn(*form, one) for one in config.of_members()]
         network = members[0] if len(members) == 1 else Ensemble(members)
     elif weights.network == "linear":
         if options:

@@ -108,11 +108,13 @@ def evaluate(
 
     def show(run: dict[str, Any]) -> None:
         if not as_json:
+            alone = ", ".join(f"{100 * share:.2f}" for share in run["members"])
             print(
                 f"seed {run['seed']}, tested on {','.join(run['test_subjects'])}: "
                 f"{100 * run['accuracy']:.2f} % of {run['windows']} windows, "
-                f"{100 * run['recording_accuracy']:.2f} % of {run['recordings']} recordings "
-                f"({run['seconds']:.0f} s)",
+                f"{100 * run['recording_accuracy']:.2f} % of {run['recordings']} recordings"
+                + (f", members alone {alone} %" if alone else "")
+                + f" ({run['seconds']:.0f} s)",
                 flush=True,
             )
 

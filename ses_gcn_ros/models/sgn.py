@@ -14,7 +14,7 @@ Inside, tensors are (N, T, V, C): features last, so that a 1×1 convolution is a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -174,8 +174,20 @@ class EsgnConfig:
     dilated: bool = option(False, "reach the scales by dilating a kernel of 3 instead")
     width: int = option(WIDTH, "features of an embedding", minimum=4, maximum=256)
     members: int = option(
-        1, "networks trained side by side whose answers are averaged", minimum=1, maximum=16
+        1, "networks trained side by side whose probabilities are averaged", minimum=1, maximum=16
     )
+    without_bones: int = option(
+        0, "so many of the members see joints and velocities alone", minimum=0, maximum=16
+    )
+
+    def of_members(self) -> list[EsgnConfig]:
+        """Options of each member, those without bones first."""
+        if self.without_bones > self.members:
+            raise ConfigError(
+                f"without_bones is {self.without_bones}; there are only {self.members} members"
+            )
+        lean = replace(self, streams=tuple(s for s in self.streams if not s.startswith("bone")))
+        return [lean if m < self.without_bones else self for m in range(self.members)]
 
 
 class MultiScale(nn.Module):
@@ -276,7 +288,7 @@ class Esgn(Sgn):
 
 
 class Ensemble(nn.Module):
-    """Enhanced SGNs on the same motion, each taught by itself; the answer is the mean of theirs.
+    """Enhanced SGNs on the same motion, each taught by itself; their probabilities are averaged.
 
     Parameters
     ----------
@@ -299,8 +311,9 @@ class Ensemble(nn.Module):
         return [member(x) for member in self._esgns]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (N, M, T, V, C) → logits (N, classes)."""
-        return torch.stack(self.heads(x)).mean(dim=0)
+        """Shape (N, M, T, V, C) → log of the mean probabilities (N, classes)."""
+        chances = F.log_softmax(torch.stack(self.heads(x)).float(), dim=-1)
+        return chances.logsumexp(dim=0) - math.log(len(self.members))
 
     @property
     def attention(self) -> Tensor | None:

@@ -344,6 +344,8 @@ def evaluate_split(
     windows = cut(test, recipe.window, data.labels)
     logits = answers(network, windows, recipe.window, data.joints)
     right = logits.argmax(axis=1) == windows.labels
+    members: Any = getattr(network, "members", getattr(network, "levels", ()))
+    alone = [answers(one, windows, recipe.window, data.joints) for one in members]
     recordings, first = np.unique(windows.source, return_index=True)
     summed = np.stack([logits[windows.source == number].sum(axis=0) for number in recordings])
     whole = summed.argmax(axis=1) == windows.labels[first]
@@ -360,6 +362,7 @@ def evaluate_split(
             for number, label in enumerate(weights.labels)
             if (windows.labels == number).any()
         },
+        "members": [float((one.argmax(axis=1) == windows.labels).mean()) for one in alone],
         "parameters": sum(p.numel() for p in network.parameters()),
         "kept": _kept(network),
         "seconds": time.monotonic() - started,

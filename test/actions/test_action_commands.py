@@ -73,6 +73,7 @@ def test_recipes_are_compared(florence: Path, small: Path, tmp_path: Path):
     one, two = json.loads(run(*command, "--recipe", f"{small},{other}").stdout)
     assert (one["recipe"], two["recipe"]) == ("small", "other")
     assert two["parameters"] == 2 * one["parameters"]
+    assert [len(summary["runs"][0]["members"]) for summary in (one, two)] == [0, 2]
     assert two["gain"]["mean"] == pytest.approx(two["accuracy"] - one["accuracy"])
 
 

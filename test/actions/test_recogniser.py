@@ -6,13 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from small_network import random_weights
 
 from ses_gcn_ros.actions.engine import TorchEngine, load_engine
 from ses_gcn_ros.actions.recogniser import ActionConfig, Recogniser
-from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights
+from ses_gcn_ros.actions.weights import UNKNOWN, ActionWeights, build_network
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion
-from ses_gcn_ros.errors import InputError
+from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.models.sgn import STREAMS
 from ses_gcn_ros.replay.events import label_delays
 from ses_gcn_ros.skeleton import Skeleton, get_layout
 
@@ -82,7 +84,7 @@ def play(made: Recogniser, seconds: float, start: float = 0.0, fps: float = 30.0
         ("sgn", {"width": 8}),
         ("esgn", {"width": 8}),
         ("esgn", {"width": 8, "fusion": "concat", "pooling": "received", "dilated": True}),
-        ("esgn", {"width": 4, "members": 3}),
+        ("esgn", {"width": 4, "members": 3, "without_bones": 1}),
         ("esgn", {"width": 8, "pooling": "none", "kernels": (3, 5), "streams": ("joint", "bone")}),
     ],
 )
@@ -92,6 +94,17 @@ def test_folded_and_torch_answer_the_same(network: str, options: dict):
     folded, torch_ = load_engine(weights).run(x), TorchEngine(weights).run(x)
     np.testing.assert_allclose(folded[0], torch_[0], atol=1e-4 * np.abs(torch_[0]).max())
     np.testing.assert_allclose(folded[1], torch_[1], atol=1e-5)
+
+
+def test_members_answer_with_the_mean_of_their_probabilities_and_some_see_no_bones():
+    network = build_network(random_weights(width=4, members=3, without_bones=1))
+    x = torch.randn(5, 1, 16, 9, 3)
+    alone = torch.stack([member(x) for member in network.members]).softmax(dim=-1)
+    torch.testing.assert_close(network(x).softmax(dim=-1), alone.mean(dim=0))
+    seen = [set(member.streams) for member in network.members]
+    assert seen == [{"joint", "velocity"}, set(STREAMS), set(STREAMS)]
+    with pytest.raises(ConfigError, match="without_bones is 2; there are only 1 members"):
+        random_weights(width=4, without_bones=2)
 
 
 def test_the_linear_baseline_runs_where_the_networks_do():
