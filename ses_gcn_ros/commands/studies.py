@@ -390,6 +390,7 @@ def commission_study(
     searches: Annotated[int, Option(help="Of 25 attacks on each cell.", min=0)] = 2,
     jobs: Jobs = 1,
     out: Annotated[Path, Option("-o", "--out", help="Folder for runs.")] = Path("commission_study"),
+    as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
 ) -> None:
     """Commission simulated cells whose times are known, and say by how much that is off.
@@ -412,7 +413,7 @@ def commission_study(
         for row in rows
     ]  # fmt: skip
     heads = ("cell", "robot", "Hz", "stops", "T_r off [ms]", "T_s off [ms]", "latency off [ms]")
-    terminal.show((*heads, "violations"), shown)
+    terminal.show((*heads, "violations"), shown, as_csv=as_csv)
 
 
 audit = typer.Typer(
