@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.forecast.baselines import cautious
+from ses_gcn_ros.forecast.baselines import beyond_noise, cautious
 from ses_gcn_ros.forecast.calibration import kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.folding import FOLDED
@@ -218,7 +218,7 @@ class Engine:
         return path, scale
 
     def _predict(
-        self, history: NDArray[np.float32]
+        self, history: NDArray[np.float32], covariance: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
         """What `predict_with_scale` gives, and the `doubt` (N,) that went into it."""
         config = self._config
@@ -245,6 +245,9 @@ class Engine:
         doubt = self.doubt(history)
         if doubt.any():
             path += doubt[:, None, None, None] * (cautious(history, self.horizon) - path)
+        if covariance is not None:
+            told = covariance.any(axis=(1, 2))
+            path[told] = beyond_noise(path[told], history[told, -1], covariance[told])
         return self.hold_bones(path, history), answer[..., 3] if config.gate else None, doubt
 
     def answer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -253,13 +256,19 @@ class Engine:
         return answer if self._base is None else self._base(features, answer)
 
     def predict_with_radius(
-        self, history: NDArray[np.float32]
+        self, history: NDArray[np.float32], covariance: NDArray[np.float32] | None = None
     ) -> tuple[
         NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64], NDArray[np.float32]
     ]:
         """Forecast a batch of histories, and how large a radius each joint needs.
 
-        Parameters and errors are those of `predict`.
+        `history` and errors are those of `predict`.
+
+        Parameters
+        ----------
+        covariance : NDArray, shape (N, J, 6), float32, optional
+            Of the last positions, as in `Skeleton` [m²], zero where nothing is told: displacements
+            then count for what they are more than noise (`baselines.beyond_noise`).
 
         Returns
         -------
@@ -273,7 +282,7 @@ class Engine:
         doubt : NDArray, shape (N,), float32
             As `doubt` gives it.
         """
-        path, scale, doubt = self._predict(history)
+        path, scale, doubt = self._predict(history, covariance)
         kind = kind_of_motion(history, self.fps)
         if self.calibration is not None and scale is not None:
             return path, self.calibration.radius(scale, kind), kind, doubt

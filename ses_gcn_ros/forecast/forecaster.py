@@ -20,7 +20,6 @@ from ses_gcn_ros.forecast.adaptive import (
     PendingForecasts,
     tally,
 )
-from ses_gcn_ros.forecast.baselines import beyond_noise
 from ses_gcn_ros.forecast.calibration import KINDS, flat_norm, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
@@ -350,9 +349,10 @@ class Forecaster:
 
     def _predict(self, snapshots: Sequence[SceneSnapshot]) -> list[Answers]:
         """What the network answers for everybody with a history, at each snapshot."""
+        nothing = np.zeros((self._joints, 6), np.float32)  # is told of how exact a joint is
         asked = [
             {
-                name: found.history
+                name: (found.history, each.covariances.get(name, nothing))
                 for name, found in each.present.items()
                 if found.history is not None
             }
@@ -361,10 +361,11 @@ class Forecaster:
         answers = []
         # Together goes only what does not change the answer.
         for together in [asked] if self._engine.each_alone else [[one] for one in asked]:
-            everybody = [history for one in together for history in one.values()]
+            everybody = [both for one in together for both in one.values()]
             shape = -1, self._engine.observed, self._joints, 3
-            histories = np.array(everybody, np.float32).reshape(shape)
-            paths, radii, kinds, doubts = self._engine.predict_with_radius(histories)
+            histories = np.array([h for h, _ in everybody], np.float32).reshape(shape)
+            noise = np.array([n for _, n in everybody], np.float32).reshape(-1, self._joints, 6)
+            paths, radii, kinds, doubts = self._engine.predict_with_radius(histories, noise)
             if radii is None:
                 radii = np.broadcast_to(self._fallback_radius, paths.shape[:3])
             last = 0
@@ -397,12 +398,6 @@ class Forecaster:
     def _by_model(self, snapshot: SceneSnapshot, answers: Answers) -> dict[str, Forecast]:
         engine = self._engine
         names, histories, network, radii, kinds, doubts = answers
-        told = [row for row, name in enumerate(names) if name in snapshot.covariances]
-        if told:
-            noise = np.array([snapshot.covariances[names[row]] for row in told])
-            surely = beyond_noise(network[told], histories[told, -1], noise)
-            network = network.copy()
-            network[told] = engine.hold_bones(surely, histories[told])
         said = ["unlike known motion" if doubt >= _DOUBTFUL else "" for doubt in doubts.tolist()]
         self.counts.fallbacks.update(filter(None, said))
         paths = network

@@ -47,7 +47,7 @@ def test_everybody_is_forecast_in_one_pass(engine, clip, monkeypatch):
     batches = []
     predict = engine.predict_with_radius
     monkeypatch.setattr(
-        engine, "predict_with_radius", lambda h: batches.append(len(h)) or predict(h)
+        engine, "predict_with_radius", lambda h, n: batches.append(len(h)) or predict(h, n)
     )
     people = {f"p{i}": np.float32([2 * i, 0, 0]) for i in range(4)}
     for frame in range(12):
@@ -248,8 +248,8 @@ def test_weights_of_other_coordinates_are_known_by_their_leap(engine, clip, monk
     forecaster = Forecaster(engine, CONFIG)
     predict = engine.predict_with_radius
 
-    def elsewhere(histories):
-        paths, *rest = predict(histories)
+    def elsewhere(histories, noise):
+        paths, *rest = predict(histories, noise)
         return (paths + np.float32([2.0, 0.0, 0.0]), *rest)
 
     monkeypatch.setattr(engine, "predict_with_radius", elsewhere)
