@@ -18,7 +18,7 @@ from ses_gcn_ros.datasets.sequences import Recording, Sequence, windows
 from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.forecast.baselines import BASELINES
 from ses_gcn_ros.forecast.calibration import Familiarity, calibrate, familiarise, kind_of_motion
-from ses_gcn_ros.forecast.engine import Engine, build_engine
+from ses_gcn_ros.forecast.engine import EagerRunner, Engine, build_engine
 from ses_gcn_ros.forecast.learnt_base import looks
 from ses_gcn_ros.forecast.weights import Weights, mean_of, read_weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
@@ -156,7 +156,9 @@ class ForecastTask:
     Raises
     ------
     ConfigError
-        If `start` is another network than the recipe's.
+        If `start` is another network than the recipe's, or its teacher sees motion differently.
+    ModelError
+        If there is no such teacher.
     """
 
     def __init__(self, recipe: Recipe, parts: Split, start: Weights | None = None) -> None:
@@ -172,6 +174,15 @@ class ForecastTask:
                 f"weights '{start.name}' to start from are another network than recipe "
                 f"'{recipe.name}' describes"
             )
+        self._teacher, self._taught_by = None, ""
+        if self.plan.teacher:
+            teacher = read_weights(self.plan.teacher)
+            if seen_alike(teacher.config) != seen_alike(recipe.model):
+                raise ConfigError(
+                    f"teacher '{self.plan.teacher}' of recipe '{recipe.name}' sees motion "
+                    "differently; only model.network and model.widths may differ from the recipe's"
+                )
+            self._teacher, self._taught_by = EagerRunner(teacher, "auto"), digest(teacher)
 
     def network(self) -> nn.Module:
         """See `trainer.Task`."""
@@ -187,14 +198,12 @@ class ForecastTask:
 
     def identity(self) -> dict[str, str]:
         """See `trainer.Task`."""
-        origin = hashlib.sha256()
-        for name, tensor in sorted(self._start.tensors.items()) if self._start else ():
-            origin.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
         values = {name: str(value) for name, value in flat(self.recipe).items()}
         return {
             **values,
             "data": fingerprint(self._parts.train),
-            "start": origin.hexdigest()[:16],
+            "start": digest(self._start) if self._start else "",
+            "teacher": self._taught_by,
         }
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
@@ -217,6 +226,11 @@ class ForecastTask:
         joints *= len(answer) if answer.ndim == 5 else 1
         per_step = error.sum(dim=-1)  # (N, H)
         shown = per_step.mean(dim=-1).sum() / joints
+        if self._teacher is not None:
+            told = self._teacher(batch.features[processes.rank :: processes.count])[..., :3]
+            off = (answer[..., :3] - torch.from_numpy(told).to(processes.device)) * scale
+            off = torch.linalg.vector_norm(off, dim=-1) * weight
+            per_step = torch.lerp(per_step, off.sum(dim=-1), self.plan.taught)
         counts = self._counts.to(processes.device)[part(batch.group)]
         if self.plan.caution:  # the answer is the displacement
             away = torch.linalg.vector_norm(answer[..., :3], dim=-1) * weight
@@ -280,6 +294,19 @@ class ForecastTrainer(Trainer):
     def weights(self) -> Weights:
         """The averaged network, at its best if validated, without a calibrated radius yet."""
         return Weights(self._recipe.model, self.tensors(), self._recipe.name)
+
+
+def digest(weights: Weights) -> str:
+    """Short hash of a network's tensors."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.tensors.items()):
+        found.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
+    return found.hexdigest()[:16]
+
+
+def seen_alike(config: ModelConfig) -> ModelConfig:
+    """What of a network decides how it sees motion and what its answer means."""
+    return dataclasses.replace(config, network="mean", widths=(), head="", members=())
 
 
 def fits(start: ModelConfig, config: ModelConfig) -> bool:

@@ -71,6 +71,12 @@ class TrainingRecipe:
     members: tuple[str, ...] = option(
         (), "recipes whose networks this one is the mean of; nothing else here has a use then"
     )
+    teacher: str = option(
+        "", "weights (shipped, or a file) whose answers are learnt beside what happened"
+    )
+    taught: float = option(
+        0.5, "what the teacher's answers count; what happened counts the rest", minimum=0, maximum=1
+    )
     freeze: tuple[str, ...] = option((), "parts of the network that stay as they are: layers, base")
     steps: int = option(1000, "optimiser steps", minimum=1)
     epochs: int = option(

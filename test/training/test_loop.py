@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -157,6 +158,37 @@ def test_training_learns(recording, tmp_path):
     losses = []
     train(recipe, recording, tmp_path / "w.safetensors", progress=lambda _, __, x: losses.append(x))
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_student_comes_to_answer_as_its_teacher(recording, tmp_path):
+    rng = np.random.default_rng(0)
+    teacher = train(tiny(steps=1), recording, tmp_path / "untaught.safetensors")
+    tensors = {
+        name: tensor + rng.normal(0, 0.02, tensor.shape).astype(np.float32)
+        if name.startswith("decoder")
+        else tensor
+        for name, tensor in teacher.tensors.items()
+    }
+    path = tmp_path / "teacher.safetensors"
+    forecast.write_weights(path, dataclasses.replace(teacher, tensors=tensors))
+    plan = {"steps": 60, "checkpoint_every": 20, "dropout": 0.0, "batch": 8, "learning_rate": 0.01}
+    held_out = split(recording.sequences, tiny().data).held_out[0]
+    history = np.stack([held_out.positions[at : at + 10] for at in range(0, 200, 20)])
+    answer = forecast.load(path).predict(history)
+    apart = []
+    for taught in (0.0, 1.0):
+        recipe, out = tiny(teacher=str(path), taught=taught, **plan), tmp_path / f"{taught}.st"
+        train(recipe, recording, out)
+        apart.append(np.abs(forecast.load(out).predict(history) - answer).mean())
+    assert apart[1] < 0.2 * apart[0], apart
+
+
+def test_a_teacher_that_is_not_there_or_sees_motion_differently_is_refused(recording, tmp_path):
+    with pytest.raises(ModelError, match=r"none\.safetensors"):
+        train(tiny(teacher="none.safetensors"), recording, tmp_path / "w.safetensors")
+    with pytest.raises(ConfigError, match="teacher 'sesgcn_workcell' of recipe 'tiny' sees motion"):
+        train(tiny(teacher="sesgcn_workcell"), recording, tmp_path / "w.safetensors")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
