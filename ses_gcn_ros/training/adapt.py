@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from ses_gcn_ros.datasets.sequences import RandomWindows, Sequence, at_rate, read_recording
 from ses_gcn_ros.datasets.sources import read_dataset
 from ses_gcn_ros.errors import InputError, ModelError
-from ses_gcn_ros.forecast.engine import build_engine
-from ses_gcn_ros.forecast.weights import Weights
-from ses_gcn_ros.models.config import build_network
+from ses_gcn_ros.forecast.engine import EagerRunner, build_engine
+from ses_gcn_ros.forecast.weights import Weights, members_of
 from ses_gcn_ros.skeleton import upwards, wrong_axis
 from ses_gcn_ros.training.evaluation import Errors, measure
 from ses_gcn_ros.training.forecasting import Batch, ForecastTask, augmented_batch, calibrated
@@ -93,22 +92,22 @@ class AdaptTask(ForecastTask):
         length = config.observed + config.horizon
         self._rehearsal = RandomWindows(rehearsal, length, config.fps)
         self._counts = torch.tensor([[1.0], [_KEEPING]]).expand(-1, config.horizon)
-        self._teacher = build_network(config)
-        state = {name: torch.from_numpy(np.array(t)) for name, t in start.tensors.items()}
-        self._teacher.load_state_dict(state, strict=False)  # without what counts batches
-        self._teacher.eval().requires_grad_(False)
+        self._before = [EagerRunner(one, "cpu") for one in members_of(start) or [start]]
 
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
-        """Windows of the cell, then as many of the rehearsal with the old network's answers."""
+        """Windows of the cell, then as many of the rehearsal with the old network's answers.
+
+        The target is that of each member, (M, N, H, J, 3); of a network that is no mean, M is 1.
+        """
         recipe, half = self.recipe, self.plan.batch // 2
         windows, _ = self._source.draw(step, rng)
         known = self._rehearsal.sample(rng, half, recipe.augment.tempo)
         both = np.concatenate([windows[:half], known])
         batch = augmented_batch(both, rng, recipe.model, recipe.augment)
-        with torch.no_grad():
-            answer = self._teacher(torch.from_numpy(batch.features[half:])).numpy()[..., :3]
-        target, weight = batch.target.copy(), batch.weight.copy()
-        target[half:] = answer
+        # What a mean knows lies in how its members differ: each keeps its own answers.
+        target, weight = np.array([batch.target] * len(self._before)), batch.weight.copy()
+        for own, before in zip(target, self._before, strict=True):
+            own[half:] = before(batch.features[half:])[..., :3]
         weight[half:] = weight[half:].max(axis=1, keepdims=True)  # the future need not be known
         group = np.repeat([0, 1], [half, len(both) - half])
         return dataclasses.replace(batch, target=target, weight=weight, group=group)

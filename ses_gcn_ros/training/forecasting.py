@@ -219,7 +219,8 @@ class ForecastTask:
             return torch.from_numpy(mine).to(processes.device)
 
         answer = network(part(batch.features)).float()  # of each member, where it is a mean
-        target, weight = part(batch.target), part(batch.weight)
+        # Each member may have a target of its own, (M, N, H, J, 3).
+        target, weight = part(batch.target.swapaxes(0, -4)).swapaxes(0, -4), part(batch.weight)
         scale = self._scale.to(processes.device)
         error = torch.linalg.vector_norm((answer[..., :3] - target) * scale, dim=-1) * weight
         joints = float(batch.weight[:, 0].sum()) or 1.0

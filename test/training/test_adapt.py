@@ -12,7 +12,17 @@ from ses_gcn_ros.datasets.sequences import Sequence, read_recording, write_recor
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.training import adapt as adapting
-from ses_gcn_ros.training.adapt import REHEARSAL, TRAINING, adapt, usable_motion
+from ses_gcn_ros.training.adapt import (
+    AUGMENT,
+    REHEARSAL,
+    TRAINING,
+    AdaptTask,
+    adapt,
+    usable_motion,
+)
+from ses_gcn_ros.training.recipe import CalibrationRecipe, DataRecipe, Recipe
+from ses_gcn_ros.training.sources import Split
+from ses_gcn_ros.training.trainer import Processes
 
 STEPS = dataclasses.replace(TRAINING, steps=40, batch=32, checkpoint_every=20, warm_up=5)
 
@@ -44,6 +54,25 @@ def test_a_minute_of_the_cell_makes_forecasts_there_better(
     assert found.weights.radius is not None
     assert found.weights.config == start.config
     assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_each_member_of_a_mean_is_to_keep_its_own_answers(handovers: list[Sequence]) -> None:
+    """Before anything is learnt, what is rehearsed costs nothing."""
+    mean = read_weights("mean_workcell")
+    data, calibration = DataRecipe(held_out_every=6), CalibrationRecipe()
+    recipe = Recipe("cell", mean.config, data, TRAINING, AUGMENT, calibration)
+    parts = Split(train=handovers[:4], held_out=[], calibrate=[], test=[])
+    task = AdaptTask(recipe, parts, mean, read_recording(REHEARSAL).sequences)
+    batch = task.batch(0, np.random.default_rng(0))
+    network = task.network().train()  # answers for each member; the members as they are used
+    for member in network.members:
+        member.eval()
+    half = TRAINING.batch // 2
+    for part, least, most in ((slice(half, None), 0.0, 1e-5), (slice(half), 0.01, 1.0)):
+        weight = np.zeros_like(batch.weight)
+        weight[part] = batch.weight[part]
+        _, shown = task.loss(network, dataclasses.replace(batch, weight=weight), Processes())
+        assert least <= float(shown.detach()) <= most
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
