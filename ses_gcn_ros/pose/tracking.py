@@ -232,7 +232,6 @@ _NEARER = 3.0  # times as near, or as far, is somebody else all the same
 _LIMB_WIDTH = 0.1  # of a body's extent, from the middle of a limb
 _LOOKS = 0.3  # m that a wholly different appearance counts for
 _DOUBT = 0.18  # s for which who comes up on somebody else's body may be that one, found twice
-_CLEARLY = 1.0  # m by which one of two in the same clothes must be nearer to be told from the other
 _RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
 _ALIKE = 0.75  # how alike (Bhattacharyya) somebody must be to be the same; and who was
 _ALIKE_GLIMPSED = 0.4  # only glimpsed, of whom little is known
@@ -285,7 +284,7 @@ class Tracker(Generic[M]):
     detector now and then finds a second one for some frames, has no name for `_DOUBT` (but before a
     depth camera, which tells them apart). Someone out of sight keeps the id for a while and gets it
     back on coming into view near the expected place, or later where they can have gone to, if they
-    look alike and nobody else who is missing does as near by.
+    look alike and nobody else who is missing does, or was lost there.
     """
 
     def __init__(
@@ -362,9 +361,10 @@ class Tracker(Generic[M]):
             known = tracks[0].frames >= _SETTLED
             alike = _ALIKE if known else _ALIKE_GLIMPSED
             cost[_likeness(tracks, seen[free]) < alike] = BARRED
-            if known and len(tracks) > 1:
-                nearest, other = np.sort(cost, axis=0)[:2]
-                cost[:, other - nearest < _CLEARLY] = BARRED  # it could be either
+            if known:  # it could be either, but for who is where one alone was lost
+                there = self._picture_costs(stamp, tracks, people[free], camera, _RECALL) < BARRED
+                either = (cost < BARRED).sum(axis=0) > 1
+                cost[either & ~(there & (there.sum(axis=0) == 1))] = BARRED
             return cost
 
         for tracks, costs in (
@@ -445,14 +445,16 @@ class Tracker(Generic[M]):
         tracks: list[ImageTrack[M]],
         people: NDArray[np.float64],
         camera: NDArray[np.float64],
+        longest: float = _HIDDEN,
     ) -> NDArray[np.float64]:
         """Shares (tracks, people) of joints that lie beside where somebody was lost in the picture.
 
-        `BARRED` where most do, nobody was lost lately, or a depth camera tells the distance.
+        `BARRED` where most do, nobody was lost within so long [s], or a depth camera tells the
+        distance.
         """
         cost = np.full((len(tracks), len(people)), BARRED)
         for row, track in enumerate(tracks):
-            if self._config.mode == "rgbd" or stamp - track.stamp > _HIDDEN:
+            if self._config.mode == "rgbd" or stamp - track.stamp > longest:
                 continue
             least = _ON_BLINK if stamp - track.stamp <= _BLINK else ON_BODY
             least = least if track.frames >= _SETTLED else _ON_NEWCOMER

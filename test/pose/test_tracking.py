@@ -186,14 +186,14 @@ def test_who_was_taken_for_a_foot_is_known_by_where_the_body_was_before(walker):
     assert {name for row in names for name in row} == {"p1"}
 
 
-def test_of_two_in_the_same_clothes_the_one_who_is_clearly_nearer_comes_back(walker):
+def test_of_two_in_the_same_clothes_the_one_comes_back_who_was_lost_there(walker):
     same, sigma = np.array([[1.0, 0.0]] * 2), np.full(2, 0.05)
-    for gap, name in ((2.5, "p1"), (0.8, "p3")):
+    for aside, name in ((0.05, "p1"), (0.6, "p3"), (1.45, "p2")):
         tracker = Tracker(PoseConfig(), dict, "chico15")
-        both = np.stack((walker[0], walker[0] + gap * ASIDE))
+        both = np.stack((walker[0], walker[0] + 1.5 * ASIDE))
         for frame in range(10):
             tracker.assign(STEP * frame, both, EYE, sigma, same)
-        [back] = tracker.assign(7.0, both[:1] + 0.3 * ASIDE, EYE, sigma[:1], same[:1])
+        [back] = tracker.assign(7.0, both[:1] + aside * ASIDE, EYE, sigma[:1], same[:1])
         assert back.person_id == name
 
 
