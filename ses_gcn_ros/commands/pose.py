@@ -223,22 +223,20 @@ def _by_board(
     board_pose: str,
     progress: Progress,
 ) -> list[CameraPlace]:
-    import numpy as np
     from scipy.spatial.transform import Rotation
 
     from ses_gcn_ros.pose import calibration
+    from ses_gcn_ros.pose.camera import inverse, rigid
 
     pose = _pose("--board-pose", board_pose)
-    base_from_board = np.eye(4)
-    base_from_board[:3, :3] = Rotation.from_euler("xyz", pose[3:]).as_matrix()
-    base_from_board[:3, 3] = pose[:3]
+    base_from_board = rigid(Rotation.from_euler("xyz", pose[3:]).as_matrix(), pose[:3])
     places = []
     for name in progress.track(paths, description="board"):
         try:
             found = calibration.locate_board(_pictures(paths[name]), cameras[name], board)
         except InputError as error:
             raise InputError(f"camera '{name}': {error}") from error
-        transform = base_from_board @ np.linalg.inv(found.camera_from_board)
+        transform = base_from_board @ inverse(found.camera_from_board)
         places.append(
             calibration.CameraPlace(name, f"{name}_optical_frame", transform, found.error)
         )

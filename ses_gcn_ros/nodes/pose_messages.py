@@ -33,6 +33,7 @@ from ses_gcn_ros.pose.camera import (
     View,
     camera_from_calibration,
     camera_from_info,
+    rigid,
 )
 from ses_gcn_ros.pose.ros4hri import frames_of, key_points
 from ses_gcn_ros.pose.sources import NewestFrame, Pairer
@@ -266,10 +267,8 @@ def detections_from_msg(
 def matrix(stamped: TransformStamped) -> NDArray[np.float64]:
     """Matrix (4, 4) of a transform."""
     turn, shift = stamped.transform.rotation, stamped.transform.translation
-    result = np.eye(4)
-    result[:3, :3] = Rotation.from_quat((turn.x, turn.y, turn.z, turn.w)).as_matrix()
-    result[:3, 3] = shift.x, shift.y, shift.z
-    return result
+    rotation = Rotation.from_quat((turn.x, turn.y, turn.z, turn.w)).as_matrix()
+    return rigid(rotation, (shift.x, shift.y, shift.z))
 
 
 class TransformLookup:

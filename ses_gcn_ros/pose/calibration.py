@@ -21,6 +21,7 @@ from ses_gcn_ros.pose.camera import (
     Camera,
     camera_from_calibration,
     inverse,
+    rigid,
     triangulate,
 )
 from ses_gcn_ros.pose.config import PoseConfig
@@ -112,9 +113,7 @@ def locate_board(pictures: Iterable[NDArray[np.uint8]], camera: Camera, board: B
         turn, shift = cv2.solvePnPRefineLM(seen, rays, np.eye(3), np.zeros(4), turn, shift)
     if not good or float(np.ravel(shift)[2]) <= 0.0:
         raise InputError("the corners found don't fit a board before the camera")
-    pose = np.eye(4)
-    pose[:3, :3] = cv2.Rodrigues(turn)[0]
-    pose[:3, 3] = np.ravel(shift)
+    pose = rigid(cv2.Rodrigues(turn)[0], np.ravel(shift))
     projected = camera.project(seen @ pose[:3, :3].T + pose[:3, 3])
     error = float(np.sqrt(np.mean(np.sum((projected - places) ** 2, axis=-1))))
     if error > 0.01 * camera.width:
@@ -223,15 +222,14 @@ def _moments(walks: Sequence[Walk]) -> NDArray[np.intp]:
 def _overlay(goal: Array, source: Array) -> Array:
     """Rigid transform (4, 4) that lays points (N, 3) over others, outliers left out (Kabsch)."""
     keep = np.ones(len(goal), bool)
-    transform = np.eye(4)
     for _ in range(_ROUNDS):
         middle_goal, middle_source = goal[keep].mean(0), source[keep].mean(0)
         rotation, _ = Rotation.align_vectors(goal[keep] - middle_goal, source[keep] - middle_source)
-        transform[:3, :3] = rotation.as_matrix()
-        transform[:3, 3] = middle_goal - transform[:3, :3] @ middle_source
-        off = np.linalg.norm(source @ transform[:3, :3].T + transform[:3, 3] - goal, axis=-1)
+        turn = rotation.as_matrix()
+        shift = middle_goal - turn @ middle_source
+        off = np.linalg.norm(source @ turn.T + shift - goal, axis=-1)
         keep = off <= 2.0 * np.median(off) + 1e-9
-    return transform
+    return rigid(turn, shift)
 
 
 def _adjust(
@@ -286,9 +284,7 @@ def _adjust(
         residuals, start, jac_sparsity=sparsity, loss="soft_l1", x_scale="jac", max_nfev=30
     )
     rotation, shift, _ = unpack(found.x)
-    camera_from_first = np.tile(np.eye(4), (views, 1, 1))
-    camera_from_first[:, :3, :3], camera_from_first[:, :3, 3] = rotation, shift
-    return inverse(camera_from_first)
+    return inverse(rigid(rotation, shift))
 
 
 def _cell_from_walk(points: Array, layout: str) -> Array:
@@ -310,9 +306,7 @@ def _cell_from_walk(points: Array, layout: str) -> Array:
     toward = -origin - up * (-origin @ up)  # to the first camera, level
     x = toward / np.linalg.norm(toward)
     rotation = np.stack((x, np.cross(up, x), up))
-    transform = np.eye(4)
-    transform[:3, :3], transform[:3, 3] = rotation, -rotation @ origin
-    return transform
+    return rigid(rotation, -rotation @ origin)
 
 
 def _floor_normal(lower: Array, up: Array) -> Array:
@@ -495,11 +489,8 @@ def read_calibration(path: Path) -> tuple[str, Mapping[str, Array]]:
         content = _read_yaml(path)
         transforms = {}
         for entry in content["cameras"]:
-            transform = np.eye(4)
-            quaternion = np.asarray(entry["rotation_xyzw"], float)
-            transform[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
-            transform[:3, 3] = entry["translation"]
-            transforms[str(entry["optical_frame"])] = transform
+            turn = Rotation.from_quat(np.asarray(entry["rotation_xyzw"], float)).as_matrix()
+            transforms[str(entry["optical_frame"])] = rigid(turn, entry["translation"])
         return str(content["frame"]), transforms
     except (*MISSHAPEN, InputError) as error:
         raise ConfigError(

@@ -103,6 +103,13 @@ class Camera:
         return self.model == "equidistant"
 
 
+def rigid(rotation: ArrayLike, shift: ArrayLike) -> NDArray[np.float64]:
+    """Transforms (..., 4, 4) that turn by rotations (..., 3, 3), then shift by (..., 3) [m]."""
+    transform = np.zeros((*np.shape(shift)[:-1], 4, 4))
+    transform[..., :3, :3], transform[..., :3, 3], transform[..., 3, 3] = rotation, shift, 1.0
+    return transform
+
+
 def inverse(transforms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverses (..., 4, 4) of transforms (..., 4, 4)."""
     return np.asarray(np.linalg.inv(transforms), np.float64)
@@ -214,10 +221,8 @@ def target_from_optical(pose: Sequence[float]) -> NDArray[np.float64]:
 
     The angles turn the camera's body (x forward, y left, z up), about fixed axes x, y, z in turn.
     """
-    transform = np.eye(4)
-    transform[:3, :3] = Rotation.from_euler("xyz", pose[3:]).as_matrix() @ BODY_FROM_OPTICAL
-    transform[:3, 3] = pose[:3]
-    return transform
+    turn = Rotation.from_euler("xyz", pose[3:]).as_matrix()
+    return rigid(turn @ BODY_FROM_OPTICAL, pose[:3])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,31 +94,21 @@ class _Memory(NamedTuple):
     liveness: Liveness
 
 
-class Placer(Protocol):
-    """Gives landmarks their third dimension."""
+class Placer:
+    """Landmarks in metres, placed so that they project to where they are seen.
 
-    layout: str  # joint layout of what it gives
-    filters_depth: bool  # whether distances are guesses that a `DepthFilter` has to hold
+    Other ways to give landmarks their third dimension are derived from it.
+    """
+
+    filters_depth = True  # whether distances are guesses that a `DepthFilter` has to hold
+
+    def __init__(self, config: PoseConfig, layout: str) -> None:
+        self._config, self.layout = config, layout  # of the joints that it gives
 
     def place(
         self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
     ) -> Placed:
         """Place everybody found in the picture of a time [s]; depth (H, W) [m] is of its pixels."""
-        ...
-
-
-class MonocularPlacer:
-    """Landmarks in metres, placed so that they project to where they are seen."""
-
-    filters_depth = True
-
-    def __init__(self, config: PoseConfig, layout: str) -> None:
-        self._config, self.layout = config, layout
-
-    def place(
-        self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
-    ) -> Placed:
-        """Place everybody by the landmarks alone."""
         size_known = self._config.body_height > 0.0
         rays, inside = camera.rays(landmarks.pixels)
         visible = landmarks.visibility >= self._config.min_visibility
@@ -130,13 +119,10 @@ class MonocularPlacer:
         return _placed(placed, rays, weights > 0.0, confidence, camera)
 
 
-class DepthPlacer:
+class DepthPlacer(Placer):
     """Joints measured by a depth camera, hidden ones filled in from the body's shape."""
 
     filters_depth = False
-
-    def __init__(self, config: PoseConfig, layout: str) -> None:
-        self._config, self.layout = config, layout
 
     def place(
         self, stamp: float, landmarks: Landmarks, camera: Camera, depth: NDArray[np.float32] | None
@@ -145,7 +131,7 @@ class DepthPlacer:
         if depth is None:
             raise InputError("mode 'rgbd' got an image without depth; give the one of its time")
         check_aligned(depth, camera)
-        measured = place_with_depth(
+        positions, confidence, along, across = place_with_depth(
             landmarks.world,
             landmarks.pixels,
             landmarks.visibility,
@@ -154,30 +140,22 @@ class DepthPlacer:
             layout=landmarks.layout,
             min_visibility=self._config.min_visibility,
         )
-        distance = np.full(len(measured.positions), np.nan)
-        known = (measured.confidence > 0.0).any(axis=1)
-        distance[known] = np.nanmean(np.linalg.norm(measured.positions[known], axis=-1), axis=1)
-        return Placed(
-            measured.positions,
-            measured.confidence,
-            camera.rays(landmarks.pixels)[0],
-            measured.along,
-            measured.across,
-            _DEPTH_SIGMA * distance,
-        )
+        sigma = np.full(len(positions), np.nan)
+        known = (confidence > 0.0).any(axis=1)
+        away = np.linalg.norm(positions[known], axis=-1)
+        sigma[known] = _DEPTH_SIGMA * np.nanmean(away, axis=1)
+        rays, _ = camera.rays(landmarks.pixels)
+        return Placed(positions, confidence, rays, along, across, sigma)
 
 
-class LiftingPlacer:
+class LiftingPlacer(Placer):
     """Joints of the last images lifted by a trained network, which learned bodies from motion.
 
     It needs no landmarks in metres, so that any detector of joints in the image would do.
     """
 
-    layout = "chico15"
-    filters_depth = True
-
     def __init__(self, config: PoseConfig, layout: str) -> None:
-        self._config = config
+        super().__init__(config, "chico15")
         self._lifter = Lifter(
             read_lifting_weights(config.lifting_weights) if config.lifting_weights else None
         )
@@ -213,11 +191,7 @@ class LiftingPlacer:
         return _placed(placed, rays, confidence > 0.0, confidence, camera)
 
 
-_PLACERS: dict[str, Callable[[PoseConfig, str], Placer]] = {
-    "monocular": MonocularPlacer,
-    "rgbd": DepthPlacer,
-    "lifting": LiftingPlacer,
-}
+_PLACERS = {"monocular": Placer, "rgbd": DepthPlacer, "lifting": LiftingPlacer}
 
 
 def _placed(

@@ -187,31 +187,26 @@ class PoseLandmarker:
                 ) from error
         self._mediapipe: Any = mediapipe
 
-        def base(path: Path, delegate: str) -> Any:
-            return BaseOptions(
-                model_asset_path=str(path), delegate=BaseOptions.Delegate[delegate.upper()]
+        def graph_of(of: str, path: Path, delegate: str, **settings: float) -> Any:
+            device = BaseOptions.Delegate[delegate.upper()]
+            options = getattr(vision, f"{of}LandmarkerOptions")(
+                base_options=BaseOptions(model_asset_path=str(path), delegate=device),
+                running_mode=vision.RunningMode.VIDEO,
+                **settings,
             )
+            with native_log():
+                return getattr(vision, f"{of}Landmarker").create_from_options(options)
 
         def create(delegate: str, people: int, least: float = 0.0) -> Any:
-            options = vision.PoseLandmarkerOptions(
-                base_options=base(model, delegate),
-                running_mode=vision.RunningMode.VIDEO,
+            return graph_of(
+                "Pose",
+                model,
+                delegate,
                 num_poses=people,
                 min_pose_detection_confidence=max(least, config.detection_confidence),
                 min_pose_presence_confidence=config.presence_confidence,
                 min_tracking_confidence=config.tracking_confidence,
             )
-            with native_log():
-                return vision.PoseLandmarker.create_from_options(options)
-
-        def create_hands(hands: Path, delegate: str) -> Any:
-            options = vision.HandLandmarkerOptions(
-                base_options=base(hands, delegate),
-                running_mode=vision.RunningMode.VIDEO,
-                num_hands=2 * config.max_people,
-            )
-            with native_log():
-                return vision.HandLandmarker.create_from_options(options)
 
         self._create = create
         self._most, self._search_period = config.max_people, config.search_period
@@ -220,9 +215,8 @@ class PoseLandmarker:
         )
         self._graphs: dict[int, Any] = {self._most: graph}  # by the people they look for
         if hands:
-            _, self._graphs[_HANDS] = _first_that_works(
-                partial(create_hands, hands), self.delegate, hands, "hand"
-            )
+            create_hands = partial(graph_of, "Hand", hands, num_hands=2 * config.max_people)
+            _, self._graphs[_HANDS] = _first_that_works(create_hands, self.delegate, hands, "hand")
         self._used: set[int] = set()
         self._milliseconds = 0
         self._people = 0  # found in the last image

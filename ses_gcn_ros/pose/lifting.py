@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +118,8 @@ class Lifter:
 _SAME = 1.0  # mean distance of the joints, in units of the body's extent, that is still one person
 
 
-@dataclass(eq=False)
-class _Person:
-    """Images of one person, oldest first."""
-
-    stamps: list[float] = field(default_factory=list)
-    rays: list[NDArray[np.float64]] = field(default_factory=list)
-    confidence: list[NDArray[np.float64]] = field(default_factory=list)
+# Stamps, rays and confidences of one person, oldest first
+_Past = list[tuple[float, NDArray[np.float64], NDArray[np.float64]]]
 
 
 class ImageHistory:
@@ -144,7 +139,7 @@ class ImageHistory:
 
     def __init__(self, frames: int, fps: float) -> None:
         self._frames, self._period = frames, 1.0 / fps
-        self._people: list[_Person] = []
+        self._people: list[_Past] = []
 
     def add(
         self, stamp: float, rays: NDArray[np.float64], confidence: NDArray[np.float64]
@@ -167,36 +162,26 @@ class ImageHistory:
         confidence : NDArray, shape (N, F, J)
         """
         horizon = (self._frames - 0.5) * self._period
-        self._people = [
-            person for person in self._people if 0.0 < stamp - person.stamps[-1] <= horizon
-        ]
+        self._people = [past for past in self._people if 0.0 < stamp - past[-1][0] <= horizon]
         people = self._assign(np.where(confidence[..., None] > 0.0, rays, np.nan))
-        for person, seen, trust in zip(people, rays, confidence, strict=True):
-            person.stamps.append(stamp)
-            person.rays.append(seen)
-            person.confidence.append(trust)
-            while stamp - person.stamps[0] > horizon:
-                del person.stamps[0], person.rays[0], person.confidence[0]
         shape = (len(people), self._frames, rays.shape[1])
-        past, trust_in_past = np.empty((*shape, 2)), np.empty(shape)
+        all_rays, all_confidence = np.empty((*shape, 2)), np.empty(shape)
         grid = stamp - self._period * np.arange(self._frames)[::-1]
-        for index, person in enumerate(people):
-            apart = np.abs(grid[:, None] - np.array(person.stamps))
-            nearest = len(person.stamps) - 1 - apart[:, ::-1].argmin(axis=1)  # the later of two
-            past[index] = np.stack(person.rays)[nearest]
-            trust_in_past[index] = np.stack(person.confidence)[nearest]
-        return past, trust_in_past
+        for index, past in enumerate(people):
+            past.append((stamp, rays[index], confidence[index]))
+            past[:] = [image for image in past if stamp - image[0] <= horizon]
+            stamps, seen, trust = map(np.array, zip(*past, strict=True))
+            apart = np.abs(grid[:, None] - stamps)
+            nearest = len(past) - 1 - apart[:, ::-1].argmin(axis=1)  # the later of two
+            all_rays[index], all_confidence[index] = seen[nearest], trust[nearest]
+        return all_rays, all_confidence
 
-    def _assign(self, rays: NDArray[np.float64]) -> list[_Person]:
+    def _assign(self, rays: NDArray[np.float64]) -> list[_Past]:
         """Whose each detections (N, J, 2) is; people not known before are made."""
-        people: list[_Person | None] = [None] * len(rays)
+        people: list[_Past | None] = [None] * len(rays)
         if self._people and len(rays):
-            last = np.stack(
-                [
-                    np.where(person.confidence[-1][:, None] > 0.0, person.rays[-1], np.nan)
-                    for person in self._people
-                ]
-            )
+            latest = [past[-1] for past in self._people]
+            last = np.stack([np.where(c[:, None] > 0.0, seen, np.nan) for _, seen, c in latest])
             apart = np.linalg.norm(rays[:, None] - last[None], axis=-1)  # (N, people, J)
             common = np.isfinite(apart)
             mean = np.where(common, apart, 0.0).sum(-1) / np.maximum(common.sum(-1), 1)
@@ -204,8 +189,8 @@ class ImageHistory:
             cost = np.where(common.any(-1) & (mean <= _SAME * extent), mean, BARRED)
             for row, column in assign(cost):
                 people[row] = self._people[column]
-        found = [person or _Person() for person in people]
-        self._people += [person for person in found if not person.stamps]
+        found: list[_Past] = [person or [] for person in people]
+        self._people += [past for past in found if not past]
         return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ses_gcn_ros.pose.camera import rigid
 from ses_gcn_ros.skeleton import Skeleton, get_layout, mapping
 
 # hri_msgs/Skeleton2D's order.
@@ -41,10 +42,7 @@ def body_pose(person: Skeleton) -> NDArray[np.float64] | None:
     if min(np.linalg.norm(z), np.linalg.norm(x)) < 1e-6:
         return None
     z, x = z / np.linalg.norm(z), x / np.linalg.norm(x)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack((x, np.cross(z, x), z), axis=1)
-    pose[:3, 3] = hips.mean(0)
-    return pose
+    return rigid(np.stack((x, np.cross(z, x), z), axis=1), hips.mean(0))
 
 
 def frames_of(people: Sequence[Skeleton], joints: bool) -> tuple[list[str], NDArray[np.float64]]:
@@ -59,10 +57,8 @@ def frames_of(people: Sequence[Skeleton], joints: bool) -> tuple[list[str], NDAr
             continue
         for joint, position in zip(get_layout(person.layout).joints, person.positions, strict=True):
             if np.isfinite(position).all():
-                place = np.eye(4)
-                place[:3, 3] = position
                 names.append(joint_frame(person.person_id, joint))
-                poses.append(place)
+                poses.append(rigid(np.eye(3), position))
     return names, np.array(poses).reshape(-1, 4, 4)
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ses_gcn_ros.pose.camera import View, camera_from_view
+from ses_gcn_ros.pose.camera import View, camera_from_view, rigid
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.placement import facing
 from ses_gcn_ros.skeleton import get_layout
@@ -50,12 +50,9 @@ def look_at(place: ArrayLike, target: ArrayLike, roll: float = 0.0) -> NDArray[n
     right = np.cross(forward, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
-    transform = np.eye(4)
-    transform[:3, 0] = math.cos(roll) * right + math.sin(roll) * down
-    transform[:3, 1] = math.cos(roll) * down - math.sin(roll) * right
-    transform[:3, 2] = forward
-    transform[:3, 3] = place
-    return transform
+    x = math.cos(roll) * right + math.sin(roll) * down
+    y = math.cos(roll) * down - math.sin(roll) * right
+    return rigid(np.column_stack((x, y, forward)), place)
 
 
 def sample_view(
