@@ -342,3 +342,20 @@ def test_all_loops_are_compiled_beforehand_where_that_is_asked_for():
     kernel.cache_clear()
     compile_all()
     assert kernel.cache_info().currsize == len(NAMES)
+
+
+@given(st.integers(0, 10_000))
+def test_a_body_is_measured_by_the_joints_that_are_seen(seed):
+    rng = np.random.default_rng(seed)
+    positions = rng.normal(size=(15, 3))
+    positions[rng.random(15) < rng.random()] = np.nan
+    edges = body("chico15").edges
+    seen, longest, size = kernel("separation").measure(positions, edges)
+    there = ~np.isnan(positions[:, 0])
+    limbs = np.linalg.norm(positions[edges[:, 0]] - positions[edges[:, 1]], axis=1)
+    assert seen == there.sum()
+    assert longest == pytest.approx(max([0.0, *limbs[~np.isnan(limbs)]]))
+    if seen:
+        assert size == pytest.approx(np.linalg.norm(np.ptp(positions[there], axis=0)))
+    else:
+        assert size == 0.0
