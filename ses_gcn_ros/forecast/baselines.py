@@ -13,6 +13,8 @@ from ses_gcn_ros.skeleton import whole_covariance
 _FADES = 12  # steps in which a velocity is gone
 _LAG = 2  # frames; of pictures that come 12 times a second, one lies on the line between two
 _ALIKE = 0.5  # cosine of velocities from which they are motion in full
+_SURELY = 0.7, 0.9  # cosines between which a velocity comes to last longer,
+_LONGER = 4  # by up to this factor
 _TINY = np.float32(1e-12)  # m²; of velocities that are zero
 # Share of a stated variance that a displacement is weighed against: what changes within a second.
 _CHANGES = np.float32(0.05)
@@ -44,11 +46,15 @@ def cautious(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     """The damped velocity, faded into the last pose; shapes as in `last_pose`, T at least 4.
 
     What one camera guesses goes on for a moment and then tells nothing. Less of a body's velocities
-    goes on where they point elsewhere than those of two frames before: noise more than motion.
+    goes on where they point elsewhere than those of two frames before: noise more than motion. One
+    that points the same way as before is of somebody who moves, and goes on for longer.
     """
-    fading = np.maximum(0, 1 - np.arange(1, horizon + 1) / _FADES).astype(np.float32)
-    carried = (reach(horizon, DAMPING) * fading)[:, None, None]
-    share = np.clip(_alike(history) / _ALIKE, 0, 1)
+    alike = _alike(history)
+    share = np.clip(alike / _ALIKE, 0, 1)
+    surely = np.clip((alike - _SURELY[0]) / (_SURELY[1] - _SURELY[0]), 0, 1)
+    steps = np.arange(1, horizon + 1, dtype=np.float32)[:, None, None]
+    fading = np.maximum(0, 1 - steps / (_FADES * (1 + (_LONGER - 1) * surely)))
+    carried = reach(horizon, DAMPING)[:, None, None] * fading
     last = history[..., -1:, :, :]
     return last + share * carried * (last - history[..., -2:-1, :, :])
 

@@ -25,7 +25,7 @@ from ses_gcn_ros.pose.virtual_cameras import landmarks_like_mediapipe
 from ses_gcn_ros.skeleton import Skeleton, convert, get_layout
 from ses_gcn_ros.studies.pose_accuracy import FPS, draw_scene
 
-SCENES, AHEAD = 10, 3  # scenes of three seconds; steps that are compared
+SCENES, AHEAD = 10, 12  # scenes of three seconds; steps that are compared
 
 
 @pytest.fixture(scope="module")
