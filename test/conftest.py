@@ -56,3 +56,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the recordings are not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def media(shared_data: Path) -> Path:
+    """Folder of videos, and of MediaPipe's lite model."""
+    return shared_data / "media"
+
+
+@pytest.fixture(scope="session")
+def model(media: Path) -> str:
+    """Path of MediaPipe's lite model."""
+    return str(media / "pose_landmarker_lite.task")

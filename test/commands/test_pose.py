@@ -37,11 +37,6 @@ def clip(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def model(shared_data: Path) -> str:
-    return str(shared_data / "media" / "pose_landmarker_lite.task")
-
-
 def run(*arguments: object):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if isinstance(result.exception, SesGcnError):

@@ -28,11 +28,6 @@ EYE = np.eye(4)
 
 
 @pytest.fixture(scope="module")
-def model(shared_data: Path) -> str:
-    return str(shared_data / "media" / "pose_landmarker_lite.task")
-
-
-@pytest.fixture(scope="module")
 def frames(shared_data: Path) -> list[Frame]:
     source = iter(VideoFile(str(shared_data / "media" / "one_person.mp4")))
     return [next(source) for _ in range(40)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,18 @@ from ses_gcn_ros.pose.sources import Frame, VideoFile
 from ses_gcn_ros.safety.people import PHANTOM
 
 VIDEO = "one_person.mp4"
+
+
+@pytest.fixture(scope="module")
+def video(media: Path) -> list[Frame]:
+    return list(VideoFile(str(media / VIDEO)))
+
+
+@pytest.fixture(scope="module")
+def config(model: str) -> PoseConfig:
+    return PoseConfig(model=model)
+
+
 SLOW = (
     "hidden for 0.5 s",
     "black every second",
@@ -45,11 +58,8 @@ SLOW = (
         *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     ],
 )
-def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
-    media = shared_data / "media"
-    video = list(VideoFile(str(media / VIDEO)))
+def test_one_person_has_one_name_and_one_skeleton(video, config, name):
     frames = VARIANTS[name](video, PEOPLE[VIDEO][0])
-    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
     # while nobody is there, people far off are searched for, and one is drawn in the video
     assert [n for n, alive in found.alive.items() if alive >= PHANTOM] == ["p1"], found
@@ -59,11 +69,8 @@ def test_one_person_has_one_name_and_one_skeleton(shared_data: Path, name):
     assert found.names["p1"] > 0.8 * shown, found
 
 
-def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(shared_data: Path):
-    media = shared_data / "media"
-    video = list(VideoFile(str(media / VIDEO)))[:75]
-    frames = VARIANTS["80 px tall"](video, PEOPLE[VIDEO][0])
-    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
+def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(video, config):
+    frames = VARIANTS["80 px tall"](video[:75], PEOPLE[VIDEO][0])
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
     assert list(found.names) == ["p1"], found
     # a second passes before parts are searched, and another until all have been
@@ -72,11 +79,9 @@ def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(shared_data
     assert found.alive["p1"] > 0.7, found
 
 
-def test_a_figure_drawn_in_the_picture_is_given_and_not_alive(shared_data: Path):
-    media = shared_data / "media"
-    video = list(VideoFile(str(media / VIDEO)))[:20]
+def test_a_figure_drawn_in_the_picture_is_given_and_not_alive(video, config):
+    video = video[:20]
     frames = away(7.0)(video, PEOPLE[VIDEO][0])
-    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])
     assert found.names["p1"] == len(video), found
     [figure] = set(found.names) - {"p1"}
@@ -84,13 +89,11 @@ def test_a_figure_drawn_in_the_picture_is_given_and_not_alive(shared_data: Path)
     assert found.alive[figure] < PHANTOM, found
 
 
-def test_somebody_stands_where_he_stands_through_a_fisheye_lens_too(shared_data: Path):
-    media = shared_data / "media"
-    video = list(VideoFile(str(media / VIDEO)))[:15]
-    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"), layout="mediapipe33")
+def test_somebody_stands_where_he_stands_through_a_fisheye_lens_too(video, config):
+    config = replace(config, layout="mediapipe33")
     seen = []
     for name, camera in (("as it is", FLAT), ("fish-eye", FISHEYE)):
-        frames = VARIANTS[name](video, PEOPLE[VIDEO][0])
+        frames = VARIANTS[name](video[:15], PEOPLE[VIDEO][0])
         estimator = SkeletonEstimator(config)
         for frame, landmarks in zip(frames, landmarks_of(frames, config), strict=True):
             people = estimator.update(frame.stamp, landmarks, camera)
@@ -105,16 +108,14 @@ def test_somebody_stands_where_he_stands_through_a_fisheye_lens_too(shared_data:
     assert one @ other > np.cos(np.radians(2.0)), middles
 
 
-def test_after_a_cut_to_another_scene_nobody_has_the_name_of_somebody_before(shared_data: Path):
-    media = shared_data / "media"
-    before = list(VideoFile(str(media / "one_person.mp4")))[:30]
+def test_after_a_cut_to_another_scene_nobody_has_the_name_of_somebody_before(video, config, media):
+    before = video[:30]
     height, width = before[0].rgb.shape[:2]
     other = list(VideoFile(str(media / "exercise.avi")))[50:80]
     after = [
         Frame(2.0 + frame.stamp, np.asarray(cv2.resize(frame.rgb, (width, height)), np.uint8))
         for frame in other
     ]
-    config = PoseConfig(model=str(media / "pose_landmarker_lite.task"))
     frames = before + after
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE["exercise.avi"])
     assert found.names["p1"] == len(before), found

@@ -145,3 +145,11 @@ def shared_cell(ros_domain: None) -> Iterator[Cell]:
     cell = Cell()
     yield cell
     cell.close()
+
+
+@pytest.fixture(scope="module")
+def pictures(media: Path) -> list[Any]:
+    """The first pictures of a video, a person in all of them, BGR."""
+    cv2 = pytest.importorskip("cv2")
+    capture = cv2.VideoCapture(str(media / "one_person.mp4"))
+    return [capture.read()[1] for _ in range(6)]

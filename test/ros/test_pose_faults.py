@@ -21,10 +21,9 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def world(shared_cell, shared_data):
-    media = shared_data / "media"
+def world(shared_cell, media, model):
     cameras = {
-        "model": str(media / "pose_landmarker_lite.task"),
+        "model": model,
         "target_frame": "world",
         "camera_pose": CAMERA_POSE,
         "max_people": 1,

@@ -27,23 +27,6 @@ from ses_gcn_ros.skeleton import skeletons_from_message  # noqa: E402
 PATIENT = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 
 
-@pytest.fixture(scope="module")
-def media(shared_data: Path) -> Path:
-    return shared_data / "media"
-
-
-@pytest.fixture(scope="module")
-def model(media: Path) -> str:
-    return str(media / "pose_landmarker_lite.task")
-
-
-@pytest.fixture(scope="module")
-def pictures(media: Path) -> list[np.ndarray]:
-    """The first frames of a person in all of them, BGR."""
-    capture = cv2.VideoCapture(str(media / "one_person.mp4"))
-    return [capture.read()[1] for _ in range(6)]
-
-
 def play(cell, video: Path, model: str) -> tuple[list[msg.SkeletonArray], subprocess.Popen]:
     """Skeletons heard, growing while the node works through every frame of a file."""
     heard = cell.listen(msg.SkeletonArray, "skeletons", PATIENT)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from itertools import pairwise
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -28,23 +26,6 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 from ses_gcn_ros import msg  # noqa: E402
 from ses_gcn_ros.nodes import qos  # noqa: E402
 from ses_gcn_ros.nodes.conversions import to_seconds  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def media(shared_data: Path) -> Path:
-    return shared_data / "media"
-
-
-@pytest.fixture(scope="module")
-def model(media: Path) -> str:
-    return str(media / "pose_landmarker_lite.task")
-
-
-@pytest.fixture(scope="module")
-def pictures(media: Path) -> list[np.ndarray]:
-    """The first frames of a person in all of them, BGR."""
-    capture = cv2.VideoCapture(str(media / "one_person.mp4"))
-    return [capture.read()[1] for _ in range(6)]
 
 
 def test_depth_of_the_same_time_places_people_and_any_other_is_named(cell, model, pictures):

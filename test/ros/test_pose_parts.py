@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
@@ -45,17 +42,14 @@ def part_of(found: Landmarks, part: str) -> Landmarks:
 
 @pytest.mark.parametrize("part", TOLD)
 def test_a_part_alone_is_a_person_of_few_joints_and_much_doubt(
-    node, shared_data: Path, monkeypatch, part
+    node, model, pictures, monkeypatch, part
 ):
-    media = shared_data / "media"
-    picture = cv2.VideoCapture(str(media / "one_person.mp4")).read()[1]
     find = PoseLandmarker.detect
     monkeypatch.setattr(PoseLandmarker, "detect", lambda *args: part_of(find(*args), part))
     pose_node = PoseNode()
-    parameters = {"model": str(media / "pose_landmarker_lite.task"), "mode": "rgbd"}
     executor = SingleThreadedExecutor()
     try:
-        for name, value in parameters.items():
+        for name, value in {"model": model, "mode": "rgbd"}.items():
             assert pose_node.set_parameters([Parameter(name, value=value)])[0].successful
         answers: list[SkeletonArray] = []
         node.create_subscription(SkeletonArray, "skeletons", answers.append, qos.STREAM)
@@ -84,7 +78,7 @@ def test_a_part_alone_is_a_person_of_few_joints_and_much_doubt(
 
         def show(second: int) -> None:
             camera["depth"].publish(depth_of((640, 360), 100.0 + second, WALL))
-            camera["image"].publish(image_of(picture, 100.0 + second))
+            camera["image"].publish(image_of(pictures[0], 100.0 + second))
 
         spin_until(lambda: answers, show)
     finally:

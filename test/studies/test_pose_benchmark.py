@@ -15,15 +15,8 @@ from ses_gcn_ros.cli import app
 from ses_gcn_ros.studies.benchmarks import pose
 
 
-def test_a_model_is_timed_and_its_memory_watched(shared_data: Path):
-    media = shared_data / "media"
-    row = pose.measure(
-        str(media / "one_person.mp4"),
-        str(media / "pose_landmarker_lite.task"),
-        (320, 180),
-        20,
-        max_people=1,
-    )
+def test_a_model_is_timed_and_its_memory_watched(media: Path, model):
+    row = pose.measure(str(media / "one_person.mp4"), model, (320, 180), 20, max_people=1)
     assert row["seen"] > 0.9
     assert 0.0 < row["median"] <= row["p99"]
     assert 0.0 < row["rate"] <= 2.0 / row["median"]  # half of the images took the median or longer
