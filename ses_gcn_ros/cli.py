@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 
 import typer
 
@@ -107,6 +108,8 @@ def _options(
 def main() -> int:
     """Run the command line; a mistake of the user's is one sentence and exit code 1."""
     terminal.never_fail_to_print()
+    if not sys.warnoptions:  # what numpy and others remark on in passing is no sentence of ours
+        warnings.simplefilter("ignore")
     # as Ctrl-C: what is under way is put in order, and workers end
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

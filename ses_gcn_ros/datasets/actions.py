@@ -245,9 +245,18 @@ def read_action_npz(path: Path) -> ActionSet:
 
 
 def checked(data: ActionSet, where: str) -> ActionSet:
-    """The set itself; raises InputError if it is empty or a class has but one sequence."""
+    """The set itself.
+
+    Raises InputError if it is empty, a position is infinite or a class has but one sequence.
+    """
     if not data.recordings:
         raise InputError(f"'{where}' holds no recordings")
+    for recording in data.recordings:
+        if np.isinf(recording.positions).any():
+            raise InputError(
+                f"recording '{recording.name}' of '{where}' has positions that are infinite or too "
+                "large for float32; unseen joints are NaN"
+            )
     counts = {label: 0 for label in data.labels}
     for recording in data.recordings:
         counts[recording.label] += 1

@@ -394,11 +394,11 @@ def _part(path: Path, frames: list[Any], which: int) -> NDArray[np.float32]:
                 f"frame {number} of '{path}' has a {name} of shape {points[-1].shape}; CHICO's is "
                 f"{shape}"
             )
-    stacked = np.stack(points)
-    if not np.isfinite(stacked).all():
-        number, joint = np.argwhere(~np.isfinite(stacked))[0, :2]
+    metres = (np.stack(points) / 1000).astype(np.float32)  # infinite where too large for it
+    if not np.isfinite(metres).all():
+        number, joint = np.argwhere(~np.isfinite(metres))[0, :2]
         raise InputError(f"'{path}' is not finite at frame {number}, point {joint} of the {name}")
-    return (stacked / 1000).astype(np.float32)
+    return metres
 
 
 def read_chico(folder: Path) -> list[Sequence]:

@@ -90,6 +90,7 @@ def test_recordings_without_frames_are_left_out_by_name(tmp_path: Path):
         ({"bones": np.array([[1, 0], [1, 9]])}, "there are 4 joints"),
         ({"subject": np.array([1, 2])}, "2 of 'subject' for 4"),
         ({"action_names": np.array(["sit"])}, "actions 1 to 2 and 1 action_names"),
+        ({"positions": np.full((26, 4, 3), 1e300)}, "'0' of .* infinite or too large for float32"),
     ],
 )
 def test_a_wrong_npz_is_refused_in_a_sentence(tmp_path: Path, changes, sentence):

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from command_line import commands
 from hypothesis import given
@@ -101,3 +102,17 @@ def test_an_alarms_figures_go_to_a_table_program(shared_data):
     for horizon, figures in horizons.items():
         assert float(rows[horizon]["Brier"]) == pytest.approx(figures["brier"], abs=5e-4)
         assert not rows[horizon]["AP together"]  # nobody met, and a dash is no number
+
+
+def test_what_a_library_remarks_on_in_passing_is_not_printed(tmp_path):
+    """numpy warns of numbers that are too large for float32, before they are refused."""
+    path = tmp_path / "large.npz"
+    bones, people = np.array([[0, 1]]), np.array(["a", "b"])
+    some = {"lengths": np.array([5, 5]), "action": people, "subject": people, "bones": bones}
+    np.savez(path, positions=np.full((10, 2, 3), 1e300), **some)
+    program = "import sys; from ses_gcn_ros import cli; sys.exit(cli.main())"
+    command = [sys.executable, "-c", program, "actions", "evaluate", "--data", str(path)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    (sentence,) = run.stderr.splitlines()
+    assert "too large for float32" in sentence

@@ -76,13 +76,14 @@ def test_a_pickle_that_asks_for_anything_but_arrays_is_refused_and_not_run(tmp_p
         (lambda f: [(p[:14], r) for p, r in f], r"frame 0 .* person of shape \(14, 3\)"),
         (lambda f: f[:3] + [(p, r[:8]) for p, r in f[3:]], r"frame 3 .* robot of shape \(8, 3\)"),
         (lambda f: [*f, (f[0][0] * np.nan, f[0][1])], "not finite at frame 5, point 0 of the pers"),
+        (lambda f: [*f, (f[0][0] * 0 + 1e300, f[0][1])], "not finite at frame 5, point 0 of the p"),
         (lambda f: [p for p, _ in f], r"has a person of shape \(3,\)"),
         (lambda f: [("anna", "robot")], "frame 0 .* has no person of numbers"),
         (lambda f: [5], "frame 0 .* has no person of numbers"),
         (lambda f: [], "holds no list of frames"),
         (lambda f: {"frames": 3}, "holds no list of frames"),
     ],
-    ids=["joints", "robot", "nan", "person alone", "text", "number", "empty", "dict"],
+    ids=["joints", "robot", "nan", "too large", "person alone", "text", "number", "empty", "dict"],
 )
 def test_files_of_another_form_are_a_sentence(tmp_path, change, sentence):
     path = tmp_path / "other.pkl"
