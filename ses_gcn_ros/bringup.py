@@ -296,7 +296,7 @@ def targeted_parameters(plans: Sequence[NodePlan]) -> dict[str, Value]:
 def chosen_domain() -> int | None:
     """ROS domain that the user set, None for none; raises ConfigError for one that can't be."""
     domain = os.environ.get("ROS_DOMAIN_ID")
-    if domain is None:
+    if not domain:
         return None
     if not domain.isdigit() or int(domain) > HIGHEST_DOMAIN:
         raise ConfigError(f"ROS_DOMAIN_ID is '{domain}'; it takes 0 to {HIGHEST_DOMAIN}")

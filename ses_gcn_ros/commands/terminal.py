@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -38,6 +39,16 @@ def _use_threads(count: int) -> int:
     return count
 
 
+def _check_namespace(namespace: str) -> str:
+    names = namespace.strip("/")
+    if names and not re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", names, re.ASCII):
+        raise ConfigError(
+            f"--namespace is '{namespace}'; ROS takes names of letters, digits and _ that begin "
+            "with no digit, joined by /"
+        )
+    return names
+
+
 Threads = Annotated[int, Option(help="CPU threads.", min=1, callback=_use_threads)]
 Weights = Annotated[
     Path | None,
@@ -48,6 +59,7 @@ Robot = Annotated[str, Option(help="URDF of the robot; by default the recorded o
 DemoRobot = Annotated[
     bool, Option("--demo-robot", help="Simulate the demo cell's robot, which obeys.")
 ]
+Namespace = Annotated[str, Option(help="Namespace of the cell.", callback=_check_namespace)]
 Stride = Annotated[int, Option(help="Frames between windows.", min=1)]
 SummaryAsJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 Actions = Annotated[bool, Option("--actions", help="Recognise what people do.")]

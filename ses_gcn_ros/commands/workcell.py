@@ -67,7 +67,7 @@ def up(
         str, Option(help="Carry the speed factor to this robot driver, such as ur or jtc.")
     ] = "",
     record: Annotated[str, Option(help="Record what the nodes publish to this bag.")] = "",
-    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
+    namespace: terminal.Namespace = "",
     actions: terminal.Actions = False,
     use_sim_time: Annotated[bool, Option(help="Follow /clock; a bag implies it.")] = False,
     params_file: ParamsFile = "",
@@ -247,7 +247,7 @@ _NUMBERS = (  # of a state: what the table calls them, field and unit
 
 
 def watch(
-    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
+    namespace: terminal.Namespace = "",
     once: Annotated[bool, Option("--once", help="One reading, after a few seconds.")] = False,
     duration: Annotated[
         float, Option(help="End after this time [s]; 0: at Ctrl-C.", min=0.0)
@@ -283,7 +283,7 @@ def lifecycle(
             "node's ~/reset, when somebody has looked."
         ),
     ] = "",
-    namespace: Annotated[str, Option(help="Namespace of the cell.")] = "",
+    namespace: terminal.Namespace = "",
     as_json: terminal.AsJson = False,
     as_csv: terminal.AsCsv = False,
 ) -> None:

@@ -18,6 +18,7 @@ from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
 from ses_gcn_ros import msg
+from ses_gcn_ros.bringup import chosen_domain
 from ses_gcn_ros.errors import SesGcnError
 from ses_gcn_ros.nodes import process, qos
 from ses_gcn_ros.nodes.managed_node import StreamStatistics, make_executor
@@ -260,7 +261,11 @@ class CellObserver(Node):
 
 @contextmanager
 def observe(namespace: str = "") -> Iterator[CellObserver]:
-    """Observer in this process, which leaves signals alone and shares no memory with the cell."""
+    """Observer in this process, which leaves signals alone and shares no memory with the cell.
+
+    Raises ConfigError for a ROS_DOMAIN_ID that can't be.
+    """
+    chosen_domain()
     process.avoid_shared_memory(os.environ)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from ses_gcn_ros import bringup
 from ses_gcn_ros.bringup import demo_environment
+from ses_gcn_ros.cli import app
 from ses_gcn_ros.errors import ConfigError
 
 
@@ -44,3 +46,16 @@ def test_a_domain_that_does_not_exist_is_refused(monkeypatch, value):
     monkeypatch.setenv("ROS_DOMAIN_ID", value)
     with pytest.raises(ConfigError, match=f"ROS_DOMAIN_ID is '{value}'; it takes 0 to 232"):
         demo_environment()
+
+
+@pytest.mark.parametrize("command", ["up", "watch", "lifecycle"])
+@pytest.mark.parametrize("namespace", ["sp-ace", "9x", "a//b", "ä"])
+def test_a_namespace_that_ros_does_not_take_is_a_sentence(command, namespace):
+    with pytest.raises(ConfigError, match=f"--namespace is '{namespace}'"):
+        CliRunner().invoke(app, [command, "--namespace", namespace], catch_exceptions=False)
+
+
+def test_nobody_looks_on_in_a_domain_that_cannot_be(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "999")
+    with pytest.raises(ConfigError, match="ROS_DOMAIN_ID is '999'; it takes 0 to 232"):
+        CliRunner().invoke(app, ["lifecycle"], catch_exceptions=False)
