@@ -235,6 +235,7 @@ def _draw_actions(
             axes.text(first + (end - start) / 2, row, label, ha="center", va="center", size=7)
     axes.set(xlim=above.get_xlim(), ylim=(len(people) - 0.5, -0.5), yticks=range(len(people)))
     axes.set_yticklabels(people, size=7)
+    axes.set_title("what each person did", loc="left", size=7, pad=2)
     axes.tick_params(labelbottom=False, length=0)
     bare(axes)
 
