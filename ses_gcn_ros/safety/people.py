@@ -259,6 +259,7 @@ PHANTOM = 0.1  # probability of a living person under which nobody who vanishes 
 MOST_LOST = 40  # people held; more are a fault of their own
 STANDING = 0.5  # m/s that noise makes of somebody who stands, for the credit of who recedes
 SURE = 3.0  # standard deviations of that noise besides
+WHOLE_BODY = "body"  # what a ball around somebody is called in the place of a limb
 LIMBS_TOLD = 3.0  # s after which somebody lost is held as one ball, so far may every limb have got
 BUILD_SIGHTINGS = 30  # of a whole body before its build tells who it is
 
@@ -456,6 +457,7 @@ class People:
     # (N, 3): velocities of the limbs' ends [m/s]; 0 where unknown
     start_velocity: Array
     end_velocity: Array
+    fastest: Array  # (N,): the faster end of each limb [m/s]
     floor: Array  # (N,): least speed v_h that each limb must be expected to have [m/s]
     uncertainty: Array  # (N,): z_d of each limb [m]
     receding: Array  # (N, 4): velocity of the whole body, and what noise makes of standing, [m/s]
@@ -469,9 +471,7 @@ class People:
         """How far each limb may have moved unseen (N,) [m], at the floors or as fast as it was."""
         if not self.unseen.any():
             return np.zeros(len(self.person))
-        ends = np.stack([self.start_velocity, self.end_velocity])
-        measured = np.linalg.norm(ends, axis=-1).max(axis=0)
-        return np.asarray(np.maximum(self.floor, measured) * self.unseen[self.person])
+        return np.asarray(np.maximum(self.floor, self.fastest) * self.unseen[self.person])
 
 
 class PeopleTracks:
@@ -653,7 +653,7 @@ class PeopleTracks:
         if far:
             balls, own = np.array([track.ball(config) for track in far]), slice(past, None)
             centre = balls[:, :3].copy()
-            parts.append(LimbCapsules(centre, centre, balls[:, 3].copy(), ("body",) * len(far)))
+            parts.append(LimbCapsules(centre, centre, balls[:, 3].copy(), (WHOLE_BODY,) * len(far)))
             floor[own] = np.maximum(config.arm_speed, balls[:, 4])
             acceleration[own] = np.inf  # which way somebody moved is not told of a ball
             told = quantile(config.uncertainty_coverage) * balls[:, 5]
@@ -662,6 +662,7 @@ class PeopleTracks:
             limbs=join(parts),
             start_velocity=start_velocity,
             end_velocity=end_velocity,
+            fastest=np.linalg.norm([start_velocity, end_velocity], axis=-1).max(axis=0),
             floor=floor,
             uncertainty=uncertainty,
             receding=receding,

@@ -33,7 +33,7 @@ from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.safety.config import SafetyConfig, read_entries
 from ses_gcn_ros.safety.decision import Limit
 from ses_gcn_ros.safety.kernels import kernel
-from ses_gcn_ros.safety.people import VELOCITY_WINDOW, People
+from ses_gcn_ros.safety.people import VELOCITY_WINDOW, WHOLE_BODY, People
 from ses_gcn_ros.safety.robot_model import FurtherRobot, RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotMotion, RobotState
 
@@ -370,18 +370,18 @@ def assess_now(
         deciding,
     )
     limits = []
-    for person_id, row in zip(people.ids, worst.tolist(), strict=True):
-        judged = loops.PairResult(*row)
-        if judged.factor >= 1.0:
+    for person_id, row in zip(people.ids, worst[:, :7].tolist(), strict=True):
+        limb, link, factor, margin, distance, required, allowed = row  # as a `PairResult` begins
+        if factor >= 1.0:
             continue
-        verb = (
-            f"< {judged.required:.2f} m protective distance"
-            if judged.margin < 0
-            else f"allows {judged.allowed:.2f} m/s"
-        )
-        limb, link = limbs.names[int(judged.limb)], model.names[int(judged.link)]
-        place = describe(person_id, limb, judged.distance, link)
-        limits.append(Limit(judged.factor, f"{place} {verb}"))
+        if distance < 0.0 and limbs.names[int(limb)] == WHOLE_BODY:
+            limits.append(Limit(factor, f"person {person_id} may have got to the robot unseen"))
+            continue
+        place = describe(person_id, limbs.names[int(limb)], distance, model.names[int(link)])
+        verb = f"allows {allowed:.2f} m/s"
+        if margin < 0:
+            verb = f"< {required:.2f} m protective distance"
+        limits.append(Limit(factor, f"{place} {verb}"))
     closest = loops.PairResult(*deciding.tolist())
     return Reactive(
         limits=tuple(limits),
@@ -443,10 +443,7 @@ def assess_reachable(
     speed = float(speeds.fastest[0])
     if len(speeds.fastest) != 1 or speed < STILL:
         return None
-    measured = np.maximum(
-        np.linalg.norm(people.start_velocity, axis=1), np.linalg.norm(people.end_velocity, axis=1)
-    )
-    highest = np.maximum(people.floor, measured + SPEED_ERROR)
+    highest = np.maximum(people.floor, people.fastest + SPEED_ERROR)
     limbs = people.limbs
     bodies = (
         limbs.start,

@@ -37,12 +37,14 @@ def scene(seed: int) -> tuple[People, RobotModel, RobotState]:
     rng = np.random.default_rng(seed)
     start = rng.uniform(-1.5, 1.5, (LIMBS, 3)) * rng.choice([1.0, 4.0])  # some too far to matter
     end = start + rng.normal(0, 0.3, (LIMBS, 3)) * rng.integers(0, 2, (LIMBS, 1))
+    velocities = rng.normal(0, 1, (2, LIMBS, 3))
     people = People(
         limbs=LimbCapsules(
             start, end, rng.uniform(0, 0.2, LIMBS), tuple(f"limb{n}" for n in range(LIMBS))
         ),
-        start_velocity=rng.normal(0, 1, (LIMBS, 3)),
-        end_velocity=rng.normal(0, 1, (LIMBS, 3)),
+        start_velocity=velocities[0],
+        end_velocity=velocities[1],
+        fastest=np.linalg.norm(velocities, axis=-1).max(axis=0),
         floor=rng.uniform(0, 2, LIMBS),
         uncertainty=rng.uniform(0, 0.2, LIMBS),
         receding=np.column_stack([rng.normal(0, 1, (LIMBS, 3)), rng.uniform(0, 0.5, LIMBS)]),
