@@ -92,6 +92,13 @@ class RecorderConfig:
         ),
         "Topics to record.",
     )
+    awaited: tuple[str, ...] = option(
+        (),
+        "Topics to receive before skeletons are recorded, as a replay waits for who records these.",
+    )
+    awaited_for: float = option(
+        10.0, "How long these are waited for at most [s].", minimum=0.0, maximum=3600.0
+    )
     autostart: bool = option(True, "Configure and activate without being asked to.")
 
 
@@ -162,7 +169,10 @@ def plan_workcell(
             raise ConfigError(f"{name} '{path}' does not exist; give the path of a {name}")
     plans = []
     if record:
-        plans.append(NodePlan("bag_recorder", {"bag": record}))
+        recording: dict[str, Value] = {"bag": record}
+        if bag or video:
+            recording["awaited"] = ["forecasts", "safety_state"]
+        plans.append(NodePlan("bag_recorder", recording))
     robot: Mapping[str, Value] = {}
     if demo_robot:
         robot = DEMO_ROBOT

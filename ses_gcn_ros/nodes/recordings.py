@@ -111,6 +111,9 @@ class BagRecorder(ManagedNode):
     def activate(self) -> None:
         """Look for the topics."""
         self.missing = {self.resolve_topic_name(topic) for topic in self.config.topics}
+        self.awaited = [self.resolve_topic_name(topic) for topic in self.config.awaited]
+        self.people, self.since = self.resolve_topic_name("skeletons"), time.monotonic()
+        self.recorded: dict[str, Any] = {}
         self.every(_DISCOVERY_PERIOD, self.discover)
         self.discover()
 
@@ -119,13 +122,24 @@ class BagRecorder(ManagedNode):
         self.writer.close()
 
     def discover(self) -> None:
-        """Subscribe to the topics that have appeared."""
+        """Subscribe to the topics that have appeared, and to people when the awaited ones have.
+
+        A replay begins when everybody listens to its people.
+        """
         if not self.missing:
             return
         for topic, types in self.get_topic_names_and_types():
+            if topic == self.people and self._too_early():
+                continue
             if topic in self.missing and (offers := self.get_publishers_info_by_topic(topic)):
                 self.missing.discard(topic)
                 self._record(topic, types[0], offers[0].qos_profile)
+
+    def _too_early(self) -> bool:
+        if time.monotonic() - self.since > self.config.awaited_for:
+            return False
+        found = (self.recorded.get(topic) for topic in self.awaited)
+        return not all(each is not None and each.get_publisher_count() for each in found)
 
     def _record(self, topic: str, type_name: str, offered: QoSProfile) -> None:
         profile = QoSProfile(
@@ -141,7 +155,8 @@ class BagRecorder(ManagedNode):
             elif lasting:
                 self.early.append((topic, type_name, data))
 
-        self.subscription(message_type(type_name), topic, write, profile, raw=True)
+        kind = message_type(type_name)
+        self.recorded[topic] = self.subscription(kind, topic, write, profile, raw=True)
 
     def _write_early(self, now: int) -> None:
         # A simulated clock stands at zero, decades before the rest, until somebody moves it.

@@ -9,6 +9,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from ses_gcn_ros.bags.rosbag2 import read_current
+from ses_gcn_ros.msg import SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.conversions import to_time
 
@@ -41,3 +42,18 @@ def test_what_was_said_before_a_simulated_clock_began_is_at_its_beginning(cell, 
     messages = list(read_current(bag))
     assert {message.topic for message in messages} == set(topics)
     assert {message.stamp for message in messages} == {NOW * 10**9}
+
+
+def test_people_are_recorded_once_what_comes_of_them_is(cell, tmp_path):
+    """A replay begins when its people have all listeners; its first states used to be missed."""
+    people = cell.publisher(SkeletonArray, "/skeletons", qos.STREAM)
+    other = cell.publisher(String, "/notes", qos.STREAM)
+    topics = ["/skeletons", "/notes", "/states"]
+    cell.start(
+        "bag_recorder", bag=str(tmp_path / "bag"), topics=topics, awaited=["/states"],
+        awaited_for=3600.0,
+    )  # fmt: skip
+    cell.wait_for_listeners(other)
+    assert people.get_subscription_count() == 0
+    states = cell.publisher(String, "/states", qos.STREAM)
+    cell.wait_for_listeners(states, people)
