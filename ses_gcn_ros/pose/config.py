@@ -199,7 +199,7 @@ class FusionConfig:
         maximum=5.0,
     )
     camera_timeout: float = option(
-        0.5, "silence after which a camera counts as lost [s]", minimum=0.05, maximum=5.0
+        0.5, "silence after which a camera counts as lost [s]", minimum=0.05, maximum=60.0
     )
     min_confidence: float = option(
         0.3, "joints that a camera is less sure of are left out", minimum=0.0, maximum=1.0
