@@ -295,6 +295,7 @@ class Bridge:
         self._last = float("nan")  # time of the tick before
         self._under_way: Call | None = None
         self._late: list[tuple[Call, float]] = []  # not answered in time or overtaken, and since
+        self._alone = True  # whether no earlier call was unanswered when the latest went out
         self._since = self._held_since = 0.0
         self._accepted: Call | None = None  # the latest factor that a service took
         self._first = -1 if self.driver.zero else 0  # -1: a factor of 0 holds
@@ -339,7 +340,9 @@ class Bridge:
         else:
             self._accepted = None if late else call
             self.held &= not late  # it may have let go of a robot that was held meanwhile
-            if call in self._resume:
+            if late and call in self._resume:
+                self._doubtful.add(call)  # or have come before the hold, and is to be said again
+            elif call in self._resume:
                 self._resume.remove(call)
 
     def tick(self, now: float) -> list[Call]:
@@ -428,10 +431,13 @@ class Bridge:
 
     def _take_hold(self, hold: Hold) -> None:
         self.held, self._held_since, self._failed = True, self._last, False
-        if hold.means == STOP:  # ends what was paused
-            self._resume.clear()
+        if self._alone:
+            if hold.means == STOP:  # ends what was paused
+                self._resume.clear()
+            self._doubtful.difference_update(hold.resume)
+        else:  # services answer in any order: whether it came before another hold nobody knows
+            self._doubtful.update(self._resume, hold.resume)
         self._will_resume(hold)
-        self._doubtful.difference_update(hold.resume)
 
     def _will_resume(self, hold: Hold) -> None:
         self._resume += [call for call in hold.resume if call not in self._resume]
@@ -447,6 +453,7 @@ class Bridge:
             if hold is None or self._hold_of(self._under_way) is not None:
                 return None
             self._late.append((self._under_way, now))
+        self._alone = not self._late
         self._under_way, self._since = replace(call), now  # told apart from others of its like
         return self._under_way
 
