@@ -366,7 +366,7 @@ class Track:
 
     def begin_anew(self, before: float, now: float) -> None:
         """Make stamps comparable again after the clock went back from `before` to `now` [s]."""
-        self.unseen = self.unseen_for(before)
+        self.unseen, self._ball = self.unseen_for(before), None
         self.last_seen = self.last_news = now
         if self.seen:
             self._positions[0] = self.positions
@@ -401,7 +401,7 @@ class Track:
                 paths=self.paths(),
             )
             away = np.linalg.norm(np.stack([limbs.start, limbs.end]) - self.centre, axis=-1)
-            radius = np.nanmax(away + limbs.radius)
+            radius = (away + limbs.radius).max()  # NaN, which stops, where a limb can't be placed
             fastest = np.linalg.norm(self.velocities, axis=1).max()
             spread = np.fmax.reduce(self.spread, initial=0.0)  # NaN where not told
             self._ball = np.array([*self.centre, radius, fastest, spread])

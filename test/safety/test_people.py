@@ -296,6 +296,31 @@ class TestTracks:
             tracks.observe(6.0 + 10.0 * x, [])
             assert tracks.people().limbs.start[0, 0] == pytest.approx(x, abs=0.2)
 
+    def test_a_ball_is_made_anew_by_a_node_with_other_parameters(self):
+        """Tracks outlive a deactivation, in which somebody may have asked for larger bodies."""
+        radii = []
+        earlier = PeopleTracks(SafetyConfig())
+        earlier.observe(1.0, [self.seen(STANDING)])
+        earlier.observe(1.1, [])
+        for stamp, scale in ((6.0, 1.0), (12.0, 1.5)):
+            tracks = PeopleTracks(SafetyConfig(body_scale=scale))
+            tracks.take_over(earlier, stamp)
+            tracks.observe(stamp + 4.0, [])
+            radii += tracks.people().limbs.radius.tolist()
+            earlier = tracks
+        assert radii[1] > radii[0] + 0.01
+
+    def test_who_has_a_limb_that_nobody_could_place_is_in_no_ball(self, monkeypatch):
+        """An unknown radius stops the robot, as an unknown limb does."""
+        apart = np.where(np.eye(15, dtype=bool), 0.0, np.inf)
+        monkeypatch.setattr(people.Track, "paths", lambda track: apart)
+        joints = STANDING.copy()
+        joints[14] = np.nan
+        tracks = PeopleTracks(SafetyConfig())
+        tracks.observe(1.0, [self.seen(joints)])
+        tracks.observe(6.0, [])
+        assert np.isnan(tracks.people().limbs.radius).all()
+
     def test_half_a_body_may_be_as_small_as_a_hand(self):
         """Of 18 joints 9 are seen close together; of 10 it would have to be a body."""
         for count, refused in ((9, False), (10, True)):
