@@ -181,11 +181,11 @@ class BatchTask:
         except (*MISSHAPEN, OSError):
             return None
 
-    def __call__(self) -> BatchOutcome:
-        """Replay the bag and leave its outcome."""
+    def __call__(self, *, ahead: bool = True) -> BatchOutcome:
+        """Replay the bag, see `evaluate`, and leave its outcome."""
         error, summary = "", None
         try:
-            summary = evaluate(self.bag, self._file.parent, self.options)
+            summary = evaluate(self.bag, self._file.parent, self.options, ahead=ahead)
         except (UnwrittenError, OSError) as reason:  # a full disk may be mended, so it is not kept
             return BatchOutcome(self.given, self.name, f"{self.given}: {reason}", None)
         except SesGcnError as reason:
@@ -231,7 +231,7 @@ def _replay(task: BatchTask, starter: int = 0) -> BatchOutcome:
     """Do a task, in a process that ends with the one that started it on this machine."""
     if starter not in (0, os.getpid()):
         die_with_parent()
-    return task()
+    return task(ahead=False)  # the other processors have bags of their own
 
 
 def _client(address: str) -> Any:

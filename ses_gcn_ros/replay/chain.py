@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,7 +40,7 @@ from ses_gcn_ros.safety import (
     SeparationMonitor,
     Urdf,
 )
-from ses_gcn_ros.safety.robot_motion import SweepMotion, read_plan
+from ses_gcn_ros.safety.robot_motion import SweepMotion
 from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.transforms import TransformBuffer
 
@@ -180,7 +180,7 @@ class FrameResolver:
         return self._buffer.poses_at(self._frames, stamp, within)
 
 
-def with_frames(events: Iterable[Event], wanted: Wanted) -> Iterator[Event]:
+def with_frames(events: Iterable[Event], wanted: Wanted) -> Generator[Event]:
     """Events with everybody in the world, and the robot whenever the monitor has to know it.
 
     In the place of transforms come a `Tick` where a state is due, `RobotPlaced` before recorded
@@ -305,9 +305,9 @@ class ReplayMonitor:
             case JointStatesEvent(stamp=stamp, message=told) if joints:
                 with contextlib.suppress(InputError):  # the node leaves them out as well
                     joints.observe(stamp, told.name, told.position, told.velocity)
-            case Trajectory(message=told) if joints:
+            case Trajectory(plan=plan) if joints:
                 with contextlib.suppress(InputError):
-                    joints.observe_plan(*read_plan(told))
+                    joints.observe_plan(*plan)
             case Described(text=text):
                 if monitor is not None and monitor.config.robot_description:
                     monitor.observe_description(text)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import gc
+import itertools
 import math
+import multiprocessing
+import os
+import pickle
 import shutil
+import signal
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +26,7 @@ from matplotlib.figure import Figure
 
 from ses_gcn_ros import __version__
 from ses_gcn_ros.bags.rosbag2 import Bag, PathLike, open_bag
+from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.datasets.actions import SEGMENTS, write_segments
 from ses_gcn_ros.errors import BagError, ConfigError, RobotError, SesGcnError
 from ses_gcn_ros.forecast import load
@@ -29,6 +38,7 @@ from ses_gcn_ros.replay.events import (
     End,
     Event,
     EventReader,
+    JointStatesEvent,
     PeopleForecast,
     PeopleSeen,
     Refused,
@@ -49,6 +59,8 @@ from ses_gcn_ros.safety import Assessment, Robots, SafetyConfig, compile_all, re
 FORMAT = 1
 
 _TOLD_EVERY = 256  # events between two words on the progress
+_SENT_AT_ONCE = 128  # events; those of 32 observations, as many as are forecast at once
+_PIPE = 1 << 20  # bytes; holds them of four people, so that both processes have something to do
 _ROBOT = ("/tf", "/tf_static", "joint_states", "trajectory")
 
 
@@ -144,6 +156,7 @@ def evaluate(
     options: Options | None = None,
     *,
     progress: Callable[[float], None] = lambda share: None,
+    ahead: bool = True,
 ) -> dict[str, Any]:
     """Replay a bag and judge it.
 
@@ -162,6 +175,8 @@ def evaluate(
     progress : callable
         Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
         the first message has been read.
+    ahead : bool
+        Whether a second process may read and forecast ahead, where there is a processor for it.
 
     Returns
     -------
@@ -177,7 +192,7 @@ def evaluate(
         plan = make_plan(opened, options)
         compile_all()  # now, rather than amid the replay
         run = ReplayRun(opened, plan, options, folder)
-        summary = run.through(progress)
+        summary = run.through(progress, ahead=ahead)
     if folder is not None:
         if run.recorder is not None:
             with run.giving_up("the page could not be written", summary["problems"]):
@@ -262,6 +277,80 @@ def write_pictures(folder: Path, summary: dict[str, Any], actions: Sequence[Segm
         write("horizon.png", horizon_figure(summary["forecasts"], LIGHT))
 
 
+class Heard:
+    """What the nodes would hear of a bag and forecast of it, and what is found out about that.
+
+    Attributes
+    ----------
+    health : StreamHealth
+    forecasts : ForecastScores
+    notes : list of str
+        What has to be said about the bag.
+    broken : str
+        Why it could not be read to its end; empty if it could.
+    """
+
+    def __init__(self, actions: ActionTimeline) -> None:
+        self.health, self.forecasts = StreamHealth(), ForecastScores(actions)
+        self.notes: list[str] = []
+        self.broken = ""
+
+    def events(self, bag: Bag, options: Options) -> Iterator[Event]:
+        """Events with forecasts, an `End` behind them.
+
+        What breaks before the first observation is raised, what breaks later ends the stream.
+        """
+        time = 0.0
+        try:
+            topics = find_topics(bag.topics, options.topics())
+            read = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
+            if options.recorded:
+                read += ("forecasts", "safety_state")
+            world = options.safety.world_frame
+            source = EventReader(bag, topics, options.naming, world, options.pose, read)
+            events: Iterator[Event] = iter(source)
+            if not options.recorded:
+                config = options.forecaster
+                engine = load(config.weights or None, engine=config.engine, device=config.device)
+                events = with_forecasts(events, engine, config)
+            for event in events:
+                time = event.time
+                self.health.observe(event)
+                match event:
+                    case PeopleSeen():
+                        self.forecasts.observe(event)
+                    case PeopleForecast():
+                        self.forecasts.forecast(event)
+                    case Diagnostics():
+                        continue
+                yield event
+            self.notes += source.notes
+        except SesGcnError as error:
+            if not self.health.frames:
+                raise
+            self.broken = str(error)
+        self.forecasts.finish()
+        yield End(time)
+
+
+def _can_fork() -> bool:
+    """Whether a fork of this process may compute, and there is a processor for it.
+
+    Threads and devices of torch don't survive a fork.
+    """
+    alone = sys.platform != "linux" or len(os.sched_getaffinity(0)) == 1
+    return not (alone or multiprocessing.current_process().daemon or "torch" in sys.modules)
+
+
+def _plain_joints(event: Event) -> Event:
+    """The event without a class that only this process may know."""
+    if isinstance(event, JointStatesEvent):
+        told = event.message
+        fields = {name: getattr(told, name) for name in ("name", "position", "velocity")}
+        return dataclasses.replace(event, message=SimpleNamespace(**fields))
+    return event
+
+
 class ReplayRun:
     """One replay of an open bag: takes its events through the core, and collects the scores.
 
@@ -276,11 +365,9 @@ class ReplayRun:
     def __init__(self, bag: Bag, plan: ReplayPlan, options: Options, folder: Path | None) -> None:
         self._bag, self._plan, self._options = bag, plan, options
         self._problems = list(plan.problems)
-        self._notes: list[str] = []
         self._refused = Counter[str]()
-        self._broken = ""
         self.actions = ActionTimeline(recorded_actions(bag.path))
-        self._health, self._forecasts = StreamHealth(), ForecastScores(self.actions)
+        self._heard = Heard(self.actions)
         weights = read_weights(options.forecaster.weights).config
         robot = None
         if options.demo_robot:
@@ -304,58 +391,70 @@ class ReplayRun:
                     plan.observations, plan.start,
                 )  # fmt: skip
 
-    def through(self, progress: Callable[[float], None]) -> dict[str, Any]:
+    def through(self, progress: Callable[[float], None], *, ahead: bool) -> dict[str, Any]:
         """Take all events through and sum up."""
         begin = math.nan
-        for index, event in enumerate(with_frames(self._heard(), self._monitor.wanted)):
-            if index % _TOLD_EVERY == 0:
-                begin = event.time if index == 0 else begin
-                done = (event.time - begin) / self._plan.length if self._plan.length else 1.0
-                progress(min(max(done, 0.0), 1.0))
-            step = self._monitor.take(event)
-            if step is not None:
-                self._score(step)
+        apart = ahead and not self._plan.from_images and _can_fork()
+        with contextlib.closing(self._from_fork() if apart else self._events(self._bag)) as events:
+            for index, event in enumerate(events):
+                if index % _TOLD_EVERY == 0:
+                    begin = event.time if index == 0 else begin
+                    done = (event.time - begin) / self._plan.length if self._plan.length else 1.0
+                    progress(min(max(done, 0.0), 1.0))
+                step = self._monitor.take(event)
+                if step is not None:
+                    self._score(step)
         self._safety.finish()
         if self._collisions is not None:
             self._collisions.finish()
         return self._sum_up()
 
-    def _heard(self) -> Iterator[Event]:
-        """Events with forecasts, an `End` behind them.
+    def _events(self, bag: Bag) -> Generator[Event]:
+        """All that the monitor is told of a bag."""
+        return with_frames(self._heard.events(bag, self._options), self._monitor.wanted)
 
-        What breaks before the first observation is raised, what breaks later ends the stream.
+    def _from_fork(self) -> Generator[Event]:
+        """The same, from a process of its own, which is a few observations ahead.
+
+        Raises BagError if that is killed.
         """
-        options, bag, time = self._options, self._bag, 0.0
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=self._send, args=(writer,), daemon=True)
+        process.start()
+        os.close(writer)
         try:
-            topics = find_topics(bag.topics, options.topics())
-            read = ("/diagnostics", *(() if options.demo_robot else _ROBOT))
-            if options.recorded:
-                read += ("forecasts", "safety_state")
-            world = options.safety.world_frame
-            source = EventReader(bag, topics, options.naming, world, options.pose, read)
-            events: Iterator[Event] = iter(source)
-            if not options.recorded:
-                config = options.forecaster
-                engine = load(config.weights or None, engine=config.engine, device=config.device)
-                events = with_forecasts(events, engine, config)
-            for event in events:
-                time = event.time
-                self._health.observe(event)
-                match event:
-                    case PeopleSeen():
-                        self._forecasts.observe(event)
-                    case PeopleForecast():
-                        self._forecasts.forecast(event)
-                    case Diagnostics():
-                        continue
-                yield event
-            self._notes += source.notes
-        except SesGcnError as error:
-            if not self._health.frames:
-                raise
-            self._broken = str(error)
-        self._forecasts.finish()
-        yield End(time)
+            with open(reader, "rb", _PIPE) as pipe:
+                while not isinstance(told := pickle.load(pipe), (Exception, Heard)):
+                    yield from told
+            if isinstance(told, Exception):
+                raise told
+            self._heard = told
+        except (EOFError, pickle.UnpicklingError):
+            raise BagError(
+                f"the process that read bag '{self._bag.path}' was killed, perhaps for want of "
+                "memory"
+            ) from None
+        finally:
+            process.kill()
+            process.join()
+
+    def _send(self, writer: int) -> None:
+        """Send the events in lists, then what was heard, or what broke."""
+        die_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, ends this
+        with open(writer, "wb") as pipe:
+            try:
+                # anew, for a database may not be read through a connection of before the fork
+                with open_bag(self._bag.path) as bag:
+                    events = map(_plain_joints, self._events(bag))
+                    while some := list(itertools.islice(events, _SENT_AT_ONCE)):
+                        pickle.dump(some, pipe, pickle.HIGHEST_PROTOCOL)
+                last: Heard | Exception = self._heard
+            except Exception as error:  # raised there
+                last = error
+            pickle.dump(last, pipe, pickle.HIGHEST_PROTOCOL)
 
     def _score(self, step: Step) -> None:
         collisions, monitor = self._collisions, self._monitor
@@ -386,8 +485,9 @@ class ReplayRun:
             self.recorder, self._disk_full = None, True
 
     def _sum_up(self) -> dict[str, Any]:
-        health, plan, options = self._health, self._plan, self._options
-        self._problems += self._notes + self._complaints()
+        heard, plan, options = self._heard, self._plan, self._options
+        health = heard.health
+        self._problems += heard.notes + self._complaints()
         parameters = {
             "forecaster_node": dataclasses.asdict(options.forecaster),
             "safety_node": dataclasses.asdict(options.safety),
@@ -397,7 +497,7 @@ class ReplayRun:
         about: dict[str, Any] = {
             "bag": self._bag.path.name,
             "source": "recorded" if options.recorded else "computed",
-            "partial": bool(self._broken or plan.problems or self._robot_lost or self._disk_full),
+            "partial": bool(heard.broken or plan.problems or self._robot_lost or self._disk_full),
             "problems": self._problems,
             "parameters": parameters,
             "versions": {"ses_gcn_ros": __version__, "numpy": np.__version__},
@@ -415,7 +515,7 @@ class ReplayRun:
                 "people": health.people,
                 "rate_hz": (health.frames - 1) / health.duration if health.duration else None,
                 "stream": {**health.summary(), "refused_by_safety": dict(self._refused)},
-                "forecasts": self._forecasts.summary(),
+                "forecasts": heard.forecasts.summary(),
                 "collision": self._collisions.summary() if self._collisions else None,
                 "safety": self._safety.summary(plan.start),
                 "ages_ms": self._safety.ages(),
@@ -427,7 +527,8 @@ class ReplayRun:
 
     def _by_action(self) -> dict[str, dict[str, Any]]:
         """Time, forecasts and stops by what people did."""
-        forecasts, stops = self._forecasts.by_action(), self._safety.stops_by_action(self.actions)
+        forecasts = self._heard.forecasts.by_action()
+        stops = self._safety.stops_by_action(self.actions)
         return {
             label: {"seconds": seconds, "stops": stops.get(label, 0), **forecasts.get(label, {})}
             for label, seconds in self.actions.seconds().items()
@@ -439,10 +540,10 @@ class ReplayRun:
 
     def _complaints(self) -> list[str]:
         """Sentences on what was wrong with the bag."""
-        complaints, health = [], self._health
-        if self._broken:
+        complaints, health = [], self._heard.health
+        if self._heard.broken:
             complaints.append(
-                f"{self._broken} (what came before {health.duration:.1f} s is judged)"
+                f"{self._heard.broken} (what came before {health.duration:.1f} s is judged)"
             )
         if health.went_back:
             complaints.append(

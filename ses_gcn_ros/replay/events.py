@@ -35,6 +35,7 @@ from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.replay.options import OPTIONAL, Naming, source_of
 from ses_gcn_ros.safety import Assessment, Level
+from ses_gcn_ros.safety.robot_motion import read_plan
 from ses_gcn_ros.safety.separation import Pair
 from ses_gcn_ros.skeleton import Skeleton, get_layout, to_seconds
 from ses_gcn_ros.transforms import StampedTransform, TransformBuffer, decode_transforms
@@ -100,9 +101,9 @@ class JointStatesEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Trajectory(Event):
-    """A JointTrajectory or DisplayTrajectory that is to be driven."""
+    """What is to be driven: joints, times [s] and positions."""
 
-    message: Any
+    plan: tuple[Sequence[str], list[float], list[Sequence[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,7 @@ class Silence(Event):
 
 @dataclass(frozen=True, slots=True)
 class End(Event):
-    """Nothing more comes; `broken` says why the bag could not be read to its end."""
-
-    broken: str = ""
+    """Nothing more comes."""
 
 
 def state_message(assessment: Assessment, frame_id: str) -> Any:
@@ -254,7 +253,7 @@ class EventReader:
             "forecasts": self._forecasts,
             "safety_state": self._state,
             "joint_states": self._joint_states,
-            "trajectory": lambda entry, time: Trajectory(time, bag.decode(entry)),
+            "trajectory": lambda entry, time: Trajectory(time, read_plan(bag.decode(entry))),
             "robot_description": lambda entry, time: Described(time, str(bag.decode(entry).data)),
             "/tf": self._transforms,
             "/tf_static": self._transforms,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 
 from ses_gcn_ros.bags.messages import NANO, Observation, skeletons_message
 from ses_gcn_ros.bags.rosbag2 import BagWriter, open_bag, read_messages, read_skeletons
-from ses_gcn_ros.errors import BagError
+from ses_gcn_ros.errors import BagError, ModelError
+from ses_gcn_ros.forecast import ForecastConfig
 from ses_gcn_ros.forecast.forecaster import forecasts_from_message
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.replay import evaluate as evaluation
 from ses_gcn_ros.replay.evaluate import evaluate
 from ses_gcn_ros.replay.events import EventReader, RecordedState
 from ses_gcn_ros.replay.options import Naming, Options, find_topics, node_parameters
@@ -44,6 +48,36 @@ def test_a_second_run_gives_the_same_bytes(shift_bag, out, tmp_path):
     evaluate(shift_bag, tmp_path, OPTIONS)
     for name in ("summary.json", "metrics.csv", "replay/replay.json", "replay/forecast.npy"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_a_process_that_reads_ahead_gives_the_same_bytes(shift_bag, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
+    evaluate(shift_bag, tmp_path / "ahead", OPTIONS)
+    evaluate(shift_bag, tmp_path / "alone", OPTIONS, ahead=False)
+    for name in ("summary.json", "metrics.csv", "replay/replay.json", "replay/forecast.npy"):
+        for folder in ("ahead", "alone"):
+            assert (tmp_path / folder / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_what_breaks_in_the_process_that_reads_ahead_is_told(shift_bag, monkeypatch):
+    monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
+    with pytest.raises(ModelError, match="no engine 'none'"):
+        evaluate(shift_bag, None, Options(forecaster=ForecastConfig(engine="none")))
+    monkeypatch.setattr(evaluation, "open_bag", _killed(evaluation.open_bag))
+    with pytest.raises(BagError, match="was killed, perhaps for want of memory"):
+        evaluate(shift_bag, None, OPTIONS)
+
+
+def _killed(function):
+    """The function, which kills any process but this one that calls it."""
+    here = os.getpid()
+
+    def call(*arguments):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+
+    return call
 
 
 def test_progress_goes_from_the_first_to_nearly_the_last_moment(shift_bag):
