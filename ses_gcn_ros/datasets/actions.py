@@ -506,12 +506,12 @@ def read_utkinect(folder: Path) -> ActionSet:
             words = line.replace(":", " ").split()
             if len(words) == 1:
                 recording = words[0]
-            elif len(words) == 3 and "NaN" not in words:
+            elif len(words) == 3:
                 yield f"{recording} {words[0]}", partial(read, recording, *words)
 
     def read(recording: str, action: str, first: str, last: str) -> LabelledMotion:
         rows = _numbers(files[recording], 61)
-        chosen = rows[(rows[:, 0] >= int(first)) & (rows[:, 0] <= int(last)), 1:]
+        chosen = rows[(rows[:, 0] >= float(first)) & (rows[:, 0] <= float(last)), 1:]
         if not len(chosen):
             raise InputError(f"has no frames from {first} to {last}")
         motion = chosen.reshape(-1, 20, 3).astype(np.float32)

@@ -189,6 +189,7 @@ def test_kinect_text_files_are_read(tmp_path: Path):
         ("walk", "1", 10),
         ("walk", "2", 15),
     ]
+    assert data.skipped == ("s01_e01 sitDown: has no frames from NaN to NaN",)
 
     florence = tmp_path / "Florence_dataset_WorldCoordinates.txt"
     florence.write_text(
