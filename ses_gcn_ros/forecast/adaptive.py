@@ -58,6 +58,8 @@ class AdaptiveRadius:
 
     Attributes
     ----------
+    calibrated : NDArray, shape (H, J), float32
+        The radius that it began with [m].
     factor : NDArray, shape (H,)
         By which the calibrated radius of each step is multiplied.
     radius : NDArray, shape (H, J), float32
@@ -70,7 +72,8 @@ class AdaptiveRadius:
         self, radius: NDArray[np.float32], coverage: float, config: ForecastConfig
     ) -> None:
         self._starts = starts_of(_EDGES)
-        self._base, self._target = np.ascontiguousarray(radius, np.float32), 1 - coverage
+        self.calibrated = np.ascontiguousarray(radius, np.float32)
+        self._target = 1 - coverage
         self._config = config
         steps = len(radius)
         self._alpha = np.full(steps, self._target)
@@ -106,7 +109,7 @@ class AdaptiveRadius:
             one if None.
         """
         elapsed = min(elapsed, _LONGEST)
-        scores = errors / self._base if scores is None else scores
+        scores = errors / self.calibrated if scores is None else scores
         config = self._config
         anything = _learn(
             np.ascontiguousarray(errors, np.float32),
@@ -129,7 +132,7 @@ class AdaptiveRadius:
         config = self._config
         # Not np.clip, which takes three times as long for so few.
         self.factor = np.minimum(np.maximum(factor, config.adaptive_least), config.adaptive_most)
-        self.radius = (self._base * self.factor[:, None]).astype(np.float32)
+        self.radius = (self.calibrated * self.factor[:, None]).astype(np.float32)
 
     @property
     def coverage(self) -> NDArray[np.float64]:
@@ -172,7 +175,7 @@ class AdaptiveRadius:
         """What was learnt, as the content of a file for `restore`."""
         arrays: dict[str, Any] = {
             "format": np.array(_FORMAT),
-            "base": self._base,
+            "base": self.calibrated,
             "target": np.array(self._target),
             "alpha": self._alpha,
             "counts": self._counts,
@@ -202,7 +205,7 @@ class AdaptiveRadius:
         )
         if not usable or not (arrays["counts"].sum(axis=1) > 0).all():
             raise InputError(f"'{path}' holds no state of an adaptive radius")
-        if not np.array_equal(arrays["base"], self._base) or arrays["target"] != self._target:
+        if not np.array_equal(arrays["base"], self.calibrated) or arrays["target"] != self._target:
             raise InputError(f"'{path}' was learnt with other weights or another coverage")
         self._alpha = np.clip(arrays["alpha"], _FEWEST, _MOST)
         self._counts, self._recent = np.array(arrays["counts"]), np.array(arrays["recent"])

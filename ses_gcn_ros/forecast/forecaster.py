@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -23,7 +23,12 @@ from ses_gcn_ros.forecast.adaptive import (
 from ses_gcn_ros.forecast.calibration import KINDS, flat_norm, furthest
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.engine import Engine
-from ses_gcn_ros.forecast.observations import ObservationBuffer, Positions, SceneSnapshot
+from ses_gcn_ros.forecast.observations import (
+    Observation,
+    ObservationBuffer,
+    Positions,
+    SceneSnapshot,
+)
 from ses_gcn_ros.models.framing import DAMPING, damped_velocity
 from ses_gcn_ros.skeleton import Skeleton, get_layout, to_seconds
 
@@ -38,6 +43,12 @@ BEHIND, LEVEL = 1.05, 1.0  # ratio to the better baseline from which it is used,
 GROUPS = ("arms", "legs", "trunk")
 _LIMBS = {"arms": ("elbow", "wrist", "hand"), "legs": ("knee", "ankle", "foot", "toe", "heel")}
 _LONGEST = 0.5  # s; a gap between observations counts as no more
+
+# Of what somebody does whom the network does not know.
+_HABIT = 10.0  # s; time constant of forgetting it, and
+_PLACE = 4.0  # s of the mean position
+_PRIOR = 1.5  # s of it that the calibration counts as
+_HOLDS = 1.8  # radius that holds 95 %, over the root of the mean square error
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +195,73 @@ class OnlineScore:
         return f"the network is behind for {'; '.join(behind)}" if behind else ""
 
 
+class Habit:
+    """What somebody does whom the network does not know, by what was seen of it lately.
+
+    The scale that a network has learnt says little of motion that it has not: it is narrow where
+    somebody who exercises turns back. So the radius comes from how far off each joint was at each
+    step. And who works or exercises at one place comes back to it: of the way from where joints are
+    to their mean position, some share is gone after so many steps (least squares over the body).
+
+    Attributes
+    ----------
+    doubt : float
+        Of the network, as it was lately, fading; from 0 to 1.
+    """
+
+    def __init__(self, steps: int, step: float, positions: Positions) -> None:
+        self.doubt = 0.0
+        self._mean, self._step, self._seconds = positions, step, 0.0
+        self._errors = np.zeros((2, steps, len(positions)))  # s·m² of their squares, and their s
+        self._ways = np.zeros((2, steps))  # s·m², of ways to the mean: gone of them, and whole
+        self._past: deque[tuple[float, Positions, Positions]] = deque()  # stamp, joints, mean
+
+    def learn(self, now: Observation, errors: NDArray[np.float32], elapsed: float) -> None:
+        """Take in where joints are now, and errors (H, J) [m] of forecasts; NaN if not due."""
+        stamp, positions = now
+        elapsed = min(elapsed, _LONGEST)
+        kept = np.exp(-elapsed / _HABIT)
+        due = np.isfinite(errors)
+        told = np.array([np.where(due, errors, 0) ** 2, due])
+        self._errors = kept * self._errors + elapsed * told
+        self._ways *= kept
+        self.doubt *= kept
+        while self._past and stamp - self._past[0][0] > (len(errors) + 0.49) * self._step:
+            self._past.popleft()
+        if self._past:
+            stamps, last, mean = map(np.array, zip(*self._past, strict=True))
+            steps = np.maximum(np.rint((stamp - stamps) / self._step).astype(int), 1)
+            gone, way = positions - last, mean - last
+            for sums, product in zip(self._ways, (gone * way, way * way), strict=True):
+                np.add.at(sums, steps - 1, elapsed * np.nansum(product, axis=(1, 2)))
+        self._seconds += elapsed
+        share = np.float32(elapsed / min(_PLACE, self._seconds))
+        mean = self._mean + share * (positions - self._mean)
+        self._mean = np.where(np.isfinite(mean), mean, positions)
+        self._past.append((stamp, positions, self._mean))
+
+    def back(self, last: Positions) -> NDArray[np.float32]:
+        """How far (H, J, 3) [m] joints will have come back from where they are; 0 where unseen."""
+        gone, whole = self._ways
+        known = self._seconds / (self._seconds + _PRIOR)
+        share = np.clip(known * gone / np.maximum(whole, 1e-9), 0, 1)
+        way = np.nan_to_num(self._mean - last)
+        return (share[:, None, None] * way).astype(np.float32)
+
+    def radius(
+        self, expected: NDArray[np.float32], calibrated: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Radius (H, J) [m], given the network's and, of the last step, that of all motion (J,).
+
+        Before much is known it goes over from the one to the other, grown to as in a random walk.
+        """
+        squares, seconds = self._errors
+        late = np.arange(1, len(squares) + 1)[:, None] / len(squares)
+        prior = (1 - late) * expected**2 + late * (late * calibrated**2)
+        square = (_PRIOR * prior + _HOLDS**2 * squares) / (_PRIOR + seconds)
+        return np.sqrt(square).astype(np.float32)
+
+
 @dataclass
 class Counts:
     """What a forecaster has done: people in sight, forecasts made, fallbacks by reason."""
@@ -235,6 +313,7 @@ class Forecaster:
         self._latest: SceneSnapshot | None = None
         self._learnt = True  # from that snapshot
         self._pending: dict[str, PendingForecasts] = {}
+        self._habits: dict[str, Habit] = {}
         self._made: list[_Made] = []  # not yet pending
         self._joints = len(get_layout(engine.layout).joints)
         self.counts = Counts()
@@ -268,8 +347,10 @@ class Forecaster:
         self.learn()
         if snapshot.anew:
             self._pending.clear()
+            self._habits.clear()
         self._latest, self._learnt = snapshot, False
         self._pending = {n: o for n, o in self._pending.items() if n in snapshot.remembered}
+        self._habits = {n: h for n, h in self._habits.items() if n in snapshot.remembered}
         self.counts.people = len(snapshot.present)
 
     def learn(self) -> None:
@@ -295,11 +376,12 @@ class Forecaster:
                 kind=made.kind,
             )
         self._made.clear()
-        results = [
-            self._pending[name].errors(before, now)
-            for name, before, now in self._latest.pairs
-            if name in self._pending
-        ]
+        results = []
+        for name, before, now in self._latest.pairs:
+            if name in self._pending:
+                results.append(self._pending[name].errors(before, now))
+                if habit := self._habits.get(name):
+                    habit.learn(now, results[-1].errors[0], self._latest.elapsed)
         if not results:
             return
         actions, kinds = np.divmod(np.array([due.kinds for due in results]), len(KINDS))
@@ -412,6 +494,20 @@ class Forecaster:
                 engine.hold_bones(paths[row, None], histories[row, None])
                 self.counts.fallbacks[f"network behind ({instead})"] += 1
                 said[row] = ", ".join(filter(None, [said[row], instead]))
+        if self.radii is not None and (doubts.any() or self._habits):
+            paths, radii = paths.copy(), radii.copy()
+            for row, (name, doubt) in enumerate(zip(names, doubts.tolist(), strict=True)):
+                last = histories[row, -1]
+                if doubt and name not in self._habits:
+                    self._habits[name] = Habit(engine.horizon, 1 / engine.fps, last)
+                if (habit := self._habits.get(name)) is None:
+                    continue
+                habit.doubt = max(doubt, habit.doubt)
+                share = np.float32(habit.doubt)
+                paths[row] += share * habit.back(last)
+                engine.hold_bones(paths[row, None], histories[row, None])
+                own = habit.radius(radii[row], self.radii.common.calibrated[-1])
+                radii[row] += share * (own - radii[row])
         own, actions = radii, np.zeros(len(names), np.int64)
         factors = np.ones((len(names), engine.horizon))
         if self.radii is not None and names:

@@ -507,7 +507,7 @@ class _Measured(AdaptiveRadius):
         elapsed: float,
         scores: NDArray[np.floating] | None = None,
     ) -> None:
-        scores = errors / self._base if scores is None else scores
+        scores = errors / self.calibrated if scores is None else scores
         if self.counting:
             known, factors = np.isfinite(errors), issued[..., None]
             held, enough = known & (scores <= factors), known & (scores <= 1)
