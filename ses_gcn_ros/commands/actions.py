@@ -114,6 +114,11 @@ def evaluate(
                 f"{100 * run['accuracy']:.2f} % of {run['windows']} windows, "
                 f"{100 * run['recording_accuracy']:.2f} % of {run['recordings']} recordings"
                 + (f", members alone {alone} %" if alone else "")
+                + (
+                    f", before {100 * run['start_accuracy']:.2f} %"
+                    if "start_accuracy" in run
+                    else ""
+                )
                 + f" ({run['seconds']:.0f} s)",
                 flush=True,
             )
@@ -124,11 +129,12 @@ def evaluate(
             one, recordings, splits, range(first_seed, first_seed + seeds), show
         )
         summaries.append({**found, "data": str(data)})
+        ends = ("mean", "low", "high")
         if summaries[1:]:
-            found = dict(
-                zip(("mean", "low", "high"), training.gain(summaries[0], found), strict=True)
-            )
-            summaries[-1]["gain"] = found
+            summaries[-1]["gain"] = dict(zip(ends, training.gain(summaries[0], found), strict=True))
+        if before := found.get("start_accuracy_per_seed"):
+            gained = training.gain({"accuracy_per_seed": before}, found)
+            summaries[-1]["gain_over_start"] = dict(zip(ends, gained, strict=True))
         if not as_json:
             _print_evaluation(summaries[-1], seeds)
     if as_json:
@@ -136,16 +142,17 @@ def evaluate(
 
 
 def _print_evaluation(summary: dict[str, Any], seeds: int) -> None:
-    spread, gained = summary["accuracy_std"], summary.get("gain")
+    spread = summary["accuracy_std"]
     print(
         f"{summary['recipe']}: {100 * summary['accuracy']:.2f} "
         + (f"± {100 * spread:.2f} " if spread is not None else "")
         + f"% over {seeds} seeds, macro F1 {summary['macro_f1']:.3f}, "
         f"{summary['parameters']} parameters"
     )
-    if gained:
-        low, high = (100 * gained[end] for end in ("low", "high"))
-        print(f"  {100 * gained['mean']:+.2f} points to the first ({low:+.2f} to {high:+.2f})")
+    for key, other in (("gain", "the first"), ("gain_over_start", "what it went on from")):
+        if key in summary:
+            mean, low, high = (100 * summary[key][end] for end in ("mean", "low", "high"))
+            print(f"  {mean:+.2f} points to {other} ({low:+.2f} to {high:+.2f})")
     for layer, share in summary["runs"][-1]["kept"].items():
         print(f"  kept of {layer}: {100 * share:.2f} %" + (" (collapsed)" if not share else ""))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ses_gcn_ros.config import option
+from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.models.stgcn import Stgcn, StgcnConfig
 
 
@@ -184,7 +185,7 @@ class SparseStgcn(Stgcn):
 
     def current_penalty(self) -> Tensor:
         """Term of the loss: shrinks what will be cut, more as the cut comes nearer."""
-        if not self._weight:
+        if not self._weight or not self.target:
             return self.classifier.bias.new_zeros(())
         return self._weight * self.penalty(self.target)
 
@@ -262,3 +263,22 @@ def settle(network: SparseStgcn | Assembly) -> None:
     for part in network.modules():
         if isinstance(part, SparseConv2d):
             part.settle()
+
+
+@torch.no_grad()
+def go_on_from(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of a trained one, which may be dense where it is sparse.
+
+    What is large is kept first (Han et al.: Learning both Weights and Connections for Efficient
+    Neural Networks, NeurIPS 2015): scores begin as magnitudes. Raises ModelError if the weights
+    are another network's.
+    """
+    given = {name: tensor for name, tensor in state.items() if not name.endswith(".score")}
+    own = {name: tensor for name, tensor in network.state_dict().items() if name in given}
+    if [t.shape for t in own.values()] != [t.shape for t in given.values()]:
+        raise ModelError("weights to go on from are another network's")
+    network.load_state_dict(given, strict=False)
+    for layer in network.modules():
+        if isinstance(layer, SparseConv2d):
+            size = layer.weight.abs()
+            layer.score.copy_(size.mean((1, 2, 3), True) if layer.filters else size)

@@ -39,12 +39,19 @@ from ses_gcn_ros.actions.windows import (
 from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError, InputError
-from ses_gcn_ros.models.sparse_stgcn import Assembly, SparseConv2d, SparseStgcn, settle
+from ses_gcn_ros.models.sparse_stgcn import (
+    Assembly,
+    SparseConv2d,
+    SparseStgcn,
+    go_on_from,
+    settle,
+)
 from ses_gcn_ros.resources import parse_yaml
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _PARTS = 5  # of held-out recordings, each judged by what the others calibrate
+_SOFTNESS = 2.0  # temperature of the answers that teacher and student are compared by
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,11 @@ _SECTIONS: dict[str, type[Any]] = {
     "training": TrainingRecipe,
     "objective": ObjectiveRecipe,
 }
-# The last epoch counts, seeds are given to the command, and dropout is the network's own.
+# The last epoch counts, seeds are given to the command, dropout is the network's own, and what a
+# network goes on from teaches it.
 _UNUSED = (
-    *("training.seed", "training.after", "training.freeze", "training.patience"),
+    *("training.seed", "training.members", "training.teacher", "training.freeze"),
+    "training.patience",
     *("training.dropout", "training.horizon_weight", "training.relative", "training.caution"),
 )
 
@@ -152,6 +161,7 @@ def make_action_recipe(name: str, content: Any) -> ActionRecipe:
         and f"window.sampling {window.sampling} gives the same frames each time",
         "training.milestones": not plan.epochs and "they count training.epochs",
         "training.steps": plan.epochs and "training.epochs counts instead",
+        "training.taught": not plan.after and "there is no training.after to teach",
         "objective.balanced": plan.epochs and "in an epoch every window is seen once",
         "objective.regularisation": objective.regulariser == "none"
         and "objective.regulariser is none",
@@ -190,10 +200,16 @@ class ActionBatch:
 
 
 class ActionTask:
-    """A network for actions to be trained; see `trainer.Task`."""
+    """A network for actions to be trained; see `trainer.Task`.
 
-    def __init__(self, recipe: ActionRecipe, data: ActionSet, seed: int) -> None:
-        self.recipe, self._data = recipe, data
+    With a `start`, a trained network, it goes on from its weights and learns its answers beside the
+    labels (Hinton et al.: Distilling the Knowledge in a Neural Network, 2015).
+    """
+
+    def __init__(
+        self, recipe: ActionRecipe, data: ActionSet, seed: int, start: nn.Module | None = None
+    ) -> None:
+        self.recipe, self._data, self._start = recipe, data, start
         self.plan = plan = replace(recipe.training, seed=seed)
         seen = replace(recipe.window, duration=recipe.window.duration + recipe.augment.longer)
         self._windows = cut(data, seen, data.labels, lead=recipe.augment.lead)
@@ -207,7 +223,10 @@ class ActionTask:
 
     def network(self) -> nn.Module:
         """See `trainer.Task`."""
-        return build_network(untrained(self.recipe, self._data))
+        network = build_network(untrained(self.recipe, self._data))
+        if self._start is not None:
+            go_on_from(network, self._start.state_dict())
+        return network
 
     def identity(self) -> dict[str, str]:
         """See `trainer.Task`."""
@@ -216,7 +235,11 @@ class ActionTask:
             data.update(f"{recording.name} {recording.label} {recording.fps}".encode())
             data.update(np.ascontiguousarray(recording.positions).data)
         values = {name: str(value) for name, value in flat(self.recipe).items()}
-        return {**values, "seed": str(self.plan.seed), "data": data.hexdigest()[:16]}
+        start = hashlib.sha256()
+        for tensor in self._start.state_dict().values() if self._start is not None else ():
+            start.update(tensor.numpy().tobytes())
+        told = {"data": data.hexdigest()[:16], "start": start.hexdigest()[:16]}
+        return {**values, "seed": str(self.plan.seed), **told}
 
     def batch(self, step: int, rng: np.random.Generator) -> ActionBatch:
         """See `trainer.Task`."""
@@ -237,16 +260,24 @@ class ActionTask:
     def loss(
         self, network: nn.Module, batch: ActionBatch, processes: Processes
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, of every head of an assembly, and what the objective adds."""
+        """Cross-entropy with labels and teacher, of all heads, and what the objective adds."""
         objective = self.recipe.objective
         if isinstance(network, (SparseStgcn, Assembly)):
             network.set_progress(batch.done)
         heads: Any = getattr(network, "heads", lambda x: [network(x)])
+        answered = [logits.float() for logits in heads(batch.motion)]
         entropies = [
-            F.cross_entropy(logits.float(), batch.labels, label_smoothing=objective.smoothing)
-            for logits in heads(batch.motion)
+            F.cross_entropy(logits, batch.labels, label_smoothing=objective.smoothing)
+            for logits in answered
         ]
         loss = torch.stack(entropies).sum()
+        if self._start is not None and self.plan.taught:
+            with torch.no_grad():
+                told = F.log_softmax(self._start(batch.motion).float() / _SOFTNESS, dim=1)
+            taught = [F.log_softmax(logits / _SOFTNESS, dim=1) for logits in answered]
+            off = [F.kl_div(t, told, reduction="batchmean", log_target=True) for t in taught]
+            # The square keeps gradients as large as those of the labels.
+            loss = torch.lerp(loss, _SOFTNESS**2 * torch.stack(off).sum(), self.plan.taught)
         if isinstance(network, (SparseStgcn, Assembly)):
             loss = loss + network.current_penalty()
         if objective.regulariser in ("l1", "l2"):
@@ -275,23 +306,54 @@ def train_actions(
 ) -> tuple[ActionWeights, nn.Module]:
     """Train a recipe's network on a set, up to the last step.
 
-    With a `checkpoint` a run that was killed goes on where it was. Raises ModelError if the loss is
-    no longer a number; ConfigError if the checkpoint is another run's, or several processes were
-    started.
+    See `train_in_order`.
     """
     data = data.only(recipe.window.joints)
+    network = train_in_order(recipe, data, seed, progress, checkpoint)[-1]
+    return replace(untrained(recipe, data), tensors=tensors_of(network.state_dict())), network
+
+
+def train_in_order(
+    recipe: ActionRecipe,
+    data: ActionSet,
+    seed: int,
+    progress: Progress = lambda step, steps, loss: None,
+    checkpoint: Path | None = None,
+) -> list[nn.Module]:
+    """Networks of the recipes that one goes on from, first to last, then its own.
+
+    With a `checkpoint` a run that was killed goes on where it was. Raises ModelError if a loss is
+    no longer a number; ConfigError if a checkpoint is another run's, several processes were
+    started, or recipes go on from each other or from one that sees motion differently.
+    """
     processes = Processes()
     if processes.count > 1:
         raise ConfigError("a network for actions trains in one process; start it without torchrun")
-    task = ActionTask(recipe, data, seed)
-    trainer = Trainer(task, checkpoint, processes)
-    trainer.run(progress)
-    network = trainer.average
-    if isinstance(network, (SparseStgcn, Assembly)):
-        settle(network)
-    weights = replace(untrained(recipe, data), tensors=tensors_of(network.state_dict()))
-    trainer.forget()
-    return weights, network
+    chain = [recipe]
+    while after := chain[0].training.after:
+        chain.insert(0, load_action_recipe(after))
+        if after in [one.training.after for one in chain[:-1]]:
+            raise ConfigError(f"recipe '{after}' goes on from itself")
+        if chain[0].window != recipe.window:
+            raise ConfigError(
+                f"recipe '{recipe.name}' goes on from '{after}', which sees motion differently; "
+                "their window must be the same"
+            )
+    networks: list[nn.Module] = []
+    trainers = []
+    for one in chain:
+        task = ActionTask(one, data, seed, *networks[-1:])
+        path = checkpoint
+        if checkpoint is not None and one is not recipe:
+            path = checkpoint.with_suffix(f".{one.name}{checkpoint.suffix}")
+        trainers.append(Trainer(task, path, processes))
+        trainers[-1].run(progress)
+        networks.append(trainers[-1].average)
+        if isinstance(networks[-1], (SparseStgcn, Assembly)):
+            settle(networks[-1])
+    for trainer in trainers:
+        trainer.forget()
+    return networks
 
 
 def drawn(
@@ -340,7 +402,8 @@ def evaluate_split(
     data = data.only(recipe.window.joints)
     train = data.of_subjects(train_subjects)
     test = data.without_subjects(train_subjects)
-    weights, network = train_actions(recipe, train, seed)
+    stages = train_in_order(recipe, train, seed)
+    network = stages[-1]
     windows = cut(test, recipe.window, data.labels)
     logits = answers(network, windows, recipe.window, data.joints)
     right = logits.argmax(axis=1) == windows.labels
@@ -349,7 +412,7 @@ def evaluate_split(
     recordings, first = np.unique(windows.source, return_index=True)
     summed = np.stack([logits[windows.source == number].sum(axis=0) for number in recordings])
     whole = summed.argmax(axis=1) == windows.labels[first]
-    return {
+    found = {
         "seed": seed,
         "test_subjects": sorted({r.subject for r in test.recordings}),
         "accuracy": float(right.mean()),
@@ -359,7 +422,7 @@ def evaluate_split(
         "macro_f1": macro_f1(logits.argmax(axis=1), windows.labels),
         "per_class": {
             label: float(right[windows.labels == number].mean())
-            for number, label in enumerate(weights.labels)
+            for number, label in enumerate(train.labels)
             if (windows.labels == number).any()
         },
         "members": [float((one.argmax(axis=1) == windows.labels).mean()) for one in alone],
@@ -367,6 +430,10 @@ def evaluate_split(
         "kept": _kept(network),
         "seconds": time.monotonic() - started,
     }
+    if stages[1:]:
+        first = answers(stages[-2], windows, recipe.window, data.joints).argmax(axis=1)
+        found["start_accuracy"] = float((first == windows.labels).mean())
+    return found
 
 
 def evaluate(
@@ -386,7 +453,8 @@ def evaluate(
             runs.append(evaluate_split(recipe, data, split, seed))
             progress(runs[-1])
     summary: dict[str, Any] = {"recipe": recipe.name}
-    for key in ("accuracy", "recording_accuracy", "macro_f1"):
+    keys = ("accuracy", "recording_accuracy", "macro_f1", "start_accuracy")
+    for key in [key for key in keys if key in runs[0]]:
         weight = "recordings" if key == "recording_accuracy" else "windows"
         per_seed = [
             float(np.average([r[key] for r in of], weights=[r[weight] for r in of]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.special import log_softmax
 
 from ses_gcn_ros.actions.weights import build_network
 from ses_gcn_ros.actions.windows import Joints
@@ -18,7 +19,7 @@ from ses_gcn_ros.datasets.actions import (
     of_classes,
     read_actions,
 )
-from ses_gcn_ros.errors import ConfigError, InputError
+from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.resources import share_path
 from ses_gcn_ros.training.actions import (
     ActionRecipe,
@@ -30,6 +31,7 @@ from ses_gcn_ros.training.actions import (
     make_action_recipe,
     train_actions,
     train_and_calibrate,
+    train_in_order,
     untrained,
     varied_recipes,
 )
@@ -76,6 +78,8 @@ def test_the_recipes_that_ship_give_nothing_that_is_not_used():
         ({"training": {"milestones": [2]}}, "training.milestones.*count training.epochs"),
         ({"window": {"stride": 0.5}}, "window.stride.*takes whole recordings"),
         ({"window": {"sampling": "even", "crops": 3}}, "window.crops.*same frames"),
+        ({"training": {"taught": 0.3}}, "training.taught.*no training.after"),
+        ({"training": {"teacher": "w"}}, "training.teacher, which has no use"),
         ({"objective": {"regularisation": 0.1}}, "objective.regularisation.*is none"),
         ({"objective": {"balanced": True}}, "objective.balanced.*seen once"),
         ({"loss": {}}, "unknown section 'loss'"),
@@ -109,6 +113,76 @@ def test_a_run_that_was_killed_ends_where_it_would_have(tmp_path: Path, florence
         answers(network, windows, small.window, florence.joints),
         answers(build_network(resumed), windows, small.window, florence.joints),
     )
+
+
+def cut_from_dense(tmp_path: Path, dense_epochs: int, **training: object) -> ActionRecipe:
+    """A sparse recipe that goes on from the same network without a cut."""
+    plan = {**SMALL["training"], "average": 0.0, "learning_rate": 0.01}
+    dense = {**SPARSE, "options": {**SPARSE["options"], "sparsities": [0.0]}}
+    dense["training"] = {**plan, "epochs": dense_epochs}
+    path = tmp_path / "dense.yaml"
+    path.write_text(yaml.safe_dump(dense))
+    options = {**SPARSE["options"], "sparsities": [0.5], "warm_up": 0.0, "ramp": 0.5}
+    plan |= {"epochs": 10, "after": str(path), **training}
+    return recipe(tmp_path, **{**SPARSE, "options": options, "training": plan})
+
+
+def test_a_sparse_network_goes_on_from_a_dense_one_and_learns_its_answers(tmp_path, florence):
+    train = florence.of_subjects(["1", "3", "5", "7", "9"])
+    off = {}
+    for taught in (0.0, 1.0):
+        small = cut_from_dense(tmp_path, 20, taught=taught)
+        networks = train_in_order(small, train, seed=0)
+        windows = cut(train, small.window, train.labels)
+        told, said = (
+            log_softmax(answers(n, windows, small.window, train.joints), axis=1) for n in networks
+        )
+        off[taught] = (np.exp(told) * (told - said)).sum(axis=1).mean()
+        assert (said.argmax(axis=1) == windows.labels).mean() > 0.8
+        kept = [layer.kept().float().mean() for layer in networks[1].convolutions().values()]
+        assert max(kept) < 0.55
+    assert off[1.0] < 0.5 * off[0.0]
+
+
+def test_how_a_recipe_does_beside_what_it_went_on_from_is_told(tmp_path, florence):
+    small, split = cut_from_dense(tmp_path, 2), [["1", "3", "5", "7", "9"]]
+    found = evaluate(small, florence, split, (0, 1))
+    dense = evaluate(load_action_recipe(small.training.after), florence, split, (0, 1))
+    assert found["start_accuracy_per_seed"] == dense["accuracy_per_seed"]
+    assert "start_accuracy" not in dense
+
+
+def test_a_run_killed_while_it_goes_on_from_another_ends_where_it_would_have(tmp_path, florence):
+    small, checkpoint = cut_from_dense(tmp_path, 3), tmp_path / "out.checkpoint"
+    whole, _ = train_actions(small, florence, seed=1)
+    seen: list[int] = []
+
+    def kill(step: int, steps: int, loss: float) -> None:
+        seen.append(steps)
+        if len(set(seen)) == 2 and step >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_actions(small, florence, 1, kill, checkpoint)
+    again: list[int] = []
+    resumed, _ = train_actions(small, florence, 1, lambda s, n, loss: again.append(n), checkpoint)
+    assert set(again) == {seen[-1]}  # what came first is not trained twice
+    assert not list(tmp_path.glob("*.checkpoint"))
+    for name, tensor in whole.tensors.items():
+        np.testing.assert_array_equal(tensor, resumed.tensors[name], err_msg=name)
+
+
+def test_what_a_recipe_can_not_go_on_from_is_told(tmp_path, florence):
+    wider = {**SPARSE["options"], "sparsities": [0.9], "widths": [8, 8, 8]}
+    small = cut_from_dense(tmp_path, 1)
+    with pytest.raises(ModelError, match="another network's"):
+        train_actions(dataclasses.replace(small, options=wider), florence, 0)
+    window = dataclasses.replace(small.window, frames=9)
+    with pytest.raises(ConfigError, match="sees motion differently"):
+        train_actions(dataclasses.replace(small, window=window), florence, 0)
+    training = {**SMALL["training"], "after": str(tmp_path / "small.yaml")}
+    with pytest.raises(ConfigError, match="goes on from itself"):
+        train_actions(recipe(tmp_path, training=training), florence, 0)
 
 
 def test_another_seed_or_other_people_make_another_run(tmp_path: Path, florence):
