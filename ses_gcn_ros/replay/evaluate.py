@@ -419,7 +419,8 @@ class ReplayRun:
         Raises BagError if that is killed.
         """
         reader, writer = os.pipe()
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
+        with contextlib.suppress(OSError):  # a user who has many pipes gets no larger one
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
         context = multiprocessing.get_context("fork")
         process = context.Process(target=self._send, args=(writer,), daemon=True)
         process.start()
