@@ -60,6 +60,9 @@ def train(
     masks_only: Annotated[
         bool, Option("--masks-only", help="Of --start, take the masks and nothing else.")
     ] = False,
+    calibrate_only: Annotated[
+        bool, Option("--calibrate-only", help="Calibrate --start anew, and train nothing.")
+    ] = False,
     steps: Annotated[
         int, Option(help="Optimiser steps instead of the recipe's; 0: the recipe's.", min=0)
     ] = 0,
@@ -86,6 +89,8 @@ def train(
         raise ConfigError(
             "--masks-only takes the masks of --start; give a pruned teacher's weights"
         )
+    if calibrate_only and start is None:
+        raise ConfigError("--calibrate-only calibrates the weights of --start; give some")
     read, checkpoint = [*data, start], out.with_suffix(".checkpoint")
     check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
     chosen, recording = load_recipe(recipe), read_datasets(data)
@@ -100,6 +105,7 @@ def train(
             device=device,
             start=first,
             masks_only=masks_only,
+            calibrate_only=calibrate_only,
             steps=steps,
             seed=seed,
             progress=show,
@@ -114,6 +120,8 @@ def train(
             f"{out}: {weights.name}, calibrated radius {1000 * weights.radius[0].mean():.0f} mm at "
             f"the first step, {1000 * weights.radius[-1].mean():.0f} mm at the last"
         )
+        if crossed := weights.about.get("coverage_of_halves_percent"):
+            print(f"each half held out, calibrated on the other: {crossed} % over the steps")
 
 
 def adapt(

@@ -4,9 +4,10 @@ How large the radius has to be is told by normalised split conformal prediction.
 in units of what the network expects (its scale), so that a radius is narrow where motion is plain:
 Papadopoulos, Gammerman and Vovk, *Normalized nonconformity measures for regression conformal
 prediction*, AIA 2008; Lei et al., *Distribution-free predictive inference for regression*, JASA
-2018. Quantiles are taken apart for people who stand, work, step and walk, so that coverage holds
-for each (Mondrian: Vovk, Gammerman and Shafer 2005). Errors are flat: the radius is horizontal, and
-what it is vertically is measured.
+2018. Quantiles are taken apart for people who stand, work, step and walk, and for steady, loose and
+shaky bones, so that coverage holds for each (Mondrian: Vovk, Gammerman and Shafer 2005): where a
+camera's noise looks like motion, the network expects more than what comes. Errors are flat: the
+radius is horizontal, and what it is vertically is measured.
 
 Motion that is unlike any that the network knows is believed less. How motion looks is told by ten
 measures of the last frames, averaged over the body: how far joints went, how jerkily and how
@@ -32,8 +33,10 @@ Array = NDArray[np.float32]
 
 SPEEDS = (0.05, 0.25, 0.7)  # m/s between people who stand, work, step and walk
 KINDS = ("standing", "working", "stepping", "walking")
+_NOISES = (0.0007, 0.002)  # m that bones change by between steady, loose and shaky
+CELLS = len(KINDS) * (len(_NOISES) + 1)  # each kind of motion with each of these
 _LEAST = 100  # windows in all
-_FEWEST = 300  # windows of a kind below which it takes the quantiles of all
+_FEWEST = 300  # windows of a cell below which it takes its kind's quantiles, or those of all
 _FLATNESS = (1.0, 0.75, 0.5, 0.35)  # of ellipsoids that are tried
 _GROWTH = 1.03  # of the mean horizontal radius that a flatter one may cost
 _SPAN = 5  # frames that a speed is taken over
@@ -53,12 +56,12 @@ _REACH = {True: (2.0, 50.0), False: (1.6, 20.0)}  # of arms, of all else: m/s, m
 class Calibration:
     """What scales are multiplied by."""
 
-    quantile: Array  # (4, H, J): of the scores of people who stand, work, step and walk
+    quantile: Array  # (CELLS, H, J): of the scores in each cell
     flatness: float  # vertical by horizontal axis of the ellipsoid around a forecast joint
 
-    def radius(self, scale: Array, kind: NDArray[np.int64]) -> Array:
-        """Horizontal radius [m], (N, H, J), for scales (N, H, J) [m] and kinds of motion (N,)."""
-        radius: Array = self.quantile[kind] * scale
+    def radius(self, scale: Array, cell: NDArray[np.int64]) -> Array:
+        """Horizontal radius [m], (N, H, J), for scales (N, H, J) [m] and cells (N,)."""
+        radius: Array = self.quantile[cell] * scale
         return radius
 
 
@@ -71,8 +74,13 @@ def kind_of_motion(history: Array, fps: float) -> NDArray[np.int64]:
     return np.searchsorted(SPEEDS, speed, side="right")
 
 
+def cell_of(kind: NDArray[np.int64], wobble: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Cell that kinds of motion (N,) are calibrated in with bones that wobble (N,) [m]."""
+    return kind + len(KINDS) * np.searchsorted(_NOISES, wobble)
+
+
 def calibrate(
-    difference: Array, scale: Array, kind: NDArray[np.int64], coverage: float
+    difference: Array, scale: Array, cell: NDArray[np.int64], coverage: float
 ) -> Calibration:
     """Quantiles that hold a share of what was seen.
 
@@ -83,8 +91,8 @@ def calibrate(
         where unseen.
     scale : NDArray, shape (N, H, J)
         What the network expected to be off by [m].
-    kind : NDArray, shape (N,)
-        As `kind_of_motion` gives it.
+    cell : NDArray, shape (N,)
+        As `cell_of` gives it.
     coverage : float
         Share of joints that are to be within the radius.
 
@@ -101,14 +109,13 @@ def calibrate(
     round_radius = 0.0
     for flatness in _FLATNESS:
         score = flat_norm(difference, flatness) / scale
-        quantile = np.empty((len(KINDS), *score.shape[1:]), np.float32)
-        for k in range(len(KINDS)):
-            chosen = kind == k
-            quantile[k] = _quantile(
-                score[chosen if chosen.sum() >= _FEWEST else slice(None)], coverage
-            )
+        quantile = np.empty((CELLS, *score.shape[1:]), np.float32)
+        for k in range(CELLS):
+            alike = cell == k, cell % len(KINDS) == k % len(KINDS), np.ones(len(cell), bool)
+            chosen = next((some for some in alike if some.sum() >= _FEWEST), alike[-1])
+            quantile[k] = _quantile(score[chosen], coverage)
         found = Calibration(quantile, flatness)
-        mean = float(found.radius(scale, kind).mean())
+        mean = float(found.radius(scale, cell).mean())
         if best is None:
             best, round_radius = found, mean
         elif mean <= _GROWTH * round_radius:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import InputError, ModelError
 from ses_gcn_ros.forecast.baselines import beyond_noise, cautious
-from ses_gcn_ros.forecast.calibration import kind_of_motion
+from ses_gcn_ros.forecast.calibration import cell_of, kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
 from ses_gcn_ros.forecast.folding import FOLDED
-from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks
+from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks, wobble_of
 from ses_gcn_ros.forecast.weights import Weights, members_of, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, hold_bones, unframe
@@ -285,7 +285,8 @@ class Engine:
         path, scale, doubt = self._predict(history, covariance)
         kind = kind_of_motion(history, self.fps)
         if self.calibration is not None and scale is not None:
-            return path, self.calibration.radius(scale, kind), kind, doubt
+            cell = cell_of(kind, wobble_of(looks(history, self.layout)))
+            return path, self.calibration.radius(scale, cell), kind, doubt
         if self.radius is None:
             return path, None, kind, doubt
         return path, np.broadcast_to(self.radius, path.shape[:3]), kind, doubt

@@ -20,6 +20,7 @@ _SPANS, _BODY_SPANS = np.array(SPANS), np.array(BODY_SPANS)
 _LOOKS = np.array(
     [5, 6, 7, 8, 15, 16, 17, 18, 19, 20]
 )  # of the measures: path, jolts, bones, angles
+_WOBBLE = 4  # of these
 
 
 class CompiledBase:
@@ -242,6 +243,12 @@ def looks(history: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
     measured = np.empty((len(history), len(_LOOKS)), np.float32)
     _look(np.ascontiguousarray(history, np.float32), bone_parents(layout), _LOOKS, measured)
     return measured
+
+
+def wobble_of(looks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much the bones of the mean joint change their length in what `looks` so (N, 10) [m]."""
+    found: NDArray[np.float32] = np.expm1(3 * (looks[:, _WOBBLE] + 1)) * _STILL
+    return found
 
 
 @compiled(types.void(array(4, single), array(1, whole), array(1, whole), single[:, ::1]))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ses_gcn_ros.config import build
 from ses_gcn_ros.errors import MISSHAPEN, ConfigError, InputError, ModelError
 from ses_gcn_ros.forecast.calibration import (
+    CELLS,
     FAMILIARITY_SHAPES,
     KINDS,
     Calibration,
@@ -117,6 +118,8 @@ def read_weights(weights: str | os.PathLike[str] | None = None) -> Weights:
     quantile, flatness = tensors.pop(_QUANTILE, None), tensors.pop(_FLATNESS, None)
     calibration = None
     if quantile is not None and flatness is not None:
+        if len(quantile) == len(KINDS):  # as written before bones counted
+            quantile = np.tile(quantile, (CELLS // len(KINDS), 1, 1))
         calibration = Calibration(quantile, float(flatness))
     familiar = [tensors.pop(name) for name in _FAMILIAR if name in tensors]
     familiarity = None
@@ -169,7 +172,7 @@ def check_weights(weights: Weights, where: str) -> None:
             raise ModelError(f"the coverage of '{where}' is {weights.coverage}, not in (0, 1)")
     if weights.calibration is not None:
         quantile, flatness = weights.calibration.quantile, weights.calibration.flatness
-        wanted = (len(KINDS), config.horizon, config.joints)
+        wanted = (CELLS, config.horizon, config.joints)
         fits = quantile.shape == wanted and bool((quantile >= 0).all()) and 0 < flatness <= 1
         if not (fits and config.gate and weights.radius is not None):
             raise ModelError(

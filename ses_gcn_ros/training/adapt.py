@@ -158,7 +158,9 @@ def adapt(
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_suffix(".csv").unlink(missing_ok=True)
     weights = Weights(config, trainer.tensors(), recipe.name, about=dict(start.about))
-    weights = calibrated(weights, recipe, parts, rehearsed)
+    weights = calibrated(
+        weights, recipe, dataclasses.replace(parts, held_out=parts.calibrate), rehearsed
+    )
     old, new = build_engine(start), build_engine(weights)
     found = Adapted(
         weights,

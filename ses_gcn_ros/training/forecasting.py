@@ -15,11 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ses_gcn_ros.datasets.sequences import Recording, Sequence, windows
-from ses_gcn_ros.errors import ConfigError
+from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.forecast.baselines import BASELINES
-from ses_gcn_ros.forecast.calibration import Familiarity, calibrate, familiarise, kind_of_motion
+from ses_gcn_ros.forecast.calibration import (
+    Familiarity,
+    calibrate,
+    cell_of,
+    familiarise,
+    flat_norm,
+    kind_of_motion,
+)
 from ses_gcn_ros.forecast.engine import EagerRunner, Engine, build_engine
-from ses_gcn_ros.forecast.learnt_base import looks
+from ses_gcn_ros.forecast.learnt_base import looks, wobble_of
 from ses_gcn_ros.forecast.weights import Weights, mean_of, read_weights, write_weights
 from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 from ses_gcn_ros.models.framing import frame, offset_scale
@@ -326,6 +333,7 @@ def train(
     device: str = "cpu",
     start: Weights | None = None,
     masks_only: bool = False,
+    calibrate_only: bool = False,
     steps: int = 0,
     seed: int | None = None,
     progress: Progress = lambda step, steps, loss: None,
@@ -336,9 +344,9 @@ def train(
     the same weights as if it had never been interrupted. The checkpoint goes when the weights are
     written; the log, ``OUT.csv``, stays. With `start`, training goes on from those weights: from a
     pruned teacher's it gives a student. With `masks_only` it starts anew within their masks, as in
-    the paper. A recipe that goes on after another, or is the mean of others, trains those first,
-    each for so many `steps` and with that `seed` if they are given. Under ``torchrun`` all
-    processes train together and the first one writes.
+    the paper; with `calibrate_only` nothing is trained. A recipe that goes on after another, or is
+    the mean of others, trains those first, each for so many `steps` and with that `seed` if they
+    are given. Under ``torchrun`` all processes train together and the first one writes.
 
     Raises
     ------
@@ -359,7 +367,11 @@ def train(
         return _first(name, recording, out, processes, steps, seed, progress)
 
     trainer = None
-    if recipe.training.members and start is None:
+    if start is not None and calibrate_only:
+        if start.config != recipe.model:
+            raise ConfigError(f"weights '{start.name}' are another network than '{recipe.name}'")
+        weights, made = start, start.about
+    elif recipe.training.members and start is None:
         members = [first(name) for name in recipe.training.members]
         weights = mean_of(members, recipe.model, recipe.name)
         made = {"members": ", ".join(recipe.training.members)}
@@ -381,7 +393,10 @@ def train(
         **made,
         **recording.about,
     }
-    weights = dataclasses.replace(calibrated(weights, recipe, parts), about=about)
+    weights = calibrated(weights, recipe, parts)
+    if weights.calibration is not None:
+        about["coverage_of_halves_percent"] = halves(weights, recipe, parts)
+    weights = dataclasses.replace(weights, about=about)
     if processes.leads:
         write_weights(out, weights)
         if trainer is not None:
@@ -421,8 +436,10 @@ def _first(
 def calibrated(
     weights: Weights, recipe: Recipe, parts: Split, rehearsed: Sequences[Sequence] = ()
 ) -> Weights:
-    """The same weights with a radius from the calibration sequences, and what is known motion.
+    """The same weights with a radius from what was held out, and what is known motion.
 
+    Of a network with a scale all that was held out calibrates it; one radius for all motion is that
+    of the part that calibrates.
     Where something was `rehearsed`, that counts as known motion as well.
     """
     plan, coverage = recipe.calibration, recipe.calibration.coverage + recipe.calibration.margin
@@ -441,8 +458,28 @@ def calibrated(
     weights = dataclasses.replace(weights, radius=radius, coverage=plan.coverage)
     if not recipe.model.gate:
         return weights
-    scores = normalised(engine, parts.calibrate, recipe.data.stride)
+    scores = normalised(engine, parts.held_out, recipe)
     return dataclasses.replace(weights, calibration=calibrate(*scores, coverage))
+
+
+def halves(weights: Weights, recipe: Recipe, parts: Split) -> str:
+    """Coverage of each half of what is held out by a radius that the other half calibrated [%].
+
+    Least and most over the steps, in words; none where a half is too small.
+    """
+    engine = build_engine(weights)
+    coverage = recipe.calibration.coverage + recipe.calibration.margin
+    within = []
+    for some, others in ((parts.calibrate, parts.test), (parts.test, parts.calibrate)):
+        try:
+            found = calibrate(*normalised(engine, others, recipe), coverage)
+        except ModelError:
+            return ""
+        difference, scale, cell = normalised(engine, some, recipe, plain=True)
+        off = flat_norm(difference, found.flatness)
+        within.append(np.where(np.isfinite(off), off <= found.radius(scale, cell), np.nan))
+    steps = 100 * np.nanmean(np.concatenate(within), axis=(0, 2))
+    return f"{steps.min():.1f} to {steps.max():.1f}"
 
 
 def known_motion(
@@ -463,9 +500,12 @@ def known_motion(
 
 
 def normalised(
-    engine: Engine, sequences: Sequences[Sequence], stride: int
+    engine: Engine, sequences: Sequences[Sequence], recipe: Recipe, *, plain: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """What `forecast.calibration.calibrate` takes of every window of some sequences.
+
+    Unless `plain`, a share of them comes once more as cameras would have seen it: of bones that a
+    camera lets wobble there is little among what is recorded.
 
     Returns
     -------
@@ -473,13 +513,19 @@ def normalised(
         Of joints from where they were forecast [m]; NaN where unseen.
     scale : NDArray, shape (W, H, J), float32
         What the network expected to be off by [m].
-    kind : NDArray, shape (W,), int
-        Motion.
+    cell : NDArray, shape (W,), int
+        As `forecast.calibration.cell_of` gives it.
     """
     length = engine.observed + engine.horizon
+    share = 0.0 if plain else recipe.calibration.camera_share
+    rng = np.random.default_rng(recipe.training.seed)
     parts = []
-    for _, views in windows(sequences, length, engine.fps, stride):
+    for _, views in windows(sequences, length, engine.fps, recipe.data.stride):
         window = np.array(views)
+        again = window[rng.random(len(window)) < share]
+        if len(again):
+            seen_so = augment.camera(again, rng, engine.layout, engine.observed, 1.0)
+            window = np.concatenate([window, seen_so])
         history, future = window[:, : engine.observed], window[:, engine.observed :]
         unseen = ~np.all(np.isfinite(history), axis=(1, 3))  # (W, J)
         some = ~np.all(unseen, axis=1)
@@ -488,6 +534,8 @@ def normalised(
         history = np.where(unseen[:, None, :, None], np.float32(np.nan), history)[some]
         path, scale = engine.predict_with_scale(history)
         assert scale is not None
-        parts.append((future[some] - path, scale, kind_of_motion(history, engine.fps)))
-    differences, scales, kinds = zip(*parts, strict=True)
-    return np.concatenate(differences), np.concatenate(scales), np.concatenate(kinds)
+        wobble = wobble_of(looks(history, engine.layout))
+        cell = cell_of(kind_of_motion(history, engine.fps), wobble)
+        parts.append((future[some] - path, scale, cell))
+    differences, scales, cells = zip(*parts, strict=True)
+    return np.concatenate(differences), np.concatenate(scales), np.concatenate(cells)

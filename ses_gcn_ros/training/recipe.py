@@ -150,6 +150,12 @@ class CalibrationRecipe:
         minimum=0,
         maximum=0.2,
     )
+    camera_share: float = option(
+        0.0,
+        "share of windows that calibrate once more, with what cameras and trackers add",
+        minimum=0,
+        maximum=1,
+    )
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
     shared = {"head": "linear", "origin": True, "heading": True, "offset": True, "gate": 8}
     member = {
         "model": {**shared, "visibility": True, "widths": [8, 8]},
-        "data": {"held_out_every": 3, "stride": 8},
+        "data": {"held_out_every": 3, "stride": 4},
         "training": {"steps": 4, "batch": 4, "checkpoint_every": 2},
     }
     paths = [str(tmp_path / f"{network}.yaml") for network in ("sesgcn", "jointformer")]
@@ -208,10 +208,22 @@ def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
     assert weights.config.members == ("sesgcn 8 8", "jointformer 8 8")
     assert weights.about["members"] == ", ".join(paths)
     assert weights.calibration is not None
+    least, most = map(float, weights.about["coverage_of_halves_percent"].split(" to "))
+    assert 85 < least <= most < 100  # nine recordings
     first = np.array(recording.sequences[0].positions[None, :10])
     alone = [forecast.load(tmp_path / f"mean.{n}.safetensors") for n in ("sesgcn", "jointformer")]
     path, _ = forecast.load(out).predict_with_scale(first)
     np.testing.assert_allclose(path, sum(e.predict(first) for e in alone) / 2, atol=1e-4)
+
+    shaky = make_recipe("mean", {**mean, "calibration": {"camera_share": 1.0}})
+    again = tmp_path / "again.safetensors"
+    anew = train(shaky, recording, again, start=weights, calibrate_only=True)
+    assert anew.about.keys() == weights.about.keys()
+    for name, tensor in weights.tensors.items():
+        np.testing.assert_array_equal(anew.tensors[name], tensor)
+    assert anew.calibration.quantile[:, 0].mean() > 1.2 * weights.calibration.quantile[:, 0].mean()
+    with pytest.raises(ConfigError, match="weights 'mean' are another network than 'tiny'"):
+        train(tiny(), recording, again, start=weights, calibrate_only=True)
 
     (tmp_path / "whole.yaml").write_text(json.dumps(mean))
     for training, sentence in (
