@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -301,7 +300,7 @@ class Track:
         self.last_seen = self.last_news = first_seen
         self.sightings, self.liveness = 0, 0.0
         joints = len(get_layout(layout).joints)
-        self.spread, self.velocities = np.full(joints, np.nan), np.zeros((joints, 3))
+        self.spread, self.velocities = _untold(joints), np.zeros((joints, 3))
         self.edge_lengths = np.full(len(body(layout).edges), np.nan)  # longest seen so far [m]
         self._ball: Array | None = None
         # what was seen lately lies between the two, in arrays that are never copied whole
@@ -423,14 +422,23 @@ class Track:
             return not (np.abs(np.log(ratio[~np.isnan(ratio)])) > tolerance).any()
 
 
+@cache
+def _untold(joints: int) -> Array:
+    """The deviations (J,) of whom none are told of, one array for all."""
+    nothing = np.full(joints, np.nan)
+    nothing.setflags(write=False)
+    return nothing
+
+
 def _largest_deviations(skeleton: Skeleton) -> Array:
     """Standard deviation of each joint along its worst axis (J,) [m]; NaN where not told."""
     if skeleton.covariance is None:
-        return np.full(len(skeleton.positions), np.nan)
+        return _untold(len(skeleton.positions))
     told = np.asarray(skeleton.covariance, np.float64)
     matrices = whole_covariance(np.nan_to_num(told))
     largest = np.sqrt(np.maximum(np.linalg.eigvalsh(matrices)[:, -1], 0.0))
-    return np.where(np.isnan(told).any(axis=1), np.nan, largest)
+    unknown: NDArray[np.bool_] = np.asarray(np.isnan(told).any(axis=1))
+    return _untold(len(unknown)) if unknown.all() else np.where(unknown, np.nan, largest)
 
 
 def implausible(skeleton: Skeleton) -> str:
@@ -633,8 +641,8 @@ class PeopleTracks:
             velocity = np.array([track.velocities for track in members])
             start_velocity[own] = velocity[:, shape.starts].reshape(-1, 3)
             end_velocity[own] = velocity[:, shape.ends].reshape(-1, 3)
-            spread = np.array([track.spread for track in members])
-            if not np.isnan(spread).all():
+            if any(track.spread is not _untold(len(track.spread)) for track in members):
+                spread = np.array([track.spread for track in members])
                 spread = np.where(np.isnan(spread), np.nanmax(spread, axis=1)[:, None], spread)
                 worst = np.fmax(spread[:, shape.starts], spread[:, shape.ends]).ravel()
                 told = quantile(config.uncertainty_coverage) * worst
@@ -662,7 +670,12 @@ class PeopleTracks:
             limbs=join(parts),
             start_velocity=start_velocity,
             end_velocity=end_velocity,
-            fastest=np.linalg.norm([start_velocity, end_velocity], axis=-1).max(axis=0),
+            fastest=np.sqrt(
+                np.maximum(
+                    np.add.reduce(start_velocity * start_velocity, axis=1),
+                    np.add.reduce(end_velocity * end_velocity, axis=1),
+                )
+            ),
             floor=floor,
             uncertainty=uncertainty,
             receding=receding,
@@ -749,11 +762,10 @@ def _moved(track: Track, skeleton: Skeleton) -> float:
     if track.layout != skeleton.layout:
         seen = skeleton.positions[~np.isnan(skeleton.positions[:, 0])]
         return float(np.linalg.norm(seen.mean(axis=0) - track.centre)) if len(seen) else 0.0
-    way = skeleton.positions - track.positions
-    squares = (way * way).sum(axis=1)
-    known = squares[~np.isnan(squares)]
-    if len(known):
-        return statistics.median(np.sqrt(known).tolist())
+    points = np.ascontiguousarray(skeleton.positions, np.float64)
+    way: float = kernel("separation").median_way(track.positions, points)
+    if not math.isnan(way):
+        return way
     # of other joints than before only that they are farther apart than a body holds them
     now, before = (~np.isnan(p[:, 0]) for p in (skeleton.positions, track.positions))
     paths = track.paths()

@@ -24,7 +24,7 @@ from ses_gcn_ros.safety.people import LimbCapsules, Track, body, join, limb_caps
 from ses_gcn_ros.safety.robot_model import RobotModel
 from ses_gcn_ros.safety.robot_motion import RobotMotion
 from ses_gcn_ros.safety.separation import braking
-from ses_gcn_ros.skeleton import check_identity
+from ses_gcn_ros.skeleton import all_finite, check_identity
 
 if TYPE_CHECKING:  # the import would load the forecasting engines
     from ses_gcn_ros.forecast import Forecast
@@ -105,11 +105,12 @@ def check_forecasts(forecasts: Sequence[Forecast]) -> None:
     for forecast in forecasts:
         check_identity(forecast.person_id)
         who = f"forecast of person '{forecast.person_id}'"
-        finite, radius = np.isfinite(forecast.positions), forecast.radius
-        if not finite.all() and np.isinf(forecast.positions).any():
+        positions, radius = forecast.positions, forecast.radius
+        if not all_finite(positions) and np.isinf(positions).any():
             raise InputError(f"{who} has an infinite position")
         right = radius.min(initial=0.0) >= 0.0 and radius.max(initial=0.0) < np.inf
-        if not right and not ((radius >= 0.0) & (radius < np.inf) | ~finite.all(axis=-1)).all():
+        unplaced = False if right else ~np.isfinite(positions).all(axis=-1)
+        if not right and not ((radius >= 0.0) & (radius < np.inf) | unplaced).all():
             raise InputError(f"{who} has a radius that is negative, infinite or not a number")
         if not 0.0 <= forecast.coverage <= 1.0:
             raise InputError(f"{who} has a coverage of {forecast.coverage}; it lies in 0 to 1")
@@ -162,8 +163,9 @@ def _around(
 
     What is not known of the velocity that somebody has, and where they are, is as forecast.
     """
-    expected = np.array([member.positions for member in members], np.float64).swapaxes(0, 1)
-    unseen = np.full(expected.shape[2:], np.nan)
+    expected = np.array([member.positions for member in members], np.float64)
+    people, steps, joints, _ = expected.shape
+    unseen = np.full((joints, 3), np.nan)
     last, velocity, since = [], [], []
     for member in members:
         track = tracks.get(member.person_id)
@@ -171,20 +173,15 @@ def _around(
         last.append(track.positions if track and known else unseen)
         velocity.append(track.velocities if track and known else unseen)
         since.append(track.last_seen if track else 0.0)
-    resting, elapsed = np.array(last), times[:, None] - np.array(since)
-    straight = resting + elapsed[:, :, None, None] * np.array(velocity)
-    unknown = np.isnan(straight)
-    ways = [expected, *(np.where(unknown, expected, way) for way in (straight, resting))]
-    radius = np.array([member.radius for member in members]).swapaxes(0, 1)
-    people = limb_capsules(
-        np.array(ways),
-        layout,
-        scale=config.body_scale,
-        hand_reach=config.hand_reach,
-        growth=np.array([radius, radius, radius]),
+    radius = np.array([member.radius for member in members], np.float64)
+    ways, growth = np.empty((3, steps, people, joints, 3)), np.empty((3, steps, people, joints))
+    motion = np.array(last), np.array(velocity), times[:, None] - np.array(since)
+    kernel("separation").lay_ways(expected, radius, motion, ways, growth)
+    capsules = limb_capsules(
+        ways, layout, scale=config.body_scale, hand_reach=config.hand_reach, growth=growth
     )
-    grown = people.radius[0] - config.body_scale * body(layout).radii
-    return people.in_a_row(), grown.reshape(len(grown), -1)
+    grown = capsules.radius[0] - config.body_scale * body(layout).radii
+    return capsules.in_a_row(), grown.reshape(steps, -1)
 
 
 def first_contact(

@@ -16,7 +16,7 @@ from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.safety.config import DemoRobotConfig
 from ses_gcn_ros.safety.kernels import kernel
 from ses_gcn_ros.safety.robot_model import RobotModel, Urdf
-from ses_gcn_ros.skeleton import to_seconds
+from ses_gcn_ros.skeleton import all_finite, to_seconds
 
 Array = NDArray[np.float64]
 
@@ -155,7 +155,7 @@ class RobotTracker:
             raise InputError(
                 f"poses are {poses.shape}; the robot takes {len(self.model.frames)} 4×4"
             )
-        if not np.isfinite(poses).all():
+        if not all_finite(poses):
             bad = int(np.argmin(np.isfinite(poses).all(axis=(1, 2))))
             raise InputError(f"the pose of {self.model.frames[bad]} is not finite")
         if self._history and stamp <= self._history[-1][0]:

@@ -275,12 +275,11 @@ class RobotSpeeds:
     @classmethod
     def of(cls, config: SafetyConfig, fastest: Array) -> RobotSpeeds:
         """Of measured speeds (R,) [m/s], NaN where unknown."""
-        speeds, times, agility = _tables(config)
-        known = np.where(np.isnan(fastest), config.robot_speed_max, fastest)
-        stop = kernel("separation").stopping_time
-        rest = [stop(v, own, t) for v, own, t in zip(known.tolist(), speeds, times, strict=True)]
-        top = np.full(len(known), config.robot_speed_max)
-        return cls(known, np.array(rest), agility, top, speeds, times)
+        speeds, times, agility, top = _tables(config)
+        known, rest = np.empty((2, len(fastest)))
+        loops = kernel("separation")
+        loops.come_to_rest(fastest, config.robot_speed_max, speeds, times, known, rest)
+        return cls(known, rest, agility, top, speeds, times)
 
     def as_tuple(self) -> tuple[Array, ...]:
         """In the order of the kernels' arguments."""
@@ -288,8 +287,8 @@ class RobotSpeeds:
 
 
 @lru_cache(maxsize=16)
-def _tables(config: SafetyConfig) -> tuple[Array, Array, Array]:
-    """Tables of all robots, the shorter ones drawn out to the longest, and their agility."""
+def _tables(config: SafetyConfig) -> tuple[Array, Array, Array, Array]:
+    """Tables of all robots, the shorter ones drawn out to the longest; agility, highest speed."""
     tables = braking(config)
     longest = max(len(table.speeds) for table in tables)
     speeds, times = np.empty((2, len(tables), longest))
@@ -300,7 +299,7 @@ def _tables(config: SafetyConfig) -> tuple[Array, Array, Array]:
     full = config.robot_speed_max
     with np.errstate(divide="ignore"):  # of brakes that take no time: any turn at once
         agility = full / np.array([float(table.time(full)) for table in tables])
-    return speeds, times, agility
+    return speeds, times, agility, np.full(len(tables), full)
 
 
 def assess_now(

@@ -355,6 +355,49 @@ def surround(
                     radius[b, n] += beyond
 
 
+_MOTION = types.Tuple((array(3), array(3), array(2)))
+
+
+@compiled(types.void(array(4), array(3), _MOTION, real[:, :, :, :, ::1], real[:, :, :, ::1]))
+def lay_ways(expected: Any, radius: Any, motion: Any, ways: Any, growth: Any) -> None:
+    """Fill the three ways of P people, `ways` (3, H, P, J, 3) [m] and `growth` (3, H, P, J) [m].
+
+    They are as `expected` (P, H, J, 3), at constant velocity and where they were; as expected where
+    that isn't known. `radius` (P, H, J) is of all; `motion` is the last positions (P, J, 3) [m],
+    velocities (P, J, 3) [m/s] and the time since then at each step (H, P) [s].
+    """
+    last, velocity, elapsed = motion
+    people, steps, joints, _ = expected.shape
+    for h in range(steps):
+        for p in range(people):
+            for j in range(joints):
+                for way in range(3):
+                    growth[way, h, p, j] = radius[p, h, j]
+                for k in range(3):
+                    there = expected[p, h, j, k]
+                    straight = last[p, j, k] + elapsed[h, p] * velocity[p, j, k]
+                    known = not math.isnan(straight)
+                    ways[0, h, p, j, k] = there
+                    ways[1, h, p, j, k] = straight if known else there
+                    ways[2, h, p, j, k] = last[p, j, k] if known else there
+
+
+@compiled(real(array(2), array(2)))
+def median_way(before: Any, now: Any) -> float:
+    """Median of how far the joints (J, 3) seen both times have moved [m]; NaN if none was."""
+    ways, count = np.empty(len(now)), 0
+    for j in range(len(now)):
+        x, y, z = now[j, 0] - before[j, 0], now[j, 1] - before[j, 1], now[j, 2] - before[j, 2]
+        way = math.sqrt(x * x + y * y + z * z)
+        if not math.isnan(way):
+            ways[count] = way
+            count += 1
+    if count == 0:
+        return math.nan
+    ways = np.sort(ways[:count])
+    return 0.5 * (ways[(count - 1) // 2] + ways[count // 2])
+
+
 @compiled(types.void(array(1), array(3), _VALUES))
 def median_slopes(stamps: Any, positions: Any, velocity: Any) -> None:
     """Fill `velocity` (J, 3) with the median slope over all pairs of frames (T, J, 3).
@@ -485,6 +528,19 @@ def _stopping_time(speed: float, speeds: Any, times: Any) -> float:
             k = i
     slope = (times[k + 1] - times[k]) / (speeds[k + 1] - speeds[k])
     return times[k] + slope * (speed - speeds[k])
+
+
+@compiled(types.void(array(1), real, array(2), array(2), real[::1], real[::1]))
+def come_to_rest(
+    fastest: Any, highest: float, speeds: Any, times: Any, known: Any, rest: Any
+) -> None:
+    """Fill the speeds (R,) [m/s], the highest where NaN, and the times (R,) [s] to rest from them.
+
+    By tables (R, K) of R robots.
+    """
+    for r in range(len(fastest)):
+        known[r] = highest if math.isnan(fastest[r]) else fastest[r]
+        rest[r] = _stopping_time(known[r], speeds[r], times[r])
 
 
 @compiled(real(real, array(1), array(1)))
