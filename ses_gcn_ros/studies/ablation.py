@@ -229,6 +229,8 @@ def mask_figure(points: Sequences[CurvePoint], steps: int, theme: Theme) -> Figu
         axes.legend(frameon=False, loc="upper right")
         bare(axes)
         trained = f"trained on for {steps} steps" if steps else "not trained on"
-        subtitle = f"MPJPE in mm over all frames, students {trained}; hollow: a layer is emptied"
+        subtitle = f"MPJPE in mm over all frames, students {trained}"
+        if any(point.emptied for point in points):
+            subtitle += "; hollow: a layer is emptied"
         headline(figure, theme, "What sparser masks cost", subtitle)
     return figure
