@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.errors import InputError, ModelError, shortened
 from ses_gcn_ros.forecast.baselines import beyond_noise, cautious
 from ses_gcn_ros.forecast.calibration import cell_of, kind_of_motion
 from ses_gcn_ros.forecast.config import DEVICES, ENGINES
@@ -19,6 +19,7 @@ from ses_gcn_ros.forecast.learnt_base import CompiledBase, looks, wobble_of
 from ses_gcn_ros.forecast.weights import Weights, members_of, read_weights
 from ses_gcn_ros.models.config import UNITS_PER_METRE
 from ses_gcn_ros.models.framing import frame, hold_bones, unframe
+from ses_gcn_ros.skeleton import all_finite
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -222,8 +223,15 @@ class Engine:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
         """What `predict_with_scale` gives, and the `doubt` (N,) that went into it."""
         config = self._config
-        history = np.asarray(history, dtype=np.float32)
         wanted = (config.observed, config.joints, 3)
+        try:
+            history = np.asarray(history, dtype=np.float32)
+        except (TypeError, ValueError):  # words, or rows of different lengths
+            given = shortened(repr(history), 60)
+            raise InputError(
+                f"history {given} is no array of numbers; give '{self.name}' positions (N, "
+                f"{config.observed}, {config.joints}, 3) [m], NaN where unseen"
+            ) from None
         if history.ndim != 4 or history.shape[1:] != wanted:
             raise InputError(
                 f"history has shape {history.shape}; '{self.name}' takes "
@@ -245,8 +253,7 @@ class Engine:
         doubt = self.doubt(history)
         if doubt.any():
             path += doubt[:, None, None, None] * (cautious(history, self.horizon) - path)
-        if covariance is not None:
-            told = covariance.any(axis=(1, 2))
+        if covariance is not None and (told := covariance.any(axis=(1, 2))).any():
             path[told] = beyond_noise(path[told], history[told, -1], covariance[told])
         return self.hold_bones(path, history), answer[..., 3] if config.gate else None, doubt
 
@@ -309,10 +316,9 @@ class Engine:
         return path
 
     def _check_values(self, history: NDArray[np.float32]) -> None:
-        finite = np.isfinite(history)
-        if finite.all():
+        if all_finite(history):
             return
-        finite = np.all(finite, axis=-1)  # (N, T, J)
+        finite = np.isfinite(history).all(axis=-1)  # (N, T, J)
         if np.isinf(history).any():
             raise InputError("history holds infinite positions; unseen joints are NaN")
         never_seen = np.all(np.isnan(history), axis=(1, 3))

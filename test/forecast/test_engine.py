@@ -78,6 +78,10 @@ def test_unusable_histories_are_refused(engine, clip):
         engine.predict(1000 * history)
     with pytest.raises(InputError, match="no joint at all"):
         engine.predict(np.full((1, 10, 15, 3), np.nan, np.float32))
+    way_out = r"no array of numbers; give 'untrained' positions \(N, 10, 15, 3\) \[m\]"
+    for given, named in (("walking", "'walking'"), ([[[[0.0] * 3], [[0.0] * 2]]], r"\[\[\[\[0.0")):
+        with pytest.raises(InputError, match=f"history {named}.* is {way_out}"):
+            engine.predict(given)
 
 
 def test_weights_trained_on_whole_bodies_take_no_nan(clip):
