@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,23 +151,16 @@ def open_replay(folder: str | Path) -> Replay:
 
 _FRAMES: dict[str, Any] = {"time": "f8", "rows": "i8", "state": "i8", "robot": "f4"}
 _PEOPLE: dict[str, Any] = {"person": "i2", "positions": "f4", "forecast": "f4", "radius": "f4"}
-_STATE_NUMBERS = {
-    "factor": "speed_factor",
-    "separation": "separation",
-    "protective": "protective_distance",
-    "margin": "margin",
-    "time_to_breach": "time_to_breach",
-    "skeleton_age": "skeleton_age",
-    "forecast_age": "forecast_age",
-    "tf_age": "tf_age",
-}
+_NUMBERS = ("factor", "separation", "protective", "margin", "time_to_breach")
+_AGES = ("skeleton_age", "forecast_age", "tf_age")
 _STATES: dict[str, Any] = {
     "time": "f8",
     "level": "u1",
-    **dict.fromkeys(_STATE_NUMBERS, "f4"),
+    **dict.fromkeys((*_NUMBERS, *_AGES), "f4"),
     **dict.fromkeys(("person", "limb", "link", "reason"), "i2"),
     **dict.fromkeys(("human_point", "robot_point"), "f4"),
 }
+_NOWHERE = (math.nan,) * 3
 
 MOST_FRAMES = 20_000  # of a replay; of a longer run every n-th observation is kept
 KEPT_STEPS = 5  # of each forecast, evenly spaced up to its end
@@ -300,6 +294,7 @@ class ReplayRecorder:
             for name, kind in kinds.items()
         }
         self._files["rows"].append(0)
+        self._state_files = [self._files[f"states_{name}"] for name in _STATES]
 
     def take(
         self, step: Assessment | PeopleSeen | PeopleForecast, robot: tuple[float, Any, Any] | None
@@ -354,19 +349,26 @@ class ReplayRecorder:
     def _add_state(self, state: Assessment) -> None:
         self._states += 1
         self._last_reasons = "; ".join(state.reasons)
-        nowhere = np.full(3, np.nan)
-        numbers = {
-            "time": state.stamp - self._start,
-            "level": int(state.level),
-            **{name: getattr(state, field) for name, field in _STATE_NUMBERS.items()},
-            "person": self._people.number(state.person_id),
-            "limb": self._limbs.number(state.human_limb),
-            "link": self._links.number(state.robot_frame),
-            "reason": self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
-            "human_point": state.pair.human_point if state.pair else nowhere,
-            "robot_point": state.pair.robot_point if state.pair else nowhere,
-        }
-        self._append(**{f"states_{name}": number for name, number in numbers.items()})
+        row = (  # as `_STATES` has them
+            state.stamp - self._start,
+            int(state.level),
+            state.speed_factor,
+            state.separation,
+            state.protective_distance,
+            state.margin,
+            state.time_to_breach,
+            state.skeleton_age,
+            state.forecast_age,
+            state.tf_age,
+            self._people.number(state.person_id),
+            self._limbs.number(state.human_limb),
+            self._links.number(state.robot_frame),
+            self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
+            state.pair.human_point if state.pair else _NOWHERE,
+            state.pair.robot_point if state.pair else _NOWHERE,
+        )
+        for file, value in zip(self._state_files, row, strict=True):
+            file.append(value)
 
     def _append(self, **row: Any) -> None:
         for name, value in row.items():
