@@ -119,7 +119,7 @@ class SeparationMonitor:
         self._forecasts: list[ForecastCapsules] = []
         self._forecast_ids: frozenset[str] = frozenset()
         self._forecast_stamp: float | None = None
-        self._now = -math.inf
+        self._now, self._answered = -math.inf, False
         words = [f"reduced safety: {reduction}" for reduction in config.reductions()]
         self._reductions = [Limit(NOTED, word) for word in words]
 
@@ -150,6 +150,12 @@ class SeparationMonitor:
             self.inputs.refuse(source, now)
             raise
         self._arrive(source)
+
+    def prepare(self, source: str) -> None:
+        """Do once for each answer what of it can be done while forecasts are still being made."""
+        if self._answered:
+            self._answered = False
+            self._sources[source].people()
 
     def observe_forecasts(
         self, stamp: float, forecasts: Sequence[Forecast], now: float | None = None
@@ -290,6 +296,7 @@ class SeparationMonitor:
 
     def assess(self, now: float) -> Assessment:
         """Judge the situation at `now` [s]. Call it at a fixed rate."""
+        self._answered = True
         limits = [*self._clock(now), *self._reductions]
         self.inputs.expire(now)
         ages = {source: self._age(source, now, t.stamp) for source, t in self._sources.items()}
