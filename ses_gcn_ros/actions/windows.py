@@ -364,6 +364,9 @@ class AugmentConfig:
     unseen: float = option(
         0.0, "share of windows that go without legs, an arm or single joints", minimum=0, maximum=1
     )
+    mixed: float = option(
+        0.0, "share of windows that are mixtures of two, as are their labels", minimum=0, maximum=1
+    )
 
 
 def augmented(

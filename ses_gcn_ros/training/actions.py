@@ -195,7 +195,7 @@ class ActionBatch:
     """Windows of a step."""
 
     motion: Tensor  # (N, 1, T, V, C): what a network sees
-    labels: Tensor  # (N,): index of each one's class
+    labels: Tensor  # (N,): index of each one's class; (N, classes): shares of mixtures
     done: float  # share of the training that came before
 
 
@@ -253,9 +253,17 @@ class ActionTask:
         motion = drawn(
             self._windows, chosen, self.recipe.window, self._data.joints, rng, self.recipe.augment
         )
-        return ActionBatch(
-            motion, torch.from_numpy(self._windows.labels[chosen]), step / self._steps
-        )
+        labels = torch.from_numpy(self._windows.labels[chosen])
+        if mixed := self.recipe.augment.mixed:
+            # Zhang et al.: mixup, ICLR 2018. A teacher tells more of what it never learnt by heart.
+            among = rng.random(len(labels)) < mixed
+            drawn_shares = np.where(among, rng.random(len(labels)), 1.0).astype(np.float32)
+            share = torch.from_numpy(drawn_shares)
+            other = torch.from_numpy(rng.permutation(len(labels)))
+            one_hot = F.one_hot(labels, len(self._data.labels)).float()
+            labels = torch.lerp(one_hot[other], one_hot, share[:, None])
+            motion = torch.lerp(motion[other], motion, share.view(-1, 1, 1, 1, 1))
+        return ActionBatch(motion, labels, step / self._steps)
 
     def loss(
         self, network: nn.Module, batch: ActionBatch, processes: Processes

@@ -211,6 +211,33 @@ def test_an_epoch_shows_every_window_once_and_balanced_steps_every_class_alike(t
     assert 0.4 < drawn.mean() < 0.6
 
 
+def test_mixtures_of_windows_have_the_mixed_labels(tmp_path: Path, florence):
+    plain, mixed = (
+        ActionTask(recipe(tmp_path, augment={"mixed": share}), florence, 0).batch(
+            0, np.random.default_rng(3)
+        )
+        for share in (0.0, 0.5)
+    )
+    shares = mixed.labels.numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+    assert 0 < (shares.max(axis=1) < 0.99).sum() < len(shares)
+    # A mixture lies on the line between two of the windows that were drawn.
+    whole, x = plain.motion.flatten(1).double().numpy(), mixed.motion.flatten(1).double().numpy()
+    for row, label in zip(x, shares, strict=True):
+        between = [
+            (np.linalg.norm(row - w - t * (v - w)), 1 - t, i, j)
+            for i, w in enumerate(whole)
+            for j, v in enumerate(whole)
+            for t in [np.clip((row - w) @ (v - w) / max((v - w) @ (v - w), 1e-12), 0, 1)]
+        ]
+        off, share, i, j = min(between)
+        assert off < 1e-4
+        expected = np.zeros(3)
+        expected[plain.labels[i]] += share
+        expected[plain.labels[j]] += 1 - share
+        np.testing.assert_allclose(label, expected, atol=1e-3)
+
+
 def test_variations_are_every_combination_and_are_compared_by_seed(tmp_path: Path, florence):
     recipe(tmp_path)
     path = str(tmp_path / "small.yaml")
