@@ -10,6 +10,7 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import Sequence, read_recording, write_recording
 from ses_gcn_ros.errors import InputError, ModelError
+from ses_gcn_ros.forecast.engine import build_engine
 from ses_gcn_ros.forecast.weights import DEFAULT_WEIGHTS, Weights, read_weights
 from ses_gcn_ros.training import adapt as adapting
 from ses_gcn_ros.training.adapt import (
@@ -53,6 +54,10 @@ def test_a_minute_of_the_cell_makes_forecasts_there_better(
     assert found.known_after.per_step(found.known_after.model).mean() < 1.05 * known
     assert found.weights.radius is not None
     assert found.weights.config == start.config
+    sober = build_engine(found.weights).predict_with_scale(handovers[0].positions[None, :10])[1]
+    scale = build_engine(start).predict_with_scale(handovers[0].positions[None, :10])[1]
+    spread, before = (np.log(some).std() for some in (sober, scale))
+    assert spread < 0.8 * before  # after 40 steps scales differ as before, to the power of 0.6
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
