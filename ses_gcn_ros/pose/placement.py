@@ -47,7 +47,8 @@ _OUTLIER = 3.0  # residuals beyond this many standard deviations lose weight
 _STATURE_SPREAD = 0.055  # standard deviation of adult stature over its mean, women and men together
 _HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
 _FIT_NOISE = 0.04  # share by which the size of the landmarks errs with posture, and
-_FIT_TIME = 0.5  # s that such an error lasts
+_FIT_TIME = 0.5  # s that such an error lasts,
+_FIT_WHITE = 0.01  # and from picture to picture
 _FIT_DELAY = 0.15  # s that the filter is late where the landmarks alone tell the distance
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
 ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.017  # m of the ankle's centre above the sole
@@ -63,7 +64,7 @@ _MOST_STRAY = 1.5  # m/s, a brisk walk
 _DRIFT_TIME = 0.2  # s over which motion across the picture is averaged
 _SHAPE_SIGMA = 0.06  # m, depth of one joint against another's as the landmarks give it
 _DOUBT = 16.0  # squared standard deviations from which a cue counts less
-_FIT_DOUBT = 4.0  # of the landmarks' size, which crouching changes by a quarter
+_FIT_DOUBT = 2.0  # of the landmarks' size, which crouching changes by a quarter
 _MISMATCH_TIME, _MOST_MISMATCH = 1.0, 0.25  # s, log size: beyond it, the floor is not there
 
 
@@ -240,10 +241,11 @@ class DepthFilter:
     """Hold one person's distance from the camera, which a single picture tells only roughly.
 
     A Kalman filter on the logarithms of the depth z of the feet (of the hips, where no ankle is
-    seen) and of the person's size over the one that the landmarks assume. It weighs three cues:
+    seen), of the person's size over the one that the landmarks assume, and of what they err by for
+    about half a second (Gauss-Markov; told from motion because it fades). It weighs three cues:
 
     - the landmarks' own fit, whose size errs by the spread of stature (a constant of the person)
-      and by a few per cent that depend on posture and last for about half a second;
+      and by those few per cent that depend on posture;
     - the floor, where its place is known: an ankle's ray meets the plane of the ankles. A foot in
       the air seems farther, so the nearer foot counts, and a sudden step away counts little;
     - rest: feet that stay on their pixels stay where they are, whatever the body above them does.
@@ -273,9 +275,9 @@ class DepthFilter:
         self._ankles = [names.index(f"{side}_ankle") for side in "lr"]
         self._trunk = [names.index(f"{s}_{part}") for part in ("hip", "shoulder") for s in "lr"]
         self._statures: deque[float] = deque(maxlen=_REMEMBERED)
-        self._state = np.zeros(2)  # log depth of the anchor, log size
+        self._state = np.zeros(3)  # log depth of the anchor, log size, the landmarks' error of it
         size = _HEIGHT_SPREAD if height else _STATURE_SPREAD
-        self._covariance = np.diag([4.0, size**2])
+        self._covariance = np.diag([4.0, size**2, _FIT_NOISE**2])
         self._stamp = -math.inf
         self._anchor: tuple[int, ...] = ()
         self._rays = np.zeros((0, 2))  # of the anchor's joints
@@ -333,17 +335,22 @@ class DepthFilter:
         strays = self._predict(elapsed, anchor, positions, rays[list(anchor)], bool(ankles))
         planted = self._plant(elapsed, positions, strays)
         beyond = max(0.0, fit_sigma**2 - _STATURE_SPREAD**2)  # what few or scattered joints add
-        row, off = np.array([1.0, -1.0]), fitted - self._state[0] + self._state[1]
-        fit_noise = _FIT_NOISE**2 + beyond
-        doubt = off**2 / (row @ self._covariance @ row + fit_noise)
-        fit_noise *= 1.0 + doubt / _FIT_DOUBT
-        self._correct(off, row, fit_noise * max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3)))
+        kept = math.exp(-elapsed / _FIT_TIME)
+        fading = np.array([1.0, 1.0, kept])
+        self._state *= fading
+        self._covariance *= np.outer(fading, fading)
+        self._covariance[2, 2] += _FIT_NOISE**2 * (1.0 - kept**2)
+        row, often = np.array([1.0, -1.0, 1.0]), max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3))
+        off, noise = fitted - float(row @ self._state), _FIT_WHITE**2 + often * beyond
+        doubt = off**2 / (row @ self._covariance @ row + noise)
+        noise += often * _FIT_NOISE**2 * doubt / _FIT_DOUBT
+        self._correct(off, row, noise)
         self._systematic = 0.0
         if floor is not None and ankles:
             self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
         self._stamp = stamp
         # Who is followed is known no worse than one picture tells, late as it is.
-        alone = self._covariance[1, 1] + fit_noise + self._late
+        alone = self._covariance[1, 1] + _FIT_NOISE**2 + beyond + self._late
         self.sigma = math.sqrt(min(self._covariance[0, 0], alone) + self._systematic**2)
         return np.asarray(known * np.exp(self._state[0] - fitted + planted))
 
@@ -411,7 +418,7 @@ class DepthFilter:
         )
         self._late = (_FIT_DELAY * stray[0] / depth) ** 2
         variances = (stray / depth) ** 2 * elapsed * _STRAY_TIME
-        self._covariance[0, 0] += variances[0]
+        self._covariance[0, 0] += 2.0 * variances[0]
         self.resting = np.zeros(len(self._feet), bool)
         self.resting[list(anchor)] = feet & (speeds[1:] == 0.0)
         return variances[1:]
@@ -452,7 +459,7 @@ class DepthFilter:
         grown = nearer - self._state[1]
         doubt = grown**2 / (self._covariance[1, 1] + _FIT_NOISE**2 + noise**2)
         variance *= (1.0 + doubt) ** 2
-        self._correct(off, np.array([1.0, 0.0]), variance)
+        self._correct(off, np.array([1.0, 0.0, 0.0]), variance)
 
     def _correct(self, off: float, row: NDArray[np.float64], variance: float) -> None:
         gain = self._covariance @ row / (row @ self._covariance @ row + variance)
