@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
+from ses_gcn_ros.compiling import array, compiled, real, single
 from ses_gcn_ros.errors import InputError
 from ses_gcn_ros.forecast.adaptive import (
     METHODS,
@@ -211,42 +214,51 @@ class Habit:
 
     def __init__(self, steps: int, step: float, positions: Positions) -> None:
         self.doubt = 0.0
-        self._mean, self._step, self._seconds = positions, step, 0.0
+        self._mean, self._step, self._seconds = np.array(positions, np.float32), step, 0.0
         self._errors = np.zeros((2, steps, len(positions)))  # s·m² of their squares, and their s
         self._ways = np.zeros((2, steps))  # s·m², of ways to the mean: gone of them, and whole
-        self._past: deque[tuple[float, Positions, Positions]] = deque()  # stamp, joints, mean
+        # Of the last second: stamps, joints, and their mean then.
+        self._stamps, self._past = np.empty(0), np.empty((2, 0, *positions.shape), np.float32)
+        self._begin = self._end = 0
 
     def learn(self, now: Observation, errors: NDArray[np.float32], elapsed: float) -> None:
         """Take in where joints are now, and errors (H, J) [m] of forecasts; NaN if not due."""
         stamp, positions = now
         elapsed = min(elapsed, _LONGEST)
-        kept = np.exp(-elapsed / _HABIT)
-        due = np.isfinite(errors)
-        told = np.array([np.where(due, errors, 0) ** 2, due])
-        self._errors = kept * self._errors + elapsed * told
-        self._ways *= kept
+        kept = math.exp(-elapsed / _HABIT)
         self.doubt *= kept
-        while self._past and stamp - self._past[0][0] > (len(errors) + 0.49) * self._step:
-            self._past.popleft()
-        if self._past:
-            stamps, last, mean = map(np.array, zip(*self._past, strict=True))
-            steps = np.maximum(np.rint((stamp - stamps) / self._step).astype(int), 1)
-            gone, way = positions - last, mean - last
-            for sums, product in zip(self._ways, (gone * way, way * way), strict=True):
-                np.add.at(sums, steps - 1, elapsed * np.nansum(product, axis=(1, 2)))
         self._seconds += elapsed
-        share = np.float32(elapsed / min(_PLACE, self._seconds))
-        mean = self._mean + share * (positions - self._mean)
-        self._mean = np.where(np.isfinite(mean), mean, positions)
-        self._past.append((stamp, positions, self._mean))
+        longest = (len(errors) + 0.49) * self._step
+        while self._begin < self._end and stamp - self._stamps[self._begin] > longest:
+            self._begin += 1
+        if self._end == len(self._stamps):
+            self._make_room()
+        self._end += 1
+        past = slice(self._begin, self._end)
+        _learn_habit(
+            *(np.ascontiguousarray(positions, np.float32), errors),
+            *(stamp, elapsed, kept, elapsed / min(_PLACE, self._seconds), self._step),
+            *(self._stamps[past], self._past[0, past], self._past[1, past]),
+            *(self._errors, self._ways, self._mean),
+        )
+
+    def _make_room(self) -> None:
+        past = slice(self._begin, self._end)
+        stamps, earlier = self._stamps[past], self._past[:, past]
+        self._end -= self._begin
+        self._begin = 0
+        self._stamps = np.resize(stamps, 2 * self._end + 32)
+        self._past = np.empty((2, len(self._stamps), *earlier.shape[2:]), np.float32)
+        self._past[:, : self._end] = earlier
 
     def back(self, last: Positions) -> NDArray[np.float32]:
         """How far (H, J, 3) [m] joints will have come back from where they are; 0 where unseen."""
         gone, whole = self._ways
         known = self._seconds / (self._seconds + _PRIOR)
-        share = np.clip(known * gone / np.maximum(whole, 1e-9), 0, 1)
-        way = np.nan_to_num(self._mean - last)
-        return (share[:, None, None] * way).astype(np.float32)
+        share = np.minimum(np.maximum(known * gone / np.maximum(whole, 1e-9), 0), 1)
+        way = self._mean - last
+        way[np.isnan(way)] = 0
+        return share.astype(np.float32)[:, None, None] * way
 
     def radius(
         self, expected: NDArray[np.float32], calibrated: NDArray[np.float32]
@@ -260,6 +272,59 @@ class Habit:
         prior = (1 - late) * expected**2 + late * (late * calibrated**2)
         square = (_PRIOR * prior + _HOLDS**2 * squares) / (_PRIOR + seconds)
         return np.sqrt(square).astype(np.float32)
+
+
+@compiled(
+    types.void(
+        *(array(2, single), array(2, single), real, real, real, real, real),
+        *(real[::1], single[:, :, ::1], single[:, :, ::1]),
+        *(real[:, :, ::1], real[:, ::1], single[:, ::1]),
+    )
+)
+def _learn_habit(
+    positions: Any,
+    off: Any,
+    stamp: Any,
+    elapsed: Any,
+    kept: Any,
+    share: Any,
+    step: Any,
+    stamps: Any,
+    joints: Any,
+    means: Any,
+    errors: Any,
+    ways: Any,
+    mean: Any,
+) -> None:
+    """Update errors (2, H, J), ways (2, H) and mean (J, 3) of a `Habit`.
+
+    Its past, stamps (K,), joints and means (K, J, 3), ends with a place for what is now. `off`
+    (H, J) are the errors that became due, NaN for none.
+    """
+    steps, count = off.shape
+    errors *= kept
+    ways *= kept
+    for h in range(steps):
+        for j in range(count):
+            if math.isfinite(off[h, j]):
+                errors[0, h, j] += elapsed * off[h, j] * off[h, j]
+                errors[1, h, j] += elapsed
+    last = len(stamps) - 1
+    for k in range(last):
+        h = max(round((stamp - stamps[k]) / step), 1) - 1
+        for j in range(count):
+            for c in range(3):
+                way = means[k, j, c] - joints[k, j, c]
+                gone = (positions[j, c] - joints[k, j, c]) * way
+                if not math.isnan(gone):
+                    ways[0, h] += elapsed * gone
+                if not math.isnan(way):
+                    ways[1, h] += elapsed * way * way
+    for j in range(count):
+        for c in range(3):
+            moved = mean[j, c] + np.float32(share) * (positions[j, c] - mean[j, c])
+            mean[j, c] = moved if math.isfinite(moved) else positions[j, c]
+    stamps[last], joints[last], means[last] = stamp, positions, mean
 
 
 @dataclass
