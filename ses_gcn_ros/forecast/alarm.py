@@ -22,15 +22,10 @@ of each other touch less often than that, so what it says is more than what come
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
-
-from ses_gcn_ros.compiling import array, compiled, real
 
 Array = NDArray[np.float64]
 
@@ -80,30 +75,15 @@ def urgency(
         network's path, at constant velocity and where people are now; infinite where nothing is
         near. Where one is NaN, the others stand for it.
     """
-    paths = np.array([forecast, velocity, rest], float)
-    urgent: Array = np.empty(paths.shape[1:])
-    steps = urgent.shape[-1]
-    _average(paths.reshape(3, -1, steps), urgent.reshape(-1, steps))
+    paths = np.array([forecast, velocity, rest], float).T  # (H, ..., 3)
+    shares = np.where(np.isnan(paths), 0.0, SHARES)
+    z = np.fmax(np.fmin(paths, CLIPPED), -CLIPPED)
+    least = np.minimum.accumulate(z, axis=0)
+    least = np.minimum(least, least.min(axis=-1, keepdims=True) + _FARTHER)
+    total = shares.sum(axis=-1)
+    mean = (shares * least).sum(axis=-1) / np.where(total > 0, total, 1.0)
+    urgent: Array = np.where(total > 0, mean, CLIPPED).T
     return urgent
-
-
-@compiled(types.void(array(3), real[:, ::1]))
-def _average(paths: Any, urgent: Any) -> None:
-    """Fill `urgent` (N, H) from the z of three paths (3, N, H)."""
-    least = np.empty(3)
-    for n in range(urgent.shape[0]):
-        least[:] = CLIPPED
-        for h in range(urgent.shape[1]):
-            for path in range(3):
-                z = paths[path, n, h]
-                least[path] = min(least[path], CLIPPED if math.isnan(z) else max(z, -CLIPPED))
-            farthest = least.min() + _FARTHER
-            total = mean = 0.0
-            for path in range(3):
-                if not math.isnan(paths[path, n, h]):
-                    total += SHARES[path]
-                    mean += SHARES[path] * min(least[path], farthest)
-            urgent[n, h] = mean / total if total > 0.0 else CLIPPED
 
 
 def fit(urgent: Array, contact: NDArray[np.bool_]) -> ContactAlarm:

@@ -612,7 +612,7 @@ class TestProbability:
         factors = []
         for risk in (0.05, 0.01):
             scene = settled(1.2, prediction="probability", contact_risk=risk)
-            ahead = forecast_of(person(1.2), scene.now, (-2.2, 0, 0), radius=0.3)
+            ahead = forecast_of(person(1.2), scene.now, (-2.2, 0, 0), radius=0.2)
             scene.monitor.observe_forecasts(scene.now, [ahead])
             answer = scene.monitor.assess(scene.now)
             chances = np.array(answer.contact_probability)
