@@ -215,13 +215,15 @@ class Engine:
         InputError
             For another shape, infinite positions or NaN where it is not allowed.
         """
-        path, scale, _ = self._predict(history)
+        path, scale, *_ = self._predict(history)
         return path, scale
 
     def _predict(
         self, history: NDArray[np.float32], covariance: NDArray[np.float32] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]:
-        """What `predict_with_scale` gives, and the `doubt` (N,) that went into it."""
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.float32]
+    ]:
+        """What `predict_with_scale` gives, the `doubt` (N,) in it, and how the motion `looks`."""
         config = self._config
         wanted = (config.observed, config.joints, 3)
         try:
@@ -239,7 +241,8 @@ class Engine:
             )
         if len(history) == 0:
             nobody = np.zeros((0, config.horizon, config.joints, 3), np.float32)
-            return nobody, nobody[..., 0] if config.gate else None, self.doubt(history)
+            looked = self._looks(history)
+            return nobody, nobody[..., 0] if config.gate else None, self._doubt(looked), looked
         self._check_values(history)
         units = np.float32(UNITS_PER_METRE[config.unit])
         if self._runner.whole:
@@ -250,12 +253,14 @@ class Engine:
             answer = self.answer(framed.features)
             path = unframe(answer, framed, config)
             path = path if config.unit == "m" else path / units
-        doubt = self.doubt(history)
+        looked = self._looks(history)
+        doubt = self._doubt(looked)
         if doubt.any():
             path += doubt[:, None, None, None] * (cautious(history, self.horizon) - path)
         if covariance is not None and (told := covariance.any(axis=(1, 2))).any():
             path[told] = beyond_noise(path[told], history[told, -1], covariance[told])
-        return self.hold_bones(path, history), answer[..., 3] if config.gate else None, doubt
+        scale = answer[..., 3] if config.gate else None
+        return self.hold_bones(path, history), scale, doubt, looked
 
     def answer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the network says of framed motion, learnt base included; see `Runner`."""
@@ -289,10 +294,10 @@ class Engine:
         doubt : NDArray, shape (N,), float32
             As `doubt` gives it.
         """
-        path, scale, doubt = self._predict(history, covariance)
+        path, scale, doubt, looked = self._predict(history, covariance)
         kind = kind_of_motion(history, self.fps)
         if self.calibration is not None and scale is not None:
-            cell = cell_of(kind, wobble_of(looks(history, self.layout)))
+            cell = cell_of(kind, wobble_of(looked))
             return path, self.calibration.radius(scale, cell), kind, doubt
         if self.radius is None:
             return path, None, kind, doubt
@@ -303,9 +308,18 @@ class Engine:
 
         By as much does the answer move from the network's to `baselines.cautious`.
         """
+        return self._doubt(self._looks(history))
+
+    def _looks(self, history: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`learnt_base.looks`, (N, 0) where neither doubt nor radius come from it."""
+        if self.familiarity is None and self.calibration is None:
+            return np.empty((len(history), 0), np.float32)
+        return looks(history, self.layout)
+
+    def _doubt(self, looked: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.familiarity is None:
-            return np.zeros(len(history), np.float32)
-        return self.familiarity.doubt(looks(history, self.layout))
+            return np.zeros(len(looked), np.float32)
+        return self.familiarity.doubt(looked)
 
     def hold_bones(
         self, path: NDArray[np.float32], history: NDArray[np.float32]
