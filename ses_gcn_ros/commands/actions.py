@@ -199,7 +199,7 @@ def train(
         )
         summary |= dataclasses.asdict(found)
     else:
-        weights, _ = training.train_actions(chosen, recordings, seed, show, checkpoint)
+        weights = training.train_actions(chosen, recordings, seed, show, checkpoint)
     about = {"data": data.name, "recipe": chosen.name, "seed": str(seed)}
     write_action_weights(out, dataclasses.replace(weights, about=about), half=True)
     summary |= {"labels": weights.labels, "bytes": out.stat().st_size}

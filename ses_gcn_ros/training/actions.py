@@ -311,14 +311,14 @@ def train_actions(
     seed: int,
     progress: Progress = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
-) -> tuple[ActionWeights, nn.Module]:
+) -> ActionWeights:
     """Train a recipe's network on a set, up to the last step.
 
     See `train_in_order`.
     """
     data = data.only(recipe.window.joints)
     network = train_in_order(recipe, data, seed, progress, checkpoint)[-1]
-    return replace(untrained(recipe, data), tensors=tensors_of(network.state_dict())), network
+    return replace(untrained(recipe, data), tensors=tensors_of(network.state_dict()))
 
 
 def train_in_order(
@@ -604,7 +604,7 @@ def train_and_calibrate(
     if not out:
         raise ConfigError("nobody is held out to calibrate on; name people under 'held_out'")
     seen = tuple(r for r in data.recordings if r not in out)
-    weights, _ = train_actions(recipe, replace(data, recordings=seen), seed, progress, checkpoint)
+    weights = train_actions(recipe, replace(data, recordings=seen), seed, progress, checkpoint)
     return calibrated(weights, replace(data, recordings=out), recipe, risk, novelty)
 
 
