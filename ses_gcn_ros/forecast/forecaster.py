@@ -323,7 +323,10 @@ def _learn_habit(
     for j in range(count):
         for c in range(3):
             moved = mean[j, c] + np.float32(share) * (positions[j, c] - mean[j, c])
-            mean[j, c] = moved if math.isfinite(moved) else positions[j, c]
+            if math.isfinite(moved):
+                mean[j, c] = moved
+            elif math.isnan(mean[j, c]):  # never seen before
+                mean[j, c] = positions[j, c]
     stamps[last], joints[last], means[last] = stamp, positions, mean
 
 
