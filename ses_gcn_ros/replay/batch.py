@@ -23,7 +23,7 @@ from ses_gcn_ros import __version__
 from ses_gcn_ros.bringup import die_with_parent
 from ses_gcn_ros.errors import MISSHAPEN, BagError, ConfigError, SesGcnError
 from ses_gcn_ros.forecast.weights import weights_path
-from ses_gcn_ros.replay.evaluate import FORMAT, UnwrittenError, evaluate
+from ses_gcn_ros.replay.evaluate import FORMAT, KilledError, UnwrittenError, evaluate
 from ses_gcn_ros.replay.forecast_scores import detection
 from ses_gcn_ros.replay.options import Options
 from ses_gcn_ros.replay.summary import write_json
@@ -186,7 +186,8 @@ class BatchTask:
         error, summary = "", None
         try:
             summary = evaluate(self.bag, self._file.parent, self.options, ahead=ahead)
-        except (UnwrittenError, OSError) as reason:  # a full disk may be mended, so it is not kept
+        except (KilledError, UnwrittenError, OSError) as reason:
+            # not kept: there may be more memory, or room on the disk, another time
             return BatchOutcome(self.given, self.name, f"{self.given}: {reason}", None)
         except SesGcnError as reason:
             error = str(reason)

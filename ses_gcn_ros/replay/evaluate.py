@@ -72,6 +72,10 @@ class UnwrittenError(SesGcnError):
         self.summary = summary
 
 
+class KilledError(BagError):
+    """The process that read a bag was killed; with more memory it may not be."""
+
+
 @dataclass(frozen=True)
 class ReplayPlan:
     """What is known of a bag before it is replayed."""
@@ -416,7 +420,7 @@ class ReplayRun:
     def _from_fork(self) -> Generator[Event]:
         """The same, from a process of its own, which is a few observations ahead.
 
-        Raises BagError if that is killed.
+        Raises KilledError if that is killed.
         """
         reader, writer = os.pipe()
         with contextlib.suppress(OSError):  # a user who has many pipes gets no larger one
@@ -433,7 +437,7 @@ class ReplayRun:
                 raise told
             self._heard = told
         except (EOFError, pickle.UnpicklingError):
-            raise BagError(
+            raise KilledError(
                 f"the process that read bag '{self._bag.path}' was killed, perhaps for want of "
                 "memory"
             ) from None

@@ -12,6 +12,7 @@ import pytest
 from ses_gcn_ros.bags.messages import Observation
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons, write_skeletons
 from ses_gcn_ros.errors import BagError, ConfigError
+from ses_gcn_ros.replay import evaluate as evaluation
 from ses_gcn_ros.replay.batch import BatchOutcome, evaluate_all, find_bags, folders_of, merge
 from ses_gcn_ros.replay.options import Options
 
@@ -88,6 +89,23 @@ def test_forty_bags_three_broken_one_worker_killed(bags, tmp_path):
     assert total["frames"] == 25 * (COUNT - len(BROKEN))
     assert total["partial"]
     assert len(total["problems"]) == len(BROKEN)
+
+
+def test_a_bag_whose_reading_process_is_killed_is_tried_again(bags, tmp_path, monkeypatch):
+    here, read = os.getpid(), evaluation.open_bag
+
+    def killed(path: Path) -> object:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(path)
+
+    monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "open_bag", killed)
+        [failed] = evaluate_all(bags[:1], tmp_path, OPTIONS)
+    assert "was killed, perhaps for want of memory" in failed.error
+    [done] = evaluate_all(bags[:1], tmp_path, OPTIONS)
+    assert not done.error
 
 
 def test_other_options_or_another_content_are_done_anew(bags, tmp_path):
