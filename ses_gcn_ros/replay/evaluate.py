@@ -14,6 +14,7 @@ import pickle
 import shutil
 import signal
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -420,15 +421,21 @@ class ReplayRun:
     def _from_fork(self) -> Generator[Event]:
         """The same, from a process of its own, which is a few observations ahead.
 
-        Raises KilledError if that is killed.
+        From this one where there may be no more processes. Raises KilledError if it is killed.
         """
         reader, writer = os.pipe()
         with contextlib.suppress(OSError):  # a user who has many pipes gets no larger one
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
         context = multiprocessing.get_context("fork")
         process = context.Process(target=self._send, args=(writer,), daemon=True)
-        process.start()
-        os.close(writer)
+        try:
+            process.start()
+        except OSError:  # this user has as many as allowed
+            os.close(reader)
+            yield from self._events(self._bag)
+            return
+        finally:
+            os.close(writer)
         try:
             with open(reader, "rb", _PIPE) as pipe:
                 while not isinstance(told := pickle.load(pipe), (Exception, Heard)):
@@ -457,7 +464,8 @@ class ReplayRun:
                     while some := list(itertools.islice(events, _SENT_AT_ONCE)):
                         pickle.dump(some, pipe, pickle.HIGHEST_PROTOCOL)
                 last: Heard | Exception = self._heard
-            except Exception as error:  # raised there
+            except Exception as error:  # raised there, without what led to it
+                error.add_note(traceback.format_exc())
                 last = error
             pickle.dump(last, pipe, pickle.HIGHEST_PROTOCOL)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import signal
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +65,25 @@ def test_what_breaks_in_the_process_that_reads_ahead_is_told(shift_bag, monkeypa
     monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
     with pytest.raises(ModelError, match="no engine 'none'"):
         evaluate(shift_bag, None, Options(forecaster=ForecastConfig(engine="none")))
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError) as caught:
+        patch.setattr(evaluation, "with_forecasts", lambda *_: 1 // 0)
+        evaluate(shift_bag, None, OPTIONS)
+    assert "in events\n" in caught.value.__notes__[0]  # where the mistake is
     monkeypatch.setattr(evaluation, "open_bag", _killed(evaluation.open_bag))
     with pytest.raises(BagError, match="was killed, perhaps for want of memory"):
         evaluate(shift_bag, None, OPTIONS)
+
+
+def test_where_no_more_processes_may_start_one_reads_and_judges(shift_bag, out, monkeypatch):
+    def refused(process):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
+    monkeypatch.setattr(ForkProcess, "start", refused)
+    before = len(os.listdir("/proc/self/fd"))
+    found = evaluate(shift_bag, None, OPTIONS)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert found == json.loads((out / "summary.json").read_text())
 
 
 def _killed(function):
