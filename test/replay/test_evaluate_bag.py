@@ -65,9 +65,10 @@ def test_what_breaks_in_the_process_that_reads_ahead_is_told(shift_bag, monkeypa
     monkeypatch.setattr(evaluation, "_can_fork", lambda: True)
     with pytest.raises(ModelError, match="no engine 'none'"):
         evaluate(shift_bag, None, Options(forecaster=ForecastConfig(engine="none")))
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(evaluation, "with_forecasts", lambda *_: 1 // 0)
-        evaluate(shift_bag, None, OPTIONS)
+        with pytest.raises(ZeroDivisionError) as caught:
+            evaluate(shift_bag, None, OPTIONS)
     assert "in events\n" in caught.value.__notes__[0]  # where the mistake is
     monkeypatch.setattr(evaluation, "open_bag", _killed(evaluation.open_bag))
     with pytest.raises(BagError, match="was killed, perhaps for want of memory"):
