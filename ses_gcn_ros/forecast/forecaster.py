@@ -52,6 +52,7 @@ _HABIT = 10.0  # s; time constant of forgetting it, and
 _PLACE = 4.0  # s of the mean position
 _PRIOR = 1.5  # s of it that the calibration counts as
 _HOLDS = 1.8  # radius that holds 95 %, over the root of the mean square error
+_ASTRAY = 1.5  # m between two observations; what goes farther was seen wrongly, and is left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,30 +305,37 @@ def _learn_habit(
     steps, count = off.shape
     errors *= kept
     ways *= kept
-    for h in range(steps):
-        for j in range(count):
+    last = len(stamps) - 1
+    stamps[last], joints[last] = stamp, positions
+    for j in range(count):
+        way = 0.0
+        for c in range(3 if last else 0):
+            way += (joints[last, j, c] - joints[last - 1, j, c]) ** 2
+        if way > _ASTRAY * _ASTRAY:
+            joints[last, j] = math.nan
+        # NaN where it was unseen or astray now or before, whose errors are those of who sees it
+        for h in range(0 if math.isnan(way) or math.isnan(joints[last, j, 0]) else steps):
             if math.isfinite(off[h, j]):
                 errors[0, h, j] += elapsed * off[h, j] * off[h, j]
                 errors[1, h, j] += elapsed
-    last = len(stamps) - 1
     for k in range(last):
         h = max(round((stamp - stamps[k]) / step), 1) - 1
         for j in range(count):
             for c in range(3):
                 way = means[k, j, c] - joints[k, j, c]
-                gone = (positions[j, c] - joints[k, j, c]) * way
+                gone = (joints[last, j, c] - joints[k, j, c]) * way
                 if not math.isnan(gone):
                     ways[0, h] += elapsed * gone
                 if not math.isnan(way):
                     ways[1, h] += elapsed * way * way
     for j in range(count):
         for c in range(3):
-            moved = mean[j, c] + np.float32(share) * (positions[j, c] - mean[j, c])
+            moved = mean[j, c] + np.float32(share) * (joints[last, j, c] - mean[j, c])
             if math.isfinite(moved):
                 mean[j, c] = moved
             elif math.isnan(mean[j, c]):  # never seen before
-                mean[j, c] = positions[j, c]
-    stamps[last], joints[last], means[last] = stamp, positions, mean
+                mean[j, c] = joints[last, j, c]
+    means[last] = mean
 
 
 @dataclass

@@ -190,6 +190,25 @@ def test_who_swings_to_and_fro_comes_back_and_who_walks_on_does_not(missed):
     assert left["stands"] < 0.95, left  # the mean of noisy places is a better one than the last
 
 
+def test_one_joint_seen_astray_once_makes_nobody_come_back_and_no_radius_wide():
+    """65.5 m is what depth cameras give where they see none."""
+    rng = np.random.default_rng(0)
+    way = np.arange(150)[:, None, None] / 25 * (1.2, 0.0, 0.0)  # m
+    bodies = rng.normal(size=(15, 3)) + way + rng.normal(0, 0.01, (150, 15, 3))
+    radii = []
+    for astray in (0.0, 65.5):
+        seen = bodies.astype(np.float32)
+        seen[75, 7, 2] += astray
+        habit = Habit(25, 1 / 25, seen[0])
+        for frame in range(1, 125):
+            due = np.full((25, 15), np.nan, np.float32)
+            due[0] = np.linalg.norm(seen[frame] - seen[frame - 1], axis=-1)
+            habit.learn((frame / 25, seen[frame]), due, 1 / 25)
+        assert not habit.back(seen[124]).any()
+        radii.append(habit.radius(np.full((25, 15), 0.1, np.float32), np.full(15, 0.5)))
+    np.testing.assert_allclose(radii[1], radii[0], rtol=0.05)
+
+
 @pytest.mark.parametrize(
     "video", ["one_person.mp4", pytest.param("exercise.avi", marks=pytest.mark.slow)]
 )
