@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from ses_gcn_ros.models.sparse_stgcn import (
     settle,
 )
 from ses_gcn_ros.resources import parse_yaml
-from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, read_sections
+from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, in_order, read_sections
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _PARTS = 5  # of held-out recordings, each judged by what the others calibrate
@@ -331,37 +331,44 @@ def train_in_order(
     """Networks of the recipes that one goes on from, first to last, then its own.
 
     With a `checkpoint` a run that was killed goes on where it was. Raises ModelError if a loss is
-    no longer a number; ConfigError if a checkpoint is another run's, several processes were
-    started, or recipes go on from each other or from one that sees motion differently.
+    no longer a number, or a recipe goes on from another network; ConfigError if a checkpoint is
+    another run's, several processes were started, or as `stages`.
     """
     processes = Processes()
     if processes.count > 1:
         raise ConfigError("a network for actions trains in one process; start it without torchrun")
-    chain = [recipe]
-    while after := chain[0].training.after:
-        chain.insert(0, load_action_recipe(after))
-        if after in [one.training.after for one in chain[:-1]]:
-            raise ConfigError(f"recipe '{after}' goes on from itself")
-        if chain[0].window != recipe.window:
+    planned = stages(recipe, checkpoint)
+    for before, after in pairwise(build_network(untrained(one, data)) for one, _ in planned):
+        go_on_from(after, before.state_dict())  # what does not fit is told before hours of training
+    networks: list[nn.Module] = []
+    for one, path in planned:
+        trainer = Trainer(ActionTask(one, data, seed, *networks[-1:]), path, processes)
+        trainer.run(progress)
+        networks.append(trainer.average)
+        if isinstance(networks[-1], (SparseStgcn, Assembly)):
+            settle(networks[-1])
+    return networks
+
+
+def stages(
+    recipe: ActionRecipe, checkpoint: Path | None = None
+) -> list[tuple[ActionRecipe, Path | None]]:
+    """Recipes that one goes on from, first to last, then itself, each with its checkpoint.
+
+    Raises ConfigError if they go on from each other or from one that sees motion differently.
+    """
+    found = []
+    for one in in_order(recipe, load_action_recipe):
+        if one.window != recipe.window:
             raise ConfigError(
-                f"recipe '{recipe.name}' goes on from '{after}', which sees motion differently; "
+                f"recipe '{recipe.name}' goes on from '{one.name}', which sees motion differently; "
                 "their window must be the same"
             )
-    networks: list[nn.Module] = []
-    trainers = []
-    for one in chain:
-        task = ActionTask(one, data, seed, *networks[-1:])
         path = checkpoint
         if checkpoint is not None and one is not recipe:
             path = checkpoint.with_suffix(f".{one.name}{checkpoint.suffix}")
-        trainers.append(Trainer(task, path, processes))
-        trainers[-1].run(progress)
-        networks.append(trainers[-1].average)
-        if isinstance(networks[-1], (SparseStgcn, Assembly)):
-            settle(networks[-1])
-    for trainer in trainers:
-        trainer.forget()
-    return networks
+        found.append((one, path))
+    return found
 
 
 def drawn(
@@ -410,8 +417,8 @@ def evaluate_split(
     data = data.only(recipe.window.joints)
     train = data.of_subjects(train_subjects)
     test = data.without_subjects(train_subjects)
-    stages = train_in_order(recipe, train, seed)
-    network = stages[-1]
+    networks = train_in_order(recipe, train, seed)
+    network = networks[-1]
     windows = cut(test, recipe.window, data.labels)
     logits = answers(network, windows, recipe.window, data.joints)
     right = logits.argmax(axis=1) == windows.labels
@@ -438,8 +445,8 @@ def evaluate_split(
         "kept": _kept(network),
         "seconds": time.monotonic() - started,
     }
-    if stages[1:]:
-        first = answers(stages[-2], windows, recipe.window, data.joints).argmax(axis=1)
+    if networks[1:]:
+        first = answers(networks[-2], windows, recipe.window, data.joints).argmax(axis=1)
         found["start_accuracy"] = float((first == windows.labels).mean())
     return found
 

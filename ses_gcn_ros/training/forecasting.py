@@ -32,7 +32,7 @@ from ses_gcn_ros.models.config import ModelConfig, build_network, tensor_shapes
 from ses_gcn_ros.models.framing import frame, offset_scale
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.evaluation import conformal_radius, measure
-from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, load_recipe
+from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, in_order, load_recipe
 from ses_gcn_ros.training.sources import Split, fingerprint, held_out_rule, make_source, split
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
@@ -376,7 +376,7 @@ def train(
         weights = mean_of(members, recipe.model, recipe.name)
         made = {"members": ", ".join(recipe.training.members)}
     else:
-        if start is None and recipe.training.after:
+        if start is None and in_order(recipe, load_recipe)[1:]:
             start = first(recipe.training.after)
         if start is not None and masks_only:
             masks = {name: t for name, t in start.tensors.items() if ".mask_" in name}

@@ -8,7 +8,7 @@ and which options have a use; `read_sections` refuses any other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -268,6 +268,19 @@ def make_recipe(name: str, content: Any) -> Recipe:
         recipe = replace(recipe, model=_mean(recipe))
     _check(recipe)
     return recipe
+
+
+def in_order(recipe: Any, load: Callable[[str], Any]) -> list[Any]:
+    """Recipes that one goes on from, first to last, then itself.
+
+    Raises ConfigError if one goes on from itself.
+    """
+    chain = [recipe]
+    while after := chain[0].training.after:
+        if after in [one.training.after for one in chain[1:]]:
+            raise ConfigError(f"recipe '{after}' goes on from itself")
+        chain.insert(0, load(after))
+    return chain
 
 
 def _mean(recipe: Recipe) -> ModelConfig:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -84,7 +87,22 @@ def test_weights_are_trained_and_name_what_they_were_made_of(florence, small, tm
     weights = read_action_weights(out)
     assert len(weights.labels) == 9
     assert weights.about == {"data": "florence3d.npz", "recipe": "small", "seed": "0"}
-    assert not out.with_suffix(".checkpoint").exists()
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_a_full_disk_costs_no_training(florence, small, tmp_path: Path, monkeypatch):
+    plan = {**SMALL["training"], "after": str(small)}
+    after = tmp_path / "after.yaml"
+    after.write_text(yaml.safe_dump({**SMALL, "training": plan}))
+    command = ("train", "--data", florence, "--recipe", after, "-o", tmp_path / "own.safetensors")
+    with monkeypatch.context() as patch:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        patch.setattr("ses_gcn_ros.actions.weights.write_weights_file", Mock(side_effect=full))
+        assert run(*command).exception is full
+    result = run(*command)
+    assert result.exit_code == 0
+    assert "step " not in result.stdout
+    assert not list(tmp_path.glob("*.checkpoint"))
 
 
 def test_a_bag_is_labelled_once_and_the_table_is_left_to_be_corrected(tmp_path: Path):

@@ -15,7 +15,7 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.datasets.sequences import Recording, read_recording
 from ses_gcn_ros.errors import ConfigError, ModelError
 from ses_gcn_ros.training.forecasting import ForecastTrainer, train
-from ses_gcn_ros.training.recipe import Recipe, make_recipe
+from ses_gcn_ros.training.recipe import Recipe, load_recipe, make_recipe
 from ses_gcn_ros.training.sources import split
 
 torch.set_num_threads(1)
@@ -189,6 +189,17 @@ def test_a_teacher_that_is_not_there_or_sees_motion_differently_is_refused(recor
     with pytest.raises(ConfigError, match="teacher 'sesgcn_workcell' of recipe 'tiny' sees motion"):
         train(tiny(teacher="sesgcn_workcell"), recording, tmp_path / "w.safetensors")
     assert not any(tmp_path.iterdir())
+
+
+def test_recipes_that_go_on_from_each_other_are_refused(recording, tmp_path):
+    one, other = (str(tmp_path / f"{name}.yaml") for name in ("one", "other"))
+    for path, after in ((one, other), (other, one)):
+        data = {"held_out_subjects": [], "calibrate_subjects": [], "held_out_every": 3}
+        content = {"like": "sesgcn_cmu", "data": data, "training": {"after": after}}
+        Path(path).write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="goes on from itself"):
+        train(load_recipe(one), recording, tmp_path / "w.safetensors")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
