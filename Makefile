@@ -1,5 +1,5 @@
 # make demo        the sample recording through forecaster, safety node and robot; report in demo_out/
-# make test        linters, types and all tests, under 20 minutes on two busy cores
+# make test        linters, types and all tests, on two cores in under 20 minutes
 # make test-fast   the same in a short form, without what trains or replays at length: under 3 minutes
 # All set everything up in .venv first; a second run takes seconds.
 
@@ -9,11 +9,11 @@ demo: setup
 	.venv/bin/ses-gcn demo $(ARGS)
 
 test: lint
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
 
 test-fast: setup
 	.venv/bin/ruff check .
-	.venv/bin/pytest --short -m 'not slow' $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadgroup --short -m 'not slow' $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check .

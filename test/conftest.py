@@ -40,6 +40,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `-n`, files go beside each other, but for those whose nodes would wait for each other."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            nodes = item.path.parent.name in {"ros", "launch"}
+            item.add_marker(pytest.mark.xdist_group("nodes" if nodes else item.path.stem))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked gpu are for a machine that has one."""
     if item.get_closest_marker("gpu") is not None:

@@ -58,7 +58,7 @@ class Cell:
         return heard
 
     def wait_for(
-        self, condition: Callable[[], Any], what: str | Callable[[], str], timeout: float = 120.0
+        self, condition: Callable[[], Any], what: str | Callable[[], str], timeout: float = 300.0
     ) -> Any:
         """Spin until `condition` is true and return what it gave; fail after `timeout` seconds."""
         deadline = time.monotonic() + timeout
