@@ -42,7 +42,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `-n`, files go beside each other, but for those whose nodes would wait for each other."""
+    """With `-n`, files go beside each other but for those whose nodes would wait for another's."""
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             nodes = item.path.parent.name in {"ros", "launch"}
