@@ -91,8 +91,13 @@ def train(
         )
     if calibrate_only and start is None:
         raise ConfigError("--calibrate-only calibrates the weights of --start; give some")
-    read, checkpoint = [*data, start], out.with_suffix(".checkpoint")
-    check_writable(out, overwrite=overwrite, read=read, resumed=checkpoint)
+    if calibrate_only and (masks_only or steps):
+        raise ConfigError(
+            "--calibrate-only trains nothing and takes all of --start; leave out --masks-only and "
+            "--steps"
+        )
+    resumed = None if calibrate_only else out.with_suffix(".checkpoint")
+    check_writable(out, overwrite=overwrite, read=[*data, start], resumed=resumed)
     chosen, recording = load_recipe(recipe), read_datasets(data)
     first = None if start is None else read_weights(start)
     leads = os.environ.get("RANK", "0") == "0"

@@ -366,11 +366,12 @@ def train(
     def first(name: str) -> Weights:
         return _first(name, recording, out, processes, steps, seed, progress)
 
-    trainer = None
+    trainer, data = None, f"{recording.name}, without {held_out_rule(recipe.data)}"
     if start is not None and calibrate_only:
         if start.config != recipe.model:
             raise ConfigError(f"weights '{start.name}' are another network than '{recipe.name}'")
-        weights, made = start, start.about
+        other = {} if start.about.get("data") == data else {"calibrated_on": data}
+        weights, made = start, {**start.about, **other}
     elif recipe.training.members and start is None:
         members = [first(name) for name in recipe.training.members]
         weights = mean_of(members, recipe.model, recipe.name)
@@ -387,11 +388,11 @@ def train(
         made = {"steps": str(trainer.step)}
         made |= {"after": recipe.training.after} if recipe.training.after else {}
     about = {
-        "data": f"{recording.name}, without {held_out_rule(recipe.data)}",
+        "data": data,
         "recipe": recipe.name,
         "seed": str(recipe.training.seed),
-        **made,
         **recording.about,
+        **made,
     }
     weights = calibrated(weights, recipe, parts)
     if weights.calibration is not None:

@@ -12,6 +12,7 @@ from ses_gcn_ros import forecast
 from ses_gcn_ros.commands import training
 from ses_gcn_ros.commands.windows import evaluate_windows
 from ses_gcn_ros.errors import ConfigError, ModelError
+from ses_gcn_ros.forecast.weights import weights_path
 
 app = typer.Typer()
 for command in (training.import_official, training.train, evaluate_windows):
@@ -54,6 +55,23 @@ def test_one_mask_alone_is_a_sentence(shared_data, tmp_path):
     )
     assert isinstance(result.exception, ModelError)
     assert "needs both masks" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"), [((), "exists; choose another"), (("--steps", 5), "trains nothing")]
+)
+def test_who_only_calibrates_replaces_nothing_and_trains_nothing(
+    shared_data, tmp_path, more, sentence
+):
+    """A checkpoint is of another run's then."""
+    out, data = tmp_path / "own.safetensors", shared_data / "motion" / "idle_dev.npz"
+    for path in (out, out.with_suffix(".checkpoint")):
+        path.write_text("somebody's")
+    command = ("train", "--calibrate-only", "--data", data, "--start", weights_path(""), "-o", out)
+    result = run(*command, *more)
+    assert isinstance(result.exception, ConfigError)
+    assert sentence in str(result.exception)
+    assert out.read_text() == "somebody's"
 
 
 def test_windows_are_evaluated_as_text_json_and_csv(shared_data, tmp_path):

@@ -233,6 +233,11 @@ def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
     for name, tensor in weights.tensors.items():
         np.testing.assert_array_equal(anew.tensors[name], tensor)
     assert anew.calibration.quantile[:, 0].mean() > 1.2 * weights.calibration.quantile[:, 0].mean()
+    cell = dataclasses.replace(recording, name="cell.npz", about={"licence": "the cell's"})
+    other = train(shaky, cell, again, start=weights, calibrate_only=True)
+    assert other.about["calibrated_on"].startswith("cell.npz")
+    told = {n: t for n, t in weights.about.items() if n != "coverage_of_halves_percent"}
+    assert told.items() <= other.about.items()
     with pytest.raises(ConfigError, match="weights 'mean' are another network than 'tiny'"):
         train(tiny(), recording, again, start=weights, calibrate_only=True)
 
