@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class PoseNode(ManagedNode):
 
     def configure(self) -> None:
         """Load the landmark model."""
-        self.estimator = PoseEstimator(self.config)
+        self.estimator = PoseEstimator(self.config, self.config.lanes)
         self.people = 0
         config = self.config
         placed = "camera_pose" if config.camera_pose else "TF"
@@ -162,15 +163,16 @@ class PoseNode(ManagedNode):
         if self.hri is not None:
             self.hri.publish(header, answer.landmarks.header, answer.detections)
 
-    # In the worker's thread -------------------------------------------------------------------
+    # In the worker's threads ------------------------------------------------------------------
 
     def _wake(self) -> None:
         executor = self.executor
         if executor is not None:
             executor.create_task(self.on_wake)
 
-    def _estimate(self, frame: Frame | Arrival) -> PoseAnswer:
-        assert self.estimator is not None
+    def _estimate(self, frame: Frame | Arrival) -> Future[PoseAnswer]:
+        estimator = self.estimator
+        assert estimator is not None
         depth = None
         if isinstance(frame, Frame):
             stamp, frame_id, rgb = to_time(frame.stamp), "", frame.rgb
@@ -180,18 +182,21 @@ class PoseNode(ManagedNode):
             rgb = decode_image_message(frame.message)
             depth = None if frame.depth is None else decode_depth_message(frame.depth)
         frame_id = frame_id or self.config.camera_frame
-        people = self.estimator.process(
-            to_seconds(stamp), rgb, self._camera_of(rgb), self._transform(stamp, frame_id), depth
-        )
-        assert self.estimator.detections is not None
-        if self.config.target_frame:
-            self.motion.update(to_seconds(stamp), rgb, self.estimator.detections.pixels)
-        return PoseAnswer(
-            skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
-            landmarks_to_msg(stamp, frame_id, self.estimator.detections),
-            people,
-            self.estimator.detections,
-        )
+
+        def answer(people: Sequence[Skeleton]) -> PoseAnswer:
+            detections = estimator.detections
+            assert detections is not None
+            if self.config.target_frame:
+                self.motion.update(to_seconds(stamp), rgb, detections.pixels)
+            return PoseAnswer(
+                skeletons_to_msg(stamp, self.config.target_frame or frame_id, people),
+                landmarks_to_msg(stamp, frame_id, detections),
+                people,
+                detections,
+            )
+
+        camera, placed = self._camera_of(rgb), self._transform(stamp, frame_id)
+        return estimator.begin(answer, to_seconds(stamp), rgb, camera, placed, depth)
 
     def _calibration(self) -> Camera | None:
         worker = self.worker

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -132,6 +133,7 @@ _SHOULDERS, _HIPS = [11, 12], [23, 24]
 _ON_SECOND = 0.1  # of the joints of a body made of two lie on the one with the fewer of them
 _SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
 _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
+_STREAM = threading.Lock()  # landmarkers of several threads take turns at the error stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +219,7 @@ class PoseLandmarker:
         if hands:
             create_hands = partial(graph_of, "Hand", hands, num_hands=2 * config.max_people)
             _, self._graphs[_HANDS] = _first_that_works(create_hands, self.delegate, hands, "hand")
-        self._used: set[int] = set()
+        self._followed: set[int] = set()  # those that have found somebody
         self._milliseconds = 0
         self._people = 0  # found in the last image
         self._searched = 0.0  # s since all people were looked for
@@ -299,10 +301,17 @@ class PoseLandmarker:
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
-        with nullcontext() if graph in self._used else native_log():
+        with nullcontext() if graph in self._followed else native_log():
             result = self._graphs[graph].detect_for_video(image, self._milliseconds)
-        self._used.add(graph)
+        if result.pose_landmarks if graph != _HANDS else result.hand_landmarks:
+            self._followed.add(graph)
         return result
+
+    def lose(self, rgb: NDArray[np.uint8]) -> None:
+        """Follow nobody from the image before, by a black one of the size of `rgb`."""
+        self._milliseconds += 1
+        for graph in self._followed:
+            self._run(graph, np.zeros_like(rgb))
 
     def close(self) -> None:
         """End MediaPipe's threads."""
@@ -318,12 +327,12 @@ def native_log() -> Iterator[None]:
     TensorFlow Lite and MediaPipe write some sixty lines at a start, past every logging setting.
     Lines of another form, from other threads for instance, are passed on afterwards.
     """
-    try:
-        stream = os.dup(2)
-    except OSError:  # there is no error stream
-        yield
-        return
-    with tempfile.TemporaryFile() as caught:
+    with _STREAM, tempfile.TemporaryFile() as caught:
+        try:
+            stream = os.dup(2)
+        except OSError:  # there is no error stream
+            yield
+            return
         sys.stderr.flush()
         os.dup2(caught.fileno(), 2)
         try:

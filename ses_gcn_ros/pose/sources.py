@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -311,29 +312,30 @@ class VideoOutcome(Generic[F, R]):
 
     frame: F
     result: R | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Worker(Generic[F, R]):
-    """Do `work` on each frame of a source, frame after frame; the owner takes the outcomes.
+    """Begin `work` on each frame of a source; the owner takes the outcomes in their order.
 
     Parameters
     ----------
     source : Source
         Gives the frames; closed by `close`.
     work : callable
-        Makes a result of a frame. What it raises becomes the frame's outcome.
+        Begins to make a result of a frame and returns when another can be begun. What it or its
+        future raises becomes the frame's outcome.
     notify : callable
-        Called in the worker's thread whenever there is something to take, and at the end.
+        Called, in any thread, whenever there is something to take, and at the end.
     """
 
     def __init__(
-        self, source: Source[F], work: Callable[[F], R], notify: Callable[[], Any]
+        self, source: Source[F], work: Callable[[F], Future[R]], notify: Callable[[], Any]
     ) -> None:
         self.source = source
         self._work = work
         self._notify = notify
-        self._outcomes: deque[VideoOutcome[F, R]] = deque()
+        self._begun: deque[tuple[F, Future[R]]] = deque()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self.ended = False  # the source has no more frames; outcomes may still be there to take
 
@@ -343,22 +345,31 @@ class Worker(Generic[F, R]):
 
     def take(self) -> Iterator[VideoOutcome[F, R]]:
         """Outcomes so far, in order, each given once."""
-        while self._outcomes:
-            yield self._outcomes.popleft()
+        while self._begun and self._begun[0][1].done():
+            frame, job = self._begun.popleft()
+            error = job.exception()
+            if error is None:
+                yield VideoOutcome(frame, result=job.result())
+            else:
+                yield VideoOutcome(frame, error=error)
 
     def close(self, timeout: float = 1.5) -> None:
-        """Close the source and wait for the frame in work, `timeout` seconds at most."""
+        """Close the source and wait for the frames in work, `timeout` seconds at most."""
         self.source.close()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        job: Future[R] = Future()
+        job.cancel()
         for frame in self.source:
             try:
-                outcome = VideoOutcome(frame, result=self._work(frame))
+                job = self._work(frame)
             except Exception as error:  # handed on: the owner reports it, the stream goes on
-                outcome = VideoOutcome(frame, error=error)
-            self._outcomes.append(outcome)
-            self._notify()
+                job = Future()
+                job.set_exception(error)
+            self._begun.append((frame, job))
+            job.add_done_callback(lambda _: self._notify())
+        wait([job])  # and so all before it
         self.ended = True
         self._notify()

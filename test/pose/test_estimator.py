@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from covers import PEOPLE, VARIANTS
 
 pytest.importorskip("mediapipe", reason="these tests need mediapipe")
 
@@ -71,9 +72,9 @@ def test_the_skeleton_is_of_human_size_ahead_of_the_camera_and_upright(seen):
 
 
 def test_skeletons_project_onto_the_landmarks(seen, frames, model):
-    estimator = PoseEstimator(PoseConfig(model=model, max_people=1))
-    landmarks = [estimator._landmarker.detect(0.04, frame.rgb) for frame in frames]
-    estimator.close()
+    landmarker = PoseLandmarker(PoseConfig(model=model, max_people=1))
+    landmarks = [landmarker.detect(0.04, frame.rgb) for frame in frames]
+    landmarker.close()
     errors = [
         np.linalg.norm(CAMERA.project(person.positions) - found.pixels[0], axis=-1)
         for [person], found in zip(seen, landmarks, strict=True)
@@ -147,8 +148,8 @@ class TenCopies:
 
 def test_ten_people_at_once_have_ten_names_and_keep_them(frames, model):
     estimator = PoseEstimator(PoseConfig(model=model, max_people=10))
-    copies = TenCopies(estimator._landmarker._graphs[10])
-    estimator._landmarker._graphs[10] = copies
+    graphs = estimator._lanes[0].landmarker._graphs
+    graphs[10] = copies = TenCopies(graphs[10])
     names = {}
     for frame in frames[:20]:
         people = estimator.process(frame.stamp, frame.rgb, CAMERA)
@@ -202,6 +203,86 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "model.task").write_bytes(b"no model")
     with pytest.raises(ModelError, match="is no pose landmarker"):
         PoseEstimator(PoseConfig(model=str(tmp_path / "model.task")))
+
+
+@pytest.fixture(scope="module")
+def two(frames) -> list[Frame]:
+    """Two people side by side, 25 images a second."""
+    return VARIANTS["two side by side"](frames, PEOPLE["one_person.mp4"][0])
+
+
+@pytest.fixture
+def processors(monkeypatch):
+    """Two of them, whatever the machine has."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+def test_two_lanes_find_what_one_finds_however_fast_images_come(two, model, processors):
+    config = PoseConfig(model=model)
+    seen = {}
+    for way, lanes in (("one", 1), ("by turns", 2), ("side by side", 2)):
+        estimator = PoseEstimator(config, lanes)
+        jobs = []
+        for frame in two:
+            jobs.append(estimator.begin(list, frame.stamp, frame.rgb, CAMERA))
+            if way == "by turns":
+                jobs[-1].result()
+        seen[way] = [job.result() for job in jobs]
+        estimator.close()
+    assert {lane.stamp for lane in estimator._lanes} == {f.stamp for f in two[-2:]}  # both at work
+    apart = []
+    for people in zip(*seen.values(), strict=True):
+        one, by_turns, side_by_side = (
+            {person.person_id: person.positions for person in found} for found in people
+        )
+        assert one.keys() == by_turns.keys() == side_by_side.keys() == {"p1", "p2"}
+        for name, positions in side_by_side.items():
+            np.testing.assert_array_equal(positions, by_turns[name])
+            apart.append(np.nanmean(np.linalg.norm(positions - one[name], axis=-1)))
+    assert np.mean(apart) < 0.03, apart  # m; both are some 50 mm from where the joints are
+
+
+def test_one_person_is_followed_in_one_lane_with_the_same_result(frames, model, seen, processors):
+    estimator = PoseEstimator(PoseConfig(model=model, max_people=1, layout="mediapipe33"), 2)
+    for frame, [person] in zip(frames, seen, strict=True):
+        [same] = estimator.process(frame.stamp, frame.rgb, CAMERA)
+        np.testing.assert_array_equal(same.positions, person.positions)
+    estimator.close()
+
+
+def test_an_image_that_a_lane_fails_on_is_one_lost_image(two, model, processors, monkeypatch):
+    estimator = PoseEstimator(PoseConfig(model=model), 2)
+    detect, calls, order = PoseLandmarker.detect, [], []
+
+    def fail_once(self, elapsed, rgb):
+        calls.append(elapsed)
+        if len(calls) == 12:
+            raise RuntimeError("no memory")
+        return detect(self, elapsed, rgb)
+
+    monkeypatch.setattr(PoseLandmarker, "detect", fail_once)
+    jobs = []
+    for frame in two[:20]:
+        answer = lambda people, stamp=frame.stamp: order.append(stamp) or len(people)  # noqa: E731
+        jobs.append(estimator.begin(answer, frame.stamp, frame.rgb, CAMERA))
+    estimator.close()  # with images in work
+    assert all(job.done() for job in jobs)
+    [failed] = [index for index, job in enumerate(jobs) if job.exception()]
+    assert order == [frame.stamp for index, frame in enumerate(two[:20]) if index != failed]
+    assert {job.result() for index, job in enumerate(jobs) if index != failed} == {2}
+
+
+def test_a_landmarker_told_to_lose_everybody_begins_anew(two, model):
+    fresh, lost, kept = (PoseLandmarker(PoseConfig(model=model, max_people=2)) for _ in range(3))
+    for frame in two[:5]:
+        for landmarker in (lost, kept):
+            landmarker.detect(0.04, frame.rgb)
+    lost.lose(two[0].rgb)
+    found = [of.detect(0.04, two[5].rgb).pixels for of in (fresh, lost, kept)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+    for landmarker in (fresh, lost, kept):
+        landmarker.close()
 
 
 @pytest.mark.parametrize(

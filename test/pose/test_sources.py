@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -72,7 +73,8 @@ def test_the_newest_frame_wins_and_the_others_are_counted():
 def test_a_worker_answers_frame_by_frame_and_outlives_errors():
     slot: NewestFrame[int] = NewestFrame()
     told = threading.Semaphore(0)
-    worker = Worker(slot, lambda number: 12 // number, told.release)
+    pool = ThreadPoolExecutor(1)
+    worker = Worker(slot, lambda number: pool.submit(lambda: 12 // number), told.release)
     worker.start()
     outcomes = []
     for number in (3, 0, 4):
@@ -87,7 +89,7 @@ def test_a_worker_answers_frame_by_frame_and_outlives_errors():
 
 
 def test_a_worker_that_never_began_can_be_closed(video):
-    worker = Worker(VideoFile(video), lambda frame: frame, lambda: None)
+    worker = Worker(VideoFile(video), lambda frame: Future(), lambda: None)
     worker.close()
     assert not worker.ended
 

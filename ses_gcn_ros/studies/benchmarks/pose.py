@@ -23,6 +23,7 @@ from ses_gcn_ros.pose.estimator import PoseEstimator
 from ses_gcn_ros.pose.images import decode_image
 from ses_gcn_ros.pose.landmarker import CHECKSUMS, locate_model
 from ses_gcn_ros.pose.sources import VideoFile
+from ses_gcn_ros.skeleton import Skeleton
 from ses_gcn_ros.studies.benchmarks.harness import (
     Cell,
     Progress,
@@ -92,38 +93,47 @@ def measure(
     -------
     dict
         ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
-        people per image, ``memory_growth`` [bytes] of the process from a fifth of the way to
-        the end, and ``memory`` [bytes] at the end; None where the system does not say.
+        people and ``processor`` time [s] per image, ``memory_growth`` [bytes] of the process from a
+        fifth of the way to the end, and ``memory`` [bytes] at the end; None where the system does
+        not say.
     """
     width, height = size
     camera = camera_from_view(width, height, 60.0)
     shown = pictures(video, size)
-    estimator = PoseEstimator(PoseConfig(model=model, **settings))
-    durations = np.zeros(frames)
-    seen = 0
-    before = None
+    config = PoseConfig(model=model, **settings)
+    estimator = PoseEstimator(config, config.lanes)
+    begun, ended = np.zeros(WARM_UP + frames), np.zeros(WARM_UP + frames)
+    seen = np.zeros(WARM_UP + frames)
+    before, used = None, 0.0
     try:
-        for number in range(-WARM_UP, frames):
+        for number in range(WARM_UP + frames):
             data = next(shown)
-            start = time.perf_counter()
+            begun[number] = time.perf_counter()
+            if number == WARM_UP:
+                used = time.process_time()
             rgb = decode_image(data, height, width, "bgr8", 3 * width)
-            people = estimator.process(1.0 + PERIOD * (number + WARM_UP), rgb, camera)
-            if number >= 0:
-                durations[number] = time.perf_counter() - start
-                seen += len(people)
-            if number == int(_STEADY * frames):
+
+            def answer(people: list[Skeleton], number: int = number) -> None:
+                ended[number], seen[number] = time.perf_counter(), len(people)
+
+            job = estimator.begin(answer, 1.0 + PERIOD * number, rgb, camera)
+            if number == WARM_UP + int(_STEADY * frames):
                 before = resident_memory()
+        job.result()
+        used = time.process_time() - used
         after = resident_memory()
     finally:
         estimator.close()
+    durations = (ended - begun)[WARM_UP:]
     return {
         "model": _name(model, locate_model(model)),
         "size": f"{width}×{height}",
         "frames": frames,
-        "rate": float(frames / durations.sum()),
+        "rate": float(frames / (ended[-1] - begun[WARM_UP])),
         "median": float(np.median(durations)),
         "p99": float(np.percentile(durations, 99)),
-        "seen": seen / frames,
+        "processor": used / frames,
+        "seen": float(seen[WARM_UP:].mean()),
         "memory": after,
         "memory_growth": None if before is None or after is None else after - before,
     }
