@@ -129,6 +129,26 @@ def test_repeated_and_unordered_skeletons_are_refused_and_grow_stale():
     assert stopped_by("skeletons stale")(assessment)
 
 
+@pytest.mark.parametrize("late", [0.0, 0.01, 0.5])
+def test_repeated_and_old_forecasts_loosen_nothing(late):
+    scene = settled(2.0)
+    scene.forecasts_on = False
+    scene.tick()
+    walks_up = forecast_of(person(2.0), scene.now, (-4.0, 0.0, 0.0))
+    scene.monitor.observe_forecasts(scene.now, [walks_up], scene.now)
+    before = scene.monitor.assess(scene.now)
+    assert before.speed_factor < 1.0
+    if late:  # whatever it says
+        with pytest.raises(InputError, match="out of order, not used"):
+            scene.monitor.observe_forecasts(scene.now - late, [], scene.now)
+    else:
+        scene.monitor.observe_forecasts(scene.now, [walks_up], scene.now)
+    after = scene.monitor.assess(scene.now)
+    assert after.speed_factor <= before.speed_factor
+    assert after.time_to_breach == before.time_to_breach
+    assert after.contact_probability == before.contact_probability
+
+
 def test_a_clock_that_goes_back_stops_the_robot_and_starts_anew():
     scene = settled()
     scene.now -= 1.0
