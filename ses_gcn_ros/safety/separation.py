@@ -369,17 +369,19 @@ def assess_now(
         deciding,
     )
     limits = []
-    for person_id, row in zip(people.ids, worst[:, :7].tolist(), strict=True):
-        limb, link, factor, margin, distance, required, allowed = row  # as a `PairResult` begins
-        if factor >= 1.0:
+    for person_id, judged in zip(
+        people.ids, map(loops.PairResult._make, worst.tolist()), strict=True
+    ):
+        if judged.factor >= 1.0:
             continue
-        if distance < 0.0 and limbs.names[int(limb)] == WHOLE_BODY:
+        limb, factor = limbs.names[int(judged.limb)], judged.factor
+        if judged.distance < 0.0 and limb == WHOLE_BODY:
             limits.append(Limit(factor, f"person {person_id} may have got to the robot unseen"))
             continue
-        place = describe(person_id, limbs.names[int(limb)], distance, model.names[int(link)])
-        verb = f"allows {allowed:.2f} m/s"
-        if margin < 0:
-            verb = f"< {required:.2f} m protective distance"
+        place = describe(person_id, limb, judged.distance, model.names[int(judged.link)])
+        verb = f"allows {judged.allowed:.2f} m/s"
+        if judged.margin < 0:
+            verb = f"< {judged.required:.2f} m protective distance"
         limits.append(Limit(factor, f"{place} {verb}"))
     closest = loops.PairResult(*deciding.tolist())
     return Reactive(
