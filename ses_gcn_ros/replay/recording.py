@@ -294,7 +294,7 @@ class ReplayRecorder:
             for name, kind in kinds.items()
         }
         self._files["rows"].append(0)
-        self._state_files = [self._files[f"states_{name}"] for name in _STATES]
+        self._state_files = {name: self._files[f"states_{name}"] for name in _STATES}
 
     def take(
         self, step: Assessment | PeopleSeen | PeopleForecast, robot: tuple[float, Any, Any] | None
@@ -349,26 +349,26 @@ class ReplayRecorder:
     def _add_state(self, state: Assessment) -> None:
         self._states += 1
         self._last_reasons = "; ".join(state.reasons)
-        row = (  # as `_STATES` has them
-            state.stamp - self._start,
-            int(state.level),
-            state.speed_factor,
-            state.separation,
-            state.protective_distance,
-            state.margin,
-            state.time_to_breach,
-            state.skeleton_age,
-            state.forecast_age,
-            state.tf_age,
-            self._people.number(state.person_id),
-            self._limbs.number(state.human_limb),
-            self._links.number(state.robot_frame),
-            self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
-            state.pair.human_point if state.pair else _NOWHERE,
-            state.pair.robot_point if state.pair else _NOWHERE,
-        )
-        for file, value in zip(self._state_files, row, strict=True):
-            file.append(value)
+        row = {
+            "time": state.stamp - self._start,
+            "level": int(state.level),
+            "factor": state.speed_factor,
+            "separation": state.separation,
+            "protective": state.protective_distance,
+            "margin": state.margin,
+            "time_to_breach": state.time_to_breach,
+            "skeleton_age": state.skeleton_age,
+            "forecast_age": state.forecast_age,
+            "tf_age": state.tf_age,
+            "person": self._people.number(state.person_id),
+            "limb": self._limbs.number(state.human_limb),
+            "link": self._links.number(state.robot_frame),
+            "reason": self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
+            "human_point": state.pair.human_point if state.pair else _NOWHERE,
+            "robot_point": state.pair.robot_point if state.pair else _NOWHERE,
+        }
+        for name, value in row.items():
+            self._state_files[name].append(value)
 
     def _append(self, **row: Any) -> None:
         for name, value in row.items():
