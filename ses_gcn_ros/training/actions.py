@@ -8,7 +8,6 @@ Networks, NeurIPS 2017, with the binomial bound of Clopper and Pearson.
 from __future__ import annotations
 
 import copy
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequences
@@ -48,6 +47,7 @@ from ses_gcn_ros.models.sparse_stgcn import (
 )
 from ses_gcn_ros.resources import parse_yaml
 from ses_gcn_ros.training.recipe import TrainingRecipe, find_recipe, flat, in_order, read_sections
+from ses_gcn_ros.training.sources import fingerprint
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _PARTS = 5  # of held-out recordings, each judged by what the others calibrate
@@ -230,15 +230,13 @@ class ActionTask:
 
     def identity(self) -> dict[str, str]:
         """See `trainer.Task`."""
-        data = hashlib.sha256()
-        for recording in self._data.recordings:
-            data.update(f"{recording.name} {recording.label} {recording.fps}".encode())
-            data.update(np.ascontiguousarray(recording.positions).data)
         values = {name: str(value) for name, value in flat(self.recipe).items()}
-        start = hashlib.sha256()
-        for tensor in self._start.state_dict().values() if self._start is not None else ():
-            start.update(tensor.numpy().tobytes())
-        told = {"data": data.hexdigest()[:16], "start": start.hexdigest()[:16]}
+        motion = ((f"{r.name} {r.label} {r.fps}", r.positions) for r in self._data.recordings)
+        start = {} if self._start is None else self._start.state_dict()
+        told = {
+            "data": fingerprint(motion),
+            "start": fingerprint(("", tensor.numpy()) for tensor in start.values()),
+        }
         return {**values, "seed": str(self.plan.seed), **told}
 
     def batch(self, step: int, rng: np.random.Generator) -> ActionBatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,14 @@ from ses_gcn_ros.models.framing import frame, offset_scale
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.evaluation import conformal_radius, measure
 from ses_gcn_ros.training.recipe import AugmentRecipe, Recipe, flat, in_order, load_recipe
-from ses_gcn_ros.training.sources import Split, fingerprint, held_out_rule, make_source, split
+from ses_gcn_ros.training.sources import (
+    Split,
+    fingerprint,
+    fingerprint_of,
+    held_out_rule,
+    make_source,
+    split,
+)
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 _VALIDATION_STRIDE = 10  # frames: neighbouring windows say much the same
@@ -208,7 +214,7 @@ class ForecastTask:
         values = {name: str(value) for name, value in flat(self.recipe).items()}
         return {
             **values,
-            "data": fingerprint(self._parts.train),
+            "data": fingerprint_of(self._parts.train),
             "start": digest(self._start) if self._start else "",
             "teacher": self._taught_by,
         }
@@ -306,10 +312,7 @@ class ForecastTrainer(Trainer):
 
 def digest(weights: Weights) -> str:
     """Short hash of a network's tensors."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(weights.tensors.items()):
-        found.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
-    return found.hexdigest()[:16]
+    return fingerprint(sorted(weights.tensors.items()))
 
 
 def seen_alike(config: ModelConfig) -> ModelConfig:

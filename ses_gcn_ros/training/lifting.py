@@ -26,7 +26,7 @@ from ses_gcn_ros.pose.lifting import MIN_JOINTS, Lifter, frame_rays
 from ses_gcn_ros.pose.virtual_cameras import MISSING, NOISE, OUTLIERS, observe, sample_view
 from ses_gcn_ros.training import augment
 from ses_gcn_ros.training.recipe import DataRecipe, TrainingRecipe, find_recipe, flat, read_sections
-from ses_gcn_ros.training.sources import fingerprint, held_out_rule, split
+from ses_gcn_ros.training.sources import fingerprint_of, held_out_rule, split
 from ses_gcn_ros.training.trainer import Processes, Progress, Trainer, tensors_of
 
 STRIDE = 10  # frames between the windows that are scored
@@ -195,7 +195,7 @@ class LiftingTask:
     def identity(self) -> dict[str, str]:
         """See `trainer.Task`."""
         values = {name: str(value) for name, value in flat(self.recipe).items()}
-        return {**values, "data": fingerprint(self._parts.train)}
+        return {**values, "data": fingerprint_of(self._parts.train)}
 
     def batch(
         self, step: int, rng: np.random.Generator

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,13 +80,18 @@ def held_out_rule(recipe: DataRecipe) -> str:
     return f"every {recipe.held_out_every}th recording"
 
 
-def fingerprint(sequences: Sequences[Sequence]) -> str:
-    """Short hash of motion, to tell whether a run goes on with the same data."""
-    data = hashlib.sha256()
-    for sequence in sequences:
-        data.update(f"{sequence.name} {sequence.fps}".encode())
-        data.update(np.ascontiguousarray(sequence.stored).data)
-    return data.hexdigest()[:16]
+def fingerprint(parts: Iterable[tuple[str, NDArray[Any]]]) -> str:
+    """Short hash of named arrays, to tell whether a run goes on with the same data and start."""
+    found = hashlib.sha256()
+    for name, values in parts:
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()[:16]
+
+
+def fingerprint_of(sequences: Sequences[Sequence]) -> str:
+    """The same of motion."""
+    return fingerprint((f"{each.name} {each.fps}", each.stored) for each in sequences)
 
 
 def make_source(sequences: Sequences[Sequence], recipe: Recipe) -> RandomSource | GridSource:
