@@ -558,7 +558,7 @@ class Forecaster:
         names, histories, network, radii, kinds, doubts = answers
         said = ["unlike known motion" if doubt >= _DOUBTFUL else "" for doubt in doubts.tolist()]
         self.counts.fallbacks.update(filter(None, said))
-        paths = network
+        paths, moved = network, set[int]()
         if self.score is not None:
             for row in self.score.behind(kinds):
                 paths = network.copy() if paths is network else paths
@@ -567,7 +567,7 @@ class Forecaster:
                     for damping in (0.0, DAMPING)
                 ]
                 paths[row], instead = self.score.choose(int(kinds[row]), network[row], baselines)
-                engine.hold_bones(paths[row, None], histories[row, None])
+                moved.add(row)
                 self.counts.fallbacks[f"network behind ({instead})"] += 1
                 said[row] = ", ".join(filter(None, [said[row], instead]))
         if self.radii is not None and (doubts.any() or self._habits):
@@ -581,17 +581,19 @@ class Forecaster:
                 habit.doubt = max(doubt, habit.doubt)
                 share = np.float32(habit.doubt)
                 paths[row] += share * habit.back(last)
-                engine.hold_bones(paths[row, None], histories[row, None])
+                moved.add(row)
                 own = habit.radius(radii[row], self.radii.common.calibrated[-1])
                 radii[row] += share * (own - radii[row])
+        for row in moved:
+            engine.hold_bones(paths[row, None], histories[row, None])
         own, actions = radii, np.zeros(len(names), np.int64)
         factors = np.ones((len(names), engine.horizon))
         if self.radii is not None and names:
             found = [self.radii.of(self.doing.get(name, "")) for name in names]
             actions = np.array([action for action, _ in found])
             factors = np.array([adaptive.factor for _, adaptive in found])
-            moved = (histories[:, -1] - histories[:, -2]) * np.float32(engine.fps)
-            cap = furthest(paths, histories[:, -1], moved, 1 / engine.fps, engine.layout)
+            velocity = (histories[:, -1] - histories[:, -2]) * np.float32(engine.fps)
+            cap = furthest(paths, histories[:, -1], velocity, 1 / engine.fps, engine.layout)
             cap += np.float32(self._config.fallback_radius)
             radii = np.fmin((own * factors[..., None]).astype(np.float32), cap)
         forecasts = {
