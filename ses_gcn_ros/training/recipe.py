@@ -326,11 +326,15 @@ def _check(recipe: Recipe) -> None:
             "data.held_out_subjects"
         )
     data.share_of()
-    if plan.caution and not recipe.model.gate:
-        raise ConfigError(
-            f"recipe '{name}' gives training.caution, which only a network with a learnt base "
-            "(model.gate) has a use for; remove it"
-        )
+    for key, value in (
+        ("training.caution", plan.caution),
+        ("calibration.camera_share", recipe.calibration.camera_share),
+    ):
+        if value and not recipe.model.gate:
+            raise ConfigError(
+                f"recipe '{name}' gives {key}, which only a network with a learnt base "
+                "(model.gate) has a use for; remove it"
+            )
     strange = sorted(set(plan.freeze) - {"layers", "base", "decoder"})
     if strange:
         raise ConfigError(

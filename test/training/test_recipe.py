@@ -34,6 +34,10 @@ def test_recipes_that_ship_load(name):
         ({"model": {}, "data": {}}, "keeps nothing from training"),
         ({"model": {"joints": 22}}, "gives 22 joints; layout chico15 has 15"),
         ({"model": {"layout": "octopus"}}, "octopus"),
+        (
+            {"data": {"held_out_every": 3}, "calibration": {"camera_share": 0.5}},
+            "gives calibration.camera_share, which only a network with a learnt base",
+        ),
         ("text", "is no mapping of sections"),
     ],
 )
