@@ -52,6 +52,7 @@ _HABIT = 10.0  # s; time constant of forgetting it, and
 _PLACE = 4.0  # s of the mean position
 _PRIOR = 1.5  # s of it that the calibration counts as
 _HOLDS = 1.8  # radius that holds 95 %, over the root of the mean square error
+_FADED = 0.01  # doubt that changes nothing any more
 _ASTRAY = 1.5  # m between two observations; what goes farther was seen wrongly, and is left out
 
 
@@ -426,7 +427,9 @@ class Forecaster:
             self._habits.clear()
         self._latest, self._learnt = snapshot, False
         self._pending = {n: o for n, o in self._pending.items() if n in snapshot.remembered}
-        self._habits = {n: h for n, h in self._habits.items() if n in snapshot.remembered}
+        self._habits = {
+            n: h for n, h in self._habits.items() if n in snapshot.remembered and h.doubt > _FADED
+        }
         self.counts.people = len(snapshot.present)
 
     def learn(self) -> None:

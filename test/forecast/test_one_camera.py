@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.errors import InputError
-from ses_gcn_ros.forecast import Forecaster, build_engine, read_weights
+from ses_gcn_ros.forecast import AdaptiveRadius, Forecaster, build_engine, read_weights
 from ses_gcn_ros.forecast.baselines import beyond_noise, cautious, damped_velocity, last_pose
 from ses_gcn_ros.forecast.config import ForecastConfig
 from ses_gcn_ros.forecast.forecaster import Habit
@@ -188,6 +188,25 @@ def test_who_swings_to_and_fro_comes_back_and_who_walks_on_does_not(missed):
     assert left["swings"] < 0.7, left
     assert left["walks"] == 1.0, left
     assert left["stands"] < 0.95, left  # the mean of noisy places is a better one than the last
+
+
+def test_who_was_doubted_once_is_forecast_as_anybody_a_minute_later(shared_data, engine):
+    rng, config = np.random.default_rng(0), ForecastConfig(scored=False)
+    body = read_recording(shared_data / "motion" / "idle_dev.npz").sequences[0].positions
+    paths = []
+    for noise in (0.03, 0.0):  # m, in the first two seconds
+        adaptive = AdaptiveRadius(engine.radius, engine.coverage, config)
+        forecaster, doubted = Forecaster(engine, config, adaptive), set()
+        for frame in range(25 * 60):
+            pose = np.array(body[frame % len(body)])
+            pose += rng.normal(0, noise * (frame < 50), pose.shape).astype(np.float32)
+            one = Skeleton("p1", "chico15", pose, np.ones(15, np.float32))
+            forecaster.observe(frame / 25, [one])
+            [made] = forecaster.forecast()
+            doubted.add("unlike" in made.model)
+        assert (True in doubted) == (noise > 0)
+        paths.append(made.positions)
+    np.testing.assert_array_equal(*paths)
 
 
 def test_one_joint_seen_astray_once_makes_nobody_come_back_and_no_radius_wide():
