@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from scipy.special import log_softmax
 
@@ -142,6 +143,25 @@ def test_a_sparse_network_goes_on_from_a_dense_one_and_learns_its_answers(tmp_pa
         kept = [layer.kept().float().mean() for layer in networks[1].convolutions().values()]
         assert max(kept) < 0.55
     assert off[1.0] < 0.5 * off[0.0]
+
+
+def test_an_assembly_begins_as_the_dense_network_and_ends_cut_level_by_level(tmp_path, florence):
+    small = cut_from_dense(tmp_path, 20, taught=0.5)
+    small = dataclasses.replace(small, options={**small.options, "sparsities": [0.3, 0.7]})
+    train = florence.of_subjects(["1", "3", "5", "7", "9"])
+    dense, trained = train_in_order(small, train, seed=0)
+    windows = cut(train, small.window, train.labels)
+    first = ActionTask(small, train, 0, dense).network()
+    told, begun, ended, *alone = (
+        answers(network, windows, small.window, train.joints)
+        for network in (dense, first, trained, *trained.levels)
+    )
+    np.testing.assert_allclose(begun, told, atol=1e-4)
+    assert (ended.argmax(axis=1) == windows.labels).mean() > 0.8
+    assert np.abs(alone[0] - alone[1]).max() > 0.1
+    for level, sparsity in zip(trained.levels, (0.3, 0.7), strict=True):
+        kept = torch.cat([layer.kept().flatten() for layer in level.convolutions().values()])
+        assert kept.float().mean() == pytest.approx(1 - sparsity, abs=0.02)
 
 
 def test_how_a_recipe_does_beside_what_it_went_on_from_is_told(tmp_path, florence):
