@@ -348,7 +348,18 @@ class Tracker(Generic[M]):
         glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
 
         def by_place(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
-            return self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+            cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+            # Who is found where only another was lost, or has just come up, is that one.
+            away = np.array([stamp - track.stamp > _COASTING for track in self._tracks])
+            young = np.array([bool(t.person_id) and t.frames < _SETTLED for t in self._tracks])
+            if away.any():
+                there = self._picture_costs(stamp, self._tracks, people[free], camera) < BARRED
+                other = there[away | young].any(axis=0)
+                for row, track in enumerate(tracks):
+                    index = self._tracks.index(track)
+                    if away[index]:
+                        cost[row, other & ~there[index]] = BARRED
+            return cost
 
         def by_picture(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
             cost = self._picture_costs(stamp, tracks, people[free], camera)
@@ -361,6 +372,12 @@ class Tracker(Generic[M]):
             known = tracks[0].frames >= _SETTLED
             alike = _ALIKE if known else _ALIKE_GLIMPSED
             cost[_likeness(tracks, seen[free]) < alike] = BARRED
+            # Who has come since somebody was lost, and is in that one's place, is likelier so.
+            found = [i for i, track in enumerate(assigned) if track]
+            begun = np.array([track.begun for track in assigned if track])
+            there = self._picture_costs(stamp, tracks, people[found], camera, _RECALL) < BARRED
+            since = begun > np.array([[track.stamp] for track in tracks])
+            cost[(there & since).any(axis=1)] = BARRED
             if known:  # it could be either, but for who is where one alone was lost
                 there = self._picture_costs(stamp, tracks, people[free], camera, _RECALL) < BARRED
                 either = (cost < BARRED).sum(axis=0) > 1

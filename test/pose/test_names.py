@@ -69,6 +69,18 @@ def test_one_person_has_one_name_and_one_skeleton(video, config, name):
     assert found.names["p1"] > 0.8 * shown, found
 
 
+@pytest.mark.slow
+def test_three_in_the_same_clothes_keep_apart_through_black_pictures(config, media):
+    """And some are missed between them: two of six names were on two or three people."""
+    frames = VARIANTS["black every second"](
+        list(VideoFile(str(media / "exercise.avi"))), (0, 0, 1, 1)
+    )
+    found = follow(frames, landmarks_of(frames, config), config, PEOPLE["exercise.avi"])
+    assert all(len(places) == 1 for places in found.places.values()), found
+    assert len(found.names) <= 5, found
+    assert found.doubles == 0
+
+
 def test_somebody_far_off_who_walks_is_found_in_parts_of_the_picture(video, config):
     frames = VARIANTS["80 px tall"](video[:75], PEOPLE[VIDEO][0])
     found = follow(frames, landmarks_of(frames, config), config, PEOPLE[VIDEO])

@@ -103,6 +103,16 @@ def test_who_is_hidden_for_a_moment_gets_the_name_back(walker):
     assert all(row == ["p1"] for row in names[30:45])
 
 
+def test_who_is_found_where_another_was_lost_is_the_other(walker):
+    """Somebody is seen beside another for three pictures; then nobody; then one in that place."""
+    one, other = walker[0], walker[0] + 0.9 * ASIDE
+    empty = np.zeros((0, 15, 3))
+    frames = [[one]] * 10 + [[one, other]] * 3 + [empty] * 15 + [[other]] * 5 + [[one, other]]
+    names = follow(Tracker(PoseConfig(), dict, "chico15"), frames)
+    assert names[12] == names[-1] == ["p1", "p2"]
+    assert names[28:33] == [["p2"]] * 5
+
+
 def test_who_was_away_longer_is_somebody_new(walker):
     config = PoseConfig(track_memory=0.5)
     empty = np.zeros((0, 15, 3))
