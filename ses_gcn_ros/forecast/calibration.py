@@ -4,10 +4,11 @@ How large the radius has to be is told by normalised split conformal prediction.
 in units of what the network expects (its scale), so that a radius is narrow where motion is plain:
 Papadopoulos, Gammerman and Vovk, *Normalized nonconformity measures for regression conformal
 prediction*, AIA 2008; Lei et al., *Distribution-free predictive inference for regression*, JASA
-2018. Quantiles are taken apart for people who stand, work, step and walk, and for steady, loose and
-shaky bones, so that coverage holds for each (Mondrian: Vovk, Gammerman and Shafer 2005): where a
-camera's noise looks like motion, the network expects more than what comes. Errors are flat: the
-radius is horizontal, and what it is vertically is measured.
+2018. Quantiles are taken apart for people who stand, work, step and walk, and for steady and shaky
+bones, so that coverage holds for each (Mondrian: Vovk, Gammerman and Shafer 2005): the share of
+what is expected that comes is the same for all noise of motion capture and depth cameras, and
+another where one camera guesses depth. What is expected of one joint counts for the others, too.
+Errors are flat: the radius is horizontal, and what it is vertically is measured.
 
 Motion that is unlike any that the network knows is believed less. How motion looks is told by ten
 measures of the last frames, averaged over the body: how far joints went, how jerkily and how
@@ -33,8 +34,9 @@ Array = NDArray[np.float32]
 
 SPEEDS = (0.05, 0.25, 0.7)  # m/s between people who stand, work, step and walk
 KINDS = ("standing", "working", "stepping", "walking")
-_NOISES = (0.0007, 0.002)  # m that bones change by between steady, loose and shaky
+_NOISES = (0.004,)  # m that bones change by between steady and shaky
 CELLS = len(KINDS) * (len(_NOISES) + 1)  # each kind of motion with each of these
+_OWN = 0.7  # of what is expected of a joint; the rest is the body's mean
 _LEAST = 100  # windows in all
 _FEWEST = 300  # windows of a cell below which it takes its kind's quantiles, or those of all
 _FLATNESS = (1.0, 0.75, 0.5, 0.35)  # of ellipsoids that are tried
@@ -58,11 +60,18 @@ class Calibration:
 
     quantile: Array  # (CELLS, H, J): of the scores in each cell
     flatness: float  # vertical by horizontal axis of the ellipsoid around a forecast joint
+    own: float = 1.0  # share of a joint's scale in what is multiplied; the rest is the body's mean
 
     def radius(self, scale: Array, cell: NDArray[np.int64]) -> Array:
         """Horizontal radius [m], (N, H, J), for scales (N, H, J) [m] and cells (N,)."""
-        radius: Array = self.quantile[cell] * scale
+        radius: Array = self.quantile[cell] * _evened(scale, self.own)
         return radius
+
+
+def _evened(scale: Array, own: float) -> Array:
+    share = np.float32(own)
+    even: Array = share * scale + (1 - share) * scale.mean(axis=2, keepdims=True)
+    return even
 
 
 def kind_of_motion(history: Array, fps: float) -> NDArray[np.int64]:
@@ -107,14 +116,15 @@ def calibrate(
         )
     best: Calibration | None = None
     round_radius = 0.0
+    even = _evened(scale, _OWN)
     for flatness in _FLATNESS:
-        score = flat_norm(difference, flatness) / scale
+        score = flat_norm(difference, flatness) / even
         quantile = np.empty((CELLS, *score.shape[1:]), np.float32)
         for k in range(CELLS):
             alike = cell == k, cell % len(KINDS) == k % len(KINDS), np.ones(len(cell), bool)
             chosen = next((some for some in alike if some.sum() >= _FEWEST), alike[-1])
             quantile[k] = _quantile(score[chosen], coverage)
-        found = Calibration(quantile, flatness)
+        found = Calibration(quantile, flatness, _OWN)
         mean = float(found.radius(scale, cell).mean())
         if best is None:
             best, round_radius = found, mean

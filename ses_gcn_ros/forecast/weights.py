@@ -34,7 +34,9 @@ from ses_gcn_ros.skeleton import get_layout
 
 FORMAT = 2  # 1: the learnt base did not look at bones
 _KEY = "ses_gcn_ros"
-_RADIUS, _QUANTILE, _FLATNESS = (f"calibration.{n}" for n in ("radius", "quantile", "flatness"))
+_RADIUS, _QUANTILE, _FLATNESS, _OWN = (
+    f"calibration.{name}" for name in ("radius", "quantile", "flatness", "own")
+)
 _FAMILIAR = tuple(f"familiarity.{field.name}" for field in fields(Familiarity))
 _SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 DEFAULT_WEIGHTS = _SHIPPED / "sesgcn_workcell.safetensors"
@@ -116,11 +118,12 @@ def read_weights(weights: str | os.PathLike[str] | None = None) -> Weights:
         )
     radius = tensors.pop(_RADIUS, None)
     quantile, flatness = tensors.pop(_QUANTILE, None), tensors.pop(_FLATNESS, None)
+    own = float(tensors.pop(_OWN, 1.0))  # older weights have none
     calibration = None
     if quantile is not None and flatness is not None:
         if len(quantile) == len(KINDS):  # as written before bones counted
             quantile = np.tile(quantile, (CELLS // len(KINDS), 1, 1))
-        calibration = Calibration(quantile, float(flatness))
+        calibration = Calibration(quantile, float(flatness), own)
     familiar = [tensors.pop(name) for name in _FAMILIAR if name in tensors]
     familiarity = None
     if len(familiar) == len(_FAMILIAR):
@@ -174,6 +177,7 @@ def check_weights(weights: Weights, where: str) -> None:
         quantile, flatness = weights.calibration.quantile, weights.calibration.flatness
         wanted = (CELLS, config.horizon, config.joints)
         fits = quantile.shape == wanted and bool((quantile >= 0).all()) and 0 < flatness <= 1
+        fits &= 0 <= weights.calibration.own <= 1
         if not (fits and config.gate and weights.radius is not None):
             raise ModelError(
                 f"the calibration of '{where}' does not fit: quantiles of shape {quantile.shape}, "
@@ -212,6 +216,7 @@ def write_weights(path: str | os.PathLike[str], weights: Weights) -> None:
     if weights.calibration is not None:
         tensors[_QUANTILE] = np.asarray(weights.calibration.quantile, np.float32)
         tensors[_FLATNESS] = np.array(weights.calibration.flatness, np.float32)
+        tensors[_OWN] = np.array(weights.calibration.own, np.float32)
     if weights.familiarity is not None:
         for name, value in zip(_FAMILIAR, vars(weights.familiarity).values(), strict=True):
             tensors[name] = np.asarray(value, np.float32)
