@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ses_gcn_ros.pose.config import PoseConfig
+from ses_gcn_ros.pose.placement import nanmedian
 from ses_gcn_ros.skeleton import convert_covariance, get_layout
 
 _DERIVATIVE_CUTOFF = 1.0  # Hz, as the paper sets it
@@ -176,7 +177,7 @@ class BoneLengthFilter:
         middle = np.full(len(self._ends), np.nan)
         known = counted >= 2 * _NEEDED
         if known.any():
-            middle[known] = np.nanmedian(both[:, known], axis=0)
+            middle[known] = nanmedian(both[:, known].T)
         return middle
 
     def fit(
@@ -470,19 +471,18 @@ class Tracker(Generic[M]):
         distance.
         """
         cost = np.full((len(tracks), len(people)), BARRED)
+        seen = [_seen_from(camera, person) for person in people]
         for row, track in enumerate(tracks):
             if self._config.mode == "rgbd" or stamp - track.stamp > longest:
                 continue
             least = _ON_BLINK if stamp - track.stamp <= _BLINK else ON_BODY
             least = least if track.frames >= _SETTLED else _ON_NEWCOMER
-            before = [_seen_from(camera, positions)[0] for _, positions in track.past]
+            before = np.array([_seen_from(camera, positions)[0] for _, positions in track.past])
             _, distance = _seen_from(camera, track.positions)
-            for column, person in enumerate(people):
-                now, away = _seen_from(camera, person)
-                near = least < ON_BODY or max(away / distance, distance / away) <= _NEARER
-                share = max(on_body(body, now, self._layout) for body in before)
-                if near and share >= least:
-                    cost[row, column] = 1.0 - share
+            for column, (now, away) in enumerate(seen):
+                if least < ON_BODY or max(away / distance, distance / away) <= _NEARER:
+                    share = on_body(before, now, self._layout).max()
+                    cost[row, column] = 1.0 - share if share >= least else BARRED
         return cost
 
     def _begin(self, stamp: float, positions: NDArray[np.float64]) -> ImageTrack[M]:
@@ -502,30 +502,39 @@ def _seen_from(
 
 
 def on_body(
-    body: NDArray[np.floating], other: NDArray[np.floating], layout: str = "mediapipe33"
-) -> float:
-    """Share of joints of the smaller of two findings (J, D) that lie on the larger one's limbs."""
-    extents = [np.linalg.norm(np.nanmax(b, axis=0) - np.nanmin(b, axis=0)) for b in (body, other)]
-    large, small = (body, other) if extents[0] >= extents[1] else (other, body)
-    on = on_limbs(small, large, float(max(extents)), layout)
-    known = np.isfinite(small).all(-1)
-    return float(on[known].mean()) if known.any() else 0.0
+    bodies: NDArray[np.floating], other: NDArray[np.floating], layout: str = "mediapipe33"
+) -> NDArray[np.float64]:
+    """Share (...) of joints of the smaller of two findings that lie on the larger one's limbs.
+
+    `bodies` (..., J, D) are each held against the other (J, D).
+    """
+    both = np.stack(np.broadcast_arrays(bodies, other))
+    extents = np.linalg.norm(np.nanmax(both, axis=-2) - np.nanmin(both, axis=-2), axis=-1)
+    larger = (extents[0] >= extents[1])[..., None, None]
+    small = np.where(larger, both[1], both[0])
+    on = on_limbs(small, np.where(larger, both[0], both[1]), extents.max(axis=0), layout)
+    known = np.isfinite(small).all(axis=-1)
+    return np.asarray((on & known).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
 
 
 def on_limbs(
     joints: NDArray[np.floating],
     body: NDArray[np.floating],
-    extent: float,
+    extent: float | NDArray[np.floating],
     layout: str = "mediapipe33",
 ) -> NDArray[np.bool_]:
-    """Which joints (J, D) lie on the limbs of a body (J, D), as thick as its extent makes them."""
-    first, second = body[np.array(get_layout(layout).limbs).T]
-    limb = second - first
-    square = np.maximum(np.sum(limb**2, axis=-1), 1e-12)
-    away = joints[:, None] - first
-    part = np.clip(np.einsum("jld,ld->jl", away, limb) / square, 0.0, 1.0)
-    apart = np.linalg.norm(away - part[..., None] * limb, axis=-1)
-    return np.asarray(np.fmin.reduce(apart, axis=1) <= _LIMB_WIDTH * extent)
+    """Which joints (..., J, D) lie on limbs of a body (..., J, D), as thick as its extent makes."""
+    limbs = np.array(get_layout(layout).limbs)
+    first = body[..., limbs[:, 0], :]
+    limb = body[..., limbs[:, 1], :] - first
+    square = np.maximum(np.sum(limb**2, axis=-1), 1e-12)[..., None, :]
+    away = joints[..., :, None, :] - first[..., None, :, :]
+    along = np.einsum("...jld,...ld->...jl", away, limb)
+    part = np.clip(along / square, 0.0, 1.0)
+    # Pythagoras: no second array of differences
+    apart = np.einsum("...d,...d", away, away) - part * (2.0 * along - part * square)
+    width = _LIMB_WIDTH * np.asarray(extent)[..., None]
+    return np.asarray(np.fmin.reduce(apart, axis=-1) <= width**2)
 
 
 def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) -> None:
