@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Two threads of torch wait for each other where others need the processor: 5 s of training took six
+# minutes on a busy machine. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples each time. The first call of a compiled function loads it, and a busy machine is
 # no failure.
 settings.register_profile("seeded", deadline=None, derandomize=True)

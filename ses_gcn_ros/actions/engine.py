@@ -199,12 +199,10 @@ class _Level:
     def __init__(self, t: Tensors) -> None:
         count = 1 + max(int(name.split(".")[1]) for name in t if name.startswith("units."))
         self._input = _norm(t, "input_norm") if "input_norm.weight" in t else None
-        self._seen = t.get("seen", np.float32(1))
         self._units = [_SparseUnit(t, f"units.{index}", index) for index in range(count)]
 
     def features(self, x: Array) -> Array:
         """Window (T, V, C) → mean features."""
-        x = x * self._seen
         if self._input is not None:
             scale, shift = (part.reshape(x.shape[1:]) for part in self._input)
             x = x * scale + shift

@@ -193,16 +193,6 @@ def _graph_network(weights: ActionWeights, options: dict[str, Any]) -> nn.Module
     classes, channels = len(weights.labels), weights.channels
     if weights.network == "stgcn":
         return Stgcn(config, adjacency, classes, channels)
-    levels, features = sparse.sparsities, weights.window.features
-    without = sparse.without or ("nothing",) * len(levels)
-    if len(without) != len(levels) or not {"nothing", *features}.issuperset(without):
-        raise ConfigError(
-            f"option 'without' is {', '.join(without)}; it takes nothing, {' or '.join(features)} "
-            "for each of the sparsities"
-        )
-    networks = []
-    for level, feature in zip(levels, without, strict=True):
-        seen = [float(f != feature) for f in features for _ in range(channels // len(features))]
-        seen = seen if sparse.without else []
-        networks.append(SparseStgcn(config, adjacency, classes, channels, sparse, level, seen))
+    levels = sparse.sparsities
+    networks = [SparseStgcn(config, adjacency, classes, channels, sparse, s) for s in levels]
     return networks[0] if len(networks) == 1 else Assembly(networks, classes)

@@ -202,7 +202,7 @@ def train(
         weights = training.train_actions(chosen, recordings, seed, show, checkpoint)
     about = {"data": data.name, "recipe": chosen.name, "seed": str(seed)}
     write_action_weights(out, dataclasses.replace(weights, about=about), half=True)
-    for _, kept in training.stages(chosen, checkpoint):
+    for _, _, kept in training.stages(chosen, checkpoint):
         if kept is not None:
             kept.unlink(missing_ok=True)
     summary |= {"labels": weights.labels, "bytes": out.stat().st_size}

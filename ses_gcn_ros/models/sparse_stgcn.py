@@ -28,9 +28,6 @@ class SparseConfig:
     sparsities: tuple[float, ...] = option(
         (0.95,), "share of weights cut; several make an assembly", minimum=0, maximum=0.999
     )
-    without: tuple[str, ...] = option(
-        (), "feature that each network does not see, or nothing, so that they err differently"
-    )
     scope: str = option(
         "layer",
         "weights that compete: of a layer, each cut by the same share (layer) or small ones by "
@@ -130,11 +127,7 @@ class SparseStgcn(Stgcn):
         What is cut, and when.
     target : float
         Share of weights cut in the end.
-    seen : sequence of float
-        0 for each channel that it does not see, 1 for the others; none: it sees all.
     """
-
-    seen: Tensor
 
     def __init__(
         self,
@@ -144,17 +137,11 @@ class SparseStgcn(Stgcn):
         channels: int = 3,
         sparse: SparseConfig | None = None,
         target: float = 0.95,
-        seen: Sequence[float] = (),
     ) -> None:
         self.sparse, self.target = sparse or SparseConfig(), target
         kind = FilterConv2d if self.sparse.filters else SparseConv2d
         super().__init__(config, adjacency, classes, channels, kind)
-        self.register_buffer("seen", torch.tensor(seen or 1.0), persistent=bool(seen))
         self._weight = 0.0
-
-    def features(self, x: Tensor) -> Tensor:
-        """As of `Stgcn`, from the channels that it sees."""
-        return super().features(x * self.seen)
 
     def convolutions(self) -> dict[str, SparseConv2d]:
         """Sparse convolutions by name."""
@@ -279,21 +266,24 @@ def settle(network: SparseStgcn | Assembly) -> None:
 
 
 @torch.no_grad()
-def go_on_from(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give a network the weights of a trained one, which may be dense where it is sparse.
+def go_on_from(network: nn.Module, *states: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of a trained one, or an assembly those of one for each level.
 
-    What is large is kept first (Han et al.: Learning both Weights and Connections for Efficient
-    Neural Networks, NeurIPS 2015): scores begin as magnitudes. Raises ModelError if the weights
-    are another network's.
+    These may be dense where it is sparse. What is large is kept first (Han et al.: Learning both
+    Weights and Connections for Efficient Neural Networks, NeurIPS 2015): scores begin as
+    magnitudes. Raises ModelError if the weights are another network's.
     """
-    given = {name: tensor for name, tensor in state.items() if not name.endswith(".score")}
-    for part in network.levels if isinstance(network, Assembly) else [network]:
+    parts = network.levels if isinstance(network, Assembly) else [network]
+    for part, state in zip(parts, states, strict=True):
+        given = {name: tensor for name, tensor in state.items() if not name.endswith(".score")}
         own = {name: tensor for name, tensor in part.state_dict().items() if name in given}
         if [t.shape for t in own.values()] != [t.shape for t in given.values()]:
             raise ModelError("weights to go on from are another network's")
         part.load_state_dict(given, strict=False)
     if isinstance(network, Assembly):
-        network.classifier.load_state_dict(network.levels[0].classifier.state_dict())
+        heads = [level.classifier.state_dict() for level in network.levels]
+        mean = {name: torch.stack([head[name] for head in heads]).mean(dim=0) for name in heads[0]}
+        network.classifier.load_state_dict(mean)
     for layer in network.modules():
         if isinstance(layer, SparseConv2d):
             size = layer.weight.abs()

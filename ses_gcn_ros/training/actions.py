@@ -202,14 +202,15 @@ class ActionBatch:
 class ActionTask:
     """A network for actions to be trained; see `trainer.Task`.
 
-    With a `start`, a trained network, it goes on from its weights and learns its answers beside the
-    labels (Hinton et al.: Distilling the Knowledge in a Neural Network, 2015).
+    With `starts`, trained networks, one for each level, it goes on from their weights and learns
+    their mean answer beside the labels (Hinton et al.: Distilling the Knowledge in a Neural
+    Network, 2015).
     """
 
     def __init__(
-        self, recipe: ActionRecipe, data: ActionSet, seed: int, start: nn.Module | None = None
+        self, recipe: ActionRecipe, data: ActionSet, seed: int, *starts: nn.Module
     ) -> None:
-        self.recipe, self._data, self._start = recipe, data, start
+        self.recipe, self._data, self._starts = recipe, data, starts
         self.plan = plan = replace(recipe.training, seed=seed)
         seen = replace(recipe.window, duration=recipe.window.duration + recipe.augment.longer)
         self._windows = cut(data, seen, data.labels, lead=recipe.augment.lead)
@@ -224,18 +225,20 @@ class ActionTask:
     def network(self) -> nn.Module:
         """See `trainer.Task`."""
         network = build_network(untrained(self.recipe, self._data))
-        if self._start is not None:
-            go_on_from(network, self._start.state_dict())
+        if self._starts:
+            go_on_from(network, *(start.state_dict() for start in self._starts))
         return network
 
     def identity(self) -> dict[str, str]:
         """See `trainer.Task`."""
         values = {name: str(value) for name, value in flat(self.recipe).items()}
         motion = ((f"{r.name} {r.label} {r.fps}", r.positions) for r in self._data.recordings)
-        start = {} if self._start is None else self._start.state_dict()
+        before = (
+            tensor.numpy() for start in self._starts for tensor in start.state_dict().values()
+        )
         told = {
             "data": fingerprint(motion),
-            "start": fingerprint(("", tensor.numpy()) for tensor in start.values()),
+            "start": fingerprint(("", tensor) for tensor in before),
         }
         return {**values, "seed": str(self.plan.seed), **told}
 
@@ -277,9 +280,10 @@ class ActionTask:
             for logits in answered
         ]
         loss = torch.stack(entropies).sum()
-        if self._start is not None and self.plan.taught:
+        if self._starts and self.plan.taught:
             with torch.no_grad():
-                told = F.log_softmax(self._start(batch.motion).float() / _SOFTNESS, dim=1)
+                said = torch.stack([start(batch.motion).float() for start in self._starts])
+            told = F.log_softmax(said.mean(dim=0) / _SOFTNESS, dim=1)
             taught = [F.log_softmax(logits / _SOFTNESS, dim=1) for logits in answered]
             off = [F.kl_div(t, told, reduction="batchmean", log_target=True) for t in taught]
             # The square keeps gradients as large as those of the labels.
@@ -328,6 +332,8 @@ def train_in_order(
 ) -> list[nn.Module]:
     """Networks of the recipes that one goes on from, first to last, then its own.
 
+    Of an assembly those that its first level goes on from.
+
     With a `checkpoint` a run that was killed goes on where it was. Raises ModelError if a loss is
     no longer a number, or a recipe goes on from another network; ConfigError if a checkpoint is
     another run's, several processes were started, or as `stages`.
@@ -336,36 +342,44 @@ def train_in_order(
     if processes.count > 1:
         raise ConfigError("a network for actions trains in one process; start it without torchrun")
     planned = stages(recipe, checkpoint)
-    for before, after in pairwise(build_network(untrained(one, data)) for one, _ in planned):
-        go_on_from(after, before.state_dict())  # what does not fit is told before hours of training
-    networks: list[nn.Module] = []
-    for one, path in planned:
-        trainer = Trainer(ActionTask(one, data, seed, *networks[-1:]), path, processes)
+    built = {one.name: build_network(untrained(one, data)) for one, _, _ in planned}
+    # What doesn't fit is told before hours of training.
+    for before, after in pairwise(built.values()):
+        go_on_from(after, *[before.state_dict()] * len(getattr(after, "levels", [after])))
+    lines: list[list[nn.Module]] = [[] for _ in planned]
+    for one, level, path in planned:
+        starts = [line[-1] for line in lines if line] if one is recipe else lines[level][-1:]
+        trainer = Trainer(ActionTask(one, data, seed + level, *starts), path, processes)
         trainer.run(progress)
-        networks.append(trainer.average)
-        if isinstance(networks[-1], (SparseStgcn, Assembly)):
-            settle(networks[-1])
-    return networks
+        lines[level].append(trainer.average)
+        if isinstance(trainer.average, (SparseStgcn, Assembly)):
+            settle(trainer.average)
+    return lines[0]
 
 
 def stages(
     recipe: ActionRecipe, checkpoint: Path | None = None
-) -> list[tuple[ActionRecipe, Path | None]]:
+) -> list[tuple[ActionRecipe, int, Path | None]]:
     """Recipes that one goes on from, first to last, then itself, each with its checkpoint.
+
+    Each level of an assembly goes on from a network of its own, of another seed; networks begun
+    apart err apart (Lakshminarayanan et al.: Deep Ensembles, NeurIPS 2017). The number between is
+    that of the level.
 
     Raises ConfigError if they go on from each other or from one that sees motion differently.
     """
-    found = []
+    found: list[tuple[ActionRecipe, int, Path | None]] = []
     for one in in_order(recipe, load_action_recipe):
         if one.window != recipe.window:
             raise ConfigError(
                 f"recipe '{recipe.name}' goes on from '{one.name}', which sees motion differently; "
                 "their window must be the same"
             )
-        path = checkpoint
-        if checkpoint is not None and one is not recipe:
-            path = checkpoint.with_suffix(f".{one.name}{checkpoint.suffix}")
-        found.append((one, path))
+        for level in range(1 if one is recipe else len(recipe.options.get("sparsities", " "))):
+            path = checkpoint
+            if checkpoint is not None and one is not recipe:
+                path = checkpoint.with_suffix(f".{one.name}.{level}{checkpoint.suffix}")
+            found.append((one, level, path))
     return found
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_network import random_weights
@@ -20,7 +19,6 @@ from ses_gcn_ros.actions.weights import (
     read_action_weights,
     write_action_weights,
 )
-from ses_gcn_ros.errors import ConfigError
 from ses_gcn_ros.models.sparse_stgcn import erk_sparsities, settle
 
 WIDTHS = (16, 16, 32, 32, 64)
@@ -49,7 +47,7 @@ def windows(count: int = 3) -> np.ndarray:
         {"sparsities": (0.8,), "scope": "network", "legacy_skips": True, "input_norm": False},
         {"sparsities": (0.9,), "scope": "erk"},
         {"sparsities": (0.5,), "filters": True},
-        {"sparsities": (0.6, 0.95), "edges": "free", "without": ("nothing", "joint")},
+        {"sparsities": (0.6, 0.95), "edges": "free"},
     ],
     ids=["layer", "importance", "network", "erk", "filters", "assembly"],
 )
@@ -64,16 +62,6 @@ def test_the_loops_over_what_is_kept_answer_as_torch_does_from_a_file(tmp_path: 
     assert isinstance(engine, SparseLoops)
     for answer in (engine.run(windows())[0], TorchEngine(read).run(windows())[0]):
         np.testing.assert_allclose(answer, before, atol=1e-5 * np.abs(before).max())
-
-
-def test_a_network_of_an_assembly_is_blind_to_what_it_goes_without():
-    network = build_network(settled(sparsities=(0.6, 0.8), without=("nothing", "joint")))
-    x = torch.from_numpy(windows())[:, None]
-    changes = [bool((level(x) - level(x + 1)).abs().max() > 1e-4) for level in network.levels]
-    assert changes == [True, False]
-    for without in (("bone", "nothing"), ("joint",)):
-        with pytest.raises(ConfigError, match="takes nothing, joint for each of the sparsities"):
-            settled(sparsities=(0.6, 0.8), without=without)
 
 
 def test_a_file_shrinks_with_what_is_cut(tmp_path: Path):

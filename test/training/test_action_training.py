@@ -30,6 +30,7 @@ from ses_gcn_ros.training.actions import (
     gain,
     load_action_recipe,
     make_action_recipe,
+    stages,
     train_actions,
     train_and_calibrate,
     train_in_order,
@@ -145,18 +146,27 @@ def test_a_sparse_network_goes_on_from_a_dense_one_and_learns_its_answers(tmp_pa
     assert off[1.0] < 0.5 * off[0.0]
 
 
-def test_an_assembly_begins_as_the_dense_network_and_ends_cut_level_by_level(tmp_path, florence):
+def test_each_level_of_an_assembly_goes_on_from_a_dense_network_of_its_own(tmp_path, florence):
     small = cut_from_dense(tmp_path, 20, taught=0.5)
     small = dataclasses.replace(small, options={**small.options, "sparsities": [0.3, 0.7]})
     train = florence.of_subjects(["1", "3", "5", "7", "9"])
-    dense, trained = train_in_order(small, train, seed=0)
+    dense, trained = train_in_order(small, train, 0, checkpoint=tmp_path / "a.checkpoint")
+    planned = stages(small, tmp_path / "a.checkpoint")
+    assert len({path for _, _, path in planned if path.is_file()}) == 3
+    (other,) = train_in_order(planned[0][0], train, seed=1)  # trained again: what the second had
     windows = cut(train, small.window, train.labels)
-    first = ActionTask(small, train, 0, dense).network()
-    told, begun, ended, *alone = (
-        answers(network, windows, small.window, train.joints)
-        for network in (dense, first, trained, *trained.levels)
+
+    def told(*networks):
+        return [answers(one, windows, small.window, train.joints) for one in networks]
+
+    begun = ActionTask(small, train, 0, dense, other).network()
+    first, second, *levels = told(dense, other, *begun.levels)
+    np.testing.assert_allclose(levels, [first, second], atol=1e-4)
+    assert np.abs(first - second).max() > 0.1
+    np.testing.assert_allclose(
+        *told(ActionTask(small, train, 0, dense, dense).network(), dense), atol=1e-4
     )
-    np.testing.assert_allclose(begun, told, atol=1e-4)
+    ended, *alone = told(trained, *trained.levels)
     assert (ended.argmax(axis=1) == windows.labels).mean() > 0.8
     assert np.abs(alone[0] - alone[1]).max() > 0.1
     for level, sparsity in zip(trained.levels, (0.3, 0.7), strict=True):
