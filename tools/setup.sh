@@ -136,9 +136,11 @@ for package in abb_robot_msgs control_msgs dsr_msgs2 nav2_msgs ur_msgs xarm_msgs
 done
 [ -z "$drivers" ] || build underlay/driver_msgs "'-DPACKAGES=$drivers'"
 build .
-# Once per machine, now rather than when the first node starts; from elsewhere, so that it is the
-# installed package.
-(cd / && run "Compiling the kernels once, about 20 s" "$venv/bin/python" -c '
+# Now rather than when the first node starts, and again where the code changed; from elsewhere, so that
+# it is the installed package.
+code=$(hash_of $(find ses_gcn_ros -name '*.py' | sort))
+if [ "$(cat "$venv/.compiled" 2>/dev/null)" != "$code" ]; then
+  (cd / && run "Compiling the kernels, about 20 s the first time" "$venv/bin/python" -c '
 import ses_gcn_ros.actions.engine
 import ses_gcn_ros.forecast.adaptive
 import ses_gcn_ros.forecast.forecaster
@@ -148,3 +150,5 @@ from ses_gcn_ros.transforms import TransformBuffer
 TransformBuffer("world")
 forecast.load()
 safety.compile_all()')
+  echo "$code" >"$venv/.compiled"
+fi
