@@ -194,5 +194,7 @@ def _graph_network(weights: ActionWeights, options: dict[str, Any]) -> nn.Module
     if weights.network == "stgcn":
         return Stgcn(config, adjacency, classes, channels)
     levels = sparse.sparsities
+    if not levels:
+        raise ConfigError("parameter 'sparsities' is empty; give a share of weights to cut")
     networks = [SparseStgcn(config, adjacency, classes, channels, sparse, s) for s in levels]
     return networks[0] if len(networks) == 1 else Assembly(networks, classes)

@@ -35,11 +35,12 @@ from ses_gcn_ros.actions.windows import (
     trimmed,
     with_features,
 )
-from ses_gcn_ros.config import option
+from ses_gcn_ros.config import build, option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.sparse_stgcn import (
     Assembly,
+    SparseConfig,
     SparseConv2d,
     SparseStgcn,
     go_on_from,
@@ -366,16 +367,19 @@ def stages(
     apart err apart (Lakshminarayanan et al.: Deep Ensembles, NeurIPS 2017). The number between is
     that of the level.
 
-    Raises ConfigError if they go on from each other or from one that sees motion differently.
+    Raises ConfigError if they go on from each other or from one that sees motion differently, or
+    its sparsities are no list of shares.
     """
     found: list[tuple[ActionRecipe, int, Path | None]] = []
+    given = {name: value for name, value in recipe.options.items() if name == "sparsities"}
+    levels = len(build(SparseConfig, given).sparsities)
     for one in in_order(recipe, load_action_recipe):
         if one.window != recipe.window:
             raise ConfigError(
                 f"recipe '{recipe.name}' goes on from '{one.name}', which sees motion differently; "
                 "their window must be the same"
             )
-        for level in range(1 if one is recipe else len(recipe.options.get("sparsities", " "))):
+        for level in range(1 if one is recipe else levels):
             path = checkpoint
             if checkpoint is not None and one is not recipe:
                 path = checkpoint.with_suffix(f".{one.name}.{level}{checkpoint.suffix}")

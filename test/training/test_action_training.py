@@ -174,6 +174,16 @@ def test_each_level_of_an_assembly_goes_on_from_a_dense_network_of_its_own(tmp_p
         assert kept.float().mean() == pytest.approx(1 - sparsity, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"), [(0.95, "0.95; it takes a list"), ([], "is empty; give a share")]
+)
+def test_sparsities_that_are_no_list_of_shares_are_refused(tmp_path, florence, given, sentence):
+    small = cut_from_dense(tmp_path, 2)
+    small = dataclasses.replace(small, options={**small.options, "sparsities": given})
+    with pytest.raises(ConfigError, match=sentence):
+        train_in_order(small, florence, seed=0)
+
+
 def test_how_a_recipe_does_beside_what_it_went_on_from_is_told(tmp_path, florence):
     small, split = cut_from_dense(tmp_path, 2), [["1", "3", "5", "7", "9"]]
     found = evaluate(small, florence, split, (0, 1))
