@@ -358,7 +358,6 @@ def evidence(
     ] = None,
     save: Annotated[Path | None, Option(help="Write all that is on the page here.")] = None,
     attack: _Files = None,
-    attack_before: _Files = None,
     braking: _Files = None,
     faults: _Files = None,
     soak: _Files = None,
@@ -372,9 +371,7 @@ def evidence(
     """
     from ses_gcn_ros.studies.evidence import KINDS, markdown, read
 
-    given = dict(
-        zip(KINDS, (attack, attack_before, braking, faults, soak, collisions, mutants), strict=True)
-    )
+    given = dict(zip(KINDS, (attack, braking, faults, soak, collisions, mutants), strict=True))
     read_too = [path for paths in given.values() for path in paths or []]
     check_writable(out, save, overwrite=overwrite, read=read_too)
     content = read("from", [saved])[0] if saved else {}

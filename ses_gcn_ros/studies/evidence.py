@@ -9,7 +9,7 @@ from typing import Any
 
 from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.resources import markdown_table, parse_json, parse_yaml
-from ses_gcn_ros.studies import ASSETS, attack_search, braking, collisions, soak
+from ses_gcn_ros.studies import ASSETS, braking, collisions, soak
 
 
 def read(kind: str, paths: Sequence[Path]) -> list[Any]:
@@ -41,7 +41,7 @@ def markdown(content: Mapping[str, Sequence[Any]]) -> str:
     for kind, show in _SECTIONS.items():
         try:
             if content.get(kind):
-                parts += [prose[kind], *(show(entry) + "\n" for entry in content[kind])]
+                parts += [prose[kind], show(content[kind]) + "\n"]
         except MISSHAPEN as error:
             raise InputError(f"--{kind} holds not what its command writes: {error!r}") from error
     return "\n".join(parts)
@@ -81,23 +81,50 @@ def _braking(found: dict[str, Any]) -> str:
     return f"    ses-gcn braking-study {asked} -o braking\n\n{braking.as_markdown(found)}"
 
 
-def _attack(found: Mapping[str, Any]) -> str:
-    """A table of attacks under its command, which may have asked for one variant or scenario."""
-    asked = f"--runs {found['total']['runs']}"
-    scenarios = {name for rows in found["variants"].values() for name in rows if name != "all"}
-    for option, names in (("variant", set(found["variants"])), ("scenario", scenarios)):
-        if len(names) == 1:
-            asked += f' --{option} "{names.pop()}"'
-    return f"    ses-gcn attack {asked} -o attack\n\n{attack_search.as_markdown(found)}"
+def _attack(searches: Sequence[Mapping[str, Any]]) -> str:
+    """The searches' commands, and one table of all of them by scenario and variant."""
+    variants = list(dict.fromkeys(name for found in searches for name in found["variants"]))
+    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    commands = []
+    for found in searches:
+        asked = f"--runs {found['total']['runs']}"
+        scenarios = {name for rows in found["variants"].values() for name in rows if name != "all"}
+        for option, names in (("variant", set(found["variants"])), ("scenario", scenarios)):
+            if len(names) == 1:
+                asked += f' --{option} "{names.pop()}"'
+        commands.append(f"    ses-gcn attack {asked} -o attack\n")
+        for variant, by_scenario in found["variants"].items():
+            for scenario, figures in by_scenario.items():
+                runs.setdefault(scenario, {}).setdefault(variant, []).append(figures)
+    runs["all"] = runs.pop("all")
+    rows = []
+    for scenario, found_by in runs.items():
+        every = [entry for entries in found_by.values() for entry in entries]
+        total = [sum(entry[name] for entry in every) for name in ("runs", "contacts", "violations")]
+        total.append(f"{max(entry['worst_contact_speed'] for entry in every):.3f}")
+        rows.append((scenario, *total, *(_nearest(found_by.get(name, [])) for name in variants)))
+    headings = ("scenario", "runs", "contacts", "over 0.05 m/s", "worst [m/s]", *variants)
+    return "".join(commands) + "\n" + markdown_table(headings, rows, range(1, len(headings)))
 
 
-_SECTIONS: dict[str, Callable[[Any], str]] = {
+def _nearest(found: Sequence[Mapping[str, Any]]) -> str:
+    seconds, lost = (
+        sum(entry[name] for entry in found) for name in ("robot_seconds", "robot_seconds_lost")
+    )
+    least = min((entry["nearest_miss"] for entry in found), default=float("nan"))
+    return f"{least:.2f} m; {100.0 * lost / max(seconds, 1e-9):.0f} %" if found else ""
+
+
+def _each(show: Callable[[Any], str]) -> Callable[[Sequence[Any]], str]:
+    return lambda entries: "\n\n".join(map(show, entries))
+
+
+_SECTIONS: dict[str, Callable[[Sequence[Any]], str]] = {
     "attack": _attack,
-    "attack-before": attack_search.as_markdown,
-    "braking": _braking,
-    "faults": _faults,
-    "soak": _fenced(soak.as_text),
-    "collisions": _fenced(collisions.as_text),
-    "mutants": _mutants,
+    "braking": _each(_braking),
+    "faults": _each(_faults),
+    "soak": _each(_fenced(soak.as_text)),
+    "collisions": _each(_fenced(collisions.as_text)),
+    "mutants": _each(_mutants),
 }
 KINDS = tuple(_SECTIONS)
