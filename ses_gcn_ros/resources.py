@@ -160,7 +160,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file beside its place and move it there when it is whole and on disk."""
+    """Write a file beside its place and move it there when it is whole and on disk.
+
+    Raises OSError, which names `path`, where it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -170,6 +173,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # of a full disk it names no file, else the temporary one
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

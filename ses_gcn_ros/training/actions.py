@@ -150,6 +150,8 @@ def make_action_recipe(name: str, content: Any) -> ActionRecipe:
     if not isinstance(content, dict) or not isinstance(content.get("network"), str):
         raise ConfigError(f"recipe '{name}' is no mapping with a 'network'")
     options = content.get("options") or {}
+    if not isinstance(options, dict):
+        raise ConfigError(f"section 'options' of recipe '{name}' is no mapping")
     rest = {key: value for key, value in content.items() if key not in ("network", "options")}
     parts = read_sections(name, rest, _SECTIONS, _UNUSED)
     given = {f"{section}.{key}" for section, part in rest.items() for key in part or ()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,20 @@ def test_names_that_are_no_text_are_written_as_they_are(tmp_path):
     """As in a locale without UTF-8, where the bytes of a name beyond ASCII are no text."""
     write_atomically(tmp_path / "metrics.csv", "bag,shift \udcfc\n")
     assert (tmp_path / "metrics.csv").read_bytes() == b"bag,shift \xfc\n"
+
+
+def test_a_file_that_does_not_fit_is_named_and_the_old_one_stays(tmp_path):
+    """A file may be no larger than 4096 bytes, which fails as a full disk does."""
+    file = tmp_path / "network.checkpoint"
+    write_atomically(file, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match=rf"File too large: '{file}'"):
+            write_atomically(file, bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_two_files_do_not_go_to_one_name(tmp_path):

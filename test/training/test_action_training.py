@@ -86,6 +86,7 @@ def test_the_recipes_that_ship_give_nothing_that_is_not_used():
         ({"objective": {"balanced": True}}, "objective.balanced.*seen once"),
         ({"loss": {}}, "unknown section 'loss'"),
         ({"network": 3}, "no mapping with a 'network'"),
+        ({"options": [0.5]}, "section 'options' of recipe .* is no mapping"),
     ],
 )
 def test_an_option_without_a_use_is_refused(tmp_path: Path, changes, sentence):
