@@ -63,14 +63,9 @@ class AuditLog:
     Raises ConfigError if the file can't be written, holds something else, or another process writes
     it.
 
-    Parameters
-    ----------
-    path : str
-        File to append to; empty for none, whose events go nowhere.
-    config : dataclass
-        What the program runs with.
-    size : float
-        Bytes from which on a new file is begun.
+    `path`: file to append to; empty for none, whose events go nowhere.
+    `config`: what the program runs with.
+    `size`: bytes from which on a new file is begun.
     """
 
     def __init__(
@@ -210,12 +205,9 @@ def verify(path: Path, noted: str = "") -> AuditReport:
 
     Raises InputError if there is no such log, or it holds nothing.
 
-    Parameters
-    ----------
-    path : Path
-        The log as the program was told it, or one of its files, ``FILE.3``, which is checked alone.
-    noted : str
-        Hash that was noted elsewhere and has to be among those of the log.
+    `path`: the log as the program was told it, or one of its files, ``FILE.3``, which is checked
+    alone.
+    `noted`: hash that was noted elsewhere and has to be among those of the log.
     """
     files = [*rotated(path), *([path] if path.exists() else [])]
     if not files:

@@ -31,17 +31,12 @@ def option(
 ) -> Any:
     """Declare a configuration field with what a person and a ROS parameter need to know of it.
 
-    Parameters
-    ----------
-    default : bool, int, float, str or tuple
-        Value used when nothing else is given. Its type is the field's type.
-    description : str
-        One line with the unit; shown by ``ros2 param describe``.
-    minimum, maximum : float, optional
-        Inclusive limits of a number, or of each number of a tuple. A parameter of a node has
-        both: a slip of the keyboard is a sentence at start, and no filter that never filters.
-    choices : tuple of str, optional
-        The values allowed for a string.
+    `default`: value used when nothing else is given. Its type is the field's type.
+    `description`: one line with the unit; shown by ``ros2 param describe``.
+    `minimum`, `maximum`: inclusive limits of a number, or of each number of a tuple. A parameter of
+    a node has both: a slip of the keyboard is a sentence at start, and no filter that never
+    filters.
+    `choices`: the values allowed for a string.
     """
     metadata = {
         "description": description,

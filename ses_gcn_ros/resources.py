@@ -68,16 +68,10 @@ def check_writable(
     Raises ConfigError if a folder is not there or can't be written to, something is in the place of
     a file, or two are to have one name.
 
-    Parameters
-    ----------
-    *paths : Path or None
-        None, for a file that nobody asked for, is fine.
-    overwrite : bool
-        Whether it may replace what is there.
-    read : iterable of Path or None
-        What the work reads; that is never replaced.
-    resumed : Path, optional
-        A checkpoint whose presence means that the file is this work's own.
+    `*paths`: None, for a file that nobody asked for, is fine.
+    `overwrite`: whether it may replace what is there.
+    `read`: what the work reads; that is never replaced.
+    `resumed`: a checkpoint whose presence means that the file is this work's own.
     """
     wanted = [path for path in paths if path is not None]
     for place, count in Counter(path.absolute() for path in wanted).items():

@@ -159,14 +159,9 @@ def convert(
 
     Raises InputError if a layout is unknown or an array has another shape.
 
-    Parameters
-    ----------
-    positions : array-like, shape (..., J_source, 3)
-        Joint positions [m]; NaN where unseen.
-    confidence : array-like, shape (..., J_source)
-        Confidence per joint, 0 to 1.
-    source, target : str
-        Names of layouts.
+    `positions` (..., J_source, 3): joint positions [m]; NaN where unseen.
+    `confidence` (..., J_source): confidence per joint, 0 to 1.
+    `source`, `target`: names of layouts.
 
     Returns
     -------

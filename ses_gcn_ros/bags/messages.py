@@ -122,12 +122,8 @@ def typestore() -> Typestore:
 def message(type_name: str, /, **fields: Any) -> Any:
     """Make a message object that `BagWriter.write_message` takes.
 
-    Parameters
-    ----------
-    type_name : str
-        Such as ``std_msgs/msg/Float64``.
-    **fields
-        Every field of the type: numbers, strings, arrays and message objects.
+    `type_name`: such as ``std_msgs/msg/Float64``.
+    `**fields`: every field of the type: numbers, strings, arrays and message objects.
     """
     return typestore().types[type_name](**fields)
 
@@ -224,14 +220,9 @@ def adapt(message_type: str, *, layout: str = "", frame_id: str = "world") -> Ad
     Raises BagError if nobody knows how to read people out of this type; InputError if the layout is
     unknown; the callable raises it for skeletons that are unusable.
 
-    Parameters
-    ----------
-    message_type : str
-        One of `ADAPTED`.
-    layout : str
-        Joint layout of messages that don't say theirs (PoseArray).
-    frame_id : str
-        Frame to give the people in where they come as frames of TF (ROS4HRI).
+    `message_type`: one of `ADAPTED`.
+    `layout`: joint layout of messages that don't say theirs (PoseArray).
+    `frame_id`: frame to give the people in where they come as frames of TF (ROS4HRI).
 
     Returns
     -------
@@ -274,12 +265,8 @@ def seen_skeleton(
 ) -> Skeleton:
     """Skeleton of positions (J, 3) [m]; a joint that is not finite is unseen, others are trusted.
 
-    Parameters
-    ----------
-    positions : array-like, shape (J, 3)
-        Joint positions [m].
-    confidence : float
-        Confidence of the joints that are seen, 0 to 1.
+    `positions` (J, 3): joint positions [m].
+    `confidence`: confidence of the joints that are seen, 0 to 1.
     """
     points = np.array(positions, np.float32)
     seen = np.isfinite(points).all(axis=1)

@@ -472,13 +472,9 @@ def read_current(path: PathLike, topics: Sequence[str] = ()) -> Iterator[RawMess
     They come in this package's definitions where the bag has others. Raises BagError if the bag is
     missing, truncated or no bag, or lacks a topic.
 
-    Parameters
-    ----------
-    path : str or Path
-        Folder of a bag, or an mcap or db3 file.
-    topics : sequence of str
-        Topics wanted, all by default. A relative name finds the topic that ends in it, and the
-        messages carry the name that was asked for.
+    `path`: folder of a bag, or an mcap or db3 file.
+    `topics`: topics wanted, all by default. A relative name finds the topic that ends in it, and
+    the messages carry the name that was asked for.
     """
     with open_bag(path) as bag:
         for entry in bag.raw(_names(bag.topics, topics)):
@@ -542,12 +538,8 @@ class BagWriter:
     Raises BagError if the bag exists and must not be overwritten, what is there is more than a bag,
     or its folder can't be made.
 
-    Parameters
-    ----------
-    path : str or Path
-        Folder of the bag; a name that ends in ``.mcap`` makes it that one file.
-    overwrite : bool
-        Whether an existing bag is replaced, on `close`.
+    `path`: folder of the bag; a name that ends in ``.mcap`` makes it that one file.
+    `overwrite`: whether an existing bag is replaced, on `close`.
     """
 
     def __init__(self, path: PathLike, *, overwrite: bool = False) -> None:
@@ -578,14 +570,9 @@ class BagWriter:
 
         Raises BagError if the type is not known to ROS 2 Kilted or this package.
 
-        Parameters
-        ----------
-        topic, type_name : str
-            Such as ``/tf`` and ``tf2_msgs/msg/TFMessage``.
-        stamp : int
-            Time of recording [ns].
-        data : bytes
-            CDR with its four bytes of header, as DDS and rmw hand it over.
+        `topic`, `type_name`: such as ``/tf`` and ``tf2_msgs/msg/TFMessage``.
+        `stamp`: time of recording [ns].
+        `data`: CDR with its four bytes of header, as DDS and rmw hand it over.
         """
         connection = self._connections.get((topic, type_name))
         if connection is None:

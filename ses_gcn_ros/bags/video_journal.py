@@ -33,12 +33,8 @@ class VideoJournal:
     Use it as a context manager. The file begins with a line about the run; what another run wrote
     is started over. From a record on that was cut short or damaged, all is dropped.
 
-    Parameters
-    ----------
-    path : Path
-        The file; made with the first frame.
-    run : dict
-        What must be the same for frames to be taken over: the video and all settings.
+    `path`: the file; made with the first frame.
+    `run`: what must be the same for frames to be taken over: the video and all settings.
 
     Attributes
     ----------

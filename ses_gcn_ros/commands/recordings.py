@@ -223,14 +223,9 @@ def evaluate_through_nodes(
     Gives the summary with ``agreement``: how far nodes and core are apart.
     Raises ConfigError if nothing says what the robot looks like, or a node ends early.
 
-    Parameters
-    ----------
-    out : Path
-        Folder for the results; ``bag`` in it is the recording.
-    rate : float
-        Recorded seconds per second.
-    params_file : str
-        Parameters of the nodes; empty for those that ship.
+    `out`: folder for the results; ``bag`` in it is the recording.
+    `rate`: recorded seconds per second.
+    `params_file`: parameters of the nodes; empty for those that ship.
     """
     from ses_gcn_ros.bags.rosbag2 import open_bag
     from ses_gcn_ros.replay.evaluate import evaluate as evaluate_bag

@@ -111,12 +111,8 @@ def _console(stderr: bool) -> Console:
 def progress(shown: bool = True, counted: bool = True) -> Progress:
     """Bar with what is done and the time that the rest will take, where somebody looks at it.
 
-    Parameters
-    ----------
-    shown : bool
-        False for none at all, as beside JSON.
-    counted : bool
-        Whether things are counted, rather than their share given.
+    `shown`: False for none at all, as beside JSON.
+    `counted`: whether things are counted, rather than their share given.
     """
     console = err()
     done: ProgressColumn = MofNCompleteColumn() if counted else TaskProgressColumn()

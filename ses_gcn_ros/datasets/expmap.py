@@ -95,10 +95,8 @@ def forward(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Joint positions relative to the root, and where each joint's axes point.
 
-    Parameters
-    ----------
-    local : NDArray, shape (T, J, 3, 3)
-        Rotation of each joint relative to its parent; the root's turns the whole body.
+    `local` (T, J, 3, 3): rotation of each joint relative to its parent; the root's turns the whole
+    body.
 
     Returns
     -------

@@ -59,12 +59,8 @@ def chico15(
 
     Hip and c_shoulder are midpoints; a foot is the ankle; the nose is made.
 
-    Parameters
-    ----------
-    ends : dict of str to NDArray, shape (T, 3)
-        End of each bone by its name in the database [m].
-    facing : NDArray, shape (T, 3)
-        Where the face points, of length 1.
+    `ends` (T, 3): end of each bone by its name in the database [m].
+    `facing` (T, 3): where the face points, of length 1.
     """
     legs, arms = (np.stack([ends[bone] for bone in part], 1) for part in (_BONES[:6], _BONES[6:]))
     hip, shoulders = (part[:, [0, 3]].mean(axis=1, keepdims=True) for part in (legs, arms))

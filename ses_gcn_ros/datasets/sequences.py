@@ -191,12 +191,8 @@ def write_recording(
     Raises InputError if there are none, layouts or frame rates differ or a position is too far off
     for int16.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        All of one layout and one frame rate.
-    millimetres : bool
-        Store whole millimetres, which takes half the space; else float32 metres.
+    `sequences`: all of one layout and one frame rate.
+    `millimetres`: store whole millimetres, which takes half the space; else float32 metres.
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -287,10 +283,7 @@ def windows(
 
     Raises InputError if no sequence is as long as a window.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        Those shorter than a window are passed over.
+    `sequences`: those shorter than a window are passed over.
 
     Yields
     ------
@@ -313,14 +306,10 @@ class RandomWindows:
 
     Raises InputError if no sequence is as long as a window, or their layouts differ.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        What to draw from; a second of one is as likely as of another, but for `weights`.
-    weights : dict of str to float, optional
-        How much likelier a second is in sequences with a tag than in others.
-    shares : dict of str to float, optional
-        How likely each file (`Sequence.group`) is; files that it does not name are not drawn from.
+    `sequences`: what to draw from; a second of one is as likely as of another, but for `weights`.
+    `weights`: how much likelier a second is in sequences with a tag than in others.
+    `shares`: how likely each file (`Sequence.group`) is; files that it does not name are not drawn
+    from.
     """
 
     def __init__(
@@ -367,10 +356,7 @@ class RandomWindows:
     ) -> NDArray[np.float32]:
         """Draw windows.
 
-        Parameters
-        ----------
-        tempo : float
-            The tempo is changed by a factor within exp(±tempo).
+        `tempo`: the tempo is changed by a factor within exp(±tempo).
 
         Returns
         -------

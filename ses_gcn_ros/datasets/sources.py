@@ -121,12 +121,8 @@ def read_dataset(path: Path, kind: str = "auto") -> Recording:
 
     Raises InputError if there is nothing, nothing of that kind, or it is damaged.
 
-    Parameters
-    ----------
-    path : Path
-        A recording of this project (.npz), a bag, or the file or folder of a data set.
-    kind : str
-        One of `KINDS`; 'auto' looks.
+    `path`: a recording of this project (.npz), a bag, or the file or folder of a data set.
+    `kind`: one of `KINDS`; 'auto' looks.
     """
     if kind not in KINDS:
         raise InputError(f"there is no kind of data '{kind}'; known are {', '.join(KINDS)}")

@@ -137,14 +137,9 @@ def node_of(info: TopicEndpointInfo) -> str:
 class Frames(TransformBuffer):
     """The transform tree as the safety node receives it, in serialised messages.
 
-    Parameters
-    ----------
-    node : ManagedNode
-        Subscribes to /tf and /tf_static while it is active.
-    world : str
-        Frame that everything is taken to.
-    tolerance : float
-        How far ahead of the clock a stamp may be [s].
+    `node`: subscribes to /tf and /tf_static while it is active.
+    `world`: frame that everything is taken to.
+    `tolerance`: how far ahead of the clock a stamp may be [s].
     """
 
     def __init__(self, node: ManagedNode, world: str, tolerance: float = math.inf) -> None:

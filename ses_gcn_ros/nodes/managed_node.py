@@ -361,12 +361,8 @@ def run(*node_types: type[ManagedNode], args: list[str] | None = None) -> NoRetu
 
     The exit code is 0, or 1 with a sentence on the standard error output where a node can't start.
 
-    Parameters
-    ----------
-    *node_types : type
-        Classes of the nodes.
-    args : list of str, optional
-        Command line with ``--ros-args``; that of the process by default.
+    `*node_types`: classes of the nodes.
+    `args`: command line with ``--ros-args``; that of the process by default.
     """
     if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
         with contextlib.suppress(BrokenPipeError):  # of `| head`

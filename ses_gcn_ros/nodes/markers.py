@@ -137,16 +137,10 @@ def capsule_markers(
 ) -> list[Marker]:
     """Capsules as cylinders with balls at their ends; two markers each.
 
-    Parameters
-    ----------
-    starts, ends : (L, 3) array
-        Ends of the axes [m].
-    radii : (L,) array
-        Radii [m].
-    colour : tuple of float
-        Red, green, blue, 0 to 1.
-    alpha : float
-        Opacity, 0 to 1.
+    `starts`, `ends` (L, 3): ends of the axes [m].
+    `radii` (L,) [m].
+    `colour`: red, green, blue, 0 to 1.
+    `alpha`: opacity, 0 to 1.
     """
     markers = []
     axes = ends - starts

@@ -58,17 +58,10 @@ class ImageTopics(NewestFrame[Arrival]):
     one gets nothing from a best-effort camera, a best-effort one loses most large images of a
     reliable camera to the network's buffers.
 
-    Parameters
-    ----------
-    node : ManagedNode
-        Subscribes.
-    compressed : bool
-        Whether to subscribe to ``image/compressed`` instead of ``image``.
-    reliability : str
-        "auto", "reliable" or "best_effort".
-    depth_tolerance : float, optional
-        Greatest difference in time [s] of an image and the image of ``depth`` (or
-        ``depth/compressedDepth``) that it is paired with; by default there is no depth.
+    `compressed`: whether to subscribe to ``image/compressed`` instead of ``image``.
+    `reliability`: "auto", "reliable" or "best_effort".
+    `depth_tolerance`: greatest difference in time [s] of an image and the image of ``depth`` (or
+    ``depth/compressedDepth``) that it is paired with; by default there is no depth.
     """
 
     def __init__(
@@ -299,12 +292,8 @@ class TransformLookup:
 class BodyFramesPublisher:
     """Everybody's body frame on /tf, and the joints' where asked for.
 
-    Parameters
-    ----------
-    node : ManagedNode
-        Publishes, while it is active.
-    joints : bool
-        Whether joints get frames too.
+    `node`: publishes, while it is active.
+    `joints`: whether joints get frames too.
     """
 
     def __init__(self, node: ManagedNode, joints: bool) -> None:

@@ -28,12 +28,9 @@ STATIC_TRANSFORMS = _lasting(100)
 def stream(reliability: str = "reliable", deadline: float | None = None) -> QoSProfile:
     """Profile of skeletons, forecasts and states.
 
-    Parameters
-    ----------
-    reliability : str
-        "reliable" or "best_effort"; a reliable subscriber gets nothing from a best-effort one.
-    deadline : float, optional
-        Longest time between two messages [s] that is offered or asked for.
+    `reliability`: "reliable" or "best_effort"; a reliable subscriber gets nothing from a
+    best-effort one.
+    `deadline`: longest time between two messages [s] that is offered or asked for.
     """
     profile = QoSProfile(depth=10, reliability=ReliabilityPolicy[reliability.upper()])
     if deadline is not None:

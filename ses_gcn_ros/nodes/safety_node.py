@@ -63,14 +63,9 @@ class SafetyInputs:
 
     Raises InputError if the message type of the trajectories is not installed.
 
-    Parameters
-    ----------
-    node : ManagedNode
-        Opens them while it is active.
-    then : callable
-        Called when forecasts have come, so that the answer need not wait for a timer.
-    description : str
-        URDF of the robot, empty without one.
+    `node`: opens them while it is active.
+    `then`: called when forecasts have come, so that the answer need not wait for a timer.
+    `description`: URDF of the robot, empty without one.
     """
 
     def __init__(

@@ -122,16 +122,10 @@ def evaluate_all(
     Raises ConfigError if there are no jobs, the cluster can't be reached, Dask isn't installed or
     results would go into a bag.
 
-    Parameters
-    ----------
-    out : Path
-        Folder that gets a folder for each bag.
-    jobs : int
-        Processes on this machine; negative counts from the number of processors.
-    cluster : str
-        Address of a Dask scheduler whose workers see the same files; empty for this machine.
-    done : callable
-        Told of each outcome as it comes, of earlier runs' first.
+    `out`: folder that gets a folder for each bag.
+    `jobs`: processes on this machine; negative counts from the number of processors.
+    `cluster`: address of a Dask scheduler whose workers see the same files; empty for this machine.
+    `done`: told of each outcome as it comes, of earlier runs' first.
     """
     if jobs == 0:
         raise ConfigError("--jobs is 0; it takes 1 or more, or -1 for all cores")

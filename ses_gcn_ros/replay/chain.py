@@ -227,14 +227,9 @@ def _with_ticks(events: Iterable[Event], rate: float) -> Iterator[Event]:
 class ReplayMonitor:
     """Run the separation monitor on events as the safety node does on messages.
 
-    Parameters
-    ----------
-    robots : Robots or None
-        None where nothing is known of the robot: then there are no states.
-    robot : ObedientRobot, optional
-        Simulates the robot; by default it is where the transforms say.
-    recorded : bool
-        Whether states are those that were recorded instead of the monitor's.
+    `robots`: None where nothing is known of the robot: then there are no states.
+    `robot`: simulates the robot; by default it is where the transforms say.
+    `recorded`: whether states are those that were recorded instead of the monitor's.
 
     Attributes
     ----------

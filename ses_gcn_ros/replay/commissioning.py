@@ -548,15 +548,10 @@ def _told(found: Quantity) -> str:
 def parameter_file(found: Commissioning, base_file: str, heading: str, robot: str) -> str:
     """Text of a ROS parameter file with what was measured, each value with its reason.
 
-    Parameters
-    ----------
-    found : Commissioning
-    base_file : str
-        Parameter file that the cell ran with, whose other sections are taken along; empty if none.
-    heading : str
-        First line, as a comment.
-    robot : str
-        Path of the recorded URDF, where one was written; else empty.
+    `base_file`: parameter file that the cell ran with, whose other sections are taken along; empty
+    if none.
+    `heading`: first line, as a comment.
+    `robot`: path of the recorded URDF, where one was written; else empty.
     """
     default = SafetyConfig()
     values = {

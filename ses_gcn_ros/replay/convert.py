@@ -54,12 +54,8 @@ def read_takes(kind: str, source: Path) -> list[Take]:
     Raises ConfigError if the kind is unknown; InputError if there is nothing of that kind, or it is
     damaged.
 
-    Parameters
-    ----------
-    kind : str
-        ``chico``, ``h36m`` or ``npz``.
-    source : Path
-        Folder of the data set, or npz file of this project.
+    `kind`: ``chico``, ``h36m`` or ``npz``.
+    `source`: folder of the data set, or npz file of this project.
     """
     if kind not in KINDS:
         raise ConfigError(f"there is no converter for '{kind}'; there are {', '.join(KINDS)}")
@@ -92,12 +88,8 @@ def write_takes(kind: str, takes: Iterable[Take], path: Path, *, overwrite: bool
     each take as it begins. After its last frame a take says that nobody is there. Raises BagError
     if the bag exists or can't be made; InputError if a take is damaged.
 
-    Parameters
-    ----------
-    kind : str
-        As for `read_takes`.
-    path : Path
-        Folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
+    `kind`: as for `read_takes`.
+    `path`: folder of the bag, or a file whose name ends in ``.mcap``; appears when it is whole.
     """
     start = START
     with BagWriter(path, overwrite=overwrite) as bag:
@@ -150,14 +142,9 @@ def convert_each(kind: str, takes: Iterable[Take], folder: Path, *, overwrite: b
     An interrupted run is so resumed by running it again. Raises BagError or InputError as for
     `write_takes`.
 
-    Parameters
-    ----------
-    kind, takes
-        As for `write_takes`.
-    folder : Path
-        ``S00/hammer`` becomes ``folder/S00/hammer``.
-    overwrite : bool
-        Whether to write bags that are there again.
+    `kind`, `takes`: as for `write_takes`.
+    `folder`: ``S00/hammer`` becomes ``folder/S00/hammer``.
+    `overwrite`: whether to write bags that are there again.
     """
     count = 0
     for take in takes:

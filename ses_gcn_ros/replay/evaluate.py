@@ -169,19 +169,14 @@ def evaluate(
     the summary partial; ConfigError, ModelError or RobotError if an option can't be used;
     UnwrittenError if not even the numbers can be written.
 
-    Parameters
-    ----------
-    bag : str or Path
-        Folder of a bag, or an mcap or db3 file.
-    out : str or Path, optional
-        Folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html`` that
-        is drawn from it, and ``actions.csv`` where it is known what people did; nothing is written
-        without.
-    progress : callable
-        Told now and then which share of the recording is done, 0 to 1; 0 when all is loaded and
-        the first message has been read.
-    ahead : bool
-        Whether a second process may read and forecast ahead, where there is a processor for it.
+    `bag`: folder of a bag, or an mcap or db3 file.
+    `out`: folder for ``summary.json``, ``metrics.csv``, ``replay/`` and the page ``report.html``
+    that is drawn from it, and ``actions.csv`` where it is known what people did; nothing is written
+    without.
+    `progress`: told now and then which share of the recording is done, 0 to 1; 0 when all is loaded
+    and the first message has been read.
+    `ahead`: whether a second process may read and forecast ahead, where there is a processor for
+    it.
 
     Returns
     -------
@@ -241,17 +236,12 @@ def write_report(bag: PathLike, out: PathLike, *, robot: str = "") -> dict[str, 
     Raises BagError if the bag can't be read or holds no skeletons; RobotError if the robot's
     description is unusable.
 
-    Parameters
-    ----------
-    bag : str or Path
-        Recording with `skeletons`, and whatever else of a workcell's topics there is.
-    out : str or Path
-        Folder for ``report.html``, ``summary.json``, ``metrics.csv``, ``replay/`` and the pictures
-        ``scene_stop.png``, ``scene_closest.png``, ``timeline.png`` and ``horizon.png``; those
-        without data are left out. A recording of `actions` gives ``actions.csv`` besides. Files of
-        an earlier report are replaced.
-    robot : str
-        URDF of the robot; the recorded one by default.
+    `bag`: recording with `skeletons`, and whatever else of a workcell's topics there is.
+    `out`: folder for ``report.html``, ``summary.json``, ``metrics.csv``, ``replay/`` and the
+    pictures ``scene_stop.png``, ``scene_closest.png``, ``timeline.png`` and ``horizon.png``; those
+    without data are left out. A recording of `actions` gives ``actions.csv`` besides. Files of an
+    earlier report are replaced.
+    `robot`: URDF of the robot; the recorded one by default.
     """
     options = Options(recorded=True, safety=SafetyConfig(robot_description=robot))
     summary = evaluate(bag, out, options)

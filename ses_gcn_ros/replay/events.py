@@ -214,14 +214,9 @@ def state_from_message(content: Any, frames: Mapping[str, str]) -> Assessment:
 class EventReader:
     """Read the events of an open bag, one at a time.
 
-    Parameters
-    ----------
-    world : str
-        Frame to give people in who come as frames of TF or in images.
-    pose : PoseConfig
-        How people are found in images.
-    wanted : collection of str
-        Our names of the optional topics to read; the others are not decoded.
+    `world`: frame to give people in who come as frames of TF or in images.
+    `pose`: how people are found in images.
+    `wanted`: our names of the optional topics to read; the others are not decoded.
     """
 
     def __init__(
@@ -401,16 +396,10 @@ class ImagePeople:
     ``camera_pose`` say where the camera is, else in the camera's optical frame. Close it when done.
     Raises ConfigError if the configuration asks for depth images.
 
-    Parameters
-    ----------
-    bag : Bag
-        Its calibration is read at once.
-    topics : mapping
-        The bag's names to ours.
-    frames : mapping
-        A frame of the bag to the name that it is to have here.
-    world : str
-        Target frame of a configuration that names none.
+    `bag`: its calibration is read at once.
+    `topics`: the bag's names to ours.
+    `frames`: a frame of the bag to the name that it is to have here.
+    `world`: target frame of a configuration that names none.
 
     Attributes
     ----------

@@ -359,14 +359,9 @@ class CollisionScores:
     limb and a link come nearer than a threshold within the horizon, as in `studies/collisions.py`.
     The robot is where it was, so that only the forecast of the person is judged.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-        Scale of the bodies and reach of the hands.
-    links : int
-        Number M of the robot's capsules.
-    threshold : float
-        Distance of the axes of limb and link under which it is a collision [m].
+    `config`: scale of the bodies and reach of the hands.
+    `links`: number M of the robot's capsules.
+    `threshold`: distance of the axes of limb and link under which it is a collision [m].
     """
 
     def __init__(self, config: SafetyConfig, links: int, threshold: float) -> None:

@@ -164,12 +164,8 @@ def node_parameters(path: str | Path, node: str, kind: type[T], **more: Any) -> 
 
     Raises ConfigError if the file can't be read, or has a parameter that the node doesn't know.
 
-    Parameters
-    ----------
-    path : str or Path
-        YAML file; an empty name stands for none.
-    **more
-        Parameters on top of those of the file.
+    `path`: YAML file; an empty name stands for none.
+    `**more`: parameters on top of those of the file.
     """
     found: dict[str, Any] = {}
     declared = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

@@ -48,15 +48,8 @@ def distance_curves(found: Commissioning) -> dict[str, list[list[float]]]:
 def protocol(found: Commissioning, *, date: str, signed_by: str, cell: str) -> dict[str, Any]:
     """Everything that is in the protocol, as plain values.
 
-    Parameters
-    ----------
-    found : Commissioning
-    date : str
-        When it was written.
-    signed_by : str
-        Who answers for it; empty for nobody yet.
-    cell : str
-        Parameter file that came of it.
+    `signed_by`: who answers for it; empty for nobody yet.
+    `cell`: parameter file that came of it.
     """
     return dict(
         plain(

@@ -171,12 +171,8 @@ _MAPPED = 1 << 20  # bytes from which on a file is mapped rather than read
 class GrowingArray:
     """An npy file that grows along its first axis; never more than a block of it is in memory.
 
-    Parameters
-    ----------
-    path : Path
-        File to write; an existing one is replaced.
-    item : tuple of int
-        Shape of one row.
+    `path`: file to write; an existing one is replaced.
+    `item`: shape of one row.
     """
 
     def __init__(self, path: Path, dtype: DTypeLike, item: tuple[int, ...] = ()) -> None:
@@ -242,18 +238,11 @@ class Names:
 class ReplayRecorder:
     """Write what there is to see of a run, as it goes: all states, a bounded number of frames.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the replay; made if it is not there. Files of an earlier replay are replaced.
-    shape : ModelConfig
-        Of the forecasts; people are shown in their layout.
-    frame_id : str
-        Frame of all positions.
-    observations : int
-        How many there will be, which decides how many are left out.
-    start : float
-        Stamp that times count from [s].
+    `folder`: of the replay; made if it is not there. Files of an earlier replay are replaced.
+    `shape`: of the forecasts; people are shown in their layout.
+    `frame_id`: frame of all positions.
+    `observations`: how many there will be, which decides how many are left out.
+    `start`: stamp that times count from [s].
     """
 
     def __init__(

@@ -589,14 +589,8 @@ SHOWN_AHEAD = 0.4  # s; the radius at the end of the horizon would cover the cel
 def write_page(replay: Replay, numbers: dict[str, Any], path: Path) -> None:
     """Write the page of a run, whole or not at all.
 
-    Parameters
-    ----------
-    replay : Replay
-        What was there at every moment.
-    numbers : dict
-        What `evaluate` measured, as in its summary.json.
-    path : Path
-        File to write; an earlier page is replaced.
+    `numbers`: what `evaluate` measured, as in its summary.json.
+    `path`: file to write; an earlier page is replaced.
     """
     write_atomically(path, render_page(replay, numbers))
 
@@ -623,12 +617,8 @@ def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
 def render_sections(told: Sequence[PageSection], **page: Any) -> str:
     """HTML of a page: sections under what else the template shows.
 
-    Parameters
-    ----------
-    told : sequence of PageSection
-    **page
-        ``title``, ``verdict`` (sentences, the first one large), ``facts_line``, ``facts``,
-        ``problems`` and ``parameters``; ``data``, ``view`` and ``shown_step`` for a run in 3D.
+    `**page`: ``title``, ``verdict`` (sentences, the first one large), ``facts_line``, ``facts``,
+    ``problems`` and ``parameters``; ``data``, ``view`` and ``shown_step`` for a run in 3D.
     """
     charts = [chart.to_dict() for section in told for chart in section.charts]
     nothing = {"scene": None, "bands": None, "worst": [], "charts": charts}

@@ -250,12 +250,8 @@ def scene_figure(
 ) -> Figure:
     """Draw a moment from above and from the side, in one scale.
 
-    Parameters
-    ----------
-    title : str
-        What makes the moment worth a picture.
-    stage : Stage, optional
-        What both views show; by default what this moment needs.
+    `title`: what makes the moment worth a picture.
+    `stage`: what both views show; by default what this moment needs.
     """
     stage = stage or stage_for([moment])
     widths = [right - left for left, right, _, _ in stage.boxes]
@@ -489,12 +485,8 @@ def render(
 
     Raises ConfigError if the file's name or the cut can't be used.
 
-    Parameters
-    ----------
-    out : Path
-        mp4 (H.264), gif, or png for a picture of `cut.first`.
-    progress : callable
-        Told how many pictures of how many are drawn.
+    `out`: mp4 (H.264), gif, or png for a picture of `cut.first`.
+    `progress`: told how many pictures of how many are drawn.
     """
     check_format(out)
     length = replay.about.duration

@@ -40,12 +40,8 @@ STEPS = np.linspace(-0.4, 0.4, 5)  # between two samples, whose mean a measured 
 class RobotTrack:
     """How the robot moved.
 
-    Parameters
-    ----------
-    stamps : ndarray, shape (N,)
-        Rising [s].
-    points : ndarray, shape (N, P, 3)
-        Ends of the robot's capsules [m].
+    `stamps` (N,): rising [s].
+    `points` (N, P, 3): ends of the robot's capsules [m].
 
     Attributes
     ----------
@@ -156,14 +152,8 @@ def measure_stop(
 ) -> MeasuredStop | str:
     """Fit one stop; gives the reason where it can't be used.
 
-    Parameters
-    ----------
-    order : StopOrder
-    track : RobotTrack
-    payload : float
-        [kg]
-    ramp : float
-        Longest time in which the factor itself may fall [s].
+    `payload` [kg].
+    `ramp`: longest time in which the factor itself may fall [s].
     """
     if not order.steady or order.zero - order.time > ramp:
         return "the speed factor was not steady before it"

@@ -285,12 +285,8 @@ def read_summary(path: str | Path) -> dict[str, Any]:
 def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float = 0.05) -> list[Change]:
     """Compare two summaries; one that only `before` has is a regression.
 
-    Parameters
-    ----------
-    before, after : dict
-        From `evaluate` or `merge`.
-    tolerance : float
-        Share of a number by which it may get worse.
+    `before`, `after`: from `evaluate` or `merge`.
+    `tolerance`: share of a number by which it may get worse.
     """
     changes = [
         _change(f"MPJPE {convention} {horizon:g} s [mm]", old, new, -1, 0.1, tolerance)

@@ -207,14 +207,9 @@ def write_normal_form(bag: Path, out: Path, options: Options, description: str) 
     Gives the topics that are played to the nodes.
     Raises BagError if the bag can't be read or the other can't be written.
 
-    Parameters
-    ----------
-    bag, out : Path
-        Bag to read and bag to write; an earlier one is replaced.
-    options : Options
-        Names, and whether the recorded robot is left out for the simulated one.
-    description : str
-        URDF of the robot to write with it; empty for none.
+    `bag`, `out`: bag to read and bag to write; an earlier one is replaced.
+    `options`: names, and whether the recorded robot is left out for the simulated one.
+    `description`: URDF of the robot to write with it; empty for none.
     """
     written: dict[str, None] = {"skeletons": None}
     with open_bag(bag) as source, BagWriter(out, overwrite=True) as target:

@@ -100,15 +100,9 @@ class EventLog:
     A file that can't be written, as on a full disk, is said in `problem` and tried again with the
     next change; the lines in between are lost, their number is kept.
 
-    Parameters
-    ----------
-    path : str
-        File that is appended to; empty for none.
+    Raises ConfigError if the file can't be opened.
 
-    Raises
-    ------
-    ConfigError
-        If the file can't be opened.
+    `path`: file that is appended to; empty for none.
     """
 
     def __init__(self, path: str) -> None:

@@ -376,11 +376,8 @@ class SafetyConfig:
     def check(self) -> None:
         """Check what single ranges can't.
 
-        Raises
-        ------
-        ConfigError
-            If the parameters reduce safety and nobody said that this is accepted, or the cell's
-            floor plan has no area or crosses itself.
+        Raises ConfigError if the parameters reduce safety and nobody said that this is accepted, or
+        the cell's floor plan has no area or crosses itself.
         """
         reductions = self.reductions()
         if reductions and not self.accept_reduced_safety:
@@ -467,10 +464,8 @@ def read_entries(parameter: str, entries: Sequence[str], kind: type[T]) -> list[
     A list of mappings is what a ROS parameter can't hold, so each is a string such as
     ``"{name: door, shape: box, size: [1, 0.2, 2]}"``.
 
-    Raises
-    ------
-    ConfigError
-        If an entry is no mapping, or has an unknown key, a wrong type or a value out of range.
+    Raises ConfigError if an entry is no mapping, or has an unknown key, a wrong type or a value out
+    of range.
     """
     things = []
     for number, text in enumerate(entries):

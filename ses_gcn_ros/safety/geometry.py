@@ -27,12 +27,8 @@ Array = NDArray[np.float64]
 def pose_from_xyz_rpy(xyz: ArrayLike, rpy: ArrayLike) -> NDArray[np.float64]:
     """Pose from a position and angles about fixed axes, as in URDF.
 
-    Parameters
-    ----------
-    xyz : array_like, shape (3,)
-        Position [m].
-    rpy : array_like, shape (3,)
-        Turns about the parent's x, then y, then z [rad].
+    `xyz` (3,): position [m].
+    `rpy` (3,): turns about the parent's x, then y, then z [rad].
 
     Returns
     -------
@@ -166,24 +162,16 @@ def capsule_distances(
     1, 3) and ``b`` shaped (steps, 1, links, 3). Exact for parallel, touching, crossing and
     overlapping capsules, and for spheres (start = end).
 
-    Parameters
-    ----------
-    a_start, a_end, b_start, b_end : array_like, shape (..., 3)
-        Ends of the segments [m], all in one frame.
-    a_radius, b_radius : array_like, shape (...)
-        Radii [m].
-    backend : {"auto", "numba", "numpy"}
-        Both give the same distances; auto takes numba where it is installed.
+    Raises ConfigError if the backend is unknown or not installed.
+
+    `a_start`, `a_end`, `b_start`, `b_end` (..., 3): ends of the segments [m], all in one frame.
+    `a_radius`, `b_radius` (...): radii [m].
+    `backend`: both give the same distances; auto takes numba where it is installed.
 
     Returns
     -------
     CapsuleDistances
         Its arrays have the broadcast leading shape.
-
-    Raises
-    ------
-    ConfigError
-        If the backend is unknown or not installed.
     """
     solve = _backend(backend)
     a = (_floats(a_start), _floats(a_end), _floats(a_radius))
@@ -324,14 +312,10 @@ def solid_distances(
     The distance to a convex body is convex along a segment, so its nearest point is found by
     bisection on the sign of the derivative.
 
-    Parameters
-    ----------
-    solid_from_world : ndarray, shape (Z, 4, 4)
-    start, end : ndarray, shape (N, 3)
-        Ends of the segments in the world [m].
-    within : array_like, shape (N,)
-        Distance beyond which nobody asks [m]: what is surely farther is not solved, its distance is
-        a lower bound.
+    `solid_from_world` (Z, 4, 4).
+    `start`, `end` (N, 3): ends of the segments in the world [m].
+    `within` (N,): distance beyond which nobody asks [m]: what is surely farther is not solved, its
+    distance is a lower bound.
 
     Returns
     -------

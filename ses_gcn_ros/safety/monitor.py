@@ -66,24 +66,15 @@ class SeparationMonitor:
     All positions are in one world frame, all stamps on one clock. Whatever is missing, old, from
     the future, doubled or impossible lowers the speed, most of it to a stop; the lowest limit wins.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-    model : RobotModel
-        As `read_robots` gives it. The monitor's own `model` has the frames of the zones besides:
-        poses are those of ``monitor.model.frames``.
-    urdf : Urdf, optional
-        Description of the robot, as `read_robots` gives it; with it ``monitor.joints`` takes joint
-        states and plans, which predict the robot's motion better than its poses alone.
-    steady : callable, optional
-        A clock that nobody sets, such as ``time.monotonic``: no input is younger than the time
-        since it came by this clock, whatever the stamps say.
+    Raises ConfigError if the zones or the table of stopping times can't be used, or parameters
+    reduce safety without `accept_reduced_safety`.
 
-    Raises
-    ------
-    ConfigError
-        If the zones or the table of stopping times can't be used, or parameters reduce safety
-        without `accept_reduced_safety`.
+    `model`: as `read_robots` gives it. The monitor's own `model` has the frames of the zones
+    besides: poses are those of ``monitor.model.frames``.
+    `urdf`: description of the robot, as `read_robots` gives it; with it ``monitor.joints`` takes
+    joint states and plans, which predict the robot's motion better than its poses alone.
+    `steady`: a clock that nobody sets, such as ``time.monotonic``: no input is younger than the
+    time since it came by this clock, whatever the stamps say.
     """
 
     def __init__(
@@ -137,10 +128,7 @@ class SeparationMonitor:
         Somebody whom no human body can be is refused alone, and named in the next answers. Another
         `source` is one of `redundant_skeletons`: whom it sees counts besides.
 
-        Raises
-        ------
-        InputError
-            If the stamp is ahead of `now`, or not after the last one.
+        Raises InputError if the stamp is ahead of `now`, or not after the last one.
         """
         now = stamp if now is None else now
         self.inputs.arrive(source, stamp, now)
@@ -162,10 +150,8 @@ class SeparationMonitor:
     ) -> None:
         """Take the forecasts of everybody made from observations up to `stamp` [s].
 
-        Raises
-        ------
-        InputError
-            If the stamp is ahead of `now`, or before the last one, or a forecast can't be used.
+        Raises InputError if the stamp is ahead of `now`, or before the last one, or a forecast
+        can't be used.
         """
         now = stamp if now is None else now
         self.inputs.arrive("forecasts", stamp, now)
@@ -194,10 +180,7 @@ class SeparationMonitor:
 
         It may only lower the factor, by `action_limits`.
 
-        Raises
-        ------
-        InputError
-            If the stamp is ahead of `now`, or before the last one.
+        Raises InputError if the stamp is ahead of `now`, or before the last one.
         """
         self.inputs.arrive("actions", stamp, stamp if now is None else now)
         self.actions.observe(stamp, labels)
@@ -210,11 +193,8 @@ class SeparationMonitor:
     def observe_robot(self, stamp: float, poses: ArrayLike, now: float | None = None) -> None:
         """Take world_from_frame (F, 4, 4) of the model's frames, measured at `stamp` [s].
 
-        Raises
-        ------
-        InputError
-            If the poses have another shape, are not finite, or ahead of `now` (default: the
-            stamp); the robot counts as unknown then.
+        Raises InputError if the poses have another shape, are not finite, or ahead of `now`
+        (default: the stamp); the robot counts as unknown then.
         """
         before = self.robot.state
         try:
@@ -231,13 +211,9 @@ class SeparationMonitor:
     def fault(self, source: str, reason: str) -> None:
         """Hold the robot for a fault of an input until that comes well again.
 
-        Parameters
-        ----------
-        source : str
-            "skeletons", "forecasts" and "robot" come well with their next good input, any other
-            name with `well`. One that begins with "forecasts" asks for `forecast_lost_factor`.
-        reason : str
-            What is wrong, with its numbers.
+        `source`: "skeletons", "forecasts" and "robot" come well with their next good input, any
+        other name with `well`. One that begins with "forecasts" asks for `forecast_lost_factor`.
+        `reason`: what is wrong, with its numbers.
         """
         self.inputs.fault(source, reason)
 

@@ -241,25 +241,16 @@ def follow(
 ) -> None:
     """Fill the ends of M capsules at H times while the joints go along a path.
 
-    Parameters
-    ----------
-    path : tuple
-        Times (P,) [s] and positions (P, K) of K joints, and for each of the J joints of the
-        description its column there, -1 for one that stays at 0. Linear in between.
-    times : ndarray, shape (H,)
-        [s]
-    chain : tuple
-        Of the J joints, parents first: the poses (J, 4, 4) at 0; what the sine, one less the cosine
-        and the value itself add to them, (J, 4, 4) each; and each one's parent link. Link 0 is the
-        root, link j + 1 is moved by joint j.
-    frame_link : ndarray of int, shape (F,)
-        Link of each frame of the model; -1 for one that stays where it is.
-    measured : ndarray, shape (F, 4, 4)
-        world_from_frame when the path begins.
-    starts, ends : tuple
-        Frame (M,) of each end, and where it is in that frame (M, 3) [m].
-    start, end : ndarray, shape (H, M, 3)
-        Filled with the ends in the world [m].
+    `path`: times (P,) [s] and positions (P, K) of K joints, and for each of the J joints of the
+    description its column there, -1 for one that stays at 0. Linear in between.
+    `times` (H,) [s].
+    `chain`: of the J joints, parents first: the poses (J, 4, 4) at 0; what the sine, one less the
+    cosine and the value itself add to them, (J, 4, 4) each; and each one's parent link. Link 0 is
+    the root, link j + 1 is moved by joint j.
+    `frame_link` (F,): link of each frame of the model; -1 for one that stays where it is.
+    `measured` (F, 4, 4): world_from_frame when the path begins.
+    `starts`, `ends`: frame (M,) of each end, and where it is in that frame (M, 3) [m].
+    `start`, `end` (H, M, 3): filled with the ends in the world [m].
     """
     knots, values, column = path
     joints, frames = len(column), len(frame_link)

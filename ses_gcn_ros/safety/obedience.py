@@ -38,11 +38,7 @@ AT_REST = 1e-3  # s in which the slowest table has to end, lest a division fails
 class Obedience:
     """Holds each robot's speed against what it is allowed.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-        `obedience_tolerance` 0, or `replay`, leaves everything be.
-    model : RobotModel
+    `config`: `obedience_tolerance` 0, or `replay`, leaves everything be.
     """
 
     def __init__(self, config: SafetyConfig, model: RobotModel) -> None:

@@ -113,10 +113,7 @@ def body(layout_name: str) -> Body:
 def path_lengths(layout_name: str, edge_lengths: Array) -> Array:
     """Lengths of the shortest ways along the body between any two joints.
 
-    Parameters
-    ----------
-    edge_lengths : ndarray, shape (E,)
-        Length of each edge of `body` [m].
+    `edge_lengths` (E,): length of each edge of `body` [m].
 
     Returns
     -------
@@ -151,31 +148,20 @@ def limb_capsules(
 ) -> LimbCapsules:
     """Capsules around the limbs of skeletons.
 
-    Parameters
-    ----------
-    positions : ndarray, shape (..., J, 3)
-        Joint positions [m]; NaN where unseen.
-    layout_name : str
-        Name of their layout.
-    scale : float
-        Factor on the radii of a large adult.
-    hand_reach : float
-        How far the hand reaches beyond the wrist [m], where the layout has no tip of it.
-    growth : ndarray, shape (..., J), optional
-        Radius around each joint that holds it [m], such as a forecast's; the limb grows by the
-        larger of its two joints'. NaN counts as unseen.
-    paths : ndarray, shape (J, J), optional
-        Path lengths of this person [m]; a tall adult's by default.
+    Raises InputError if the layout is unknown.
+
+    `positions` (..., J, 3): joint positions [m]; NaN where unseen.
+    `layout_name`: name of their layout.
+    `scale`: factor on the radii of a large adult.
+    `hand_reach`: how far the hand reaches beyond the wrist [m], where the layout has no tip of it.
+    `growth` (..., J): radius around each joint that holds it [m], such as a forecast's; the limb
+    grows by the larger of its two joints'. NaN counts as unseen.
+    `paths` (J, J): path lengths of this person [m]; a tall adult's by default.
 
     Returns
     -------
     LimbCapsules
         Contain the limbs wherever their joints are within their radii.
-
-    Raises
-    ------
-    InputError
-        If the layout is unknown.
     """
     shape = body(layout_name)
     positions = np.ascontiguousarray(positions, np.float64)
@@ -202,12 +188,8 @@ def joint_velocities(stamps: Array, positions: Array) -> Array:
 
     One bad frame in four doesn't move it (Sen 1968, doi:10.1080/01621459.1968.10480934).
 
-    Parameters
-    ----------
-    stamps : ndarray, shape (T,)
-        Rising [s].
-    positions : ndarray, shape (T, J, 3)
-        Joint positions [m]; NaN where unseen.
+    `stamps` (T,): rising [s].
+    `positions` (T, J, 3): joint positions [m]; NaN where unseen.
 
     Returns
     -------
@@ -266,10 +248,7 @@ BUILD_SIGHTINGS = 30  # of a whole body before its build tells who it is
 class Track:
     """One person as last seen.
 
-    Parameters
-    ----------
-    first_seen : float
-        [s]
+    `first_seen` [s].
 
     Attributes
     ----------

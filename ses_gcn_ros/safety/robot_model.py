@@ -87,19 +87,11 @@ def _volume(capsule: LinkCapsule) -> float:
 def mesh_points(filename: str, folder: Path | None, link: str) -> Array:
     """Vertices (P, 3) of a mesh file in its own unit.
 
-    Parameters
-    ----------
-    filename : str
-        Path, ``file://`` or ``package://`` address.
-    folder : Path, optional
-        Where a relative path begins.
-    link : str
-        Whose mesh it is, for messages.
+    Raises RobotError if the file can't be found or read, or trimesh isn't installed.
 
-    Raises
-    ------
-    RobotError
-        If the file can't be found or read, or trimesh isn't installed.
+    `filename`: path, ``file://`` or ``package://`` address.
+    `folder`: where a relative path begins.
+    `link`: whose mesh it is, for messages.
     """
     try:
         import trimesh
@@ -183,12 +175,10 @@ class Joint:
 class Urdf:
     """A parsed description.
 
-    Parameters
-    ----------
-    text : str
-        The XML.
-    folder : Path, optional
-        Where relative mesh files are looked for.
+    Raises RobotError if the description can't be read or is not one tree.
+
+    `text`: the XML.
+    `folder`: where relative mesh files are looked for.
 
     Attributes
     ----------
@@ -200,11 +190,6 @@ class Urdf:
         Those that are not fixed.
     capsules : dict of str to tuple of LinkCapsule
         Capsules around the shapes of each link, in the link's frame.
-
-    Raises
-    ------
-    RobotError
-        If the description can't be read or is not one tree.
     """
 
     def __init__(self, text: str, folder: Path | None = None) -> None:
@@ -260,10 +245,7 @@ class Urdf:
     def forward(self, positions: Mapping[str, float]) -> dict[str, Array]:
         """Poses of all links.
 
-        Parameters
-        ----------
-        positions : mapping of str to float
-            Angle [rad] or displacement [m] by joint name; 0 for a joint that is not named.
+        `positions`: angle [rad] or displacement [m] by joint name; 0 for a joint that is not named.
 
         Returns
         -------
@@ -534,15 +516,9 @@ class RobotModel:
     def from_urdf(cls, urdf: Urdf, links: Sequence[str] = ()) -> RobotModel:
         """Take the capsules of a description's links.
 
-        Parameters
-        ----------
-        links : sequence of str
-            Links to watch; all that move against the root by default.
+        Raises RobotError if a link is unknown, or none of them has a shape.
 
-        Raises
-        ------
-        RobotError
-            If a link is unknown, or none of them has a shape.
+        `links`: links to watch; all that move against the root by default.
         """
         for link in links:
             if link not in urdf.links:

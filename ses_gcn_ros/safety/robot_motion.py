@@ -56,10 +56,7 @@ class RobotState:
     def fastest(self, robot: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
         """Speed of the fastest end of each robot, and the capsule it belongs to.
 
-        Parameters
-        ----------
-        robot : ndarray of int, shape (M,)
-            Robot of each capsule, as in the model.
+        `robot` (M,): robot of each capsule, as in the model.
 
         Returns
         -------
@@ -82,10 +79,7 @@ class RobotState:
         W = [ω]×, θ = |ω| (Murray, Li, Sastry: A Mathematical Introduction to Robotic Manipulation,
         eq. 2.36). A robot whose motion is unknown is left where it is.
 
-        Parameters
-        ----------
-        times : array_like, shape (H,)
-            After the stamp [s].
+        `times` (H,): after the stamp [s].
 
         Returns
         -------
@@ -123,12 +117,7 @@ class RobotMotion(Protocol):
 
 
 class RobotTracker:
-    """Takes poses as they are measured and derives motion from them.
-
-    Parameters
-    ----------
-    model : RobotModel
-    """
+    """Takes poses as they are measured and derives motion from them."""
 
     def __init__(self, model: RobotModel) -> None:
         self.model = model
@@ -138,17 +127,10 @@ class RobotTracker:
     def observe(self, stamp: float, poses: ArrayLike) -> None:
         """Take the poses measured at `stamp`; one that is not newer than the last is ignored.
 
-        Parameters
-        ----------
-        stamp : float
-            [s]
-        poses : array_like, shape (F, 4, 4)
-            world_from_frame of each of the model's frames.
+        Raises InputError if the poses have another shape or are not finite.
 
-        Raises
-        ------
-        InputError
-            If the poses have another shape or are not finite.
+        `stamp` [s].
+        `poses` (F, 4, 4): world_from_frame of each of the model's frames.
         """
         poses = np.ascontiguousarray(poses, np.float64)
         if poses.shape != (len(self.model.frames), 4, 4):
@@ -274,11 +256,6 @@ class JointMotion:
 
     Frames that are not links of the description, such as those of a second robot, go on at
     constant twist.
-
-    Parameters
-    ----------
-    urdf : Urdf
-    model : RobotModel
     """
 
     def __init__(self, urdf: Urdf, model: RobotModel) -> None:
@@ -316,10 +293,7 @@ class JointMotion:
 
         Without velocities they follow from the positions before.
 
-        Raises
-        ------
-        InputError
-            If there is not one finite position per name, or not one velocity.
+        Raises InputError if there is not one finite position per name, or not one velocity.
         """
         if len(positions) != len(names) or len(velocities) not in (0, len(names)):
             raise InputError(
@@ -359,19 +333,11 @@ class JointMotion:
     def observe_plan(self, names: Sequence[str], times: ArrayLike, positions: ArrayLike) -> None:
         """Take what a planner said; a plan without points, or of others' joints, ends the last one.
 
-        Parameters
-        ----------
-        names : sequence of str
-            J joints.
-        times : array_like, shape (P,)
-            Since the plan's beginning, rising [s].
-        positions : array_like, shape (P, J)
-            [rad or m]
+        Raises InputError if the shapes don't fit, a value is not finite or the times don't rise.
 
-        Raises
-        ------
-        InputError
-            If the shapes don't fit, a value is not finite or the times don't rise.
+        `names`: J joints.
+        `times` (P,): since the plan's beginning, rising [s].
+        `positions` (P, J) [rad or m].
         """
         self._plan, self._phase = None, 0.0
         known = self._movable
@@ -460,11 +426,10 @@ class SweepMotion:
     The joints follow q = A + (B − A) (1 − cos 2πσ) / 2. Only the pace dσ/dt changes with the speed
     factor, with a bounded slope, so the robot never leaves its path and at factor 0 it stands.
 
-    Parameters
-    ----------
-    config : DemoRobotConfig
-    urdf : Urdf
-        Description with as many movable joints as the poses have angles.
+    Raises ConfigError if a pose has another number of angles or leaves the limits, or the period is
+    too short.
+
+    `urdf`: description with as many movable joints as the poses have angles.
 
     Attributes
     ----------
@@ -472,11 +437,6 @@ class SweepMotion:
         Names of the joints.
     pace : float
         Present share of the full speed, 0 to 1.
-
-    Raises
-    ------
-    ConfigError
-        If a pose has another number of angles or leaves the limits, or the period is too short.
     """
 
     def __init__(self, config: DemoRobotConfig, urdf: Urdf) -> None:

@@ -157,16 +157,10 @@ def protective_distance(
 ) -> float:
     """S_p [m] of a person and a robot that come straight at each other.
 
-    Parameters
-    ----------
-    human_speed, robot_speed : float
-        v_h and v_r [m/s].
-    reaction_time : float
-        T_r [s]: from the image to the moment the robot begins to brake.
-    table : StoppingTable
-        T_s over the speed; `braking` gives it.
-    intrusion, human_uncertainty, robot_uncertainty : float
-        C, Z_d and Z_r [m].
+    `human_speed`, `robot_speed`: v_h and v_r [m/s].
+    `reaction_time`: T_r [s]: from the image to the moment the robot begins to brake.
+    `table`: T_s over the speed; `braking` gives it.
+    `intrusion`, `human_uncertainty`, `robot_uncertainty`: C, Z_d and Z_r [m].
     """
     loops = kernel("separation")
     t_s = loops.stopping_time(robot_speed, table.speeds, table.times)
@@ -315,20 +309,12 @@ def assess_now(
 ) -> Reactive:
     """Hold every limb against every link.
 
-    Parameters
-    ----------
-    people : People
-        With at least one limb.
-    growth : ndarray, shape (N,)
-        How far each limb may have moved unseen [m].
-    robot : RobotState
-        Carried from its stamp to `now` along its own motion.
-    now : float
-        [s]
-    t_r : float
-        Reaction time [s].
-    margin_kept : float
-        Distance kept above the protective one while the robot moves [m].
+    `people`: with at least one limb.
+    `growth` (N,): how far each limb may have moved unseen [m].
+    `robot`: carried from its stamp to `now` along its own motion.
+    `now` [s].
+    `t_r`: reaction time [s].
+    `margin_kept`: distance kept above the protective one while the robot moves [m].
 
     Returns
     -------
@@ -434,12 +420,8 @@ def assess_reachable(
     None where the model can't be applied: a standing robot has no path yet, and several robots
     brake in different times.
 
-    Parameters
-    ----------
-    paths : sequence of RobotMotion
-        Ways that the robot may go on, beginning at one pose.
-    age : float
-        Since people were seen, part of `t_r` [s].
+    `paths`: ways that the robot may go on, beginning at one pose.
+    `age`: since people were seen, part of `t_r` [s].
     """
     speed = float(speeds.fastest[0])
     if len(speeds.fastest) != 1 or speed < STILL:

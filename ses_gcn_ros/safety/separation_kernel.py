@@ -190,26 +190,18 @@ def min_distances(
 ) -> None:
     """Fill the least distance at H steps, and how many radii of the forecasts lie between.
 
-    Parameters
-    ----------
-    paths : tuple
-        Ends (K, S, N, 3) and radii (K, S, N) of the limbs on K ways that people may go.
-    links : tuple
-        Ends (H, M, 3) and radii (M,).
-    growth : ndarray, shape (S, N)
-        Part of each limb's radius that stands for uncertainty [m].
-    first : int
-        Which of the S steps is the first of the H.
-    farthest : float
-        Urgency from which on nothing is told apart on ways after the first.
-    nearest : ndarray, shape (H,)
-        Filled with the least distance of each step on the first way [m]; inf where no limb is
-        known.
-    pair : ndarray of int, shape (H, 3)
-        Filled with the limb and the link that it is the distance of, and the limb of the urgency.
-    urgency : ndarray, shape (K, H)
-        Filled with the least, over all pairs, of the distance without the growth, in growths; below
-        0 where the expected limb itself touches, inf or `farthest` where no limb is known.
+    `paths`: ends (K, S, N, 3) and radii (K, S, N) of the limbs on K ways that people may go.
+    `links`: ends (H, M, 3) and radii (M,).
+    `growth` (S, N): part of each limb's radius that stands for uncertainty [m].
+    `first`: which of the S steps is the first of the H.
+    `farthest`: urgency from which on nothing is told apart on ways after the first.
+    `nearest` (H,): filled with the least distance of each step on the first way [m]; inf where no
+    limb is known.
+    `pair` (H, 3): filled with the limb and the link that it is the distance of, and the limb of the
+    urgency.
+    `urgency` (K, H): filled with the least, over all pairs, of the distance without the growth, in
+    growths; below 0 where the expected limb itself touches, inf or `farthest` where no limb is
+    known.
     """
     start, end, radius = paths
     link_start, link_end, link_radius = links
@@ -292,24 +284,16 @@ def surround(
 ) -> None:
     """Fill the capsules of N limbs of B bodies.
 
-    Parameters
-    ----------
-    positions : ndarray, shape (B, J, 3)
-        Joints [m]; NaN where unseen.
-    growth : ndarray, shape (B, J)
-        Radius around each joint that holds it [m]; NaN counts as unseen.
-    paths : ndarray, shape (J, J)
-        Path lengths along the body [m].
-    shape : tuple
-        Joints at which each limb starts and ends, its radius [m], the share of a hand beyond it.
-    scale : float
-        Factor on the radii.
-    hand_reach : float
-        Length of a hand [m].
-    start, end : ndarray, shape (B, N, 3)
-        Filled with the ends of the axes [m]; NaN where a limb can't be placed.
-    radius : ndarray, shape (B, N)
-        Filled with the radii [m].
+    `positions` (B, J, 3): joints [m]; NaN where unseen.
+    `growth` (B, J): radius around each joint that holds it [m]; NaN counts as unseen.
+    `paths` (J, J): path lengths along the body [m].
+    `shape`: joints at which each limb starts and ends, its radius [m], the share of a hand beyond
+    it.
+    `scale`: factor on the radii.
+    `hand_reach`: length of a hand [m].
+    `start`, `end` (B, N, 3): filled with the ends of the axes [m]; NaN where a limb can't be
+    placed.
+    `radius` (B, N): filled with the radii [m].
     """
     starts, ends, radii, hands = shape
     joints, limbs = positions.shape[1], len(starts)
@@ -761,26 +745,18 @@ def react(
 ) -> None:
     """Judge all pairs.
 
-    Parameters
-    ----------
-    limbs : tuple
-        Ends (N, 3), radii (N,), velocities of the ends (N, 3), floors of v_h (N,), Z_d (N,), and
-        the velocity of each limb's whole body with what noise can make of standing (N, 4).
-    person : ndarray of int, shape (N,)
-        Number of each limb's person.
-    links : tuple
-        Ends (M, 3), velocities of the ends (M, 3), NaN where unknown, radii (M,) and robots (M,).
-    robots : tuple
-        Of R robots: speed of the fastest point now, its stopping time, the acceleration that the
-        robot is capable of, its highest speed (R,), and its table of stopping times: speeds and
-        times (R, K).
-    worst : ndarray, shape (P, len(PairResult._fields))
-        Filled with the pair of each person that has the lowest factor, and among equals the least
-        margin.
-    nearest : ndarray, shape (P,)
-        Filled with the least distance of each person [m].
-    deciding : ndarray, shape (len(PairResult._fields),)
-        Filled with the pair that has the least margin of all.
+    `limbs`: ends (N, 3), radii (N,), velocities of the ends (N, 3), floors of v_h (N,), Z_d (N,),
+    and the velocity of each limb's whole body with what noise can make of standing (N, 4).
+    `person` (N,): number of each limb's person.
+    `links`: ends (M, 3), velocities of the ends (M, 3), NaN where unknown, radii (M,) and robots
+    (M,).
+    `robots`: of R robots: speed of the fastest point now, its stopping time, the acceleration that
+    the robot is capable of, its highest speed (R,), and its table of stopping times: speeds and
+    times (R, K).
+    `worst` (P, len(PairResult._fields)): filled with the pair of each person that has the lowest
+    factor, and among equals the least margin.
+    `nearest` (P,): filled with the least distance of each person [m].
+    `deciding` (len(PairResult._fields),): filled with the pair that has the least margin of all.
     """
     rank = np.full(len(nearest), math.inf)
     nearest[:] = math.inf
@@ -820,21 +796,15 @@ def reach(bodies: Any, person: Any, links: Any, steps: Any, fixed: Any, margin: 
     its measured velocity takes it; a link likewise around where it is and where its path takes it.
     The distance of two intersections is no less than the greatest of their parts' distances.
 
-    Parameters
-    ----------
-    bodies : tuple
-        Ends (N, 3), radii (N,), velocities of the ends (N, 3), highest speeds (N,) [m/s] and
-        accelerations (N,) [m/s²].
-    person : ndarray of int, shape (N,)
-    links : tuple
-        Ends now and at H steps (1 + H, M, 3), and radii (M,).
-    steps : ndarray, shape (H, 4)
-        Time since people were seen and since their velocity was measured [s], how far a link gets
-        from where it is and how far from its path [m].
-    fixed : ndarray, shape (N,)
-        C, Z_d and Z_r [m].
-    margin : ndarray, shape (P,)
-        Filled with the least distance less what is fixed [m]; −inf for a limb not placed.
+    `bodies`: ends (N, 3), radii (N,), velocities of the ends (N, 3), highest speeds (N,) [m/s] and
+    accelerations (N,) [m/s²].
+    `person` (N,).
+    `links`: ends now and at H steps (1 + H, M, 3), and radii (M,).
+    `steps` (H, 4): time since people were seen and since their velocity was measured [s], how far a
+    link gets from where it is and how far from its path [m].
+    `fixed` (N,): C, Z_d and Z_r [m].
+    `margin` (P,): filled with the least distance less what is fixed [m]; −inf for a limb not
+    placed.
     """
     start, end, radius, start_velocity, end_velocity, highest, agility = bodies
     link_start, link_end, link_radius = links

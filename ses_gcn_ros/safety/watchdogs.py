@@ -23,12 +23,7 @@ FLOOD_SLACK = 1.1  # times the highest rate, as messages of that rate come early
 
 
 class Inputs:
-    """Remembers what is wrong with each input until it is well again.
-
-    Parameters
-    ----------
-    config : SafetyConfig
-    """
+    """Remembers what is wrong with each input until it is well again."""
 
     def __init__(self, config: SafetyConfig) -> None:
         self._config = config
@@ -57,10 +52,7 @@ class Inputs:
     def arrive(self, source: str, stamp: float, now: float) -> None:
         """Count a message, usable or not.
 
-        Raises
-        ------
-        InputError
-            If its stamp is ahead of the clock.
+        Raises InputError if its stamp is ahead of the clock.
         """
         self._watch_rate(source, now)
         ahead = stamp - now
@@ -199,15 +191,9 @@ def forecast_limits(
 class ActionLimits:
     """Lower limits while somebody does certain things; what is not known of them lowers too.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-        Its `action_limits`, each ``LABEL: FACTOR``.
+    Raises ConfigError if one of them is no label with a factor of 0 to 1.
 
-    Raises
-    ------
-    ConfigError
-        If one of them is no label with a factor of 0 to 1.
+    `config`: its `action_limits`, each ``LABEL: FACTOR``.
     """
 
     def __init__(self, config: SafetyConfig) -> None:
@@ -261,10 +247,7 @@ class ActionLimits:
 class Bridges:
     """What the nodes that carry the factor to the robots say of themselves, and whether they do.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-        Its `bridges` are waited for.
+    `config`: its `bridges` are waited for.
     """
 
     def __init__(self, config: SafetyConfig) -> None:
@@ -336,11 +319,7 @@ def _too_old(what: str, age: float, oldest: float, factor: float) -> list[Limit]
 class ClockMonitor:
     """Holds the clock that stamps are compared with, and the node's own loop, against real time.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-    now, steady : float
-        The clock, and a clock that nobody sets [s].
+    `now`, `steady`: the clock, and a clock that nobody sets [s].
     """
 
     def __init__(self, config: SafetyConfig, now: float, steady: float) -> None:

@@ -75,12 +75,8 @@ class Zone:
 class Zones:
     """All zones of one kind of intruder.
 
-    Parameters
-    ----------
-    zones : sequence of Zone
-        Those for people, or those for the robot.
-    model : RobotModel
-        Knows the frames of the zones, besides the robot's own.
+    `zones`: those for people, or those for the robot.
+    `model`: knows the frames of the zones, besides the robot's own.
     """
 
     def __init__(self, zones: Sequence[Zone], model: RobotModel) -> None:
@@ -110,12 +106,8 @@ class Zones:
     ) -> tuple[list[Limit], Array]:
         """Limits of the zones that somebody is in, and the floors of v_h that they ask for.
 
-        Parameters
-        ----------
-        growth : ndarray, shape (N,)
-            How far each limb may have moved unseen [m].
-        robot : RobotState
-            Says where the frames are.
+        `growth` (N,): how far each limb may have moved unseen [m].
+        `robot`: says where the frames are.
 
         Returns
         -------
@@ -153,14 +145,9 @@ class Zones:
     ) -> list[Limit]:
         """Limits that keep the robot's links out, or slow while they are inside.
 
-        Parameters
-        ----------
-        start, end : ndarray, shape (M, 3)
-            Its capsules now [m].
-        reaction_time : float
-            Until the robot brakes [s].
-        reach : float
-            Distance that it takes from the highest speed [m].
+        `start`, `end` (M, 3): its capsules now [m].
+        `reaction_time`: until the robot brakes [s].
+        `reach`: distance that it takes from the highest speed [m].
         """
         distance, fraction, normal = solid_distances(
             self._solids, self.inverse_poses(robot), start, end, self._model.radius + reach

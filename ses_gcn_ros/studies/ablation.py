@@ -112,14 +112,9 @@ def ablate(
 
     Raises ConfigError if weights in the folder were trained otherwise.
 
-    Parameters
-    ----------
-    recording : Recording
-        What it is trained on, by its split.
-    folder : Path
-        Weights of the variants; a run that was interrupted goes on from what lies there.
-    progress : callable
-        Gives what to call for each variant by its name.
+    `recording`: what it is trained on, by its split.
+    `folder`: weights of the variants; a run that was interrupted goes on from what lies there.
+    `progress`: gives what to call for each variant by its name.
     """
     held_out = split(recording.sequences, recipe.data).held_out
     plan = dataclasses.replace(recipe.training, after="", steps=steps, epochs=0, milestones=())
@@ -200,10 +195,7 @@ _NAMES = {"keep": "share of each adjacency", "threshold": "one threshold for all
 def mask_figure(points: Sequences[CurvePoint], steps: int, theme: Theme) -> Figure:
     """Draw mean errors of students against their teacher's.
 
-    Parameters
-    ----------
-    points : sequence of CurvePoint
-        From `mask_curve`, the teacher first.
+    `points`: from `mask_curve`, the teacher first.
     """
     colours = {"keep": theme.person, "threshold": theme.forecast}
     teacher = points[0]

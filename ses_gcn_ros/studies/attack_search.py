@@ -87,10 +87,7 @@ def run_attack(
     With `cell`, the monitor has these parameters of a cell but for its robots, tools, zones and
     floor plan, which are the attack's own.
 
-    Raises
-    ------
-    InputError
-        If there is no such scenario or variant, or the log is of another attack.
+    Raises InputError if there is no such scenario or variant, or the log is of another attack.
     """
     groups = {"motions": MOTIONS, "faults": FAULTS}
     scenarios = groups.get(scenario) or _chosen("scenario", scenario, SCENARIOS)
@@ -127,10 +124,7 @@ def _chosen(what: str, name: str, choices: Sequence[str]) -> Sequence[str]:
 def read_case(path: Path) -> AttackCase:
     """Read a case that an attack wrote.
 
-    Raises
-    ------
-    InputError
-        If it holds none.
+    Raises InputError if it holds none.
     """
     try:
         found = parse_json(path.read_text(encoding="utf-8"))

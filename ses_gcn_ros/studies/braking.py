@@ -162,10 +162,7 @@ class Fence:
     person gets while the robot comes to rest from full speed, with the monitor's own constants.
     Release and speeding up are the monitor's, too.
 
-    Parameters
-    ----------
-    sweep : ndarray, shape (K, F, 4, 4)
-        Poses of the model's frames along the robot's path.
+    `sweep` (K, F, 4, 4): poses of the model's frames along the robot's path.
     """
 
     def __init__(self, config: SafetyConfig, model: RobotModel, sweep: Array) -> None:
@@ -236,10 +233,7 @@ class BrakingOutcome:
 class Simulator:
     """Runs approaches against the demo robot.
 
-    Parameters
-    ----------
-    config : SafetyConfig
-        Of the monitor and of the robot's dynamics: deceleration and reaction time.
+    `config`: of the monitor and of the robot's dynamics: deceleration and reaction time.
     """
 
     def __init__(self, config: SafetyConfig, engine: Engine) -> None:
@@ -412,14 +406,9 @@ def run_study(
 
     Raises InputError if a file holds no approach, or the log is of another study.
 
-    Parameters
-    ----------
-    count : int
-        Approaches, shared among the files.
-    log : Path
-        JSON lines, one per run; runs that it holds are not repeated.
-    weights : Path, optional
-        Of the forecaster; the ones that ship if left out.
+    `count`: approaches, shared among the files.
+    `log`: JSON lines, one per run; runs that it holds are not repeated.
+    `weights`: of the forecaster; the ones that ship if left out.
     """
     drawn = approaches(files, count, seed)
     about = {

@@ -98,16 +98,10 @@ def measure(
     Raises InputError if a person has another number of joints, person and robot don't last equally
     long, or no encounter is as long as a window.
 
-    Parameters
-    ----------
-    engine : Engine
-        Its layout and frame rate are those of the encounters.
-    encounters : iterable of Encounter
-        Those shorter than a window are passed over.
-    links : ndarray of int, shape (M, 2)
-        Points of the robot that each link leads from and to.
-    alarm : ContactAlarm
-        Whose probability is raised.
+    `engine`: its layout and frame rate are those of the encounters.
+    `encounters`: those shorter than a window are passed over.
+    `links` (M, 2): points of the robot that each link leads from and to.
+    `alarm`: whose probability is raised.
     """
     joints = len(get_layout(engine.layout).joints)
     limbs = np.asarray(get_layout(engine.layout).limbs)
@@ -233,15 +227,10 @@ def score(
 ) -> Score:
     """Judge a method over the first `frames` of the horizon.
 
-    Parameters
-    ----------
-    method : str
-        One of ``gaps.predicted``.
-    threshold : float
-        Distance under which it is a collision [m].
-    onsets : bool
-        Count only windows in which there was no contact yet when the forecast was made: seeing
-        that a contact goes on is no foresight.
+    `method`: one of ``gaps.predicted``.
+    `threshold`: distance under which it is a collision [m].
+    `onsets`: count only windows in which there was no contact yet when the forecast was made:
+    seeing that a contact goes on is no foresight.
     """
     counted = gaps.last_observed >= threshold if onsets else np.ones(len(gaps.happened), bool)
     real = (gaps.happened[counted, :frames] < threshold).any(axis=1)
@@ -259,11 +248,8 @@ def recall_by_lead(
 ) -> list[tuple[int, float]]:
     """Share of coming contacts that are foreseen, by how far ahead they were.
 
-    Parameters
-    ----------
-    edges : ndarray of int, shape (B + 1,)
-        Frames that part the bins: the first contact lies in frame ``edges[b] + 1`` to
-        ``edges[b + 1]``.
+    `edges` (B + 1,): frames that part the bins: the first contact lies in frame ``edges[b] + 1`` to
+    ``edges[b + 1]``.
 
     Returns
     -------
@@ -310,10 +296,7 @@ class Curve:
 def curve(gaps: Gaps, method: str, frames: int, rows: NDArray[np.int64] | None = None) -> Curve:
     """Precision and recall of a method's alarm that a contact begins within `frames`.
 
-    Parameters
-    ----------
-    rows : ndarray of int, optional
-        Windows to take, also several times, such as those of resampled encounters.
+    `rows`: windows to take, also several times, such as those of resampled encounters.
     """
     rows = np.arange(len(gaps.happened)) if rows is None else rows
     rows = rows[gaps.last_observed[rows] >= THRESHOLD]
@@ -389,12 +372,8 @@ def pair_up(
 
     Raises InputError if a recording lacks one of the two.
 
-    Parameters
-    ----------
-    sequences : sequence of Sequence
-        Two of a recording are told apart by their tag.
-    person, robot : str
-        Tag of who is forecast and of who stands for the robot.
+    `sequences`: two of a recording are told apart by their tag.
+    `person`, `robot`: tag of who is forecast and of who stands for the robot.
 
     Returns
     -------

@@ -27,16 +27,10 @@ def run_all(
 
     Raises InputError if the log is of another study, or none at all.
 
-    Parameters
-    ----------
-    log : Path
-        JSON lines: what the study is about, then number and answer of each task.
-    about : mapping
-        What another study would have otherwise, plain JSON.
-    tasks : mapping of int to tuple
-        Arguments by the number of the task.
-    run : callable
-        Of a module's top level; its answers are plain JSON.
+    `log`: JSON lines: what the study is about, then number and answer of each task.
+    `about`: what another study would have otherwise, plain JSON.
+    `tasks`: arguments by the number of the task.
+    `run`: of a module's top level; its answers are plain JSON.
 
     Returns
     -------

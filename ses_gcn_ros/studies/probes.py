@@ -426,10 +426,7 @@ def bridge(changes: str, seed: str, *_: str) -> dict[str, Any]:
 class SoakTester(Node):
     """Plays the camera of a crowd and notes when safety states are made and when they come.
 
-    Parameters
-    ----------
-    rate : float
-        Of the skeletons [Hz].
+    `rate`: of the skeletons [Hz].
 
     Attributes
     ----------

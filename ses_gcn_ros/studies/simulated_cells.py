@@ -121,10 +121,7 @@ def write_recording(
 
     Raises InputError if the motion can't be read; BagError if the bag exists.
 
-    Parameters
-    ----------
-    motion : Path
-        Recording of motion (.npz), such as ``cmu.npz``.
+    `motion`: recording of motion (.npz), such as ``cmu.npz``.
     """
     source = _Motion(motion)
     generators = np.random.default_rng(recording.seed).spawn(recording.people)
@@ -313,12 +310,8 @@ def _person(time: float, walks: bool, cell: SimulatedCell, rng: np.random.Genera
 def record_cell(cell: SimulatedCell, bag: Path, run: SimulatedRun, person: str = "") -> list[float]:
     """Write a recording; gives the true age of each image at the first state that knew it [s].
 
-    Parameters
-    ----------
-    run : SimulatedRun
-        What the robot does; without stops it stands for 20 s.
-    person : str
-        "stands", "walks", or empty for nobody.
+    `run`: what the robot does; without stops it stands for 20 s.
+    `person`: "stands", "walks", or empty for nobody.
     """
     rng = np.random.default_rng([cell.seed, 7])
     duration = len(run.ways) * STEP if run.stops else 20.0
@@ -391,12 +384,8 @@ def try_cell(
 ) -> dict[str, Any]:
     """Record a cell at random, commission it, hold that against the truth, and attack it.
 
-    Parameters
-    ----------
-    groups : sequence of tuple of float
-        Payload [kg] and share of the speed, of each recording of stops.
-    searches : int
-        Of the attack on a monitor with the parameters that follow.
+    `groups`: payload [kg] and share of the speed, of each recording of stops.
+    `searches`: of the attack on a monitor with the parameters that follow.
 
     Returns
     -------

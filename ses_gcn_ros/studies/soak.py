@@ -37,16 +37,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Figures of a run, ready for JSON.
 
-    Parameters
-    ----------
-    stamps, arrivals : sequence of float
-        When each state was made and when it came [s].
-    period : float
-        Between two states, as it should be [s].
-    used : mapping of str to sequence of (float, float, float)
-        By node: seconds since the start, resident and own memory [B].
-    warm_up : float
-        Seconds from the start that memory may take to settle.
+    `stamps`, `arrivals`: when each state was made and when it came [s].
+    `period`: between two states, as it should be [s].
+    `used`: by node: seconds since the start, resident and own memory [B].
+    `warm_up`: seconds from the start that memory may take to settle.
     """
     made, came = np.diff(np.asarray(stamps)), np.diff(np.asarray(arrivals))
     nodes = {}

@@ -249,10 +249,7 @@ class TransformBuffer:
     sense, frames that have been silent for as long are forgotten, which tf2 would keep. A static
     frame that is told elsewhere later is not trusted until it is back, or `believe`.
 
-    Parameters
-    ----------
-    world : str
-        Frame that everything is taken to.
+    `world`: frame that everything is taken to.
     """
 
     def __init__(self, world: str) -> None:

@@ -17,16 +17,10 @@ from ses_gcn_ros.compiling import array, compiled, real, whole
 def place(poses: Any, parents: Any, wanted: Any, world: Any) -> Any:
     """world_from_frame (F, 4, 4) of the wanted frames.
 
-    Parameters
-    ----------
-    poses : ndarray, shape (E, 7)
-        Translation [m] and quaternion xyzw of any length, of each frame in its parent.
-    parents : ndarray of int, shape (E,)
-        Row of each frame's parent, a row before its own; -1 for the topmost frame.
-    wanted : ndarray of int, shape (F,)
-        Rows of the frames to place; -1 for the topmost frame.
-    world : int
-        Row of the world; -1 if it is the topmost frame.
+    `poses` (E, 7): translation [m] and quaternion xyzw of any length, of each frame in its parent.
+    `parents` (E,): row of each frame's parent, a row before its own; -1 for the topmost frame.
+    `wanted` (F,): rows of the frames to place; -1 for the topmost frame.
+    `world`: row of the world; -1 if it is the topmost frame.
     """
     top_from = np.zeros((len(poses) + 1, 3, 4))  # the topmost frame comes last, which -1 means
     for k in range(3):

@@ -146,14 +146,10 @@ def compare(
 ) -> list[dict[str, Cell]]:
     """One row per contender; ratios are to the first of them.
 
-    Parameters
-    ----------
-    durations : dict of str to NDArray
-        What `take_turns` gave [s].
-    errors : dict of str to float or None
-        Largest distance from what is right [m], by contender; None, or left out, for what has none.
-    **subject
-        Further values of each row: what was computed.
+    `durations`: what `take_turns` gave [s].
+    `errors`: largest distance from what is right [m], by contender; None, or left out, for what has
+    none.
+    `**subject`: further values of each row: what was computed.
     """
     medians = {name: float(np.median(values)) for name, values in durations.items()}
     first = next(iter(medians.values()))

@@ -58,13 +58,9 @@ def engines(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) ->
 
     Raises ModelError if torch is missing, which runs the reference.
 
-    Parameters
-    ----------
-    quick : bool
-        Half a second for each batch size instead of six.
-    weights : sequence of Weights
-        Networks to run besides the one that ships and an untrained one of the published size for
-        Human3.6M.
+    `quick`: half a second for each batch size instead of six.
+    `weights`: networks to run besides the one that ships and an untrained one of the published size
+    for Human3.6M.
     """
     rows: list[dict[str, Cell]] = []
     notes: list[str] = []
@@ -185,13 +181,9 @@ _SIDE, _BYTES, _TIMES = 8192, 1 << 30, 10  # of large products and copies, and h
 def gpu(quick: bool, progress: Progress, weights: Sequence[Weights] = ()) -> Section:
     """Every engine of a GPU against the authors' model there.
 
-    Parameters
-    ----------
-    quick : bool
-        Half a second for each batch size instead of three.
-    weights : sequence of Weights
-        Networks to run besides the one that ships and an untrained one of the published size for
-        Human3.6M.
+    `quick`: half a second for each batch size instead of three.
+    `weights`: networks to run besides the one that ships and an untrained one of the published size
+    for Human3.6M.
     """
     section = Section("gpu")
     try:

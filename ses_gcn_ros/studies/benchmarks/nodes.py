@@ -35,12 +35,8 @@ def chain(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> S
     The whole chain is skeletons → forecasts → safety state; no chain of rclpy nodes can be faster
     than two bare relays that pass on messages of the same sizes.
 
-    Parameters
-    ----------
-    quick : bool
-        Three seconds with one person instead of three times eight for each number.
-    people : sequence of int
-        Numbers of people in sight.
+    `quick`: three seconds with one person instead of three times eight for each number.
+    `people`: numbers of people in sight.
     """
     rows: list[dict[str, Cell]] = []
     section = Section("chain", rows)
@@ -175,12 +171,8 @@ _CHANGES, _FEW_CHANGES, _SEED = 300, 30, 1
 def bridge(quick: bool, progress: Progress, drivers: tuple[str, ...] = SIMULATED) -> Section:
     """Delays from a changed factor to the first word at the driver.
 
-    Parameters
-    ----------
-    quick : bool
-        30 changes for each driver instead of 300.
-    drivers : tuple of str
-        Interfaces to measure.
+    `quick`: 30 changes for each driver instead of 300.
+    `drivers`: interfaces to measure.
     """
     section = Section("bridge")
     if section.lacks_ros():

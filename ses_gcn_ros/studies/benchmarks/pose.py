@@ -47,15 +47,10 @@ def pose(
 ) -> Section:
     """Every model at 640×360 and 1280×720.
 
-    Parameters
-    ----------
-    quick : bool
-        40 frames each instead of 300.
-    video : Path, optional
-        Video of a person; without a person only the detector would be timed, so there is no
-        measurement without a video.
-    models : sequence of str
-        Names or paths of pose landmarkers.
+    `quick`: 40 frames each instead of 300.
+    `video`: video of a person; without a person only the detector would be timed, so there is no
+    measurement without a video.
+    `models`: names or paths of pose landmarkers.
     """
     frames = 40 if quick else 300
     rows: list[dict[str, Cell]] = []
@@ -84,10 +79,7 @@ def measure(
 
     Raises InputError if the video can't be read; ModelError if the model can't be had.
 
-    Parameters
-    ----------
-    **settings
-        Further fields of `PoseConfig`.
+    `**settings`: further fields of `PoseConfig`.
 
     Returns
     -------
