@@ -360,8 +360,7 @@ class Worker(Generic[F, R]):
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        job: Future[R] = Future()
-        job.cancel()
+        last: list[Future[R]] = []
         for frame in self.source:
             try:
                 job = self._work(frame)
@@ -370,6 +369,7 @@ class Worker(Generic[F, R]):
                 job.set_exception(error)
             self._begun.append((frame, job))
             job.add_done_callback(lambda _: self._notify())
-        wait([job])  # and so all before it
+            last = [job]
+        wait(last)  # and so all before it
         self.ended = True
         self._notify()

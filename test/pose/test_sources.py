@@ -94,6 +94,16 @@ def test_a_worker_that_never_began_can_be_closed(video):
     assert not worker.ended
 
 
+def test_a_worker_that_was_given_no_frame_ends():
+    told = threading.Event()
+    worker = Worker(NewestFrame(), lambda frame: Future(), told.set)
+    worker.start()
+    worker.close()
+    assert told.wait(10.0)  # it doesn't wait for a frame that never was
+    assert worker.ended
+    assert list(worker.take()) == []
+
+
 def test_a_video_can_begin_again_with_stamps_that_go_on(video):
     source = VideoFile(video, loop=True)
     frames = []
