@@ -21,7 +21,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,9 @@ class AuditLog:
     `size`: bytes from which on a new file is begun.
     """
 
-    def __init__(
-        self,
-        path: str,
-        config: Any,
-        size: float = math.inf,
-        clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-    ) -> None:
+    def __init__(self, path: str, config: Any, size: float = math.inf) -> None:
         self._path = Path(path).expanduser() if path else None
-        self._size, self._clock = size, clock
+        self._size = size
         self.hash = FIRST  # of the last line
         self.problem, self.lost = "", 0
         self._file = -1
@@ -160,7 +154,8 @@ class AuditLog:
         self._write({"event": "begin", "previous": self.hash, **self._about, **facts})
 
     def _write(self, facts: Mapping[str, Any]) -> None:
-        dated = {"time": self._clock().isoformat(timespec="milliseconds"), **plain(facts)}
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        dated = {"time": now, **plain(facts)}
         rest = b"," + json.dumps(dated, separators=(",", ":")).encode()[1:]
         following = _following(self.hash, rest)
         write_whole(self._file, _START + following.encode() + b'"' + rest + b"\n")

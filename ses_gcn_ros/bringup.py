@@ -207,7 +207,12 @@ def plan_workcell(
     else:
         plans.append(NodePlan("pose_node"))
     clock: Mapping[str, Value] = {"use_sim_time": bool(bag) or use_sim_time}
-    return [replace(p, parameters={**p.parameters, **_time(p, clock)}) for p in plans]
+    return [
+        p  # it makes the clock, it doesn't follow it
+        if p.executable == "bag_player"
+        else replace(p, parameters={**p.parameters, **clock})
+        for p in plans
+    ]
 
 
 def _plan_cameras(names: str, calibration: str) -> list[NodePlan]:
@@ -233,11 +238,6 @@ def _plan_cameras(names: str, calibration: str) -> list[NodePlan]:
         for name in cameras
     ]
     return [*poses, NodePlan("fusion_node", fusion)]
-
-
-def _time(plan: NodePlan, clock: Mapping[str, Value]) -> Mapping[str, Value]:
-    # The player makes the clock, it doesn't follow it.
-    return {} if plan.executable == "bag_player" else clock
 
 
 def with_robot(plans: Sequence[NodePlan], urdf: str) -> list[NodePlan]:

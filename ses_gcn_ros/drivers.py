@@ -268,18 +268,12 @@ class Bridge:
     let go only once every earlier call is answered, or silent for `PATIENCE` times `answer_within`;
     and it is held again if something that lets it go turns out to be accepted after the hold.
 
-    Attributes
-    ----------
-    factor : float
-        What the driver is to have now, 0 to 1.
-    held : bool
-        Whether the driver said that it holds the robot, or has nothing but a factor of 0.
-    refused : str
-        The call that ended in holding for good; empty for none.
-    reason : str
-        Why the robot stands; empty if it need not.
-    problems : Counter
-        Refusals and silences by name.
+    Attributes:
+    - `factor`: what the driver is to have now, 0 to 1.
+    - `held`: whether the driver said that it holds the robot, or has nothing but a factor of 0.
+    - `refused`: the call that ended in holding for good; empty for none.
+    - `reason`: why the robot stands; empty if it need not.
+    - `problems`: refusals and silences by name.
     """
 
     def __init__(self, config: BridgeConfig) -> None:
@@ -495,21 +489,15 @@ class SimulatedDriver:
     and manuals, as of November 2026. What is out of range is refused; a robot that was paused or
     stopped moves on only after what its driver needs for that.
 
-    Attributes
-    ----------
-    config : BridgeConfig
-        Of the bridge that talks to it.
-    refuses : frozenset of str
-        Names of topics and services whose calls it refuses whatever they say.
-    factor : float
-        Share of the full speed that it was told last, 0 to 1.
-    held_by : str
-        Means that hold the robot; empty while it may move. It comes up at full speed, as drivers
-        do: ros2_control's controller begins at factor 1, a program runs at the slider's last place.
-    needs : tuple of Call
-        What it needs to move on, any of them.
-    refused : list of Call
-        What it refused.
+    Attributes:
+    - `config`: of the bridge that talks to it.
+    - `refuses`: names of topics and services whose calls it refuses whatever they say.
+    - `factor`: share of the full speed that it was told last, 0 to 1.
+    - `held_by`: means that hold the robot; empty while it may move. It comes up at full speed, as
+      drivers do: ros2_control's controller begins at factor 1, a program runs at the slider's last
+      place.
+    - `needs`: what it needs to move on, any of them.
+    - `refused`: what it refused.
     """
 
     config: BridgeConfig

@@ -96,5 +96,4 @@ def read_array(content: Any, size: int) -> NDArray[Any]:
     if count * dtype.itemsize > size:
         raise ValueError(f"its header promises {count} numbers of shape {shape}; it is shorter")
     numbers = np.frombuffer(content.read(count * dtype.itemsize), dtype)
-    array: NDArray[Any] = numbers.reshape(shape, order="F" if columns_first else "C")
-    return array
+    return numbers.reshape(shape, order="F" if columns_first else "C")

@@ -79,17 +79,11 @@ class DecodedMessage(NamedTuple):
 class Bag:
     """A bag that is being read; made by `open_bag`.
 
-    Attributes
-    ----------
-    path : Path
-    topics : Topics
-        Type of each topic.
-    counts : Counter
-        Messages of each topic.
-    span : tuple of int
-        Times of recording of the first and of the last message [ns].
-    notes : list of str
-        What has to be said of a bag that is read all the same.
+    Attributes:
+    - `topics`: type of each topic.
+    - `counts`: messages of each topic.
+    - `span`: times of recording of the first and of the last message [ns].
+    - `notes`: what has to be said of a bag that is read all the same.
     """
 
     def __init__(

@@ -36,14 +36,10 @@ class VideoJournal:
     `path`: the file; made with the first frame.
     `run`: what must be the same for frames to be taken over: the video and all settings.
 
-    Attributes
-    ----------
-    frames : list of Observation
-        What is known of the frames, in order.
-    resumed : int
-        How many of these an earlier run found.
-    first : int
-        The frame to begin at: a few of those are gone through again.
+    Attributes:
+    - `frames`: what is known of the frames, in order.
+    - `resumed`: how many of these an earlier run found.
+    - `first`: the frame to begin at: a few of those are gone through again.
     """
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:

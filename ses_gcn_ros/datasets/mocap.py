@@ -458,8 +458,7 @@ class _ArraysOnly(pickle.Unpickler):
         if root is not None:
             known = f"{module.removeprefix(root)}.{name}"
             if known in (".multiarray._reconstruct", ".multiarray.scalar", ".numeric._frombuffer"):
-                found: Callable[..., Any] = super().find_class(_installed(module, root), name)
-                return found
+                return super().find_class(_installed(module, root), name)
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):

@@ -20,8 +20,7 @@ _MODULES = dict.fromkeys(("bag_player", "bag_recorder", "stop_tester"), "recordi
 def node_type(executable: str) -> type[ManagedNode]:
     """Class of an executable's name: ``safety_node`` is a ``SafetyNode``."""
     module = importlib.import_module(f"ses_gcn_ros.nodes.{_MODULES.get(executable, executable)}")
-    found: type[ManagedNode] = getattr(module, executable.title().replace("_", ""))
-    return found
+    return getattr(module, executable.title().replace("_", ""))
 
 
 def main(executables: list[str]) -> NoReturn:

@@ -84,12 +84,9 @@ class ManagedNode(LifecycleNode):
     `release` where it has something to close. What it opens through `while_active` is closed on
     deactivation.
 
-    Attributes
-    ----------
-    config_type : type
-        Frozen dataclass of options; one of them is ``autostart``.
-    config : config_type
-        What is in force.
+    Attributes:
+    - `config_type`: frozen dataclass of options; one of them is ``autostart``.
+    - `config`: what is in force.
     """
 
     config_type: type[Any]

@@ -219,7 +219,9 @@ def _run(tasks: Sequence[BatchTask], jobs: int, cluster: str) -> Iterator[BatchO
                 finished = [(task, task.outcome()) for task in left]
                 yield from (outcome for _, outcome in finished if outcome is not None)
                 left = [task for task, outcome in finished if outcome is None]
-        yield from (_died(task) for task in left)
+        for task in left:  # not kept, for more memory may help
+            why = "the process that replayed it was killed, perhaps for want of memory"
+            yield BatchOutcome(task.given, task.name, f"bag '{task.given}': {why}", None)
 
 
 def _replay(task: BatchTask, starter: int = 0) -> BatchOutcome:
@@ -243,12 +245,6 @@ def _client(address: str) -> Any:
         raise ConfigError(f"no Dask scheduler answers at '{address}': {error}") from error
 
 
-def _died(task: BatchTask) -> BatchOutcome:
-    """Outcome of a bag that kills its process; not kept, for more memory may help."""
-    reason = "the process that replayed it was killed, perhaps for want of memory"
-    return BatchOutcome(task.given, task.name, f"bag '{task.given}': {reason}", None)
-
-
 Summary = dict[str, Any]
 
 
@@ -260,7 +256,7 @@ def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
     """
     found = [outcome.summary for outcome in outcomes if outcome.summary is not None]
     failed = [outcome for outcome in outcomes if outcome.error]
-    merged: Summary = plain(
+    return plain(
         {
             "format": FORMAT,
             "bag": f"{len(found)} bags",
@@ -276,29 +272,23 @@ def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
         },
         digits=6,
     )
-    return merged
 
 
 def _row(outcome: BatchOutcome) -> Summary:
     row: Summary = {"bag": outcome.bag, "folder": outcome.folder, "error": outcome.error}
     summary = outcome.summary
     if summary is not None:
-        safety = summary["safety"] or {}
+        safety, errors = summary["safety"] or {}, summary["forecasts"].get("mpjpe_mm")
         row |= {
             "partial": summary["partial"],
             "duration_s": summary["duration_s"],
             "people": summary["people"],
-            "mpjpe_mm": _last(summary["forecasts"], "at"),
+            "mpjpe_mm": errors["at"]["forecast"][-1] if errors else None,
             "availability": safety.get("availability"),
             "stops": safety.get("stops"),
             "worst_separation_m": (safety.get("worst") or {}).get("separation_m"),
         }
     return row
-
-
-def _last(forecasts: Summary, convention: str) -> float | None:
-    errors = forecasts.get("mpjpe_mm")
-    return errors[convention]["forecast"][-1] if errors else None
 
 
 def _sum(parts: Iterable[Summary], name: str) -> Any:

@@ -231,16 +231,11 @@ class ReplayMonitor:
     `robot`: simulates the robot; by default it is where the transforms say.
     `recorded`: whether states are those that were recorded instead of the monitor's.
 
-    Attributes
-    ----------
-    wanted : Wanted
-        What it has to be told of the transforms.
-    capsules : tuple or None
-        Stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
-    present : frozenset of str
-        People in sight.
-    robot_faults : Counter
-        How often the robot could not be found, by reason.
+    Attributes:
+    - `wanted`: what it has to be told of the transforms.
+    - `capsules`: stamp [s] and ends of the robot's capsules, each (M, 3) [m]; None while unknown.
+    - `present`: people in sight.
+    - `robot_faults`: how often the robot could not be found, by reason.
     """
 
     def __init__(
@@ -374,8 +369,7 @@ class ObedientRobot:
             (frame,) = error.args
             raise RobotError(f"tf of {frame} missing: the demo robot has no such frame") from None
         angles = dict(zip(self._motion.joints, self._motion.positions.tolist(), strict=True))
-        placed: Array = self._urdf.place(angles)[wanted]
-        return placed
+        return self._urdf.place(angles)[wanted]
 
     def joint_states(self) -> tuple[Sequence[str], Sequence[float], Sequence[float]]:
         """Names, positions [rad] and velocities [rad/s] of the joints."""

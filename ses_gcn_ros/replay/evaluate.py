@@ -50,7 +50,7 @@ from ses_gcn_ros.replay.figures import LIGHT, horizon_figure, png, timeline_figu
 from ses_gcn_ros.replay.forecast_scores import CollisionScores, ForecastScores
 from ses_gcn_ros.replay.options import Options, description_of, find_topics, source_of
 from ses_gcn_ros.replay.recording import ReplayRecorder, open_replay
-from ses_gcn_ros.replay.report import write_page
+from ses_gcn_ros.replay.report import render_page
 from ses_gcn_ros.replay.safety_scores import SafetyScores, StreamHealth, kind_of
 from ses_gcn_ros.replay.scene import moment_at, scene_figure
 from ses_gcn_ros.replay.summary import write_csv, write_json
@@ -196,7 +196,8 @@ def evaluate(
     if folder is not None:
         if run.recorder is not None:
             with run.giving_up("the page could not be written", summary["problems"]):
-                write_page(open_replay(folder / "replay"), summary, folder / "report.html")
+                page = render_page(open_replay(folder / "replay"), summary)
+                write_atomically(folder / "report.html", page)
             summary["partial"] |= run.recorder is None
         write_numbers(folder, summary)
         if run.actions.segments:
@@ -275,14 +276,9 @@ def write_pictures(folder: Path, summary: dict[str, Any], actions: Sequence[Segm
 class Heard:
     """What the nodes would hear of a bag and forecast of it, and what is found out about that.
 
-    Attributes
-    ----------
-    health : StreamHealth
-    forecasts : ForecastScores
-    notes : list of str
-        What has to be said about the bag.
-    broken : str
-        Why it could not be read to its end; empty if it could.
+    Attributes:
+    - `notes`: what has to be said about the bag.
+    - `broken`: why it could not be read to its end; empty if it could.
     """
 
     def __init__(self, actions: ActionTimeline) -> None:
@@ -349,12 +345,9 @@ def _plain_joints(event: Event) -> Event:
 class ReplayRun:
     """One replay of an open bag: takes its events through the core, and collects the scores.
 
-    Attributes
-    ----------
-    recorder : ReplayRecorder or None
-        None where nothing is to be drawn from, or no more could be written.
-    actions : ActionTimeline
-        What people did, where the bag or a table beside it tells.
+    Attributes:
+    - `recorder`: None where nothing is to be drawn from, or no more could be written.
+    - `actions`: what people did, where the bag or a table beside it tells.
     """
 
     def __init__(self, bag: Bag, plan: ReplayPlan, options: Options, folder: Path | None) -> None:

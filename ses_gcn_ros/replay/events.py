@@ -401,12 +401,9 @@ class ImagePeople:
     `frames`: a frame of the bag to the name that it is to have here.
     `world`: target frame of a configuration that names none.
 
-    Attributes
-    ----------
-    transforms : TransformBuffer
-        Wants all transforms as they come, with our names of the frames.
-    notes : list of str
-        What has to be said about the camera.
+    Attributes:
+    - `transforms`: wants all transforms as they come, with our names of the frames.
+    - `notes`: what has to be said about the camera.
     """
 
     def __init__(

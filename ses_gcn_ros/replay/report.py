@@ -20,7 +20,6 @@ from ses_gcn_ros.replay.figures import THEMES, highest_shown, spans
 from ses_gcn_ros.replay.recording import Replay
 from ses_gcn_ros.replay.scene import HAND_REACH, closest_pair
 from ses_gcn_ros.replay.summary import OUT_OF_SIGHT, pair_of, text_of
-from ses_gcn_ros.resources import write_atomically
 from ses_gcn_ros.safety.people import body
 from ses_gcn_ros.skeleton import get_layout
 
@@ -586,17 +585,8 @@ HARMLESS = 0.5  # m over the protective distance, from which on a moment is none
 SHOWN_AHEAD = 0.4  # s; the radius at the end of the horizon would cover the cell
 
 
-def write_page(replay: Replay, numbers: dict[str, Any], path: Path) -> None:
-    """Write the page of a run, whole or not at all.
-
-    `numbers`: what `evaluate` measured, as in its summary.json.
-    `path`: file to write; an earlier page is replaced.
-    """
-    write_atomically(path, render_page(replay, numbers))
-
-
 def render_page(replay: Replay, numbers: dict[str, Any]) -> str:
-    """HTML of the page of a run; parameters as for `write_page`."""
+    """HTML of the page of a run; `numbers` is what `evaluate` measured."""
     about = replay.about
     told = _sections(replay, numbers)
     data = _data(replay, _worst(numbers), told)

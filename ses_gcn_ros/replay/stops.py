@@ -43,12 +43,9 @@ class RobotTrack:
     `stamps` (N,): rising [s].
     `points` (N, P, 3): ends of the robot's capsules [m].
 
-    Attributes
-    ----------
-    points : ndarray, shape (N, P, 3)
-    times, spacing, speeds : ndarray, shape (N - 1,)
-        Middle and length of the time between two samples [s], and the mean speed of the fastest
-        point in it [m/s].
+    Attributes:
+    - `times`, `spacing`, `speeds` (N - 1,): middle and length of the time between two samples [s],
+      and the mean speed of the fastest point in it [m/s].
     """
 
     def __init__(self, stamps: Array, points: Array) -> None:
@@ -179,8 +176,7 @@ def measure_stop(
 
     def shape(values: Array) -> Array:
         level, begin, length, soft = values
-        left: Array = level * course * _braking(samples, begin, length, soft).mean(axis=1)
-        return left
+        return level * course * _braking(samples, begin, length, soft).mean(axis=1)
 
     longest = min(max(2.0 * (rest - half), 0.02), 0.3 * LONGEST)
     fits = [

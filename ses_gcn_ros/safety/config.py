@@ -485,8 +485,8 @@ def read_entries(parameter: str, entries: Sequence[str], kind: type[T]) -> list[
     return things
 
 
-def check_lengths(label: str, *, exactly: int = 3, **values: Sequence[float]) -> None:
-    """Raise ConfigError unless each of some lists has `exactly` so many numbers."""
+def check_lengths(label: str, **values: Sequence[float]) -> None:
+    """Raise ConfigError unless each of some lists has three numbers."""
     for name, value in values.items():
-        if len(value) != exactly:
-            raise ConfigError(f"{label}: {name} is {list(value)}; it takes {exactly} numbers")
+        if len(value) != 3:
+            raise ConfigError(f"{label}: {name} is {list(value)}; it takes 3 numbers")

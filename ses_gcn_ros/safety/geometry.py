@@ -64,19 +64,14 @@ def within(points: Array, corners: ArrayLike) -> NDArray[np.bool_]:
 class CapsuleDistances:
     """Distances of capsule pairs, and on request the points where they are reached.
 
-    Attributes
-    ----------
-    distance : ndarray, shape (...)
-        Distance between the surfaces [m]; negative is the depth of penetration. NaN where an
-        input is NaN.
-    a_fraction, b_fraction : ndarray, shape (...)
-        Where on its segment the closest point lies: 0 at the start, 1 at the end.
-    a_axis, b_axis : ndarray, shape (..., 3)
-        Closest points on the segments [m].
-    normal : ndarray, shape (..., 3)
-        Unit vector from a to b. Where the segments cross, a normal of both.
-    a_point, b_point : ndarray, shape (..., 3)
-        Closest points on the surfaces [m].
+    Attributes:
+    - `distance` (...): distance between the surfaces [m]; negative is the depth of penetration. NaN
+      where an input is NaN.
+    - `a_fraction`, `b_fraction` (...): where on its segment the closest point lies: 0 at the start,
+      1 at the end.
+    - `a_axis`, `b_axis` (..., 3): closest points on the segments [m].
+    - `normal` (..., 3): unit vector from a to b. Where the segments cross, a normal of both.
+    - `a_point`, `b_point` (..., 3): closest points on the surfaces [m].
     """
 
     distance: Array
@@ -265,8 +260,7 @@ def _solve_compiled(a: Capsules, b: Capsules) -> tuple[Array, Array, Array]:
             b = _spread(b, (1, *(b_lead[-1:] or (1,))))
             limbs = a[0][..., 0, :], a[1][..., 0, :], a[2][..., 0]
             links = b[0][..., 0, :, :], b[1][..., 0, :, :], b[2][..., 0, :]
-            answer: tuple[Array, Array, Array] = solve(*limbs, *links)
-            return answer
+            return solve(*limbs, *links)
         limbs = a[0][..., None, :], a[1][..., None, :], a[2][..., None]
         links = b[0][..., None, :], b[1][..., None, :], b[2][..., None]
         distance, s, t = solve(*limbs, *links)

@@ -250,26 +250,19 @@ class Track:
 
     `first_seen` [s].
 
-    Attributes
-    ----------
-    whole, blind : bool
-        Whether the last skeleton showed every joint, or none at all.
-    distance : float
-        From the robot when last assessed [m].
-    same : float
-        For how long the joints have told nothing new, as no living person's do [s].
-    last_seen, last_news : float
-        When a joint was last seen, and when one was last elsewhere than before [s].
-    unseen : float
-        Time before that which no stamp tells of any more, since the clock went back [s].
-    sightings : int
-        Skeletons that showed the whole body.
-    liveness : float
-        The most probable that this was a living person, by who saw it; 1 where nobody judged.
-    spread : ndarray, shape (J,)
-        Largest standard deviation of each joint when last seen [m]; NaN where not told.
-    velocities : ndarray, shape (J, 3)
-        Of the joints when last seen [m/s], 0 where unknown.
+    Attributes:
+    - `whole`, `blind`: whether the last skeleton showed every joint, or none at all.
+    - `distance`: from the robot when last assessed [m].
+    - `same`: for how long the joints have told nothing new, as no living person's do [s].
+    - `last_seen`, `last_news`: when a joint was last seen, and when one was last elsewhere than
+      before [s].
+    - `unseen`: time before that which no stamp tells of any more, since the clock went back [s].
+    - `sightings`: skeletons that showed the whole body.
+    - `liveness`: the most probable that this was a living person, by who saw it; 1 where nobody
+      judged.
+    - `spread` (J,): largest standard deviation of each joint when last seen [m]; NaN where not
+      told.
+    - `velocities` (J, 3): of the joints when last seen [m/s], 0 where unknown.
     """
 
     def __init__(self, person_id: str, layout: str, first_seen: float) -> None:
@@ -295,8 +288,7 @@ class Track:
     @property
     def positions(self) -> Array:
         """Joints (J, 3) when last seen [m]."""
-        last: Array = self._positions[self._past - 1]
-        return last
+        return self._positions[self._past - 1]
 
     @property
     def centre(self) -> Array:
@@ -475,10 +467,8 @@ class PeopleTracks:
     Only those of whom the pose estimation said that they are hardly a living person (liveness
     under `PHANTOM` at every sighting) are not held. A stranger replaces nobody.
 
-    Attributes
-    ----------
-    faults : tuple of str
-        What was wrong with the last message: people refused, identities given twice.
+    Attributes:
+    - `faults`: what was wrong with the last message: people refused, identities given twice.
     """
 
     def __init__(self, config: SafetyConfig) -> None:

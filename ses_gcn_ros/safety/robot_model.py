@@ -180,16 +180,11 @@ class Urdf:
     `text`: the XML.
     `folder`: where relative mesh files are looked for.
 
-    Attributes
-    ----------
-    root : str
-        The link that no joint moves.
-    joints : tuple of Joint
-        Parents come before their children.
-    movable : tuple of Joint
-        Those that are not fixed.
-    capsules : dict of str to tuple of LinkCapsule
-        Capsules around the shapes of each link, in the link's frame.
+    Attributes:
+    - `root`: the link that no joint moves.
+    - `joints`: parents come before their children.
+    - `movable`: those that are not fixed.
+    - `capsules`: capsules around the shapes of each link, in the link's frame.
     """
 
     def __init__(self, text: str, folder: Path | None = None) -> None:
@@ -447,20 +442,14 @@ class RobotModel:
 
     Raises RobotError if one of them is so large that it can't be in metres.
 
-    Attributes
-    ----------
-    frames : tuple of str
-        Names of the F frames that have to be looked up.
-    names : tuple of str
-        Frame that each of the M capsules is reported under.
-    start_frame, end_frame : ndarray of int, shape (M,)
-        Index of the frame that the start and the end of each axis is fixed in.
-    start, end : ndarray, shape (M, 3)
-        The ends in those frames [m].
-    radius : ndarray, shape (M,)
-        Radii [m].
-    robot : ndarray of int, shape (M,)
-        Robot that each belongs to, which it moves and brakes with; one by default.
+    Attributes:
+    - `frames`: names of the F frames that have to be looked up.
+    - `names`: frame that each of the M capsules is reported under.
+    - `start_frame`, `end_frame` (M,): index of the frame that the start and the end of each axis is
+      fixed in.
+    - `start`, `end` (M, 3): the ends in those frames [m].
+    - `radius` (M,): radii [m].
+    - `robot` (M,): robot that each belongs to, which it moves and brakes with; one by default.
     """
 
     frames: tuple[str, ...]

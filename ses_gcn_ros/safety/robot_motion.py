@@ -27,20 +27,14 @@ TWIST_WINDOW = 0.04  # s between the poses that a twist is taken from; less lets
 class RobotState:
     """The robot's capsules at one instant and how they move.
 
-    Attributes
-    ----------
-    stamp : float
-        When the poses were measured [s].
-    start, end : ndarray, shape (M, 3)
-        Ends of the axes in the world [m].
-    start_velocity, end_velocity : ndarray, shape (M, 3)
-        Velocities of the ends [m/s]; NaN while unknown.
-    start_turn, end_turn : ndarray, shape (M, 3)
-        Angular velocities of the frames that the ends are fixed in [rad/s]; NaN while unknown.
-    poses : ndarray, shape (F, 4, 4)
-        world_from_frame of the model's frames.
-    since : float
-        When the poses were measured that the velocities are taken from, too [s].
+    Attributes:
+    - `stamp`: when the poses were measured [s].
+    - `start`, `end` (M, 3): ends of the axes in the world [m].
+    - `start_velocity`, `end_velocity` (M, 3): velocities of the ends [m/s]; NaN while unknown.
+    - `start_turn`, `end_turn` (M, 3): angular velocities of the frames that the ends are fixed in
+      [rad/s]; NaN while unknown.
+    - `poses` (F, 4, 4): world_from_frame of the model's frames.
+    - `since`: when the poses were measured that the velocities are taken from, too [s].
     """
 
     stamp: float
@@ -431,12 +425,9 @@ class SweepMotion:
 
     `urdf`: description with as many movable joints as the poses have angles.
 
-    Attributes
-    ----------
-    joints : tuple of str
-        Names of the joints.
-    pace : float
-        Present share of the full speed, 0 to 1.
+    Attributes:
+    - `joints`: names of the joints.
+    - `pace`: present share of the full speed, 0 to 1.
     """
 
     def __init__(self, config: DemoRobotConfig, urdf: Urdf) -> None:

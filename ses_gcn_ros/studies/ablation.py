@@ -53,8 +53,7 @@ Condition = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.floa
 def _moved(windows: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Seen from a frame whose origin lies 2 m away and whose x axis is turned at random."""
     angle = rng.uniform(-np.pi, np.pi, len(windows))
-    away: NDArray[np.float32] = windows @ augment.turns(angle) + np.array([2, 0, 0], np.float32)
-    return away
+    return windows @ augment.turns(angle) + np.array([2, 0, 0], np.float32)
 
 
 def _noisy(history: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -185,8 +184,7 @@ def _errors(
         if history is not None:
             past = history(past, rng)
         distances.append(np.linalg.norm(engine.predict(past) - future, axis=-1))
-    per_frame: NDArray[np.float64] = 1000 * np.nanmean(np.concatenate(distances), axis=(0, 2))
-    return per_frame
+    return 1000 * np.nanmean(np.concatenate(distances), axis=(0, 2))
 
 
 _NAMES = {"keep": "share of each adjacency", "threshold": "one threshold for all"}

@@ -145,17 +145,14 @@ class AttackCase:
 class AttackOutcome:
     """How a run ended.
 
-    Attributes
-    ----------
-    scenario, variant, robot : str
-    contact_speed : float
-        Greatest speed of a touched link while it was touched [m/s]; -1 if none was.
-    miss : float
-        Least gap between a limb and a link faster than `MOVING` [m]; at most 0 in a violation.
-    time : float
-        Of that, since the beginning [s].
-    duration, time_lost : float
-        Of the run, and by how much less the robot got along than programmed [s].
+    Attributes:
+    - `scenario`, `variant`, `robot`.
+    - `contact_speed`: greatest speed of a touched link while it was touched [m/s]; -1 if none was.
+    - `miss`: least gap between a limb and a link faster than `MOVING` [m]; at most 0 in a
+      violation.
+    - `time`: of that, since the beginning [s].
+    - `duration`, `time_lost`: of the run, and by how much less the robot got along than programmed
+      [s].
     """
 
     scenario: str

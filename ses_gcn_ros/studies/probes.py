@@ -428,12 +428,10 @@ class SoakTester(Node):
 
     `rate`: of the skeletons [Hz].
 
-    Attributes
-    ----------
-    stamps, arrivals : list of float
-        When each state was made, and when it came by a clock that never jumps [s].
-    levels : Counter of int
-        How often each level was said.
+    Attributes:
+    - `stamps`, `arrivals`: when each state was made, and when it came by a clock that never jumps
+      [s].
+    - `levels`: how often each level was said.
     """
 
     def __init__(self, crowd: Crowd, rate: float) -> None:

@@ -37,14 +37,10 @@ class StampedTransform(NamedTuple):
 class Edge:
     """A frame that moves in its parent.
 
-    Attributes
-    ----------
-    static : bool
-        Whether the frame never moves; a `StaticEdge` then.
-    stamps : list of int
-        Stamps of what was received [ns], rising.
-    known : list of StampedTransform
-        What was received, in the order of the stamps.
+    Attributes:
+    - `static`: whether the frame never moves; a `StaticEdge` then.
+    - `stamps`: stamps of what was received [ns], rising.
+    - `known`: what was received, in the order of the stamps.
     """
 
     static = False
@@ -464,8 +460,7 @@ class TransformBuffer:
             paths = find_paths(self._edges, frames, self.world, stamp)
             poses = paths.poses(stamp)
         rows = np.array(poses, np.float64).reshape(-1, 7)
-        placed: Array = self._place(rows, paths.parents, paths.wanted, paths.world)
-        return placed
+        return self._place(rows, paths.parents, paths.wanted, paths.world)
 
 
 def _fault(pose: Pose) -> str:

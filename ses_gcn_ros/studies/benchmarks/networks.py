@@ -300,8 +300,7 @@ def operations(torch: Any, weights: Weights) -> int:
     with counter, torch.inference_mode():
         features = torch.zeros(1, config.observed, config.joints, config.features)
         FoldedModule(weights, "cpu")(features)
-    total: int = counter.get_total_flops()
-    return total
+    return counter.get_total_flops()
 
 
 def moved_bytes(network: FoldedNetwork, config: ModelConfig, people: int) -> int:

@@ -68,8 +68,7 @@ class _Run:
 
     def delays(self, chain: str, stage: str) -> list[float]:
         """Of each answer [s]."""
-        delays: list[float] = self.told[chain][stage]
-        return delays
+        return self.told[chain][stage]
 
 
 def _run(people: int, seconds: float) -> _Run:
@@ -202,8 +201,7 @@ def _measure_bridge(driver: str, changes: int) -> dict[str, Any]:
         line = next_line(probe)
     if not line:
         raise ConfigError(f"the probe of the driver {driver} ended before it had measured")
-    told: dict[str, Any] = json.loads(line)
-    return told
+    return json.loads(line)
 
 
 _ENGINES = ("compiled", "onnx", "eager")
