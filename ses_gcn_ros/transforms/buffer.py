@@ -334,6 +334,12 @@ class TransformBuffer:
             self._paths.clear()
         return ""
 
+    def take_to(self, world: str) -> None:
+        """Take everything to another frame from now on."""
+        if world != self.world:
+            self.world, self._latest = world, None
+            self._paths.clear()
+
     def forget(self) -> None:
         """Forget frames that move, as after a jump of the clock."""
         self._edges = {name: edge for name, edge in self._edges.items() if edge.static}
@@ -365,10 +371,14 @@ class TransformBuffer:
 
     def pose(self, frame: str, stamp: float) -> Array:
         """world_from_frame (4, 4) at `stamp` [s]; raises as `points`."""
+        return self.pose_at(frame, round(stamp * 1e9))
+
+    def pose_at(self, frame: str, stamp: int) -> Array:
+        """world_from_frame (4, 4) at `stamp` [ns]; raises as `points`."""
         if not frame:
             raise InputError("a message came without a frame_id; its positions can't be placed")
         try:
-            return np.asarray(self._poses_at((frame,), round(stamp * 1e9))[0])
+            return np.asarray(self._poses_at((frame,), stamp)[0])
         except NoPathError as error:
             raise InputError(f"no transform from '{frame}' to '{self.world}': {error}") from None
 

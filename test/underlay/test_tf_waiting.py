@@ -14,7 +14,7 @@ pytest.importorskip("tf2_ros")
 import numpy as np
 from rclpy.duration import Duration
 from rclpy.time import Time
-from tf2_ros import Buffer, ConnectivityException, ExtrapolationException, LookupException
+from tf2_ros import Buffer, TransformException
 from tf_frames import about_z, at, matrix, stamped, translation
 
 LONG = Duration(seconds=20)
@@ -50,15 +50,15 @@ def test_a_static_transform_ends_the_wait(buffer: Buffer, other_thread: ThreadPo
 
 def test_the_wait_ends_with_the_reason_why_there_is_no_transform(buffer: Buffer) -> None:
     begin = time.monotonic()
-    with pytest.raises(LookupException):
+    with pytest.raises(TransformException):
         buffer.lookup_transform("base", "tool", Time(), timeout=SHORT)
     assert time.monotonic() - begin >= 0.09
     buffer.set_transform(stamped("base", "tool", 10.0), "test")
     buffer.set_transform(stamped("base", "tool", 11.0), "test")
-    with pytest.raises(ExtrapolationException):
+    with pytest.raises(TransformException):
         buffer.lookup_transform("base", "tool", at(11.5), timeout=SHORT)
     buffer.set_transform_static(stamped("moon", "crater"), "test")
-    with pytest.raises(ConnectivityException):
+    with pytest.raises(TransformException):
         buffer.lookup_transform("base", "crater", at(11), timeout=SHORT)
     assert not buffer.can_transform("base", "tool", at(12), timeout=SHORT)
 
@@ -88,7 +88,7 @@ def test_readers_never_see_half_a_transform(buffer: Buffer) -> None:
         while last < total - 1 and time.monotonic() < deadline:
             try:
                 seen = buffer.lookup_transform("road", "wheel", Time())
-            except LookupException:
+            except TransformException:
                 continue  # not yet
             assert seen.transform.translation.x >= last
             last = seen.transform.translation.x
