@@ -264,6 +264,11 @@ def make_recipe(name: str, content: Any) -> Recipe:
     Raises ConfigError if something in it is wrong or contradicts something else.
     """
     recipe = Recipe(name=name, **read_sections(name, content, _SECTIONS))
+    if "taught" in (content.get("training") or {}) and not recipe.training.teacher:
+        raise ConfigError(
+            f"recipe '{name}' gives training.taught, but no training.teacher; give that one, too, "
+            "or remove it"
+        )
     if recipe.training.members:
         recipe = replace(recipe, model=_mean(recipe))
     _check(recipe)

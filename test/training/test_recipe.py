@@ -38,6 +38,10 @@ def test_recipes_that_ship_load(name):
             {"data": {"held_out_every": 3}, "calibration": {"camera_share": 0.5}},
             "gives calibration.camera_share, which only a network with a learnt base",
         ),
+        (
+            {"data": {"held_out_every": 3}, "training": {"taught": 0.5}},
+            "gives training.taught, but no training.teacher",
+        ),
         ("text", "is no mapping of sections"),
     ],
 )
