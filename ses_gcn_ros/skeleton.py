@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ses_gcn_ros.config import FAR
 from ses_gcn_ros.errors import InputError, shortened
 
 
@@ -223,16 +224,17 @@ def check_identity(person_id: str) -> None:
 
 def all_finite(values: NDArray[np.floating]) -> bool:
     """Whether all values are finite; by BLAS, in a fifth of the time that NumPy's test takes."""
-    flat = values.ravel()
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(values).all())
+    # vdot, since dot warns where squares overflow
+    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
 def check_skeleton(skeleton: Skeleton) -> None:
     """Check what comes from outside.
 
     Raises InputError for an unknown layout, an identity that can't be printed, arrays of another
-    length, an infinite position, one that is partly NaN, a confidence outside 0 to 1, a negative
-    variance or a liveness above 1. NaN positions are allowed: they say that a joint is unseen.
+    length, a position beyond `config.FAR`, one that is partly NaN, a confidence outside 0 to 1, a
+    negative variance or a liveness above 1. NaN positions are allowed: they say that a joint is
+    unseen.
     """
     check_identity(skeleton.person_id)
     who = f"skeleton of person '{skeleton.person_id}'"
@@ -254,10 +256,16 @@ def check_skeleton(skeleton: Skeleton) -> None:
             raise InputError(f"{who} has an infinite or negative variance; unknown ones are NaN")
     if not skeleton.liveness <= 1.0:
         raise InputError(f"{who} has a liveness of {skeleton.liveness}; it lies in 0 to 1")
-    if not all_finite(skeleton.positions):
-        finite = np.isfinite(skeleton.positions)
-        if np.isinf(skeleton.positions).any():
-            raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
+    positions = skeleton.positions
+    if not np.vdot(positions, positions) < FAR**2:  # by BLAS, as `all_finite`
+        finite = np.isfinite(positions)
+        if (np.abs(positions) > FAR).any():
+            if np.isinf(positions).any():
+                raise InputError(f"{who} has an infinite position; an unseen joint is NaN")
+            raise InputError(
+                f"{who} is more than {FAR:g} m from the origin of its frame, where float32 tells "
+                "no millimetre; give positions in metres in a frame of the cell"
+            )
         if (finite.any(axis=1) & ~finite.all(axis=1)).any():
             raise InputError(f"{who} has a joint of which one coordinate is NaN, another is not")
     least = np.minimum.reduce(skeleton.confidence)  # in half the time of min()

@@ -276,6 +276,7 @@ def test_a_skeleton_with_unseen_joints_is_good():
         ({"positions": np.zeros((14, 3), np.float32)}, r"person '7'.*\(14, 3\).*\(15, 3\)"),
         ({"confidence": np.ones(3, np.float32)}, r"confidence \(3,\)"),
         ({"positions": np.full((15, 3), np.inf, np.float32)}, "infinite"),
+        ({"positions": np.full((15, 3), 1e19, np.float32)}, "more than 10000 m from the origin"),
         ({"positions": np.full((15, 3), (1.0, np.nan, 1.0), np.float32)}, "one coordinate is NaN"),
         ({"confidence": np.full(15, 1.5, np.float32)}, "1.5"),
         ({"confidence": np.full(15, np.nan, np.float32)}, "0 to 1"),
@@ -283,6 +284,7 @@ def test_a_skeleton_with_unseen_joints_is_good():
         ({"person_id": "p\x1b[31m\n"}, r"person_id 'p\\x1b\[31m\\n' has .* all of them printable"),
     ],
 )
+@pytest.mark.filterwarnings("error")  # of numpy, over squares too large for float32
 def test_a_bad_skeleton_is_refused_with_what_is_wrong(changes, message):
     with pytest.raises(InputError, match=message):
         check_skeleton(skeleton(**changes))
