@@ -150,22 +150,22 @@ class SeparationMonitor:
     ) -> None:
         """Take the forecasts of everybody made from observations up to `stamp` [s].
 
-        Raises InputError if the stamp is ahead of `now`, or before the last one, or a forecast
+        Raises InputError if the stamp is ahead of `now`, or not after the last one, or a forecast
         can't be used.
         """
         now = stamp if now is None else now
         self.inputs.arrive("forecasts", stamp, now)
-        if self._forecast_stamp is not None and stamp < self._forecast_stamp:
-            self.inputs.refuse("forecasts", now)
-            raise InputError(
-                f"forecasts stamped {stamp:.3f} s came after those of "
-                f"{self._forecast_stamp:.3f} s; out of order, not used"
-            )
         try:
             check_forecasts(forecasts)
         except InputError as error:
             self.fault("forecasts", f"forecasts unusable: {error}")
             raise
+        if self._forecast_stamp is not None and stamp <= self._forecast_stamp:
+            self.inputs.refuse("forecasts", now)
+            raise InputError(
+                f"forecasts stamped {stamp:.3f} s came after those of "
+                f"{self._forecast_stamp:.3f} s; out of order, not used"
+            )
         self._forecasts = inflate(self.config, forecasts, self.tracks.present)
         self._forecast_ids = frozenset(
             forecast.person_id for forecast in forecasts if not np.isnan(forecast.positions).all()
