@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
-from ses_gcn_ros.pose.tracking import ON_BODY, on_body, on_limbs
+from ses_gcn_ros.pose.tracking import ON_BODY, SAME_PERSON, on_body, on_limbs, trunks_apart
 from ses_gcn_ros.resources import cache_folder
 
 _BASE = "https://storage.googleapis.com/mediapipe-models"
@@ -129,9 +129,7 @@ _HAND_JOINTS = {"left": [15, 17, 19, 21], "right": [16, 18, 20, 22]}
 _WRISTS = [15, 16]
 _OWN_HAND = 2.0  # palm lengths from a body's wrist within which a hand is that body's
 _GPU_NODES = ("/dev/nvidia0", "/dev/dri/renderD128")
-_SHOULDERS, _HIPS = [11, 12], [23, 24]
 _ON_SECOND = 0.1  # of the joints of a body made of two lie on the one with the fewer of them
-_SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
 _NATIVE_LINE = re.compile(r"(INFO|WARNING): |[IWE]\d{4} |WARNING: All log|Logging before")
 _STREAM = threading.Lock()  # landmarkers of several threads take turns at the error stream
 
@@ -414,12 +412,7 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     NDArray, shape (M,)
         Indices of the people, rising.
     """
-    shoulders, hips = pixels[:, _SHOULDERS], pixels[:, _HIPS]
-    centre = 0.5 * (shoulders.mean(1) + hips.mean(1))
-    length = np.linalg.norm(shoulders.mean(1) - hips.mean(1), axis=-1)
-    size = np.maximum(length, np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=-1))
-    apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1)
-    same = apart < _SAME_PERSON * np.maximum(size[:, None], size[None])
+    same = trunks_apart(pixels[:, None], pixels[None]) < SAME_PERSON
     extent = np.linalg.norm(np.ptp(pixels, axis=1), axis=-1)
     people = list(range(len(pixels)))
     for person in np.argsort(-extent, kind="stable").tolist():

@@ -227,6 +227,7 @@ _COASTING = 0.25  # s for which that is believed: a bar that passes takes the sk
 _BLINK = 0.5  # s for which somebody out of sight is known by the limbs in the picture alone, and
 _HIDDEN = 5.0  # s for which somebody out of sight is known by the place in the picture alone, where
 ON_BODY = 0.6  # of the smaller body's joints lie on the larger one,
+SAME_PERSON = 0.6  # distance of trunks, in trunk lengths, below which two findings are one
 _ON_BLINK = 0.35  # of one lost for a blink, so many, and of a newcomer, seen too little to be
 _ON_NEWCOMER = 0.2  # right about the limbs, so many; and
 _NEARER = 3.0  # times as near, or as far, is somebody else all the same
@@ -306,6 +307,7 @@ class Tracker(Generic[M]):
         out_of_sight = stamp - max(self._config.track_memory, _HIDDEN) - 1e-3
         for track in self._tracks:
             track.stamp = min(track.stamp, out_of_sight)
+            track.past.clear()
 
     def assign(
         self,
@@ -347,23 +349,35 @@ class Tracker(Generic[M]):
         doubted = [track for track in near if not track.person_id]  # maybe one of those
         gone = [t for t in self._tracks if t not in near and t.frames >= _SETTLED]
         glimpsed = [t for t in self._tracks if t not in near and t.frames < _SETTLED]
+        bodies = [_seen_from(camera, person) for person in people]
+        rows: dict[ImageTrack[M], NDArray[np.float64]] = {}  # of `_picture_costs`, once an image
+
+        def in_picture(
+            tracks: list[ImageTrack[M]], free: list[int], longest: float = _HIDDEN
+        ) -> NDArray[np.float64]:
+            for track in tracks:
+                if stamp - track.stamp <= longest and track not in rows:
+                    rows[track] = self._picture_costs(stamp, track, bodies, camera)
+            nowhere = np.full(len(people), BARRED)
+            cost = [rows[t] if stamp - t.stamp <= longest else nowhere for t in tracks]
+            return np.array(cost).reshape(len(tracks), len(people))[:, free]
 
         def by_place(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
             cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
-            # Who is found where only another was lost, or has just come up, is that one.
             away = np.array([stamp - track.stamp > _COASTING for track in self._tracks])
-            young = np.array([bool(t.person_id) and t.frames < _SETTLED for t in self._tracks])
-            if away.any():
-                there = self._picture_costs(stamp, self._tracks, people[free], camera) < BARRED
+            mine = [self._tracks.index(track) for track in tracks]
+            if away[mine].any():
+                # Who is found where only another was lost, or has just come up, is that one; in
+                # other clothes where nobody was lost, somebody else.
+                young = np.array([bool(t.person_id) and t.frames < _SETTLED for t in self._tracks])
+                there = in_picture(self._tracks, free) < BARRED
                 other = there[away | young].any(axis=0)
-                for row, track in enumerate(tracks):
-                    index = self._tracks.index(track)
-                    if away[index]:
-                        cost[row, other & ~there[index]] = BARRED
+                unlike = _likeness(tracks, seen[free]) < _ALIKE_GLIMPSED
+                cost[away[mine, None] & ~there[mine] & (other | unlike)] = BARRED
             return cost
 
         def by_picture(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
-            cost = self._picture_costs(stamp, tracks, people[free], camera)
+            cost = in_picture(tracks, free)
             blink = np.array([stamp - track.stamp <= _BLINK for track in tracks])
             cost[(_likeness(tracks, seen[free]) < _ALIKE_GLIMPSED) & ~blink[:, None]] = BARRED
             return cost
@@ -371,18 +385,27 @@ class Tracker(Generic[M]):
         def by_looks(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
             cost = by_place(tracks, free)
             known = tracks[0].frames >= _SETTLED
+            far = self._config.track_gate + _GATE_GROWTH * self._config.track_memory
             alike = _ALIKE if known else _ALIKE_GLIMPSED
             cost[_likeness(tracks, seen[free]) < alike] = BARRED
+            # Nobody comes up on the body of somebody who is seen, or was in the last picture.
+            now = [track for track in settled + newcomers if track.stamp >= last]
+            cost[:, (in_picture(now, free) < BARRED).any(axis=0)] = BARRED
             # Who has come since somebody was lost, and is in that one's place, is likelier so.
             found = [i for i, track in enumerate(assigned) if track]
             begun = np.array([track.begun for track in assigned if track])
-            there = self._picture_costs(stamp, tracks, people[found], camera, _RECALL) < BARRED
+            there = in_picture(tracks, found, _RECALL) < BARRED
             since = begun > np.array([[track.stamp] for track in tracks])
             cost[(there & since).any(axis=1)] = BARRED
-            if known:  # it could be either, but for who is where one alone was lost
-                there = self._picture_costs(stamp, tracks, people[free], camera, _RECALL) < BARRED
-                either = (cost < BARRED).sum(axis=0) > 1
-                cost[either & ~(there & (there.sum(axis=0) == 1))] = BARRED
+            # It could be another in the same clothes, but for who is where one alone was lost.
+            there = in_picture(tracks, free, _RECALL) < BARRED
+            unsure = ~(there & (there.sum(axis=0) == 1))
+            everybody = [t for t in self._tracks if t.person_id and t.frames >= _SETTLED]
+            common = (_likeness(everybody, seen[free]) >= _ALIKE).sum(axis=0) > known
+            close = np.array([[bool(t.past)] for t in tracks]) & (cost <= far)
+            cost[unsure & common & ~close] = BARRED
+            if known:
+                cost[unsure & ((cost < BARRED).sum(axis=0) > 1)] = BARRED
             return cost
 
         for tracks, costs in (
@@ -400,9 +423,12 @@ class Tracker(Generic[M]):
                 continue
             for row, column in assign(costs(lost, free)):
                 assigned[free[column]] = lost[row]
-                _follow(lost[row], stamp, people[free[column]])
-                if costs is by_picture:  # partly hidden, maybe, by what has other colours
-                    worn[free[column]] = 0.0
+                where = people[free[column]]
+                if costs is by_picture:  # partly hidden, maybe, by what has other colours, and so
+                    worn[free[column]] = 0.0  # told at a wrong distance
+                    _, distance = _seen_from(camera, lost[row].positions)
+                    where = camera + distance / bodies[free[column]][1] * (where - camera)
+                _follow(lost[row], stamp, where)
         tracks = [track or self._begin(stamp, people[i]) for i, track in enumerate(assigned)]
         for track, look in zip(tracks, worn, strict=True):
             if look.any():
@@ -460,29 +486,28 @@ class Tracker(Generic[M]):
     def _picture_costs(
         self,
         stamp: float,
-        tracks: list[ImageTrack[M]],
-        people: NDArray[np.float64],
+        track: ImageTrack[M],
+        bodies: list[tuple[NDArray[np.float64], float]],
         camera: NDArray[np.float64],
-        longest: float = _HIDDEN,
     ) -> NDArray[np.float64]:
-        """Shares (tracks, people) of joints that lie beside where somebody was lost in the picture.
+        """Shares (people,) of joints that lie beside where somebody was lost in the picture.
 
-        `BARRED` where most do, nobody was lost within so long [s], or a depth camera tells the
-        distance.
+        `BARRED` where most do, or a depth camera tells the distance. `bodies` are the people as
+        `_seen_from` gives them.
         """
-        cost = np.full((len(tracks), len(people)), BARRED)
-        seen = [_seen_from(camera, person) for person in people]
-        for row, track in enumerate(tracks):
-            if self._config.mode == "rgbd" or stamp - track.stamp > longest:
-                continue
-            least = _ON_BLINK if stamp - track.stamp <= _BLINK else ON_BODY
-            least = least if track.frames >= _SETTLED else _ON_NEWCOMER
-            before = np.array([_seen_from(camera, positions)[0] for _, positions in track.past])
-            _, distance = _seen_from(camera, track.positions)
-            for column, (now, away) in enumerate(seen):
-                if least < ON_BODY or max(away / distance, distance / away) <= _NEARER:
-                    share = on_body(before, now, self._layout).max()
-                    cost[row, column] = 1.0 - share if share >= least else BARRED
+        cost = np.full(len(bodies), BARRED)
+        if self._config.mode == "rgbd" or not track.past:
+            return cost
+        blink = stamp - track.stamp <= _BLINK
+        least = _ON_BLINK if blink else ON_BODY
+        least = least if track.frames >= _SETTLED else _ON_NEWCOMER
+        before = np.array([_seen_from(camera, positions)[0] for _, positions in track.past])
+        _, distance = _seen_from(camera, track.positions)
+        for column, (now, away) in enumerate(bodies):
+            if least < ON_BODY or max(away / distance, distance / away) <= _NEARER:
+                share = on_body(before, now, self._layout).max()
+                same = blink and trunks_apart(before[-1], now, self._layout) < SAME_PERSON
+                cost[column] = 1.0 - share if same or share >= least else BARRED
         return cost
 
     def _begin(self, stamp: float, positions: NDArray[np.float64]) -> ImageTrack[M]:
@@ -515,6 +540,20 @@ def on_body(
     on = on_limbs(small, np.where(larger, both[0], both[1]), extents.max(axis=0), layout)
     known = np.isfinite(small).all(axis=-1)
     return np.asarray((on & known).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
+
+
+def trunks_apart(
+    one: NDArray[np.floating], other: NDArray[np.floating], layout: str = "mediapipe33"
+) -> NDArray[np.float64]:
+    """Distances (...) of the trunks of bodies (..., J, D), in lengths of the larger one."""
+    names = get_layout(layout).canonical
+    corners = [names.index(f"{s}_{part}") for part in ("shoulder", "hip") for s in "lr"]
+    trunks = [body[..., corners, :] for body in (one, other)]
+    long = [t[..., :2, :].mean(-2) - t[..., 2:, :].mean(-2) for t in trunks]
+    wide = [t[..., 0, :] - t[..., 1, :] for t in trunks]
+    sizes = (np.linalg.norm(side, axis=-1) for side in long + wide)
+    apart = np.linalg.norm(trunks[0].mean(-2) - trunks[1].mean(-2), axis=-1)
+    return np.asarray(apart / np.maximum.reduce(np.broadcast_arrays(*sizes)))
 
 
 def on_limbs(
@@ -555,7 +594,7 @@ def _follow(track: ImageTrack[M], stamp: float, positions: NDArray[np.float64]) 
 def _likeness(tracks: Sequence[ImageTrack[Any]], looks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bhattacharyya coefficients (tracks, people) of appearances; 1 where one is not known."""
     known = [np.zeros(looks.shape[1]) if t.looks is None else t.looks for t in tracks]
-    before = np.stack(known)
+    before = np.array(known).reshape(len(tracks), looks.shape[1])
     both = np.sqrt(np.maximum(before[:, None] * looks[None], 0.0)).sum(-1)
     told = (before.sum(-1) > 0.0)[:, None] & (looks.sum(-1) > 0.0)[None]
     return np.where(told, both, 1.0)

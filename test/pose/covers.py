@@ -325,6 +325,14 @@ VARIANTS: dict[str, Variant] = {
 }  # fmt: skip
 
 
+# Those that move what is in the picture: where it was before is told by a picture of columns.
+MOVED = {
+    "mirrored", "shaken and blurred", "panned", "zoomed", "carried and smeared", "upright",
+    "fish-eye", "enters from the edge", "two side by side", "two who cross", "80 px tall",
+    "head and trunk alone", "on its side", "mirrored from the middle on",
+}  # fmt: skip
+
+
 @dataclass(eq=False)
 class Found:
     """What was made of a video."""
@@ -349,15 +357,22 @@ def landmarks_of(frames: list[Frame], config: PoseConfig) -> list[Landmarks]:
 
 
 def follow(
-    frames: list[Frame], landmarks: list[Landmarks], config: PoseConfig, boxes: list[Box]
+    frames: list[Frame],
+    landmarks: list[Landmarks],
+    config: PoseConfig,
+    boxes: list[Box],
+    columns_of: list[Frame] | None = None,
 ) -> Found:
-    """Names of everybody; `boxes` are where people stand."""
+    """Names of everybody; `boxes` are where people stand, of several at one place who is nearest.
+
+    `columns_of` are pictures whose red says which column was there before a variant moved it.
+    """
     columns = np.array([(left + right) / 2 for left, _, right, _ in boxes])
     height, width = frames[0].rgb.shape[:2]
     estimator = SkeletonEstimator(config)
     camera = camera_from_view(width, height, 60.0)
     found = Found()
-    for frame, seen in zip(frames, landmarks, strict=True):
+    for number, (frame, seen) in enumerate(zip(frames, landmarks, strict=True)):
         people = estimator.update(frame.stamp, seen, camera, rgb=frame.rgb)
         found.names.update(person.person_id for person in people)
         found.people[len(people)] += 1
@@ -365,9 +380,15 @@ def follow(
         trunks = estimator.detections.pixels[:, TRUNK]
         middles = trunks.mean(1)
         long = np.linalg.norm(trunks[:, :2].mean(1) - trunks[:, 2:].mean(1), axis=-1)
-        for person, middle in zip(people, middles, strict=True):
-            off = np.abs(columns - middle[0] / width)
-            place = int(off.argmin()) if off.min() < BESIDE else -1
+        across = middles[:, 0] / width
+        if columns_of:
+            x, y = middles.astype(int).T.clip(0, [[width - 1], [height - 1]])
+            across = columns_of[number].rgb[y, x, 0] / 255.0
+        off = np.abs(across[:, None] - columns)
+        for row, person in enumerate(people):
+            place = int(off[row].argmin())
+            if off[row, place] >= BESIDE or off[:, place].argmin() != row:
+                place = -1
             name = person.person_id
             found.places.setdefault(name, Counter())[place] += 1
             found.alive[name] = max(found.alive.get(name, 0.0), person.liveness)
@@ -390,7 +411,16 @@ def main() -> None:
         for name in given.only:
             boxes = PEOPLE[video.name]
             frames = VARIANTS[name](original, boxes[0])
-            found = follow(frames, landmarks_of(frames, config), config, boxes)
+            ramp = np.empty_like(original[0].rgb)
+            ramp[:] = np.linspace(0.0, 255.0, ramp.shape[1])[None, :, None]
+            moved = VARIANTS[name]([Frame(f.stamp, ramp) for f in original], boxes[0])
+            found = follow(
+                frames,
+                landmarks_of(frames, config),
+                config,
+                boxes,
+                moved if name in MOVED else None,
+            )
             people = [[p for p in places if p >= 0] for places in found.places.values()]
             usual = [places.most_common(1)[0][0] for places in found.places.values()]
             print(

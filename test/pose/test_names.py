@@ -70,14 +70,25 @@ def test_one_person_has_one_name_and_one_skeleton(video, config, name):
 
 
 @pytest.mark.slow
-def test_three_in_the_same_clothes_keep_apart_through_black_pictures(config, media):
-    """And some are missed between them: two of six names were on two or three people."""
-    frames = VARIANTS["black every second"](
-        list(VideoFile(str(media / "exercise.avi"))), (0, 0, 1, 1)
-    )
-    found = follow(frames, landmarks_of(frames, config), config, PEOPLE["exercise.avi"])
-    assert all(len(places) == 1 for places in found.places.values()), found
-    assert len(found.names) <= 5, found
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("black every second", 5),
+        ("half the resolution", 4),
+        ("hidden for 3 s", 3),
+        ("bar of 1/5", 4),
+        ("hard JPEG", 5),
+        ("body-wide bar that passes", 3),
+    ],
+)
+def test_three_in_the_same_clothes_keep_apart(config, media, name, most):
+    """And one or two are missed at times: each of these had a name on two or three people."""
+    video, boxes = list(VideoFile(str(media / "exercise.avi"))), PEOPLE["exercise.avi"]
+    frames = VARIANTS[name](video, boxes[0])
+    found = follow(frames, landmarks_of(frames, config), config, boxes)
+    people = [[place for place in places if place >= 0] for places in found.places.values()]
+    assert all(len(places) <= 1 for places in people), found
+    assert len(found.names) <= most, found
     assert found.doubles == 0
 
 

@@ -207,6 +207,30 @@ def test_of_two_in_the_same_clothes_the_one_comes_back_who_was_lost_there(walker
         assert back.person_id == name
 
 
+@pytest.mark.parametrize(
+    ("seen", "worn", "aside", "name"),
+    [
+        (10.0, (1.0, 0.0), 2.0, "p3"),  # another wears the same: it could be anybody
+        (10.0, (1.0, 0.0), 1.2, "p1"),
+        (0.9, (0.0, 1.0), 0.9, "p3"),  # other clothes, and nobody was lost there
+        (0.9, (1.0, 0.0), 0.9, "p1"),
+    ],
+)
+def test_clothes_tell_who_stands_elsewhere_only_where_nobody_else_wears_them(
+    walker, seen, worn, aside, name
+):
+    tracker, sigma = Tracker(PoseConfig(), dict, "chico15"), np.full(2, 0.05)
+    both, same = np.stack((walker[0], walker[0] - 2.0 * ASIDE)), np.array([[1.0, 0.0]] * 2)
+    for frame in range(10):
+        tracker.assign(STEP * frame, both, EYE, sigma, same)
+    last = 9 * STEP
+    for stamp in np.arange(last + STEP, last + seen, STEP):
+        tracker.assign(stamp, both[1:], EYE, sigma[1:], same[1:])
+    people = np.stack((both[0] + aside * ASIDE, both[1]))
+    tracks = tracker.assign(last + seen, people, EYE, sigma, np.array([worn, same[1]]))
+    assert [track.person_id for track in tracks] == [name, "p2"]
+
+
 def test_unseen_joints_are_no_reason_to_lose_a_person(walker):
     rng = np.random.default_rng(4)
     frames = np.where(rng.random((75, 1, 15, 1)) < 0.4, np.nan, walker[:, None])
