@@ -134,11 +134,8 @@ def mapping(source: str, target: str) -> NDArray[np.float64]:
 
     Raises InputError if a layout is unknown.
 
-    Returns
-    -------
-    NDArray, shape (J_target, J_source), read-only
-        ``positions_target = weights @ positions_source``. Rows sum to one; a row of zeros says that
-        the joint can't be had from this source.
+    Gives read-only weights (J_target, J_source): ``positions_target = weights @ positions_source``.
+    Rows sum to one; a row of zeros says that the joint can't be had from this source.
     """
     source_layout, target_layout = get_layout(source), get_layout(target)
     if source == target:
@@ -163,13 +160,9 @@ def convert(
     `positions` (..., J_source, 3): joint positions [m]; NaN where unseen.
     `confidence` (..., J_source): confidence per joint, 0 to 1.
     `source`, `target`: names of layouts.
-
-    Returns
-    -------
-    positions : NDArray, shape (..., J_target, 3), float32
-        NaN where the target's joint can't be had or a joint it is made from is unseen.
-    confidence : NDArray, shape (..., J_target), float32
-        The least confidence among the joints it is made from; 0 where the position is NaN.
+    Gives positions (..., J_target, 3), NaN where the target's joint can't be had or a joint it is
+    made from is unseen, and confidence (..., J_target), the least among the joints it is made from,
+    0 where the position is NaN.
     """
     points = np.asarray(positions, dtype=np.float32)
     trust = np.asarray(confidence, dtype=np.float32)

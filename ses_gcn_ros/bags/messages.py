@@ -223,13 +223,9 @@ def adapt(message_type: str, *, layout: str = "", frame_id: str = "world") -> Ad
     `message_type`: one of `ADAPTED`.
     `layout`: joint layout of messages that don't say theirs (PoseArray).
     `frame_id`: frame to give the people in where they come as frames of TF (ROS4HRI).
-
-    Returns
-    -------
-    callable
-        Takes a message and gives an `Observation`: stamp [s], frame, checked skeletons [m]. That
-        for ROS4HRI is an `HriBodies`, whose `observe_transforms` wants every message of /tf and
-        /tf_static first, decoded.
+    Gives a callable that takes a message and gives an `Observation`: stamp [s], frame, checked
+    skeletons [m]. That for ROS4HRI is an `HriBodies`, whose `observe_transforms` wants every
+    message of /tf and /tf_static first, decoded.
     """
     if message_type not in ADAPTED:
         raise BagError(

@@ -97,12 +97,8 @@ def forward(
 
     `local` (T, J, 3, 3): rotation of each joint relative to its parent; the root's turns the whole
     body.
-
-    Returns
-    -------
-    positions : NDArray, shape (T, J, 3) [m]
-    axes : NDArray, shape (T, J, 3, 3)
-        Rows are each joint's axes in the frame of the positions.
+    Gives positions (T, J, 3) [m] and axes (T, J, 3, 3), whose rows are each joint's axes in the
+    frame of the positions.
     """
     axes = local.copy()
     positions = np.zeros((len(local), len(body.parents), 3))

@@ -284,11 +284,7 @@ def windows(
     Raises InputError if no sequence is as long as a window.
 
     `sequences`: those shorter than a window are passed over.
-
-    Yields
-    ------
-    windows : NDArray, shape (W, length, J, 3), float32 [m]
-        A view: the frames are not copied.
+    Yields a sequence and its windows (W, length, J, 3) [m], a view: the frames are not copied.
     """
     anything = False
     for sequence in sequences:
@@ -357,10 +353,7 @@ class RandomWindows:
         """Draw windows.
 
         `tempo`: the tempo is changed by a factor within exp(±tempo).
-
-        Returns
-        -------
-        NDArray, shape (N, length, J, 3), float32 [m]
+        Gives windows (N, length, J, 3) [m].
         """
         return self.sample_groups(rng, count, tempo)[0]
 

@@ -515,12 +515,8 @@ def read(node: Node, config_type: type[T]) -> T:
 def _read_files(node: str) -> tuple[set[str], list[str]]:
     """Look through the process's parameter files, which rclpy has read before.
 
-    Returns
-    -------
-    set of str
-        Parameters of sections for all nodes (``/**``): a node takes of them what it has.
-    list of str
-        Sentences on sections that are named like this node, but not as it is.
+    Gives the parameters of sections for all nodes (``/**``), of which a node takes what it has, and
+    sentences on sections that are named like this node, but not as it is.
     """
     shared, strange = set[str](), []
     for option, path in itertools.pairwise(sys.argv):

@@ -154,15 +154,12 @@ class CellObserver(Node):
     def reading(self) -> dict[str, Any]:
         """What is known now.
 
-        Returns
-        -------
-        dict
-            ``domain``, ``namespace``; ``state``: fields of the last SafetyState, the level as a
-            word, and its age [s], None before the first; ``nodes``: name, status (OK, WARN, ERROR,
-            STALE, or "silent" without diagnostics), message and values of each, but for those of
-            other cells; ``elsewhere``: namespaces of other cells' safety nodes; ``streams``:
-            topic, number of publishers, rate [Hz] and age of the last message [s]; ``people``: id,
-            model of the forecast and action of everybody in the last forecasts and actions.
+        Gives ``domain``, ``namespace``; ``state``: fields of the last SafetyState, the level as a
+        word, and its age [s], None before the first; ``nodes``: name, status (OK, WARN, ERROR,
+        STALE, or "silent" without diagnostics), message and values of each, but for those of other
+        cells; ``elsewhere``: namespaces of other cells' safety nodes; ``streams``: topic, number of
+        publishers, rate [Hz] and age of the last message [s]; ``people``: id, model of the forecast
+        and action of everybody in the last forecasts and actions.
         """
         now = time.monotonic()
         return {

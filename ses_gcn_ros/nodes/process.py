@@ -54,11 +54,8 @@ def prepare(executables: Iterable[str] = ()) -> threading.Event:
 
     `executables`: names of the nodes to come; those with images keep shared memory, and so does a
     process without any.
-
-    Returns
-    -------
-    threading.Event
-        Set once a signal came. Until `orderly_from_now_on`, the process has left by then.
+    Gives an event that is set once a signal came. Until `orderly_from_now_on`, the process has left
+    by then.
     """
     global _prepared
     names = set(executables)

@@ -203,13 +203,8 @@ def cut(motion: Path, clip: Clip) -> tuple[NDArray[np.float32], dict[str, str]]:
 
     `motion`: motion data: ``<name>.npz`` (ids, lengths, positions_mm) with ``<name>.json`` beside
     it.
-
-    Returns
-    -------
-    positions : NDArray, shape (T, 15, 3), float32
-        Joints of chico15 [m], z up, floor at 0.
-    facts : dict
-        What has to be said with the data: source, subject, acknowledgement, licence.
+    Gives joints (T, 15, 3) of chico15 [m], z up, floor at 0, and what has to be said with the data:
+    source, subject, acknowledgement, licence.
     """
     try:
         data = load_arrays(motion)

@@ -177,11 +177,7 @@ def evaluate(
     and the first message has been read.
     `ahead`: whether a second process may read and forecast ahead, where there is a processor for
     it.
-
-    Returns
-    -------
-    dict
-        What is in ``summary.json``. The same bag and options give the same to the last digit.
+    Gives what is in ``summary.json``. The same bag and options give the same to the last digit.
     """
     options = options or Options()
     path = Path(bag)

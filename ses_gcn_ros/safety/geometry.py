@@ -29,11 +29,7 @@ def pose_from_xyz_rpy(xyz: ArrayLike, rpy: ArrayLike) -> NDArray[np.float64]:
 
     `xyz` (3,): position [m].
     `rpy` (3,): turns about the parent's x, then y, then z [rad].
-
-    Returns
-    -------
-    ndarray, shape (4, 4)
-        parent_from_child.
+    Gives parent_from_child (4, 4).
     """
     roll, pitch, yaw = np.asarray(rpy, np.float64).tolist()
     about_x = [[1.0, 0.0, 0.0], [0.0, cos(roll), -sin(roll)], [0.0, sin(roll), cos(roll)]]
@@ -162,11 +158,7 @@ def capsule_distances(
     `a_start`, `a_end`, `b_start`, `b_end` (..., 3): ends of the segments [m], all in one frame.
     `a_radius`, `b_radius` (...): radii [m].
     `backend`: both give the same distances; auto takes numba where it is installed.
-
-    Returns
-    -------
-    CapsuleDistances
-        Its arrays have the broadcast leading shape.
+    Gives arrays of the broadcast leading shape.
     """
     solve = _backend(backend)
     a = (_floats(a_start), _floats(a_end), _floats(a_radius))
@@ -310,15 +302,9 @@ def solid_distances(
     `start`, `end` (N, 3): ends of the segments in the world [m].
     `within` (N,): distance beyond which nobody asks [m]: what is surely farther is not solved, its
     distance is a lower bound.
-
-    Returns
-    -------
-    distance : ndarray, shape (Z, N)
-        [m]; 0 where they touch, NaN where a segment is unknown.
-    fraction : ndarray, shape (Z, N)
-        Where on the segment the nearest point is, 0 to 1.
-    normal : ndarray, shape (Z, N, 3)
-        Direction in the world from the segment to the solid; 0 where they touch.
+    Gives the distances (Z, N) [m], 0 where they touch, NaN where a segment is unknown; where on the
+    segment the nearest point is (Z, N), 0 to 1; and the direction in the world from the segment to
+    the solid (Z, N, 3), 0 where they touch.
     """
     turn, shift = solid_from_world[:, :3, :3], solid_from_world[:, None, :3, 3]
     first = np.einsum("zij,nj->zni", turn, start) + shift

@@ -114,11 +114,7 @@ def path_lengths(layout_name: str, edge_lengths: Array) -> Array:
     """Lengths of the shortest ways along the body between any two joints.
 
     `edge_lengths` (E,): length of each edge of `body` [m].
-
-    Returns
-    -------
-    ndarray, shape (J, J)
-        Path lengths [m]; inf between joints that nothing ties.
+    Gives path lengths (J, J) [m]; inf between joints that nothing ties.
     """
     joints = len(get_layout(layout_name).joints)
     edges = body(layout_name).edges
@@ -157,11 +153,7 @@ def limb_capsules(
     `growth` (..., J): radius around each joint that holds it [m], such as a forecast's; the limb
     grows by the larger of its two joints'. NaN counts as unseen.
     `paths` (J, J): path lengths of this person [m]; a tall adult's by default.
-
-    Returns
-    -------
-    LimbCapsules
-        Contain the limbs wherever their joints are within their radii.
+    Gives capsules that contain the limbs wherever their joints are within their radii.
     """
     shape = body(layout_name)
     positions = np.ascontiguousarray(positions, np.float64)
@@ -190,11 +182,7 @@ def joint_velocities(stamps: Array, positions: Array) -> Array:
 
     `stamps` (T,): rising [s].
     `positions` (T, J, 3): joint positions [m]; NaN where unseen.
-
-    Returns
-    -------
-    ndarray, shape (J, 3)
-        Velocities [m/s]; 0 where fewer than two frames show a joint.
+    Gives velocities (J, 3) [m/s]; 0 where fewer than two frames show a joint.
     """
     velocity = np.empty(positions.shape[1:])
     kernel("separation").median_slopes(stamps, positions, velocity)

@@ -241,11 +241,7 @@ class Urdf:
         """Poses of all links.
 
         `positions`: angle [rad] or displacement [m] by joint name; 0 for a joint that is not named.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (4, 4)
-            root_from_link by link name.
+        Gives root_from_link (4, 4) by link name.
         """
         return dict(zip(self.numbers, self.place(positions), strict=True))
 

@@ -51,12 +51,7 @@ class RobotState:
         """Speed of the fastest end of each robot, and the capsule it belongs to.
 
         `robot` (M,): robot of each capsule, as in the model.
-
-        Returns
-        -------
-        speed : ndarray, shape (R,)
-            [m/s]; NaN where one is unknown.
-        capsule : ndarray of int, shape (R,)
+        Gives speeds (R,) [m/s], NaN where one is unknown, and numbers of capsules (R,).
         """
         return _fastest(self.start_velocity, self.end_velocity, robot)
 
@@ -74,11 +69,7 @@ class RobotState:
         eq. 2.36). A robot whose motion is unknown is left where it is.
 
         `times` (H,): after the stamp [s].
-
-        Returns
-        -------
-        tuple of ndarray
-            Ends of the axes, each (H, M, 3) [m].
+        Gives the ends of the axes, each (H, M, 3) [m].
         """
         times = np.asarray(times, np.float64).reshape(-1)
         start, end = np.empty((2, len(times), *self.start.shape))

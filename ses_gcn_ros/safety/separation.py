@@ -315,10 +315,6 @@ def assess_now(
     `now` [s].
     `t_r`: reaction time [s].
     `margin_kept`: distance kept above the protective one while the robot moves [m].
-
-    Returns
-    -------
-    Reactive
     """
     loops = kernel("separation")
     limbs, age = people.limbs, max(now - robot.stamp, 0.0)

@@ -108,13 +108,7 @@ class Zones:
 
         `growth` (N,): how far each limb may have moved unseen [m].
         `robot`: says where the frames are.
-
-        Returns
-        -------
-        limits : list of Limit
-            One per zone and person.
-        floors : ndarray, shape (N,)
-            Speeds [m/s]; 0 for limbs in no zone.
+        Gives a limit per zone and person, and speeds (N,) [m/s], 0 for limbs in no zone.
         """
         limbs = people.limbs
         reach = limbs.radius + growth

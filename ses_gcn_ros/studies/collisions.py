@@ -250,11 +250,7 @@ def recall_by_lead(
 
     `edges` (B + 1,): frames that part the bins: the first contact lies in frame ``edges[b] + 1`` to
     ``edges[b + 1]``.
-
-    Returns
-    -------
-    list of (int, float)
-        Windows and recall of each bin.
+    Gives the number of windows and the recall of each bin.
     """
     close = gaps.happened < threshold
     coming = (gaps.last_observed >= threshold) & close.any(axis=1)
@@ -374,12 +370,7 @@ def pair_up(
 
     `sequences`: two of a recording are told apart by their tag.
     `person`, `robot`: tag of who is forecast and of who stands for the robot.
-
-    Returns
-    -------
-    encounters : list of Encounter
-    links : ndarray of int, shape (M, 2)
-        Limbs of who stands for the robot.
+    Gives encounters, and links (M, 2): limbs of who stands for the robot.
     """
     recordings: dict[int, dict[str, Motion]] = {}
     for sequence in sequences:

@@ -31,11 +31,7 @@ def run_all(
     `about`: what another study would have otherwise, plain JSON.
     `tasks`: arguments by the number of the task.
     `run`: of a module's top level; its answers are plain JSON.
-
-    Returns
-    -------
-    dict of int to Any
-        In the order of the tasks.
+    Gives answers in the order of the tasks.
     """
     done = {number: answer for number, answer in _read(log, about).items() if number in tasks}
     progress(len(done))

@@ -386,12 +386,8 @@ def try_cell(
 
     `groups`: payload [kg] and share of the speed, of each recording of stops.
     `searches`: of the attack on a monitor with the parameters that follow.
-
-    Returns
-    -------
-    dict
-        Estimates less the truth in s: mean T_r, mean T_s of the payload that is the farthest off,
-        mean latency; how many stops, attacks and violations; the parameters.
+    Gives estimates less the truth in s (mean T_r, mean T_s of the payload that is the farthest off,
+    mean latency), how many stops, attacks and violations, and the parameters.
     """
     cell = SimulatedCell.draw(seed)
     folder.mkdir(parents=True, exist_ok=True)

@@ -192,16 +192,10 @@ def test_images_beside_the_skeletons_are_never_decoded(visit, bag_of, monkeypatc
         for seen in visit:
             stamp = round(seen.stamp * NANO)
             bag.write_message("/skeletons", stamp, skeletons_message(seen))
-            picture = message(
-                "sensor_msgs/msg/Image",
-                header=skeletons_message(seen).header,
-                height=64,
-                width=64,
-                encoding="rgb8",
-                is_bigendian=0,
-                step=192,
-                data=np.zeros(64 * 192, np.uint8),
-            )
+            sizes = {"height": 64, "width": 64, "step": 192, "is_bigendian": 0}
+            told = {"header": skeletons_message(seen).header, "encoding": "rgb8", **sizes}
+            data = np.zeros(64 * 192, np.uint8)
+            picture = message("sensor_msgs/msg/Image", data=data, **told)
             bag.write_message("/camera/image", stamp, picture)
     decoded = set()
     decode = Bag.decode

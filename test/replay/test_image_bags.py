@@ -58,25 +58,14 @@ def compressed(stamp: float, data: bytes, frame_id: str = "eye") -> Any:
 
 
 def camera_info(stamp: float) -> Any:
-    region = message(
-        "sensor_msgs/msg/RegionOfInterest",
-        **dict.fromkeys(("x_offset", "y_offset", "height", "width"), 0),
-        do_rectify=False,
-    )
+    sizes = dict.fromkeys(("x_offset", "y_offset", "height", "width"), 0)
+    roi = message("sensor_msgs/msg/RegionOfInterest", do_rectify=False, **sizes)
     matrix = np.array([FOCAL, 0, 320, 0, FOCAL, 180, 0, 0, 1], np.float64)
     return message(
         "sensor_msgs/msg/CameraInfo",
-        header=header_message(stamp, "eye"),
-        height=360,
-        width=640,
-        distortion_model="plumb_bob",
-        d=np.zeros(5),
-        k=matrix,
-        r=np.eye(3).ravel(),
-        p=np.zeros(12),
-        binning_x=0,
-        binning_y=0,
-        roi=region,
+        **{"header": header_message(stamp, "eye"), "height": 360, "width": 640},
+        **{"distortion_model": "plumb_bob", "d": np.zeros(5), "k": matrix, "r": np.eye(3).ravel()},
+        **{"p": np.zeros(12), "binning_x": 0, "binning_y": 0, "roi": roi},
     )
 
 

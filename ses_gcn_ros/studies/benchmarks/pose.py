@@ -80,14 +80,10 @@ def measure(
     Raises InputError if the video can't be read; ModelError if the model can't be had.
 
     `**settings`: further fields of `PoseConfig`.
-
-    Returns
-    -------
-    dict
-        ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
-        people and ``processor`` time [s] per image, ``memory_growth`` [bytes] of the process from a
-        fifth of the way to the end, and ``memory`` [bytes] at the end; None where the system does
-        not say.
+    Gives ``rate`` [1/s], ``median`` and ``p99`` [s] of the time from image to skeletons, ``seen``
+    people and ``processor`` time [s] per image, ``memory_growth`` [bytes] of the process from a
+    fifth of the way to the end, and ``memory`` [bytes] at the end; None where the system does not
+    say.
     """
     width, height = size
     camera = camera_from_view(width, height, 60.0)
@@ -138,11 +134,8 @@ def measure_node(
 
     An image is shown when the one before is answered.
 
-    Returns
-    -------
-    dict
-        ``node_rate`` [1/s], ``node_median`` and ``node_p99`` [s]; nothing where there is no ROS 2
-        or the node does not answer.
+    Gives ``node_rate`` [1/s], ``node_median`` and ``node_p99`` [s]; nothing where there is no ROS 2
+    or the node does not answer.
     """
     try:
         check_ros()
