@@ -78,22 +78,7 @@ def test_any_two_frames_at_any_time(
     answer = filled(motions).lookup_transform(target, source, time)
     expected = np.linalg.inv(root_from(target, motions, ratio)) @ root_from(source, motions, ratio)
     np.testing.assert_allclose(matrix(answer), expected, atol=1e-9)
-
-
-@PROPERTY
-@given(motions=trees())
-def test_there_and_back_is_the_identity(motions: list[Motion]) -> None:
-    buffer = filled(motions)
-    leaf = f"f{len(motions)}"
-    there = buffer.lookup_transform("f1", leaf, at(100.2))
-    back = buffer.lookup_transform(leaf, "f1", at(100.2))
-    np.testing.assert_allclose(matrix(there) @ matrix(back), np.eye(4), atol=1e-9)
-
-
-@PROPERTY
-@given(motions=trees())
-def test_quaternions_have_unit_length(motions: list[Motion]) -> None:
-    r = filled(motions).lookup_transform("f0", f"f{len(motions)}", at(100.3)).transform.rotation
+    r = answer.transform.rotation
     np.testing.assert_allclose(np.linalg.norm([r.x, r.y, r.z, r.w]), 1.0, atol=1e-12)
 
 

@@ -14,17 +14,6 @@ from rclpy.time import Time
 from tf2_ros import Buffer, TransformException
 from tf_frames import about_z, at, matrix, stamped
 
-NAN = math.nan
-
-
-def refused(buffer: Buffer, transform: TransformStamped) -> bool:
-    """Tell whether a transform to the frame "child" is left out, moving and static alike."""
-    for add in (buffer.set_transform, buffer.set_transform_static):
-        assert add(transform, "test") is None  # never an error for the sender
-        if buffer.can_transform("parent", "child", Time()):
-            return False
-    return True
-
 
 def test_a_frame_cannot_be_its_own_parent(buffer: Buffer) -> None:
     buffer.set_transform(stamped("child", "child", 1.0), "test")
@@ -34,26 +23,19 @@ def test_a_frame_cannot_be_its_own_parent(buffer: Buffer) -> None:
         buffer.lookup_transform("parent", "child", Time())
 
 
-@pytest.mark.parametrize(("parent", "child"), [("", "child"), ("parent", ""), ("/", "child")])
-def test_frame_ids_cannot_be_empty(buffer: Buffer, parent: str, child: str) -> None:
-    assert refused(buffer, stamped(parent, child, 1.0))
-
-
-@pytest.mark.parametrize("xyz", [(NAN, 0, 0), (0, NAN, 0), (0, 0, NAN)])
-def test_translations_cannot_be_nan(buffer: Buffer, xyz: tuple[float, float, float]) -> None:
-    assert refused(buffer, stamped("parent", "child", 1.0, xyz=xyz))
-
-
-@pytest.mark.parametrize("axis", range(4))
-def test_rotations_cannot_be_nan(buffer: Buffer, axis: int) -> None:
-    values = [0.0, 0.0, 0.0, 1.0]
-    values[axis] = NAN
-    x, y, z, w = values
-    assert refused(buffer, stamped("parent", "child", 1.0, quaternion=(x, y, z, w)))
-
-
-def test_a_quaternion_of_length_zero_is_no_rotation(buffer: Buffer) -> None:
-    assert refused(buffer, stamped("parent", "child", 1.0, quaternion=(0, 0, 0, 0)))
+@pytest.mark.parametrize(
+    "transform",
+    [
+        *(stamped(*names, 1.0) for names in (("", "child"), ("parent", ""), ("/", "child"))),
+        stamped("parent", "child", 1.0, xyz=(0, math.nan, 0)),
+        stamped("parent", "child", 1.0, quaternion=(0, 0, math.nan, 1)),
+        stamped("parent", "child", 1.0, quaternion=(0, 0, 0, 0)),
+    ],
+)
+def test_what_makes_no_sense_is_left_out(buffer: Buffer, transform: TransformStamped) -> None:
+    for add in (buffer.set_transform, buffer.set_transform_static):
+        assert add(transform, "test") is None  # never an error for the sender
+        assert not buffer.can_transform("parent", "child", Time())
 
 
 @pytest.mark.parametrize("length", [0.5, 0.999, 1.0, 1.02, -3.0])
