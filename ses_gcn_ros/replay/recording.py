@@ -283,7 +283,6 @@ class ReplayRecorder:
             for name, kind in kinds.items()
         }
         self._files["rows"].append(0)
-        self._state_files = {name: self._files[f"states_{name}"] for name in _STATES}
 
     def take(
         self, step: Assessment | PeopleSeen | PeopleForecast, robot: tuple[float, Any, Any] | None
@@ -338,30 +337,29 @@ class ReplayRecorder:
     def _add_state(self, state: Assessment) -> None:
         self._states += 1
         self._last_reasons = "; ".join(state.reasons)
-        row = {
-            "time": state.stamp - self._start,
-            "level": int(state.level),
-            "factor": state.speed_factor,
-            "separation": state.separation,
-            "protective": state.protective_distance,
-            "margin": state.margin,
-            "time_to_breach": state.time_to_breach,
-            "skeleton_age": state.skeleton_age,
-            "forecast_age": state.forecast_age,
-            "tf_age": state.tf_age,
-            "person": self._people.number(state.person_id),
-            "limb": self._limbs.number(state.human_limb),
-            "link": self._links.number(state.robot_frame),
-            "reason": self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
-            "human_point": state.pair.human_point if state.pair else _NOWHERE,
-            "robot_point": state.pair.robot_point if state.pair else _NOWHERE,
-        }
-        for name, value in row.items():
-            self._state_files[name].append(value)
+        self._append(
+            "states_",
+            time=state.stamp - self._start,
+            level=int(state.level),
+            factor=state.speed_factor,
+            separation=state.separation,
+            protective=state.protective_distance,
+            margin=state.margin,
+            time_to_breach=state.time_to_breach,
+            skeleton_age=state.skeleton_age,
+            forecast_age=state.forecast_age,
+            tf_age=state.tf_age,
+            person=self._people.number(state.person_id),
+            limb=self._limbs.number(state.human_limb),
+            link=self._links.number(state.robot_frame),
+            reason=self._reasons.number(kind_of(state.reasons[0]) if state.reasons else ""),
+            human_point=state.pair.human_point if state.pair else _NOWHERE,
+            robot_point=state.pair.robot_point if state.pair else _NOWHERE,
+        )
 
-    def _append(self, **row: Any) -> None:
+    def _append(self, prefix: str = "", **row: Any) -> None:
         for name, value in row.items():
-            self._files[name].append(value)
+            self._files[prefix + name].append(value)
 
     def close(self, problems: Sequence[str], **about: Any) -> None:
         """Finish the arrays and say what they mean; only then is it a replay."""
