@@ -32,6 +32,7 @@ from ses_gcn_ros.resources import check_folder, parse_json, plain
 OUTCOME = "outcome.json"
 _ENDS = 1 << 22  # bytes at both ends of a file that stand for its content
 _ATTEMPTS = 3  # at a bag whose worker process dies
+_TOLD = 10  # sentences on what was wrong with bags of which there are results
 
 
 @dataclass(frozen=True)
@@ -256,13 +257,17 @@ def merge(outcomes: Sequence[BatchOutcome]) -> Summary:
     """
     found = [outcome.summary for outcome in outcomes if outcome.summary is not None]
     failed = [outcome for outcome in outcomes if outcome.error]
+    wrong = Counter(sentence for summary in found for sentence in summary["problems"])
+    told = [f"{n} of {len(outcomes)} bags: {words}" for words, n in wrong.most_common(_TOLD)]
+    if len(wrong) > _TOLD:
+        told.append(f"{len(wrong) - _TOLD} more such sentences are in the bags' own summaries")
     return plain(
         {
             "format": FORMAT,
             "bag": f"{len(found)} bags",
             "source": "+".join(sorted({summary["source"] for summary in found})),
             "partial": bool(failed) or any(summary["partial"] for summary in found),
-            "problems": [outcome.error for outcome in failed],
+            "problems": [*(outcome.error for outcome in failed), *told],
             "bags": [_row(outcome) for outcome in outcomes],
             **{name: _sum(found, name) for name in ("duration_s", "frames", "people")},
             "stream": _stream(found),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -88,7 +89,7 @@ def test_forty_bags_three_broken_one_worker_killed(bags, tmp_path):
     assert len(total["bags"]) == COUNT
     assert total["frames"] == 25 * (COUNT - len(BROKEN))
     assert total["partial"]
-    assert len(total["problems"]) == len(BROKEN)
+    assert sum("can't be read" in told for told in total["problems"]) == len(BROKEN)
 
 
 def test_a_bag_whose_reading_process_is_killed_is_tried_again(bags, tmp_path, monkeypatch):
@@ -128,6 +129,17 @@ def test_merged_numbers_are_those_of_all_bags_together(bags, tmp_path):
         part["compared"] * part["mpjpe_mm"]["at"]["forecast"][0] for part in parts
     ) / sum(part["compared"] for part in parts)
     assert merged["mpjpe_mm"]["at"]["forecast"][0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_wrong_with_bags_is_told_of_all_of_them(bags, tmp_path):
+    outcomes = evaluate_all(bags[:3], tmp_path, OPTIONS)
+    own = {sentence for outcome in outcomes for sentence in outcome.summary["problems"]}
+    assert own  # no robot, for one
+    told = merge(outcomes)["problems"]
+    assert {sentence.partition(" of 3 bags: ")[2] for sentence in told} == own
+    many = [f"message {number} is refused" for number in range(30)]
+    wrong = dataclasses.replace(outcomes[0], summary={**outcomes[0].summary, "problems": many})
+    assert merge([wrong])["problems"][-1].startswith("20 more")
 
 
 def test_a_pattern_that_finds_nothing_is_refused_and_names_are_kept_apart(tmp_path):
