@@ -7,6 +7,7 @@ that was cut off its records are taken one by one (`mcap`) up to where they end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import shutil
 import sqlite3
@@ -64,6 +65,7 @@ _MAGIC = b"\x89MCAP0\r\n"
 _ZSTD = b"\x28\xb5\x2f\xfd"  # begins what zstd has compressed; no CDR message begins so
 _LARGEST = 1 << 28  # bytes of a chunk, message or record; more is damage
 _DENSEST = 1000  # times its size that a compressed file of more than that may hold
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk, one's share of it, what a file may take
 _BROKEN = (McapError, struct.error, ValueError, RuntimeError, OverflowError, zstandard.ZstdError)
 
 
@@ -441,12 +443,17 @@ def _inside(content: bytes) -> Iterable[tuple[int, bytes]]:
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Say of whatever breaks in here, and of nothing else, that the bag is damaged."""
+    """Say of whatever breaks in here, and of nothing else, that the bag is damaged.
+
+    Raises OSError where there is no room for a copy of it.
+    """
     try:
         yield
     except BagError:
         raise
     except Exception as error:  # the library meets damaged files with whatever breaks first
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
         reason = shortened(str(error).strip().rstrip(".") or type(error).__name__, 160)
         raise BagError(f"bag '{path}' can't be read, it may be truncated: {reason}") from error
 

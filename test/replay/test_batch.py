@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from ses_gcn_ros.bags.messages import Observation
 from ses_gcn_ros.bags.rosbag2 import BagWriter, read_skeletons, write_skeletons
@@ -106,6 +109,22 @@ def test_a_bag_whose_reading_process_is_killed_is_tried_again(bags, tmp_path, mo
         [failed] = evaluate_all(bags[:1], tmp_path, OPTIONS)
     assert "was killed, perhaps for want of memory" in failed.error
     [done] = evaluate_all(bags[:1], tmp_path, OPTIONS)
+    assert not done.error
+
+
+def test_a_bag_for_whose_copy_there_is_no_room_is_tried_again(bags, tmp_path):
+    """A file may be no larger than 4096 bytes, which fails as a full disk does."""
+    (file,) = bags[0].glob("*.mcap")
+    packed, out = tmp_path / "bag.mcap.zstd", tmp_path / "out"
+    packed.write_bytes(zstandard.compress(file.read_bytes()))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        [failed] = evaluate_all([packed], out, OPTIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"File too large: '{tempfile.gettempdir()}'" in failed.error
+    [done] = evaluate_all([packed], out, OPTIONS)
     assert not done.error
 
 
