@@ -16,7 +16,7 @@ from ses_gcn_ros.audit import configuration_digest
 from ses_gcn_ros.errors import MISSHAPEN, InputError
 from ses_gcn_ros.forecast import Engine, load
 from ses_gcn_ros.replay.figures import Theme, bare, headline, styled
-from ses_gcn_ros.resources import parse_json
+from ses_gcn_ros.resources import markdown_table, parse_json
 from ses_gcn_ros.safety import SafetyConfig
 from ses_gcn_ros.studies.attack import (
     FAULTS,
@@ -181,6 +181,11 @@ def table(summary: Mapping[str, Any]) -> tuple[Sequence[str], Iterable[Sequence[
         "least gap to a moving link [m]", "robot's time lost [%]",
     )  # fmt: skip
     return headings, rows
+
+
+def as_markdown(summary: Mapping[str, Any]) -> str:
+    """The figures as a table."""
+    return markdown_table(*table(summary), range(2, 8))
 
 
 def worst_case(batches: Mapping[int, Any]) -> AttackCase:

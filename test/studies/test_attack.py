@@ -162,6 +162,18 @@ def test_a_search_goes_on_where_it_was(tmp_path, monkeypatch):
         run_attack(log, 8, 3, scenario="dance")
 
 
+def test_the_command_writes_its_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr("ses_gcn_ros.studies.attack_search.BATCH", 1)
+    out = tmp_path / "attack"
+    asked = ["--runs", "1", "--scenario", "occlusion", "--variant", "alone", "-o", str(out)]
+    said = CliRunner().invoke(app, ["attack", *asked])
+    assert said.exit_code == 0, said.exception
+    assert "| alone | occlusion | 1 |" in said.output
+    assert (out / "table.md").read_text() == said.output
+    names = {"runs.jsonl", "summary.json", "table.md", "worst.json", "worst.png"}
+    assert {path.name for path in out.iterdir()} == names
+
+
 def test_however_few_the_runs_each_variant_gets_its_share(tmp_path, monkeypatch):
     monkeypatch.setattr("ses_gcn_ros.studies.attack_search.BATCH", 1)
     found = summarise(run_attack(tmp_path / "runs.jsonl", len(VARIANTS), 3, scenario="reach"))
