@@ -16,7 +16,7 @@ from ses_gcn_ros.skeleton import get_layout
 # (Drillis and Contini, Body segment parameters, 1966).
 _CHAIN_OF_STATURE = 0.246 + 0.245 + 0.288
 _REMEMBERED = 500  # frames that a person's size is taken from, and
-UPRIGHT = 75.0  # the percentile of theirs that it is
+UPRIGHT, _UPRIGHT_SIGMAS = 75.0, 0.674  # the percentile of theirs that it is, if they are normal
 
 
 def stature(positions: NDArray[np.floating], layout: str = "mediapipe33") -> NDArray[np.float64]:
@@ -45,7 +45,7 @@ _USUAL_NOISE = 0.01  # at unit depth, some pixels
 _ITERATIONS = 8
 _OUTLIER = 3.0  # residuals beyond this many standard deviations lose weight
 _STATURE_SPREAD = 0.055  # standard deviation of adult stature over its mean, women and men together
-_HEIGHT_SPREAD = 0.02  # what is left of it where the height is given
+_HEIGHT_SPREAD = 0.018  # what is left of it where the height is given
 _FIT_NOISE = 0.04  # share by which the size of the landmarks errs with posture, and
 _FIT_TIME = 0.5  # s that such an error lasts,
 _FIT_WHITE = 0.01  # and from picture to picture
@@ -278,6 +278,7 @@ class DepthFilter:
         self._state = np.zeros(3)  # log depth of the anchor, log size, the landmarks' error of it
         size = _HEIGHT_SPREAD if height else _STATURE_SPREAD
         self._covariance = np.diag([4.0, size**2, _FIT_NOISE**2])
+        self._fit_noise = _FIT_NOISE
         self._stamp = -math.inf
         self._anchor: tuple[int, ...] = ()
         self._rays = np.zeros((0, 2))  # of the anchor's joints
@@ -325,8 +326,12 @@ class DepthFilter:
         known = 1.0
         if self._height and seen[self._trunk].any():
             self._statures.append(float(stature(positions, self._layout)))
-        if self._statures:  # limbs that point at the camera look short; none looks long
-            known = self._height / float(np.percentile(self._statures, UPRIGHT))
+        if self._statures:
+            # Limbs that point at the camera look short; none looks long, but by landmarks' noise.
+            size, spread = float(np.mean(self._statures)), float(np.std(self._statures))
+            of_posture = math.sqrt(max(spread**2 - (_FIT_NOISE * size) ** 2, 0.0))
+            known = self._height / (size + _UPRIGHT_SIGMAS * of_posture)
+            self._fit_noise = max(spread / size, _FIT_WHITE)  # now that it is held against these
         ankles = [joint for joint in self._ankles if seen[joint]]
         trunk = [joint for joint in self._trunk if seen[joint]] or list(np.flatnonzero(seen))
         anchor = tuple(ankles or trunk)
@@ -339,18 +344,18 @@ class DepthFilter:
         fading = np.array([1.0, 1.0, kept])
         self._state *= fading
         self._covariance *= np.outer(fading, fading)
-        self._covariance[2, 2] += _FIT_NOISE**2 * (1.0 - kept**2)
+        self._covariance[2, 2] += self._fit_noise**2 * (1.0 - kept**2)
         row, often = np.array([1.0, -1.0, 1.0]), max(1.0, 2.0 * _FIT_TIME / max(elapsed, 1e-3))
         off, noise = fitted - float(row @ self._state), _FIT_WHITE**2 + often * beyond
         doubt = off**2 / (row @ self._covariance @ row + noise)
-        noise += often * _FIT_NOISE**2 * doubt / _FIT_DOUBT
+        noise += often * self._fit_noise**2 * doubt / _FIT_DOUBT
         self._correct(off, row, noise)
         self._systematic = 0.0
         if floor is not None and ankles:
             self._stand(elapsed, fitted, known, ankles, positions, rays, floor, ray_noise)
         self._stamp = stamp
         # Who is followed is known no worse than one picture tells, late as it is.
-        alone = self._covariance[1, 1] + _FIT_NOISE**2 + beyond + self._late
+        alone = self._covariance[1, 1] + self._fit_noise**2 + beyond + self._late
         self.sigma = math.sqrt(min(self._covariance[0, 0], alone) + self._systematic**2)
         return np.asarray(known * np.exp(self._state[0] - fitted + planted))
 

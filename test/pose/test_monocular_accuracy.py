@@ -20,7 +20,7 @@ from ses_gcn_ros.studies.pose_accuracy import measure_monocular
 
 @pytest.mark.parametrize(
     ("known", "mean", "most"),
-    [("place", 0.06, 0.12), ("height", 0.06, 0.12), ("nothing", 0.06, 0.15)],
+    [("place", 0.06, 0.12), ("height", 0.02, 0.06), ("nothing", 0.06, 0.15)],
 )
 def test_distances_and_their_stated_uncertainty(shared_data: Path, known, mean, most):
     motion = read_recording(shared_data / "motion" / "idle_dev.npz")
