@@ -57,6 +57,11 @@ def split(sequences: Sequences[Sequence], recipe: DataRecipe) -> Split:
         s.index: (s.group, s.subject, sorted(s.tags), len(s)) for s in sequences if s.index in held
     }
     order = {index: place for place, index in enumerate(sorted(held, key=likeness.__getitem__))}
+    if recipe.held_out_subjects and not any(s.subject for s in sequences):
+        raise InputError(
+            f"{rule} are to be held out, but none of {len(sequences)} sequences says whose it is; "
+            "a recording says it itself, or in a .json of its name beside it (docs/data.md)"
+        )
     train = [s for s in sequences if s.index not in held]
     held_out = [s for s in sequences if s.index in held]
     if recipe.calibrate_subjects:

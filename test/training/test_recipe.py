@@ -114,3 +114,10 @@ def test_an_empty_part_is_refused(shared_data):
         split(sequences, DataRecipe(held_out_subjects=("99",)))
     with pytest.raises(InputError, match="none for training"):
         split(sequences, DataRecipe(held_out_every=1))
+
+
+def test_a_recording_without_its_list_of_subjects_is_named(shared_data, tmp_path):
+    alone = tmp_path / "cmu.npz"  # whose subjects are in cmu.json
+    alone.symlink_to(shared_data / "motion" / "cmu.npz")
+    with pytest.raises(InputError, match=r"none of 209 sequences says whose it is; .* \.json"):
+        split(read_recording(alone).sequences, DataRecipe(held_out_subjects=("02",)))
