@@ -370,12 +370,8 @@ def _first_that_works(
 def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Landmarks:
     """Bodies, and as a person of four joints every hand that is none of theirs.
 
-    Parameters
-    ----------
-    hands : HandLandmarkerResult
-        What MediaPipe finds in the same image. It names sides as in a mirror.
-    size : (int, int)
-        Width and height of the image [px].
+    `hands` is MediaPipe's HandLandmarkerResult of the same image of `size` (width, height) [px]; it
+    names sides as in a mirror.
     """
     wrists = bodies.pixels[:, _WRISTS].reshape(-1, 2)
     people = np.full((len(hands.handedness), _JOINTS, 6), np.nan)
@@ -405,12 +401,7 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
     Two are one if their trunks lie on one another, whatever their limbs do (a second finding on a
     body often has another's legs, or left and right exchanged), or if most of the smaller one's
     joints lie on the other's limbs: a part of a body that was taken for a whole one. A body made
-    of two, whose joints lie on the limbs of both, is nobody.
-
-    Returns
-    -------
-    NDArray, shape (M,)
-        Indices of the people, rising.
+    of two, whose joints lie on the limbs of both, is nobody. Indices (M,) of the people, rising.
     """
     same = trunks_apart(pixels[:, None], pixels[None]) < SAME_PERSON
     extent = np.linalg.norm(np.ptp(pixels, axis=1), axis=-1)

@@ -113,21 +113,9 @@ class OneEuroFilter:
 def packed_covariance(
     covariance: NDArray[np.float64], positions: NDArray[np.floating], source: str, target: str
 ) -> NDArray[np.float32]:
-    """Covariances as a `Skeleton` has them, of joints converted to another layout.
+    """Covariances (J_source, 3, 3) [m²] as a `Skeleton` has them, of joints converted to a target.
 
-    See `convert_covariance`.
-
-    Parameters
-    ----------
-    covariance : NDArray, shape (J_source, 3, 3)
-        Of the joints of the source's layout [m²].
-    positions : NDArray, shape (J_target, 3)
-        Converted joints; where they are NaN the covariance is.
-
-    Returns
-    -------
-    NDArray, shape (J_target, 6), float32
-        xx, xy, xz, yy, yz, zz [m²].
+    (J_target, 6): xx, xy, xz, yy, yz, zz, NaN where the converted `positions` (J_target, 3) are.
     """
     flat = covariance.reshape(-1, 9)[:, [0, 1, 2, 4, 5, 8]]
     packed = convert_covariance(flat, source, target)
@@ -183,14 +171,9 @@ class BoneLengthFilter:
     def fit(
         self, positions: NDArray[np.float64], sigma: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """Joints (J, 3) [m] with limbs of the person's own lengths; NaN stays NaN.
+        """Measured joints (J, 3) [m] with limbs of the person's own lengths; NaN stays NaN.
 
-        Parameters
-        ----------
-        positions : NDArray, shape (J, 3)
-            Joints as measured [m].
-        sigma : NDArray, shape (J,), optional
-            Their standard deviations [m]; by default all are equally certain.
+        `sigma` (J,) are their standard deviations [m]; by default all are equally certain.
         """
         first, second = self._ends.T
         self._seen[self._frames % _REMEMBERED] = np.linalg.norm(
@@ -601,19 +584,9 @@ def _likeness(tracks: Sequence[ImageTrack[Any]], looks: NDArray[np.float64]) -> 
 
 
 def appearances(rgb: NDArray[np.uint8], pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What people wear: colour histograms of trunk and thighs.
+    """What people wear, given their joints (N, 33, 2) [px]: colour histograms of trunk and thighs.
 
-    Parameters
-    ----------
-    rgb : NDArray, shape (H, W, 3), uint8
-        The picture.
-    pixels : NDArray, shape (N, 33, 2)
-        Joints of layout mediapipe33.
-
-    Returns
-    -------
-    NDArray, shape (N, B)
-        Sums to one, or zero where neither trunk nor thighs are in the picture.
+    (N, B): each sums to one, or is zero where neither trunk nor thighs are in the picture.
     """
     height, width = rgb.shape[:2]
     looks = np.zeros((len(pixels), len(_CLOTHES) * int(np.prod(_BINS))))
