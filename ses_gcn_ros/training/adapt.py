@@ -227,7 +227,8 @@ def usable_motion(paths: Iterable[Path], start: Weights) -> tuple[list[Sequence]
     pieces: list[Sequence] = []
     unusable: list[str] = []
     index = 0
-    for path in paths:
+    # Each once, or what trains would be among what is held out.
+    for path in {path.resolve(): path for path in paths}.values():
         for sequence in read_dataset(path).sequences:
             if sequence.layout != config.layout:
                 raise InputError(

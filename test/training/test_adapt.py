@@ -156,6 +156,17 @@ def test_nobody_both_trains_and_tests(
     assert not recordings[0] & recordings[2]
 
 
+def test_a_recording_given_twice_counts_once(
+    handovers: list[Sequence], start: Weights, tmp_path: Path
+) -> None:
+    cell = written(tmp_path / "cell.npz", handovers[:32])
+    again = tmp_path / "same.npz"
+    again.symlink_to(cell)
+    once, _ = usable_motion([cell], start)
+    twice, _ = usable_motion([cell, cell, again], start)
+    assert len(twice) == len(once)
+
+
 def test_what_is_rehearsed_is_free_and_small() -> None:
     recording = read_recording(REHEARSAL)
     assert "MIT" in recording.about["licence"]
