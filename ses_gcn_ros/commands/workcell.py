@@ -218,6 +218,7 @@ def _section(node: str, kind: type[Any]) -> str:
 
 
 _SETTLE = 3.0  # s from the first word of a cell to a reading: rates are taken over two
+_ANNOUNCED = 3.0  # s between announcements of a DDS participant, of which the first may be lost
 _PATIENCE = 10.0  # s to wait for that word
 _SILENCE = 0.5  # s without a state after which the last one is none any more
 _STYLES = {
@@ -308,9 +309,12 @@ def lifecycle(
                     f"{observer.reading()['domain']}; there is {there}"
                 )
             observer.spin(0.1)
-        if not node:
-            observer.spin(1.0)  # for those that discovery has not found yet
-        elif transition:
+        before: list[str] = []
+        while not node and before != found and time.monotonic() < deadline:
+            before = found
+            observer.spin(_ANNOUNCED)
+            found = observer.managed()
+        if transition:
             observer.change(wanted, transition)
         states = {wanted: observer.state_of(wanted)} if node else observer.states()
     if as_json:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from lifecycle_msgs.srv import ChangeState, GetState
+from typer.testing import CliRunner
 
 from ses_gcn_ros.bringup import ros_arguments
+from ses_gcn_ros.cli import app
 from ses_gcn_ros.msg import ForecastArray, SafetyState, SkeletonArray
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.observer import CellObserver
@@ -116,6 +118,31 @@ def test_nodes_are_taken_through_their_lifecycle_without_ros2(cell):
     cell.wait_for(lambda: len(states) > seen + 5, "states again")
     nobody = lifecycle("nobody")
     assert (nobody.returncode, "there is /safety_node" in nobody.stderr) == (1, True)
+
+
+def test_a_node_that_discovery_is_late_to_find_is_listed(monkeypatch):
+    class Late:
+        """An observer who hears of the safety node at once, and of others 2.5 s and 5 s later."""
+
+        seconds = 0.0
+
+        def spin(self, seconds: float) -> None:
+            self.seconds += seconds
+
+        def managed(self) -> list[str]:
+            there = {"/pose_node": 5.0, "/robot": 2.5, "/safety_node": 0.0}
+            return [node for node, since in there.items() if self.seconds >= since]
+
+        def states(self) -> dict[str, str]:
+            return dict.fromkeys(self.managed(), "active")
+
+        def get_namespace(self) -> str:
+            return "/"
+
+    observing = contextlib.nullcontext(Late())
+    monkeypatch.setattr("ses_gcn_ros.nodes.observer.observe", lambda namespace: observing)
+    run = CliRunner().invoke(app, ["lifecycle", "--json"], catch_exceptions=False)
+    assert set(json.loads(run.output)) == {"/pose_node", "/robot", "/safety_node"}
 
 
 def test_all_nodes_are_asked_at_once_and_again_where_an_answer_got_lost(cell):
