@@ -50,7 +50,7 @@ _LOST = 0.05  # part of the accuracy on the rehearsal that may go
 _STRIDE = 2
 # Of the misses that are allowed: a cell's few recordings are more alike than those that come after.
 _SPARED = 0.6
-_SOBER = 0.6  # power of the scale that holds on motion that did not train
+_SOBER = 0.8  # power of the scale that holds on motion that did not train
 
 TRAINING = TrainingRecipe(
     seed=1,
@@ -98,7 +98,9 @@ class AdaptTask(ForecastTask):
     def batch(self, step: int, rng: np.random.Generator) -> Batch:
         """Windows of the cell, then as many of the rehearsal with the old network's answers.
 
-        The target is that of each member, (M, N, H, J, 3); of a network that is no mean, M is 1.
+        The target is that of each member, (M, N, H, J, 4), its scale included: how far a new answer
+        is from an old one says nothing of how far off either is. Of a network that is no mean, M
+        is 1.
         """
         recipe, half = self.recipe, self.plan.batch // 2
         windows, _ = self._source.draw(step, rng)
@@ -106,9 +108,11 @@ class AdaptTask(ForecastTask):
         both = np.concatenate([windows[:half], known])
         batch = augmented_batch(both, rng, recipe.model, recipe.augment)
         # What a mean knows lies in how its members differ: each keeps its own answers.
-        target, weight = np.array([batch.target] * len(self._before)), batch.weight.copy()
+        unknown = np.full((*batch.target.shape[:3], 1), np.nan, np.float32)
+        target = np.array([np.concatenate([batch.target, unknown], axis=3)] * len(self._before))
+        weight = batch.weight.copy()
         for own, before in zip(target, self._before, strict=True):
-            own[half:] = before(batch.features[half:])[..., :3]
+            own[half:] = before(batch.features[half:])
         weight[half:] = weight[half:].max(axis=1, keepdims=True)  # the future need not be known
         group = np.repeat([0, 1], [half, len(both) - half])
         return dataclasses.replace(batch, target=target, weight=weight, group=group)

@@ -58,6 +58,7 @@ class Batch:
         Input of the network.
     target : NDArray, shape (N, H, J, 3), float32
         What it should answer, such that the distance to its answer times `answer_scale` is metres.
+        A fourth number, where it is not NaN, is the scale that it should answer [m].
     weight : NDArray, shape (N, H, J), float32
         What joints count: zero where they are not seen, else one, or less where a camera's noise
         has added to what is to be forecast.
@@ -235,7 +236,8 @@ class ForecastTask:
         # Each member may have a target of its own, (M, N, H, J, 3).
         target, weight = part(batch.target.swapaxes(0, -4)).swapaxes(0, -4), part(batch.weight)
         scale = self._scale.to(processes.device)
-        error = torch.linalg.vector_norm((answer[..., :3] - target) * scale, dim=-1) * weight
+        error = (answer[..., :3] - target[..., :3]) * scale
+        error = torch.linalg.vector_norm(error, dim=-1) * weight
         joints = float(batch.weight[:, 0].sum()) or 1.0
         joints *= len(answer) if answer.ndim == 5 else 1
         per_step = error.sum(dim=-1)  # (N, H)
@@ -251,7 +253,10 @@ class ForecastTask:
             per_step = per_step + self.plan.caution * away.sum(dim=-1)
         loss = (per_step * counts).mean(dim=-1).sum() / joints
         if answer.shape[-1] == 4:  # Laplace's likelihood of the scale, errors as they are
-            surprise = error.detach() / answer[..., 3] + answer[..., 3].log()
+            off = error.detach()
+            if target.shape[-1] == 4:  # this is least where the scale is what it should be
+                off = torch.where(target[..., 3].isnan(), off, target[..., 3])
+            surprise = off / answer[..., 3] + answer[..., 3].log()
             loss = loss + _SCALE_WEIGHT * (surprise * weight).mean(dim=-2).sum() / joints
         return loss * self._units, shown
 

@@ -57,7 +57,7 @@ def test_a_minute_of_the_cell_makes_forecasts_there_better(
     sober = build_engine(found.weights).predict_with_scale(handovers[0].positions[None, :10])[1]
     scale = build_engine(start).predict_with_scale(handovers[0].positions[None, :10])[1]
     spread, before = (np.log(some).std() for some in (sober, scale))
-    assert spread < 0.8 * before  # after 40 steps scales differ as before, to the power of 0.6
+    assert spread < 0.9 * before  # after 40 steps scales differ as before, to the power of 0.8
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
@@ -76,8 +76,13 @@ def test_each_member_of_a_mean_is_to_keep_its_own_answers(handovers: list[Sequen
     for part, least, most in ((slice(half, None), 0.0, 1e-5), (slice(half), 0.01, 1.0)):
         weight = np.zeros_like(batch.weight)
         weight[part] = batch.weight[part]
-        _, shown = task.loss(network, dataclasses.replace(batch, weight=weight), Processes())
+        network.zero_grad()
+        loss, shown = task.loss(network, dataclasses.replace(batch, weight=weight), Processes())
         assert least <= float(shown.detach()) <= most
+        loss.backward()
+        for member in network.members:  # nor is there anything to learn of how far off it is
+            slope = float(member.base.outputs.weight.grad[-3:].abs().max())
+            assert (slope < 1e-6) == (least == 0.0)
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
