@@ -63,10 +63,7 @@ class TorchEngine:
 class FoldedSgn:
     """SGN and enhanced SGN in numpy: normalisations folded, what is constant computed once.
 
-    Parameters
-    ----------
-    weights : ActionWeights
-        Of network ``sgn`` or ``esgn``.
+    `weights`: of network ``sgn`` or ``esgn``.
     """
 
     name = "folded"
@@ -142,10 +139,7 @@ class FoldedSgn:
 class FoldedEnsemble:
     """Enhanced SGNs side by side; see `models.sgn.Ensemble`.
 
-    Parameters
-    ----------
-    weights : ActionWeights
-        Of network ``esgn`` with so many members.
+    `weights`: of network ``esgn`` with so many members.
     """
 
     name = "folded"
@@ -169,10 +163,7 @@ class FoldedEnsemble:
 class SparseLoops:
     """Sparse ST-GCN, or an assembly, where what is cut costs nothing.
 
-    Parameters
-    ----------
-    weights : ActionWeights
-        Of network ``sparse_stgcn`` with units ``post``.
+    `weights`: of network ``sparse_stgcn`` with units ``post``.
     """
 
     name = "sparse"

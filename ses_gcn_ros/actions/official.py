@@ -94,24 +94,13 @@ _HEAD = re.compile(r"cls_head\.fc_cls\.(\d+)\.(.+)")
 def build_official(state: State, where: str) -> tuple[str, nn.Module]:
     """Network of ours with the authors' weights, in evaluation mode.
 
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        Their state dict; sizes, partitions, strides and kinds of units are read from it.
-    where : str
-        What to call it in errors.
+    Raises ModelError if it is none of them, or lacks a tensor.
 
-    Returns
-    -------
-    kind : str
-        ``sgn``, ``yan``, ``nagy``, ``sparse`` or ``assembled``.
-    network : nn.Module
-        Motion (N, M, T, V, C) to logits.
+    `state`: their state dict; sizes, partitions, strides and kinds of units are read from it.
+    `where`: what to call it in errors.
 
-    Raises
-    ------
-    ModelError
-        If it is none of them, or lacks a tensor.
+    Returns `kind`: ``sgn``, ``yan``, ``nagy``, ``sparse`` or ``assembled``; `network`: motion (N,
+    M, T, V, C) to logits.
     """
     try:
         if "joint_embed.cnn.1.cnn.weight" in state:
@@ -262,15 +251,9 @@ def import_actions(checkpoint: Path, out: Path) -> ActionWeights | None:
 
     Classes are numbered from 0 as the authors' are; edges are those of the checkpoint.
 
-    Returns
-    -------
-    ActionWeights or None
-        What was written; None, and nothing written, for a network that is none for actions.
+    Raises ModelError if the checkpoint is missing or damaged.
 
-    Raises
-    ------
-    ModelError
-        If the checkpoint is missing or damaged.
+    Returns what was written; None, and nothing written, for a network that is none for actions.
     """
     state = read_checkpoint(checkpoint)
     if not _is_known(state):
@@ -345,21 +328,12 @@ _CENTRES = {"openpose": 1, "ntu-rgb+d": 20, "nturgb+d": 20, "ntu_edge": 2, "coco
 def parity(path: Path) -> dict[str, float]:
     """Largest difference of every answer in a golden file, relative to its largest magnitude.
 
-    Parameters
-    ----------
-    path : Path
-        File with the authors' weights (``w:*``), an input ``x`` and their answers, as
-        docs/actions.md describes, or with their adjacencies.
+    Raises InputError, ModelError if the file is missing, damaged or of another form.
 
-    Returns
-    -------
-    dict of str to float
-        By answer.
+    `path`: file with the authors' weights (``w:*``), an input ``x`` and their answers, as
+    docs/actions.md describes, or with their adjacencies.
 
-    Raises
-    ------
-    InputError, ModelError
-        If the file is missing, damaged or of another form.
+    Returns the differences by answer.
     """
     arrays = load_arrays(path)
     if any(name.startswith(("A:", "raw:")) for name in arrays):

@@ -77,17 +77,10 @@ class _Person:
 class Recogniser:
     """Actions of everybody in a stream of skeletons.
 
-    Parameters
-    ----------
-    weights : ActionWeights
-        A network for joints of a layout of the package.
-    config : ActionConfig
-        Rates, gaps and hysteresis.
+    Raises ModelError if the weights' layout is unknown, so that no skeleton can be converted to it.
 
-    Raises
-    ------
-    ModelError
-        If the weights' layout is unknown, so that no skeleton can be converted to it.
+    `weights`: a network for joints of a layout of the package.
+    `config`: rates, gaps and hysteresis.
     """
 
     def __init__(self, weights: ActionWeights, config: ActionConfig) -> None:

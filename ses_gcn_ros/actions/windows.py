@@ -198,26 +198,15 @@ def up_axis(motion: Motion, joints: Joints) -> int:
 def prepared(motion: Motion, joints: Joints, config: WindowConfig, up: int) -> Motion:
     """Motion without gaps, centred and turned as the window's configuration says.
 
-    Parameters
-    ----------
-    motion : NDArray, shape (T, V, C)
-        Positions [m]; NaN where unseen. Frames without anybody are all NaN or all zero.
-    joints : Joints
-        Of the V joints.
-    config : WindowConfig
-        Centring and facing.
-    up : int
-        Vertical coordinate.
+    Raises InputError if nobody is in any frame.
 
-    Returns
-    -------
-    NDArray, shape (T', V, C), float32
-        Empty frames left out; a joint that is never seen lies in the origin.
+    `motion` (T, V, C): positions [m]; NaN where unseen. Frames without anybody are all NaN or all
+    zero.
+    `joints`: of the V joints.
+    `config`: centring and facing.
+    `up`: vertical coordinate.
 
-    Raises
-    ------
-    InputError
-        If nobody is in any frame.
+    Returns (T', V, C): empty frames left out; a joint that is never seen lies in the origin.
     """
     motion = np.array(motion, np.float32)
     seen: NDArray[np.bool_] = np.asarray(np.isfinite(motion).all(axis=-1))

@@ -47,14 +47,9 @@ _PLACES = 1 << (31 - _DROPPED)
 class AdaptiveRadius:
     """Radius per step and joint that follows what happens.
 
-    Parameters
-    ----------
-    radius : NDArray, shape (H, J)
-        Calibrated radius [m], a factor of 1.
-    coverage : float
-        Share of joints that are to be within it, 1 − α*.
-    config : ForecastConfig
-        How fast and how far it may change.
+    `radius` (H, J): calibrated radius [m], a factor of 1.
+    `coverage`: share of joints that are to be within it, 1 − α*.
+    `config`: how fast and how far it may change.
 
     Attributes
     ----------
@@ -95,18 +90,12 @@ class AdaptiveRadius:
     ) -> None:
         """Learn from what became of forecasts.
 
-        Parameters
-        ----------
-        errors : NDArray, shape (P, H, J)
-            Distance of each joint from where it was forecast [m], of each person and step; NaN
-            where there was no forecast or no joint.
-        issued : NDArray, shape (P, H)
-            `factor` that each of these forecasts was given out with.
-        elapsed : float
-            Time since the last call [s].
-        scores : NDArray, shape (P, H, J), optional
-            Errors in units of the radius that each had before it was multiplied; of the calibrated
-            one if None.
+        `errors` (P, H, J): distance of each joint from where it was forecast [m], of each person
+        and step; NaN where there was no forecast or no joint.
+        `issued` (P, H): `factor` that each of these forecasts was given out with.
+        `elapsed`: time since the last call [s].
+        `scores` (P, H, J): errors in units of the radius that each had before it was multiplied; of
+        the calibrated one if None.
         """
         elapsed = min(elapsed, _LONGEST)
         scores = errors / self.calibrated if scores is None else scores
@@ -220,10 +209,7 @@ class ActionRadii:
     World*, 2005): what is right on average is too wide for one action and too narrow for another,
     so each keeps the coverage by itself. An action begins with what the common radius has learnt.
 
-    Parameters
-    ----------
-    common : AdaptiveRadius
-        Of everybody, used where no action is told.
+    `common`: of everybody, used where no action is told.
     """
 
     def __init__(self, common: AdaptiveRadius) -> None:
@@ -279,14 +265,9 @@ class Due:
 class PendingForecasts:
     """The latest forecasts of one person, until their last step is past.
 
-    Parameters
-    ----------
-    base : NDArray, shape (H, J), float32
-        A radius of the shape that all will have [m].
-    step : float
-        Time between steps [s].
-    flatness : float
-        Vertical by horizontal axis of the ellipsoid that a radius stands for.
+    `base` (H, J): a radius of the shape that all will have [m].
+    `step`: time between steps [s].
+    `flatness`: vertical by horizontal axis of the ellipsoid that a radius stands for.
     """
 
     def __init__(self, base: NDArray[np.float32], step: float, flatness: float = 1.0) -> None:
@@ -314,22 +295,13 @@ class PendingForecasts:
     ) -> None:
         """Keep a forecast.
 
-        Parameters
-        ----------
-        stamp : float
-            When it was made [s].
-        positions : NDArray, shape (H, J, 3)
-            As it was given out [m].
-        factor : NDArray, shape (H,)
-            By which its radii were multiplied.
-        base : NDArray, shape (H, J)
-            Those radii before [m].
-        network : NDArray, shape (H, J, 3), optional
-            What the network answered [m], where that is something else.
-        recent : NDArray, shape (T, J, 3), optional
-            History [m], whose last two frames the baselines go on from.
-        kind : int
-            Number, from 0, of what it was made in.
+        `stamp`: when it was made [s].
+        `positions` (H, J, 3): as it was given out [m].
+        `factor` (H,): by which its radii were multiplied.
+        `base` (H, J): those radii before [m].
+        `network` (H, J, 3): what the network answered [m], where that is something else.
+        `recent` (T, J, 3): history [m], whose last two frames the baselines go on from.
+        `kind`: number, from 0, of what it was made in.
         """
         if stamp - self._stamps[self._next - 1] < (_CLOSEST - 1e-6) * self._step:
             return
@@ -351,11 +323,9 @@ class PendingForecasts:
     ) -> Due:
         """How far off the forecasts were that fell due between two observations.
 
-        Parameters
-        ----------
-        before, now : (float, NDArray of shape (J, 3))
-            Stamps [s] and positions [m] of two observations, one after the other; NaN for unseen
-            joints. Where the joints were when a forecast fell due is interpolated.
+        `before`, `now` (J, 3): stamps [s] and positions [m] of two observations, one after the
+        other; NaN for unseen joints. Where the joints were when a forecast fell due is
+        interpolated.
         """
         (earlier, start), (later, end) = before, now
         steps, joints = self._bases.shape[1:]
@@ -373,10 +343,7 @@ class PendingForecasts:
 class RadiusStore:
     """Reads the state of a radius at start and writes it now and then, on a thread of its own.
 
-    Parameters
-    ----------
-    path : Path or None
-        File of its state; None: it is kept nowhere.
+    `path`: file of its state; None: it is kept nowhere.
 
     Attributes
     ----------
@@ -461,18 +428,13 @@ def _errors_between(
 ) -> None:
     """Fill the last four with what `Due` holds.
 
-    Parameters
-    ----------
-    stamps, paths, motions, bases, factors, kinds : NDArray
-        Forecasts, as `PendingForecasts` keeps them.
-    ahead, reached : NDArray, shape (H,)
-        Their steps [s], and the frames' worth of the last velocity that damped velocity covers.
-    upright : float
-        What vertical errors count by in scores.
-    earlier, later : float
-        Two observations [s].
-    start, end : NDArray, shape (J, 3)
-        What was seen then [m].
+    `stamps`, `paths`, `motions`, `bases`, `factors`, `kinds`: forecasts, as `PendingForecasts`
+    keeps them.
+    `ahead`, `reached` (H,): their steps [s], and the frames' worth of the last velocity that damped
+    velocity covers.
+    `upright`: what vertical errors count by in scores.
+    `earlier`, `later`: two observations [s].
+    `start`, `end` (J, 3): what was seen then [m].
     """
     made, steps, joints = bases.shape
     off = np.empty(3, np.float32)
@@ -533,25 +495,14 @@ def _learn(
 ) -> Any:
     """Update alpha (H,), counts (H, bins) and recent (3, H) of an `AdaptiveRadius`.
 
-    Parameters
-    ----------
-    errors, scores, issued : NDArray, shapes (P, H, J), (P, H, J), (P, H)
-        As for `AdaptiveRadius.observe`.
-    edges, starts : NDArray, shapes (bins + 1,), (4096,)
-        Of the histogram, and `starts_of` them.
-    elapsed : float
-        Time that this stands for [s].
-    rate : float
-        By which α moves for a whole miss; it stays from `fewest` to `most`.
-    target : float
-        Share of misses asked for.
-    kept, recently_kept : float
-        What is left of the counts and of the recent sums after that time.
+    `errors` (P, H, J), `scores` (P, H, J), `issued` (P, H): as for `AdaptiveRadius.observe`.
+    `edges` (bins + 1,), `starts` (4096,): of the histogram, and `starts_of` them.
+    `elapsed`: time that this stands for [s].
+    `rate`: by which α moves for a whole miss; it stays from `fewest` to `most`.
+    `target`: share of misses asked for.
+    `kept`, `recently_kept`: what is left of the counts and of the recent sums after that time.
 
-    Returns
-    -------
-    bool
-        Whether anything was known.
+    Returns whether anything was known.
     """
     people, steps, joints = errors.shape
     bins = counts.shape[1]
@@ -606,18 +557,12 @@ def tally(
 ) -> None:
     """Add mean errors by kind of motion and group of joints to what is left of those before.
 
-    Parameters
-    ----------
-    errors : NDArray, shape (P, 1 + M, H, J)
-        Distances [m]; of a joint all those after the first have to be finite.
-    kinds : NDArray, shape (P, H)
-        Number of the kind of motion, -1 for none.
-    group : NDArray, shape (J,)
-        Number of each joint's group.
-    elapsed, kept : float
-        Time that this stands for [s], and what is left of the sums after it.
-    seconds, total : NDArray, shapes (K, G), (K, G, M)
-        Seconds, and seconds times mean errors; updated.
+    `errors` (P, 1 + M, H, J): distances [m]; of a joint all those after the first have to be
+    finite.
+    `kinds` (P, H): number of the kind of motion, -1 for none.
+    `group` (J,): number of each joint's group.
+    `elapsed`, `kept`: time that this stands for [s], and what is left of the sums after it.
+    `seconds` (K, G), `total` (K, G, M): seconds, and seconds times mean errors; updated.
     """
     people, _, steps, joints = errors.shape
     count, sums = np.zeros(seconds.shape), np.zeros(total.shape)

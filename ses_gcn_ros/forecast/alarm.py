@@ -68,12 +68,9 @@ def urgency(
 ) -> Array:
     """How urgent it has become by each step, (..., H): below 0 where contact is expected.
 
-    Parameters
-    ----------
-    forecast, velocity, rest : NDArray, shape (..., H)
-        (distance − threshold) / radius at each step, the least over limbs and links, on the
-        network's path, at constant velocity and where people are now; infinite where nothing is
-        near. Where one is NaN, the others stand for it.
+    `forecast`, `velocity`, `rest` (..., H): (distance − threshold) / radius at each step, the least
+    over limbs and links, on the network's path, at constant velocity and where people are now;
+    infinite where nothing is near. Where one is NaN, the others stand for it.
     """
     paths = np.array([forecast, velocity, rest], float).T  # (H, ..., 3)
     shares = np.where(np.isnan(paths), 0.0, SHARES)
@@ -89,12 +86,9 @@ def urgency(
 def fit(urgent: Array, contact: NDArray[np.bool_]) -> ContactAlarm:
     """Logistic regression by Newton's method with a small ridge.
 
-    Parameters
-    ----------
-    urgent : NDArray, shape (W, 5)
-        `urgency` of windows in which there is no contact yet, up to each of `HORIZONS`.
-    contact : NDArray, shape (W, 5)
-        Whether one has begun by each horizon.
+    `urgent` (W, 5): `urgency` of windows in which there is no contact yet, up to each of
+    `HORIZONS`.
+    `contact` (W, 5): whether one has begun by each horizon.
     """
     coefficients = np.zeros((len(HORIZONS), 2))
     for k in range(len(HORIZONS)):
@@ -123,21 +117,12 @@ def reliability(
 ) -> tuple[list[Bin], float, float]:
     """What was said beside what happened, at one horizon.
 
-    Parameters
-    ----------
-    probability, contact : NDArray, shape (W,)
-        Said, and whether it came.
-    bins : int
-        Of equal width.
+    `probability`, `contact` (W,): said, and whether it came.
+    `bins`: of equal width.
 
-    Returns
-    -------
-    bins : list of Bin
-        Those that are not empty.
-    error : float
-        Mean distance of what was said from what happened, by windows (expected calibration error).
-    brier : float
-        Mean square of probability minus outcome.
+    Returns `bins`: those that are not empty; `error`: mean distance of what was said from what
+    happened, by windows (expected calibration error); `brier`: mean square of probability minus
+    outcome.
     """
     place = np.minimum((probability * bins).astype(int), bins - 1)
     found = [

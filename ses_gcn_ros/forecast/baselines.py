@@ -23,16 +23,10 @@ _CHANGES = np.float32(0.05)
 def last_pose(history: NDArray[np.float32], horizon: int) -> NDArray[np.float32]:
     """Every joint stays where it is.
 
-    Parameters
-    ----------
-    history : NDArray, shape (..., T, J, 3)
-        Observed positions, oldest first.
-    horizon : int
-        Frames H to continue for.
+    `history` (..., T, J, 3): observed positions, oldest first.
+    `horizon`: frames H to continue for.
 
-    Returns
-    -------
-    NDArray, shape (..., H, J, 3)
+    Returns (..., H, J, 3).
     """
     return np.repeat(history[..., -1:, :, :], horizon, axis=-3)
 
@@ -77,14 +71,9 @@ def beyond_noise(
     largest of the path. So a path of one camera keeps what goes across the picture and loses what
     depth makes of it that wanders, and who walks towards the camera goes on walking.
 
-    Parameters
-    ----------
-    path : NDArray, shape (N, H, J, 3)
-        Forecast positions [m]; NaN for unseen joints.
-    last : NDArray, shape (N, J, 3)
-        Where the joints were seen last [m].
-    covariance : NDArray, shape (N, J, 6), float32
-        Of these positions, as in `Skeleton` [m²]; zero where nothing is told.
+    `path` (N, H, J, 3): forecast positions [m]; NaN for unseen joints.
+    `last` (N, J, 3): where the joints were seen last [m].
+    `covariance` (N, J, 6): of these positions, as in `Skeleton` [m²]; zero where nothing is told.
     """
     variance, axes = np.linalg.eigh(whole_covariance(covariance))
     moved = (path - last[:, None]).swapaxes(1, 2) @ axes  # (N, J, H, 3)

@@ -93,22 +93,13 @@ def calibrate(
 ) -> Calibration:
     """Quantiles that hold a share of what was seen.
 
-    Parameters
-    ----------
-    difference : NDArray, shape (N, H, J, 3)
-        Of joints from where they were forecast [m], on motion that nothing was trained on; NaN
-        where unseen.
-    scale : NDArray, shape (N, H, J)
-        What the network expected to be off by [m].
-    cell : NDArray, shape (N,)
-        As `cell_of` gives it.
-    coverage : float
-        Share of joints that are to be within the radius.
+    Raises ModelError if there are too few windows.
 
-    Raises
-    ------
-    ModelError
-        If there are too few windows.
+    `difference` (N, H, J, 3): of joints from where they were forecast [m], on motion that nothing
+    was trained on; NaN where unseen.
+    `scale` (N, H, J): what the network expected to be off by [m].
+    `cell` (N,): as `cell_of` gives it.
+    `coverage`: share of joints that are to be within the radius.
     """
     if len(difference) < _LEAST:
         raise ModelError(
@@ -153,14 +144,9 @@ def flat_norm(difference: Array, flatness: float) -> Array:
 def furthest(positions: Array, last: Array, velocity: Array, step: float, layout: str) -> Array:
     """Radius [m] around forecasts beyond which no body can be, shape (N, H, J).
 
-    Parameters
-    ----------
-    positions : NDArray, shape (N, H, J, 3)
-        Forecasts [m].
-    last, velocity : NDArray, shape (N, J, 3)
-        Where joints are [m], and how they move [m/s].
-    step : float
-        Time between steps [s].
+    `positions` (N, H, J, 3): forecasts [m].
+    `last`, `velocity` (N, J, 3): where joints are [m], and how they move [m/s].
+    `step`: time between steps [s].
     """
     speed, acceleration = _limits(layout)
     seconds = step * np.arange(1, positions.shape[1] + 1, dtype=np.float32)[:, None]
@@ -208,14 +194,9 @@ def familiarise(
 ) -> Familiarity:
     """Learn what motion looks like.
 
-    Parameters
-    ----------
-    known : NDArray, shape (N, 10)
-        Of motion that trained, by `learnt_base.looks`.
-    weight : NDArray, shape (N,)
-        What each counts.
-    held_out : NDArray, shape (M, 10)
-        Of motion that did not.
+    `known` (N, 10): of motion that trained, by `learnt_base.looks`.
+    `weight` (N,): what each counts.
+    `held_out` (M, 10): of motion that did not.
     """
     weight = weight / weight.sum()
     mean = weight @ known

@@ -48,12 +48,9 @@ def _make_tile(vectors: int, kind: Kind) -> Any:
     y, the factors a and b and an addend, each by its beginning and the step from row to row; the
     beginnings of values per column, u and v; the depth of the product, and a slope.
 
-    Parameters
-    ----------
-    vectors : int
-        Width of the tile.
-    kind : str
-        'mix': y = a·b. 'clip': y = clip(a·b, u, v). 'leaky': y = leaky(a·b + addend + u, slope).
+    `vectors`: width of the tile.
+    `kind`: 'mix': y = a·b. 'clip': y = clip(a·b, u, v). 'leaky': y = leaky(a·b + addend + u,
+    slope).
     """
     places = [(row, vector) for row in range(ROWS) for vector in range(vectors)]
 
@@ -519,15 +516,9 @@ def _padded(matrix: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.
 class CompiledRunner:
     """Run a folded network on the CPU.
 
-    Parameters
-    ----------
-    device : str
-        'auto' or 'cpu'.
+    Raises ModelError if the network can't be folded, or another device is asked for.
 
-    Raises
-    ------
-    ModelError
-        If the network can't be folded, or another device is asked for.
+    `device`: 'auto' or 'cpu'.
     """
 
     kind = "compiled"

@@ -109,10 +109,7 @@ class TorchForecast:
 
     What `models.framing` does, in operations that a GPU does for everybody at once.
 
-    Parameters
-    ----------
-    network : callable
-        Features (N, T, J, C) → answer (N, H, J, 3).
+    `network`: features (N, T, J, C) → answer (N, H, J, 3).
     """
 
     def __init__(self, config: ModelConfig, network: Callable[[Any], Any], device: str) -> None:
@@ -203,17 +200,10 @@ class _Recording:
 class Recordings:
     """Replay what turns a batch into answers, in full float32.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of what is asked for one person.
-    run : callable
-        (B, *shape) → (B, …), tensors on the GPU.
+    Raises ModelError if the GPU can't do it.
 
-    Raises
-    ------
-    ModelError
-        If the GPU can't do it.
+    `shape`: of what is asked for one person.
+    `run`: (B, *shape) → (B, …), tensors on the GPU.
     """
 
     def __init__(self, shape: tuple[int, ...], run: Callable[[Any], Any]) -> None:
@@ -265,16 +255,10 @@ class Recordings:
 class CudaRunner:
     """Replay a folded network on a GPU.
 
-    Parameters
-    ----------
-    device : str
-        'auto' or 'cuda'.
+    Raises ModelError if torch or a GPU is missing, the network can't be folded or the GPU can't run
+    it, or another device is asked for.
 
-    Raises
-    ------
-    ModelError
-        If torch or a GPU is missing, the network can't be folded or the GPU can't run it, or
-        another device is asked for.
+    `device`: 'auto' or 'cuda'.
     """
 
     kind, device = "cuda", "cuda"

@@ -50,15 +50,9 @@ class Runner(Protocol):
 class EagerRunner:
     """Run a network as torch modules: the reference that other engines are held against.
 
-    Parameters
-    ----------
-    device : str
-        'auto' (a GPU if there is one), 'cpu' or 'cuda'.
+    Raises ModelError if torch is missing, or 'cuda' is asked for and there is none.
 
-    Raises
-    ------
-    ModelError
-        If torch is missing, or 'cuda' is asked for and there is none.
+    `device`: 'auto' (a GPU if there is one), 'cpu' or 'cuda'.
     """
 
     kind = "eager"
@@ -196,24 +190,14 @@ class Engine:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Forecast a batch of histories, and say how far off the forecasts may be.
 
-        Parameters
-        ----------
-        history : NDArray, shape (N, T, J, 3), float32
-            Positions [m], oldest first, `fps` frames a second, in a frame with z up. Where
-            `unseen_joints`, joints that were never seen may be NaN in all frames.
+        Raises InputError for another shape, infinite positions or NaN where it is not allowed.
 
-        Returns
-        -------
-        positions : NDArray, shape (N, H, J, 3), float32
-            Positions [m] in the same frame, at 1/fps, 2/fps, … after the last of the history;
-            NaN for joints that were never seen.
-        scale : NDArray, shape (N, H, J), float32, or None
-            Distance [m] that each is expected to be off by, where the network has learnt it.
+        `history` (N, T, J, 3): positions [m], oldest first, `fps` frames a second, in a frame with
+        z up. Where `unseen_joints`, joints that were never seen may be NaN in all frames.
 
-        Raises
-        ------
-        InputError
-            For another shape, infinite positions or NaN where it is not allowed.
+        Returns `positions` (N, H, J, 3): positions [m] in the same frame, at 1/fps, 2/fps, … after
+        the last of the history; NaN for joints that were never seen; `scale` (N, H, J): distance
+        [m] that each is expected to be off by, where the network has learnt it.
         """
         path, scale, *_ = self._predict(history)
         return path, scale
@@ -276,23 +260,13 @@ class Engine:
 
         `history` and errors are those of `predict`.
 
-        Parameters
-        ----------
-        covariance : NDArray, shape (N, J, 6), float32, optional
-            Of the last positions, as in `Skeleton` [m²], zero where nothing is told: displacements
-            then count for what they are more than noise (`baselines.beyond_noise`).
+        `covariance` (N, J, 6): of the last positions, as in `Skeleton` [m²], zero where nothing is
+        told: displacements then count for what they are more than noise (`baselines.beyond_noise`).
 
-        Returns
-        -------
-        positions : NDArray, shape (N, H, J, 3), float32
-            As `predict` gives them.
-        radius : NDArray, shape (N, H, J), float32, or None
-            That holds each joint with probability `coverage` [m], horizontally; vertically times
-            `flatness`. None where nothing is calibrated.
-        kind : NDArray, shape (N,), int
-            Motion, a number in `calibration.KINDS`.
-        doubt : NDArray, shape (N,), float32
-            As `doubt` gives it.
+        Returns `positions` (N, H, J, 3): as `predict` gives them; `radius` (N, H, J): that holds
+        each joint with probability `coverage` [m], horizontally; vertically times `flatness`. None
+        where nothing is calibrated; `kind` (N,): motion, a number in `calibration.KINDS`; `doubt`
+        (N,): as `doubt` gives it.
         """
         path, scale, doubt, looked = self._predict(history, covariance)
         kind = kind_of_motion(history, self.fps)
@@ -355,22 +329,14 @@ def load(
 ) -> Engine:
     """Load weights and make them ready to forecast.
 
-    Parameters
-    ----------
-    path : path, optional
-        A weights file, or the name of weights that ship; `sesgcn_workcell` if None.
-    engine : str
-        'auto' (the fastest that can be built; a warning says why one can't), 'compiled', 'onnx',
-        'eager', 'cuda' or 'graph'.
-    device : str
-        'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
-    threads : int
-        Threads that engine 'onnx' may use; 'compiled' takes one, 'eager' what torch takes.
+    Raises ModelError if the weights are missing or damaged, or the engine or the device is not
+    there.
 
-    Raises
-    ------
-    ModelError
-        If the weights are missing or damaged, or the engine or the device is not there.
+    `path`: a weights file, or the name of weights that ship; `sesgcn_workcell` if None.
+    `engine`: 'auto' (the fastest that can be built; a warning says why one can't), 'compiled',
+    'onnx', 'eager', 'cuda' or 'graph'.
+    `device`: 'auto', 'cpu' or 'cuda'; with engine 'auto', 'auto' stays on the CPU.
+    `threads`: threads that engine 'onnx' may use; 'compiled' takes one, 'eager' what torch takes.
     """
     if engine not in ENGINES:
         raise ModelError(f"there is no engine '{engine}'; choose one of {', '.join(ENGINES)}")

@@ -154,14 +154,9 @@ class OnlineScore:
     ) -> tuple[NDArray[np.float32], str]:
         """Path to give out, (H, J, 3), and what speaks in the network's place; '' where nothing.
 
-        Parameters
-        ----------
-        kind : int
-            Motion it is made in.
-        network : NDArray, shape (H, J, 3)
-            What the network answers.
-        baselines : sequence of NDArray
-            Last pose and damped velocity, likewise.
+        `kind`: motion it is made in.
+        `network` (H, J, 3): what the network answers.
+        `baselines`: last pose and damped velocity, likewise.
         """
         used = self.used[kind]
         if (used == 1).all():
@@ -351,17 +346,11 @@ class Counts:
 class Forecaster:
     """Histories of all people, and forecasts from them.
 
-    Parameters
-    ----------
-    engine : Engine
-        From `forecast.load`.
-    config : ForecastConfig
-        Limits and the fallback's radius.
-    adaptive : AdaptiveRadius, optional
-        Radius that follows what happens to the forecasts; the calibrated one if None.
-    score : OnlineScore, optional
-        What was learnt before of how good the forecasts are here; where `config.scored`, a new one
-        if None.
+    `engine`: from `forecast.load`.
+    `config`: limits and the fallback's radius.
+    `adaptive`: radius that follows what happens to the forecasts; the calibrated one if None.
+    `score`: what was learnt before of how good the forecasts are here; where `config.scored`, a new
+    one if None.
 
     Attributes
     ----------
@@ -405,18 +394,11 @@ class Forecaster:
         than `forget_after` means that the clock was set back (a bag started over): everybody is
         forgotten and observing starts anew.
 
-        Parameters
-        ----------
-        stamp : float
-            When the image was taken [s].
-        skeletons : sequence of Skeleton
-            Everybody seen, in any layout.
+        Raises InputError for a stamp not after the last one, the same person twice or a skeleton
+        that `check_skeleton` refuses. Nothing is taken in then.
 
-        Raises
-        ------
-        InputError
-            For a stamp not after the last one, the same person twice or a skeleton that
-            `check_skeleton` refuses. Nothing is taken in then.
+        `stamp`: when the image was taken [s].
+        `skeletons`: everybody seen, in any layout.
         """
         self._take(self._observations.observe(stamp, skeletons))
 
@@ -487,10 +469,7 @@ class Forecaster:
 
         The network is asked for all of them at once. What comes out is the same to the bit.
 
-        Returns
-        -------
-        list
-            Of each observation the forecasts, or the error that `observe` would have raised.
+        Returns each observation's forecasts, or the error that `observe` would have raised.
         """
         snapshots: list[SceneSnapshot | InputError] = []
         for stamp, skeletons in observations:

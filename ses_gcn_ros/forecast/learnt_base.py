@@ -26,12 +26,8 @@ _WOBBLE = 4  # of these
 class CompiledBase:
     """`models.layers.LearntBase` without torch.
 
-    Parameters
-    ----------
-    config : ModelConfig
-        Of a network with a learnt base.
-    tensors : dict of str to NDArray
-        Its weights.
+    `config`: of a network with a learnt base.
+    `tensors`: its weights.
     """
 
     def __init__(self, config: ModelConfig, tensors: dict[str, NDArray[np.generic]]) -> None:

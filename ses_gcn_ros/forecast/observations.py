@@ -74,12 +74,8 @@ class History:
     Observations are written one after the other into arrays twice as long as what is kept; when
     they are full the kept half moves to the front. So a view of the latest is always contiguous.
 
-    Parameters
-    ----------
-    joints : int
-        Number of joints J.
-    capacity : int
-        Number of observations kept.
+    `joints`: number of joints J.
+    `capacity`: number of observations kept.
 
     Attributes
     ----------
@@ -132,10 +128,7 @@ class History:
 class ObservationBuffer:
     """Take in what is seen, and put it onto the grid of an engine.
 
-    Parameters
-    ----------
-    engine : Engine
-        Its layout, grid and needs count; it is not run.
+    `engine`: its layout, grid and needs count; it is not run.
     """
 
     def __init__(self, engine: Engine, config: ForecastConfig) -> None:
@@ -277,25 +270,16 @@ def resample(
 ) -> Resampled:
     """Resample one person's observations onto a grid that ends at the last of them.
 
-    Parameters
-    ----------
-    stamps : NDArray, shape (M,)
-        Times of the observations [s], rising. A clock that jitters may leave the oldest grid
-        point a quarter of a step before the oldest observation.
-    positions : NDArray, shape (M, J, 3)
-        NaN where a joint was unseen. A joint unseen at the last observation is carried on from
-        where it was last seen.
-    frames : int
-        Length T of the grid.
-    fps : float
-        Its rate [Hz].
-    gap : float
-        Longest time between two observations that is interpolated [s].
-    joint_gap : float
-        Longest time that a single joint may be unseen [s].
-    kind : str
-        'linear', 'cubic' (Catmull-Rom), or 'auto': cubic between observations that are more than
-        `SPARSE` frames apart, linear between others.
+    `stamps` (M,): times of the observations [s], rising. A clock that jitters may leave the oldest
+    grid point a quarter of a step before the oldest observation.
+    `positions` (M, J, 3): NaN where a joint was unseen. A joint unseen at the last observation is
+    carried on from where it was last seen.
+    `frames`: length T of the grid.
+    `fps`: its rate [Hz].
+    `gap`: longest time between two observations that is interpolated [s].
+    `joint_gap`: longest time that a single joint may be unseen [s].
+    `kind`: 'linear', 'cubic' (Catmull-Rom), or 'auto': cubic between observations that are more
+    than `SPARSE` frames apart, linear between others.
     """
     joints = positions.shape[1]
     history, unseen = np.empty((frames, joints, 3), np.float32), np.empty(joints, np.bool_)
@@ -384,14 +368,8 @@ def _resample(
 ) -> Any:
     """Fill history (T, J, 3) [m] and unseen (J,) of a `Resampled`; see `resample`.
 
-    Returns
-    -------
-    int
-        FINE, TOO_SHORT or GAP; nothing is filled but in the first case.
-    float
-        How long the history is [s] where it is too short, or its longest gap.
-    int
-        How many joints are unseen.
+    Returns FINE, TOO_SHORT or GAP (nothing is filled but in the first case); how long the history
+    is [s] where it is too short, or its longest gap; how many joints are unseen.
     """
     frames, joints = history.shape[0], history.shape[1]
     count = len(stamps)

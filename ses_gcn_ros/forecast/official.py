@@ -47,23 +47,14 @@ def import_official(
 ) -> Weights:
     """Turn the authors' weights into a weights file of ours.
 
-    Parameters
-    ----------
-    state_dict : path
-        Their ``.pth`` file. Read as tensors only, nothing in it is run.
-    mask_a, mask_t : path, optional
-        A student's masks of joints (5, T, J, J) and of frames (5, J, T, T), as ``.npy``. Without
-        them the weights are a teacher's.
+    Raises ModelError if the file is no state dict of SeS-GCN, only one mask is given or a mask has
+    another shape.
 
-    Returns
-    -------
-    Weights
-        What was written. J and H are read from the tensors.
+    `state_dict`: their ``.pth`` file. Read as tensors only, nothing in it is run.
+    `mask_a`, `mask_t`: a student's masks of joints (5, T, J, J) and of frames (5, J, T, T), as
+    ``.npy``. Without them the weights are a teacher's.
 
-    Raises
-    ------
-    ModelError
-        If the file is no state dict of SeS-GCN, only one mask is given or a mask has another shape.
+    Returns what was written. J and H are read from the tensors.
     """
     if (mask_a is None) != (mask_t is None):
         given, lacking = ("--mask-a", "--mask-t") if mask_t is None else ("--mask-t", "--mask-a")

@@ -22,17 +22,10 @@ _EPSILON = 1e-5  # of torch's layer normalisation
 class OnnxRunner:
     """Run a network without its learnt base on the CPU.
 
-    Parameters
-    ----------
-    device : str
-        'auto' or 'cpu'.
-    threads : int
-        That a product may be shared between.
+    Raises ModelError if onnx or onnxruntime is missing, or another device is asked for.
 
-    Raises
-    ------
-    ModelError
-        If onnx or onnxruntime is missing, or another device is asked for.
+    `device`: 'auto' or 'cpu'.
+    `threads`: that a product may be shared between.
     """
 
     kind = "onnx"

@@ -50,11 +50,9 @@ class Framed:
 def frame(history: NDArray[np.float32], config: ModelConfig) -> Framed:
     """Put histories to a network.
 
-    Parameters
-    ----------
-    history : NDArray, shape (N, T, J, 3)
-        Positions in the network's unit, z up where `config.heading` is set. A joint that is NaN
-        in any frame counts as unseen: it is put at the centroid of the others and flagged.
+    `history` (N, T, J, 3): positions in the network's unit, z up where `config.heading` is set. A
+    joint that is NaN in any frame counts as unseen: it is put at the centroid of the others and
+    flagged.
     """
     people, frames, joints, _ = history.shape
     position, motion = input_scales(config)
@@ -211,14 +209,9 @@ def damped_velocity(
 ) -> NDArray[np.float32]:
     """Path of joints whose last velocity fades by a factor per frame.
 
-    Parameters
-    ----------
-    damping : float
-        Factor per frame; 1 keeps the velocity, 0 keeps the pose.
+    `damping`: factor per frame; 1 keeps the velocity, 0 keeps the pose.
 
-    Returns
-    -------
-    NDArray, shape (..., H, J, 3), in the unit of the input
+    Returns (..., H, J, 3) in the unit of the input.
     """
     last = history[..., -1:, :, :]
     velocity = last - history[..., -2:-1, :, :]

@@ -48,10 +48,7 @@ class LearntBase(nn.Module):
 
     Untrained, it continues the last velocity damped by 0.9 per frame.
 
-    Parameters
-    ----------
-    config : ModelConfig
-        Its `gate` is the width of both hidden layers.
+    `config`: its `gate` is the width of both hidden layers.
     """
 
     parents: Tensor
@@ -86,18 +83,12 @@ class LearntBase(nn.Module):
     def forward(self, features: Tensor, offset: Tensor) -> Tensor:
         """Displacements and scale of a forecast.
 
-        Parameters
-        ----------
-        features : Tensor, shape (N, T, J, C)
-            What the network saw; the first three are positions, the last one visibility.
-        offset : Tensor, shape (N, H, J, 3)
-            What it answered.
+        `features` (N, T, J, C): what the network saw; the first three are positions, the last one
+        visibility.
+        `offset` (N, H, J, 3): what it answered.
 
-        Returns
-        -------
-        Tensor, shape (N, H, J, 4)
-            Displacement from the last pose [m] in the person's frame, and the distance that the
-            forecast is expected to be off by [m].
+        Returns (N, H, J, 4): displacement from the last pose [m] in the person's frame, and the
+        distance that the forecast is expected to be off by [m].
         """
         history = features[..., :3] / self.position_scale
         seen = features[:, -1, :, -1] > 0 if self.visibility else features.new_ones(()) > 0
@@ -123,21 +114,13 @@ def scale_times(horizon: int) -> NDArray[np.float32]:
 def measure_motion(history: Tensor, seen: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
     """What the last frames say of each joint's motion.
 
-    Parameters
-    ----------
-    history : Tensor, shape (N, T, J, 3)
-        Positions [m], T at least 10; where joints are unseen, anything finite.
-    seen : Tensor, shape (N, J)
-        Joints that count for the body.
-    parents : Tensor, shape (J,)
-        See `framing.bone_parents`.
+    `history` (N, T, J, 3): positions [m], T at least 10; where joints are unseen, anything finite.
+    `seen` (N, J): joints that count for the body.
+    `parents` (J,): see `framing.bone_parents`.
 
-    Returns
-    -------
-    measures : Tensor, shape (N, J, 3·MEASURES)
-        Lengths and cosines, then their mean over the body's joints, then their largest.
-    vectors : Tensor, shape (N, J, VECTORS, 3)
-        Velocities [m per frame] and ways to mean positions [m] that a path can be mixed from.
+    Returns `measures` (N, J, 3·MEASURES): lengths and cosines, then their mean over the body's
+    joints, then their largest; `vectors` (N, J, VECTORS, 3): velocities [m per frame] and ways to
+    mean positions [m] that a path can be mixed from.
     """
     history = history[:, -10:]
     last = history[:, -1]
@@ -187,15 +170,10 @@ class ForecastNetwork(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Forecast.
 
-        Parameters
-        ----------
-        features : Tensor, shape (N, T, J, C)
-            What `framing.frame` makes of a history, oldest frame first.
+        `features` (N, T, J, C): what `framing.frame` makes of a history, oldest frame first.
 
-        Returns
-        -------
-        Tensor, shape (N, H, J, 3), or (N, H, J, 4) with a learnt base
-            Paths or offsets in the units and frame of the input; see `LearntBase.forward`.
+        Returns (N, H, J, 3): paths or offsets in the units and frame of the input; see
+        `LearntBase.forward`.
         """
         path = self.path(features)
         return path if self.base is None else self.base(features, path)
@@ -298,11 +276,8 @@ def skip(inputs: int, outputs: int) -> nn.Module:
 class SpaceTimeNetwork(ForecastNetwork):
     """Layers over joints and frames, then a decoder; SeS-GCN and STS-GCN differ in their layers.
 
-    Parameters
-    ----------
-    layer : callable
-        Makes a layer, (J, T, N, inputs) → (J, T, N, outputs), of J, T, inputs, outputs and the
-        share that it leaves out in training.
+    `layer`: makes a layer, (J, T, N, inputs) → (J, T, N, outputs), of J, T, inputs, outputs and the
+    share that it leaves out in training.
     """
 
     def __init__(

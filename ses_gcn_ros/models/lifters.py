@@ -18,10 +18,7 @@ from ses_gcn_ros.models.lifting import LiftingConfig
 class GraphConv(nn.Module):
     """Ordinary graph convolution (Kipf & Welling 2017; Eq. 1): one matrix, fixed edge weights.
 
-    Parameters
-    ----------
-    adjacency : Tensor, shape (J, J)
-        1 where two joints share a bone and on the diagonal.
+    `adjacency` (J, J): 1 where two joints share a bone and on the diagonal.
     """
 
     edges: Tensor
@@ -45,10 +42,7 @@ class SemGraphConv(nn.Module):
     weighs them by a softmax over its edges. As the weights belong to edges, joints that mean
     different things (a left and a right elbow) are told apart although the matrices are shared.
 
-    Parameters
-    ----------
-    adjacency : Tensor, shape (J, J)
-        1 where two joints share a bone and on the diagonal.
+    `adjacency` (J, J): 1 where two joints share a bone and on the diagonal.
     """
 
     edges: Tensor

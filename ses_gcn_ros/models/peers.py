@@ -156,12 +156,8 @@ class LinearStatistics(nn.Module):
     Of few people a network learns their habits; 405 weights for 15 joints and three classes learn
     where hands are and whether they move.
 
-    Parameters
-    ----------
-    joints, classes : int
-        V and the number of classes.
-    channels : int
-        Coordinates per joint.
+    `joints`, `classes`: v and the number of classes.
+    `channels`: coordinates per joint.
     """
 
     def __init__(self, joints: int, classes: int, channels: int = 3) -> None:

@@ -75,14 +75,10 @@ class GraphLayer(nn.Module):
 class Sgn(nn.Module):
     """SGN: motion in, one logit per class out.
 
-    Parameters
-    ----------
-    joints, frames, classes : int
-        V, T and the number of classes.
-    channels : int
-        Coordinates per joint.
-    width : int
-        Features of an embedding; all other widths are multiples of it. 64 is the published one.
+    `joints`, `frames`, `classes`: v, T and the number of classes.
+    `channels`: coordinates per joint.
+    `width`: features of an embedding; all other widths are multiples of it. 64 is the published
+    one.
     """
 
     def __init__(
@@ -210,14 +206,9 @@ class MultiScale(nn.Module):
 class Esgn(Sgn):
     """Enhanced SGN: motion in, one logit per class out.
 
-    Parameters
-    ----------
-    joints, frames, classes : int
-        V, T and the number of classes.
-    parents : sequence of int
-        Parent of each joint, -1 for the root.
-    channels : int
-        Coordinates per joint.
+    `joints`, `frames`, `classes`: v, T and the number of classes.
+    `parents`: parent of each joint, -1 for the root.
+    `channels`: coordinates per joint.
 
     Attributes
     ----------
@@ -290,10 +281,7 @@ class Esgn(Sgn):
 class Ensemble(nn.Module):
     """Enhanced SGNs on the same motion, each taught by itself; their probabilities are averaged.
 
-    Parameters
-    ----------
-    members : sequence of Esgn
-        Of the same form, drawn one after the other.
+    `members`: of the same form, drawn one after the other.
 
     Attributes
     ----------

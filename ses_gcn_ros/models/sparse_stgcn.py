@@ -119,14 +119,9 @@ class FilterConv2d(SparseConv2d):
 class SparseStgcn(Stgcn):
     """ST-GCN with sparse convolutions.
 
-    Parameters
-    ----------
-    config, adjacency, classes, channels
-        As of `Stgcn`.
-    sparse : SparseConfig
-        What is cut, and when.
-    target : float
-        Share of weights cut in the end.
+    `config`, `adjacency`, `classes`, `channels`: as of `Stgcn`.
+    `sparse`: what is cut, and when.
+    `target`: share of weights cut in the end.
     """
 
     def __init__(
@@ -225,10 +220,7 @@ def erk_sparsities(shapes: Mapping[str, Sequence[int]], sparsity: float) -> dict
 class Assembly(nn.Module):
     """Networks of several sparsities on the same motion; the answer is that of their mean.
 
-    Parameters
-    ----------
-    networks : list of SparseStgcn
-        One per level, their own classifiers included.
+    `networks`: one per level, their own classifiers included.
     """
 
     def __init__(self, networks: list[SparseStgcn], classes: int) -> None:

@@ -91,34 +91,20 @@ def adjacency_subsets(
 ) -> NDArray[np.float64]:
     """Neighbourhoods of all joints, divided into subsets.
 
-    Parameters
-    ----------
-    steps : NDArray, shape (V, V)
-        Bones between joints, of `hop_distances`.
-    partition : str
-        ``uni``: one subset. ``distance``: one per hop. ``spatial``: per hop those as far from the
-        centre joint as w or farther, and those nearer. ``spatial_legacy``: the same with distances
-        beyond `hops` taken for infinite, as in all published networks. ``symmetrical``: per hop,
-        with the mirror joints of the neighbours; the last ring has the joint's own.
-        ``centripetal``: as far from the body's centre of gravity, nearer, farther, by `distances`.
-    hops : int
-        Reach of the neighbourhood.
-    centre : int
-        Centre joint.
-    mirror : iterable of int, optional
-        Counterpart of each joint on the other side.
-    distances : NDArray, shape (V,), optional
-        Mean distance of each joint to the centre of gravity.
+    Raises ConfigError if the partition lacks what it divides by.
 
-    Returns
-    -------
-    NDArray, shape (K, V, V)
-        Zeros and ones.
+    `steps` (V, V): bones between joints, of `hop_distances`.
+    `partition`: ``uni``: one subset. ``distance``: one per hop. ``spatial``: per hop those as far
+    from the centre joint as w or farther, and those nearer. ``spatial_legacy``: the same with
+    distances beyond `hops` taken for infinite, as in all published networks. ``symmetrical``: per
+    hop, with the mirror joints of the neighbours; the last ring has the joint's own.
+    ``centripetal``: as far from the body's centre of gravity, nearer, farther, by `distances`.
+    `hops`: reach of the neighbourhood.
+    `centre`: centre joint.
+    `mirror`: counterpart of each joint on the other side.
+    `distances` (V,): mean distance of each joint to the centre of gravity.
 
-    Raises
-    ------
-    ConfigError
-        If the partition lacks what it divides by.
+    Returns (K, V, V): zeros and ones.
     """
     joints = len(steps)
     rings = [(steps == ring).astype(float) for ring in range(hops + 1)]
@@ -186,16 +172,11 @@ def normalised(subsets: NDArray[np.float64], normalisation: str) -> NDArray[np.f
 class Unit(nn.Module):
     """Graph convolution over joints, then convolution over frames.
 
-    Parameters
-    ----------
-    inputs, outputs, stride : int
-        Channels in and out; each how many frames the temporal convolution looks.
-    adjacency : Tensor, shape (K, V, V)
-        Where the unit starts from.
-    skip : bool
-        Whether the unit has a skip connection, where its kind has any.
-    convolution : callable
-        Makes a convolution as `nn.Conv2d` does.
+    `inputs`, `outputs`, `stride`: channels in and out; each how many frames the temporal
+    convolution looks.
+    `adjacency` (K, V, V): where the unit starts from.
+    `skip`: whether the unit has a skip connection, where its kind has any.
+    `convolution`: makes a convolution as `nn.Conv2d` does.
     """
 
     def __init__(
@@ -265,14 +246,9 @@ class Unit(nn.Module):
 class Stgcn(nn.Module):
     """ST-GCN: motion in, one logit per class out.
 
-    Parameters
-    ----------
-    adjacency : array, shape (K, V, V)
-        Of `adjacency_subsets` and `normalised`.
-    channels : int
-        Coordinates per joint.
-    convolution : callable
-        Makes a convolution as `nn.Conv2d` does.
+    `adjacency` (K, V, V): of `adjacency_subsets` and `normalised`.
+    `channels`: coordinates per joint.
+    `convolution`: makes a convolution as `nn.Conv2d` does.
     """
 
     adjacency: Tensor

@@ -140,12 +140,9 @@ def camera_from_calibration(
     Raises InputError if the camera is not calibrated, its distortion model is unknown, or no lens
     is like that.
 
-    Parameters
-    ----------
-    distortion : sequence of float
-        D, in OpenCV's order; zeros behind the coefficients that a model has are left out.
-    cropped : bool
-        Whether the image is a part of the camera's, which may lie beside the principal point.
+    `distortion`: d, in OpenCV's order; zeros behind the coefficients that a model has are left out.
+    `cropped`: whether the image is a part of the camera's, which may lie beside the principal
+    point.
     """
     k = np.asarray(matrix, dtype=np.float64).reshape(3, 3)
     fx, fy, cx, cy = (float(v) for v in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
@@ -494,24 +491,12 @@ def triangulate(
     squares) decides which observations count; Gauss-Newton on their reprojection errors, held by
     the expectation, gives the position.
 
-    Parameters
-    ----------
-    rays : NDArray, shape (V, P, 2)
-        Observations, undistorted and at unit depth.
-    weights : NDArray, shape (V, P)
-        Trust in each, 0 where there is none; divides its variance.
-    camera_from_base : NDArray, shape (V, 4, 4)
-        The cell's frame in each optical frame.
-    sigma : NDArray, shape (V,)
-        Standard deviation of observations at unit depth: pixels over the focal length.
-    expected : NDArray, shape (P, 3), optional
-        Where points are expected [m]; NaN where nothing is known.
-    expected_covariance : NDArray, shape (P, 3, 3), optional
-        Of the expectation [m²].
-
-    References
-    ----------
-    Torr, Zisserman: MLESAC (the truncated score), CVIU 2000. Hartley, Sturm: Triangulation, 1997.
+    `rays` (V, P, 2): observations, undistorted and at unit depth.
+    `weights` (V, P): trust in each, 0 where there is none; divides its variance.
+    `camera_from_base` (V, 4, 4): the cell's frame in each optical frame.
+    `sigma` (V,): standard deviation of observations at unit depth: pixels over the focal length.
+    `expected` (P, 3): where points are expected [m]; NaN where nothing is known.
+    `expected_covariance` (P, 3, 3): of the expectation [m²].
     """
     points = weights.shape[1]
     seen = (weights > 0.0) & np.isfinite(rays).all(-1)

@@ -150,16 +150,10 @@ def place_with_depth(
     shape, moved as its measured neighbours are. Somebody of whom too little is seen for a shape, a
     hand for instance, has the joints that are seen, at the nearest surface.
 
-    Parameters
-    ----------
-    world : NDArray, shape (N, J, 3)
-        Landmarks about the hips [m], as `Landmarks.world`.
-    pixels : NDArray, shape (N, J, 2)
-        The same in the image.
-    visibility : NDArray, shape (N, J)
-        Probability that a joint is in the image and not hidden.
-    min_visibility : float
-        Joints less visible than this are not measured.
+    `world` (N, J, 3): landmarks about the hips [m], as `Landmarks.world`.
+    `pixels` (N, J, 2): the same in the image.
+    `visibility` (N, J): probability that a joint is in the image and not hidden.
+    `min_visibility`: joints less visible than this are not measured.
     """
     if not len(world):
         nothing = np.zeros((0, world.shape[1]))
@@ -249,19 +243,11 @@ def surfaces(
     A window around each point is sampled; depths that follow one another without a step are one
     surface, so that the edge of an arm is not averaged with the wall behind it.
 
-    Parameters
-    ----------
-    pixels : NDArray, shape (..., 2)
-        Points; NaN or outside of the image gives nothing.
-    radius : NDArray, shape (...)
-        Half the width of the window [px].
+    `pixels` (..., 2): points; NaN or outside of the image gives nothing.
+    `radius` (...): half the width of the window [px].
 
-    Returns
-    -------
-    depths : NDArray, shape (..., C)
-        Median depth of each surface [m]; NaN where there are fewer.
-    shares : NDArray, shape (..., C)
-        Share of the window that it fills.
+    Returns `depths` (..., C): median depth of each surface [m]; NaN where there are fewer; `shares`
+    (..., C): share of the window that it fills.
     """
     height, width = depth.shape
     grid = np.linspace(-1.0, 1.0, SAMPLES)

@@ -386,16 +386,13 @@ class PoseEstimator(SkeletonEstimator):
         Raises InputError if the image is of another size than the camera's, its stamp is not after
         the last, or depth is missing or of another size.
 
-        Parameters
-        ----------
-        stamp : float
-            When the image was taken [s], after the one before. A stamp more than a second back
-            starts over: everybody is new.
-        target_from_camera : NDArray, shape (4, 4), optional
-            Camera's optical frame in the frame of the skeletons; by default that frame itself. Its
-            z axis is up, and the floor lies at the configured ``floor_height``.
-        depth : NDArray, shape (H, W), float32, optional
-            Depth registered to the image [m], NaN where there is no data; for mode "rgbd".
+        `stamp`: when the image was taken [s], after the one before. A stamp more than a second back
+        starts over: everybody is new.
+        `target_from_camera` (4, 4): camera's optical frame in the frame of the skeletons; by
+        default that frame itself. Its z axis is up, and the floor lies at the configured
+        ``floor_height``.
+        `depth` (H, W): depth registered to the image [m], NaN where there is no data; for mode
+        "rgbd".
         """
         return self.begin(list, stamp, rgb, camera, target_from_camera, depth).result()
 

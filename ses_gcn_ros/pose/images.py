@@ -66,15 +66,10 @@ def decode_image(
     are stretched over the range that they use. Raises InputError if the encoding is not supported
     or the sizes contradict one another.
 
-    Parameters
-    ----------
-    data : buffer
-        Rows of `step` bytes each; what is beyond the pixels of a row is padding.
+    `data`: rows of `step` bytes each; what is beyond the pixels of a row is padding.
 
-    Returns
-    -------
-    NDArray, shape (height, width, 3), uint8, contiguous; of an rgb8 image that is not padded, the
-    data themselves and no copy
+    Returns (height, width, 3), contiguous; of an rgb8 image that is not padded, the data themselves
+    and no copy.
     """
     if encoding not in _ENCODINGS:
         raise InputError(
@@ -143,11 +138,8 @@ def decode_compressed(data: Buffer, upright: bool = False) -> NDArray[np.uint8]:
 
     Raises InputError if the data are truncated or no picture.
 
-    Parameters
-    ----------
-    upright : bool
-        Whether to turn a photograph as its EXIF orientation says. A camera's image is not to be
-        turned: its calibration is that of the pixels as they are sent.
+    `upright`: whether to turn a photograph as its EXIF orientation says. A camera's image is not to
+    be turned: its calibration is that of the pixels as they are sent.
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
     # OpenCV fills up a truncated JPEG with grey and says nothing to the caller. Some cameras fill
@@ -221,10 +213,7 @@ class FrozenCamera:
     for news. No sensor has the same noise twice; a node that repeats images to keep up a rate has
     one or two of each.
 
-    Parameters
-    ----------
-    longest : int
-        Identical pictures in a row that are taken; 0: any number.
+    `longest`: identical pictures in a row that are taken; 0: any number.
     """
 
     def __init__(self, longest: int) -> None:

@@ -53,13 +53,9 @@ def locate_model(model: str, kind: str = "pose") -> Path:
     Raises ModelError if there is no such file, it can't be fetched or its checksum is not the
     pinned one.
 
-    Parameters
-    ----------
-    model : str
-        "lite", "full" or "heavy" for bodies or "hand", downloaded to the cache when it is not
-        there; or the path of a ``.task`` file, taken as it is.
-    kind : str
-        What the error calls it.
+    `model`: "lite", "full" or "heavy" for bodies or "hand", downloaded to the cache when it is not
+    there; or the path of a ``.task`` file, taken as it is.
+    `kind`: what the error calls it.
     """
     if model in CHECKSUMS:
         path = cache_folder() / f"{_task(model)}.task"

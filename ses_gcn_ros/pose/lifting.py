@@ -33,12 +33,8 @@ class FramedImages:
 def frame_rays(rays: NDArray[np.float64], seen: NDArray[np.bool_]) -> FramedImages:
     """Frame joints for a network.
 
-    Parameters
-    ----------
-    rays : NDArray, shape (N, F, J, 2)
-        Joints in F images one after the other, undistorted, at unit depth.
-    seen : NDArray, shape (N, F, J)
-        Which of them were found; at least one in the last image.
+    `rays` (N, F, J, 2): joints in F images one after the other, undistorted, at unit depth.
+    `seen` (N, F, J): which of them were found; at least one in the last image.
     """
     found = np.where(seen[..., None], rays, np.nan)
     centre = np.nanmedian(found[:, -1], axis=1)
@@ -89,18 +85,11 @@ class Lifter:
     ) -> NDArray[np.float64]:
         """Joints in space about the root.
 
-        Parameters
-        ----------
-        rays : NDArray, shape (N, F, J, 2)
-            Joints in the last F images, oldest first, undistorted, at unit depth.
-        confidence : NDArray, shape (N, F, J)
-            0 for a joint that was not found.
+        `rays` (N, F, J, 2): joints in the last F images, oldest first, undistorted, at unit depth.
+        `confidence` (N, F, J): 0 for a joint that was not found.
 
-        Returns
-        -------
-        NDArray, shape (N, J, 3)
-            Positions in the last image [m], axes of the optical frame, the root at zero; NaN for a
-            person of whom it shows fewer than four joints.
+        Returns (N, J, 3): positions in the last image [m], axes of the optical frame, the root at
+        zero; NaN for a person of whom it shows fewer than four joints.
         """
         seen = (confidence > 0.0) & np.isfinite(rays).all(axis=-1)
         enough = seen[:, -1].sum(axis=1) >= MIN_JOINTS
@@ -128,13 +117,9 @@ class ImageHistory:
     People are followed by where they are in the picture. It need not be right for long: it looks
     back a third of a second, and who is taken for somebody new starts with an empty past.
 
-    Parameters
-    ----------
-    frames : int
-        Length F of the grid.
-    fps : float
-        Its frame rate [Hz]; each point of the grid has the image next to it in time, so that of
-        somebody who has just come in the first image stands for what was before.
+    `frames`: length F of the grid.
+    `fps`: its frame rate [Hz]; each point of the grid has the image next to it in time, so that of
+    somebody who has just come in the first image stands for what was before.
     """
 
     def __init__(self, frames: int, fps: float) -> None:
@@ -146,20 +131,11 @@ class ImageHistory:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Take one more image; the pasts of the people in it.
 
-        Parameters
-        ----------
-        stamp : float
-            When it was taken [s]. One not after the last starts over.
-        rays : NDArray, shape (N, J, 2)
-            Joints, undistorted, at unit depth.
-        confidence : NDArray, shape (N, J)
-            0 where a joint is not seen.
+        `stamp`: when it was taken [s]. One not after the last starts over.
+        `rays` (N, J, 2): joints, undistorted, at unit depth.
+        `confidence` (N, J): 0 where a joint is not seen.
 
-        Returns
-        -------
-        rays : NDArray, shape (N, F, J, 2)
-            The image itself last.
-        confidence : NDArray, shape (N, F, J)
+        Returns `rays` (N, F, J, 2): the image itself last; `confidence` (N, F, J).
         """
         horizon = (self._frames - 0.5) * self._period
         self._people = [past for past in self._people if 0.0 < stamp - past[-1][0] <= horizon]

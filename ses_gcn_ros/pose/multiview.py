@@ -34,19 +34,12 @@ _JOINTS = 4  # common joints that a comparison is asked to stand on
 def costs_to_expected(expected: Array, detections: Detections, gate: float) -> Array:
     """How far everybody in a picture is from where people are expected.
 
-    Parameters
-    ----------
-    expected : NDArray, shape (P, J, 3)
-        Joints in the cell [m]; NaN where unknown.
-    detections : Detections
-        The picture, N people.
-    gate : float
-        Distance beyond which it is somebody else [m].
+    `expected` (P, J, 3): joints in the cell [m]; NaN where unknown.
+    `detections`: the picture, N people.
+    `gate`: distance beyond which it is somebody else [m].
 
-    Returns
-    -------
-    NDArray, shape (P, N)
-        Median distance of the joints across the viewing rays [m], `BARRED` beyond the gate.
+    Returns (P, N): median distance of the joints across the viewing rays [m], `BARRED` beyond the
+    gate.
     """
     local = detections.view.to_camera(expected)
     depth = np.where(local[..., 2] > 0.1, local[..., 2], np.nan)
@@ -137,17 +130,10 @@ def group(detections: Sequence[Detections], gate: float) -> list[dict[int, int]]
     Pairs are joined nearest first; two groups become one if every pair of theirs is within the
     gate and no picture would hold the person twice.
 
-    Parameters
-    ----------
-    detections : sequence of Detections
-        One picture per camera.
-    gate : float
-        Greatest median distance from the epipolar lines [px].
+    `detections`: one picture per camera.
+    `gate`: greatest median distance from the epipolar lines [px].
 
-    Returns
-    -------
-    list of dict
-        Groups seen by two cameras at least: index of the picture to index of the person in it.
+    Returns groups seen by two cameras at least: index of the picture to index of the person in it.
     """
     pairs: dict[tuple[int, int, int, int], float] = {}
     for i, j in combinations(range(len(detections)), 2):
@@ -342,10 +328,7 @@ class MultiviewFusion:
         Raises InputError if the stamp is not after the last one, or the detections have different
         layouts.
 
-        Parameters
-        ----------
-        detections : mapping of int to Detections
-            Pictures of that time by the number of their camera; cameras may be missing.
+        `detections`: pictures of that time by the number of their camera; cameras may be missing.
         """
         if stamp <= self._stamp:
             raise InputError(f"stamp {stamp:.6f} s is not after the last one, {self._stamp:.6f} s")

@@ -35,14 +35,10 @@ def draw_skeletons(
 ) -> NDArray[np.uint8]:
     """Copy of the image (H, W, 3) with limbs, joints and the name and distance of everybody.
 
-    Parameters
-    ----------
-    rgb : NDArray, shape (H, W, 3), uint8
-        The image.
-    people : sequence of Skeleton
-        Whom to draw, by their metric positions: what is off here is off in space.
-    target_from_camera : NDArray, shape (4, 4), optional
-        Camera's optical frame in the frame of the skeletons; by default that frame itself.
+    `rgb` (H, W, 3): the image.
+    `people`: whom to draw, by their metric positions: what is off here is off in space.
+    `target_from_camera` (4, 4): camera's optical frame in the frame of the skeletons; by default
+    that frame itself.
     """
     picture = rgb.copy()
     transform = np.eye(4) if target_from_camera is None else np.linalg.inv(target_from_camera)
@@ -80,10 +76,7 @@ class OverlayVideo:
     Use it as a context manager; leaving it with an error leaves no file. Raises InputError if the
     file can't be written.
 
-    Parameters
-    ----------
-    path : Path
-        File to write; an existing one is replaced.
+    `path`: file to write; an existing one is replaced.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:

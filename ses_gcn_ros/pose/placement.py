@@ -93,19 +93,13 @@ def place(
     camera that looks straight at the person; they are turned by the viewing ray first (as in
     CLIFF, Li et al., ECCV 2022).
 
-    Parameters
-    ----------
-    world : NDArray, shape (N, J, 3)
-        Joints about the middle of the hips, or any other point of the person's [m]; NaN where there
-        is none, as of a hand whose body is not in the picture.
-    rays : NDArray, shape (N, J, 2)
-        The same joints in the image, undistorted and at unit depth.
-    weights : NDArray, shape (N, J)
-        Trust in each joint, 0 for one that is not seen.
-    size_known : bool
-        Whether the person's true size is known; else the spread of adult stature limits the depth.
-    upright : bool
-        Whether the landmarks' axes are the camera's own already, so that nothing is turned.
+    `world` (N, J, 3): joints about the middle of the hips, or any other point of the person's [m];
+    NaN where there is none, as of a hand whose body is not in the picture.
+    `rays` (N, J, 2): the same joints in the image, undistorted and at unit depth.
+    `weights` (N, J): trust in each joint, 0 for one that is not seen.
+    `size_known`: whether the person's true size is known; else the spread of adult stature limits
+    the depth.
+    `upright`: whether the landmarks' axes are the camera's own already, so that nothing is turned.
     """
     known = np.isfinite(world).all(-1)
     weights = np.where(known & np.isfinite(rays).all(-1), weights, 0.0)
@@ -250,10 +244,7 @@ class DepthFilter:
       the air seems farther, so the nearer foot counts, and a sudden step away counts little;
     - rest: feet that stay on their pixels stay where they are, whatever the body above them does.
 
-    Parameters
-    ----------
-    height : float
-        The person's height [m]; 0 if unknown.
+    `height`: the person's height [m]; 0 if unknown.
 
     Attributes
     ----------
@@ -306,22 +297,14 @@ class DepthFilter:
 
         They are the same for all joints, but that each foot that rests keeps its own distance.
 
-        Parameters
-        ----------
-        stamp : float
-            Time of the picture [s].
-        positions : NDArray, shape (J, 3)
-            Joints as `place` gives them, optical frame [m].
-        rays : NDArray, shape (J, 2)
-            The same joints in the picture, undistorted, at unit depth.
-        seen : NDArray, shape (J,)
-            Which of them are in the picture and not hidden.
-        floor : Floor, optional
-            Where the floor is; by default it is not known.
-        ray_noise : float
-            Standard deviation of the rays: pixels over the focal length.
-        fit_sigma : float
-            Standard deviation of the fitted distance as a share of it, as `place` states it.
+        `stamp`: time of the picture [s].
+        `positions` (J, 3): joints as `place` gives them, optical frame [m].
+        `rays` (J, 2): the same joints in the picture, undistorted, at unit depth.
+        `seen` (J,): which of them are in the picture and not hidden.
+        `floor`: where the floor is; by default it is not known.
+        `ray_noise`: standard deviation of the rays: pixels over the focal length.
+        `fit_sigma`: standard deviation of the fitted distance as a share of it, as `place` states
+        it.
         """
         known = 1.0
         if self._height and seen[self._trunk].any():

@@ -69,15 +69,10 @@ class VideoFile:
 
     Raises InputError if the file is missing or holds no video.
 
-    Parameters
-    ----------
-    realtime : bool
-        Play at the file's own pace and drop frames when the taker is late; otherwise give every
-        frame as fast as it is taken.
-    clock : callable
-        Gives, when the first frame is taken, the stamp [s] that the file's times count from.
-    loop : bool
-        Begin again at the end, with stamps that go on.
+    `realtime`: play at the file's own pace and drop frames when the taker is late; otherwise give
+    every frame as fast as it is taken.
+    `clock`: gives, when the first frame is taken, the stamp [s] that the file's times count from.
+    `loop`: begin again at the end, with stamps that go on.
     """
 
     def __init__(
@@ -178,10 +173,7 @@ class Webcam:
 
     Raises InputError if there is no such device.
 
-    Parameters
-    ----------
-    clock : callable
-        Gives the stamps [s].
+    `clock`: gives the stamps [s].
     """
 
     def __init__(self, index: int, clock: Callable[[], float] = time.time) -> None:
@@ -318,15 +310,10 @@ class VideoOutcome(Generic[F, R]):
 class Worker(Generic[F, R]):
     """Begin `work` on each frame of a source; the owner takes the outcomes in their order.
 
-    Parameters
-    ----------
-    source : Source
-        Gives the frames; closed by `close`.
-    work : callable
-        Begins to make a result of a frame and returns when another can be begun. What it or its
-        future raises becomes the frame's outcome.
-    notify : callable
-        Called, in any thread, whenever there is something to take, and at the end.
+    `source`: gives the frames; closed by `close`.
+    `work`: begins to make a result of a frame and returns when another can be begun. What it or its
+    future raises becomes the frame's outcome.
+    `notify`: called, in any thread, whenever there is something to take, and at the end.
     """
 
     def __init__(

@@ -35,16 +35,8 @@ class OneEuroFilter:
     successive steps have minus the variance as their mean product. What a joint's noise would make
     of the speed is taken off it.
 
-    Parameters
-    ----------
-    min_cutoff : float
-        Cut-off frequency at rest [Hz]; 0 passes everything through.
-    beta : float
-        Rise of the cut-off with speed [Hz per m/s].
-
-    References
-    ----------
-    Casiez, Roussel, Vogel: 1€ Filter, CHI 2012.
+    `min_cutoff`: cut-off frequency at rest [Hz]; 0 passes everything through.
+    `beta`: rise of the cut-off with speed [Hz per m/s].
     """
 
     def __init__(self, min_cutoff: float, beta: float) -> None:
@@ -302,18 +294,11 @@ class Tracker(Generic[M]):
     ) -> list[ImageTrack[M]]:
         """Tracks of the people seen, in their order; without a name while it is doubted.
 
-        Parameters
-        ----------
-        stamp : float
-            Time of the frame [s], after the one before.
-        people : NDArray, shape (N, J, 3)
-            Joints [m]; NaN where unseen.
-        camera : NDArray, shape (3,)
-            Place of the camera [m]: differences along the ray from it count less.
-        ray_sigma : NDArray, shape (N,)
-            Standard deviation of each person's distance from the camera [m].
-        looks : NDArray, shape (N, B), optional
-            Appearances as `appearances` gives them; zeros where nothing can be said.
+        `stamp`: time of the frame [s], after the one before.
+        `people` (N, J, 3): joints [m]; NaN where unseen.
+        `camera` (3,): place of the camera [m]: differences along the ray from it count less.
+        `ray_sigma` (N,): standard deviation of each person's distance from the camera [m].
+        `looks` (N, B): appearances as `appearances` gives them; zeros where nothing can be said.
         """
         memory = max(self._config.track_memory, _RECALL if looks is not None else 0.0)
         last, self._stamp = self._stamp, stamp

@@ -65,16 +65,10 @@ def sample_view(
 ) -> View:
     """A camera somewhere around a target, looking at it.
 
-    Parameters
-    ----------
-    target : array-like, shape (3,)
-        What it looks at, in the cell [m]; the middle of a body, for instance.
-    heading : float, optional
-        Direction from the target to the camera about the vertical [rad]; any by default.
-    distance : (float, float)
-        Least and greatest distance over the floor [m].
-    field_of_view : (float, float)
-        Least and greatest horizontal angle of view [deg].
+    `target` (3,): what it looks at, in the cell [m]; the middle of a body, for instance.
+    `heading`: direction from the target to the camera about the vertical [rad]; any by default.
+    `distance`: least and greatest distance over the floor [m].
+    `field_of_view`: least and greatest horizontal angle of view [deg].
     """
     aim = np.asarray(target, np.float64)
     angle = rng.uniform(-math.pi, math.pi) if heading is None else heading
@@ -114,23 +108,14 @@ def observe(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What a detector would find of joints: noisy, sometimes wrong, sometimes missing.
 
-    Parameters
-    ----------
-    points : array-like, shape (..., J, 3)
-        Joints in the cell [m].
-    noise : float
-        Standard deviation in u and in v [px].
-    outliers : float
-        Share of joints that are found anywhere in the body's box, a quarter larger on each side.
-    missing : float
-        Share of joints that are not found. Those outside of the picture are never found.
+    `points` (..., J, 3): joints in the cell [m].
+    `noise`: standard deviation in u and in v [px].
+    `outliers`: share of joints that are found anywhere in the body's box, a quarter larger on each
+    side.
+    `missing`: share of joints that are not found. Those outside of the picture are never found.
 
-    Returns
-    -------
-    pixels : NDArray, shape (..., J, 2)
-        NaN where a joint was not found.
-    confidence : NDArray, shape (..., J)
-        0 where a joint was not found; it does not tell right from wrong.
+    Returns `pixels` (..., J, 2): NaN where a joint was not found; `confidence` (..., J): 0 where a
+    joint was not found; it does not tell right from wrong.
     """
     exact = view.project(points)
     pixels = exact + rng.normal(0.0, noise, exact.shape)
@@ -158,20 +143,12 @@ def landmarks_like_mediapipe(
     thousandth of the body's height and the body's size in the metric ones changes by 4 % with
     posture, their depth by 5 cm, for about half a second each.
 
-    Parameters
-    ----------
-    people : array-like, shape (T, J, 3)
-        One person's joints in the cell [m], layout chico15.
-    fps : float
-        Pictures per second.
-    stature : float, optional
-        How much taller than the usual the person is, in standard deviations; any by default.
+    `people` (T, J, 3): one person's joints in the cell [m], layout chico15.
+    `fps`: pictures per second.
+    `stature`: how much taller than the usual the person is, in standard deviations; any by default.
 
-    Returns
-    -------
-    Landmarks
-        Of T pictures (in place of N people): joints beside the picture are guessed too, with
-        little visibility.
+    Returns landmarks of T pictures (in place of N people). Joints beside the picture are guessed
+    too, with little visibility.
     """
     joints = np.asarray(people, np.float64)
     count, number = joints.shape[:2]
@@ -202,10 +179,7 @@ def _slow_noise(
 def estimate_shape(view: View, points: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
     """Landmarks about the hips as a detector would estimate them, of wrong size and noisy.
 
-    Returns
-    -------
-    NDArray, shape (..., J, 3)
-        [m], in the optical axes of a camera that looks straight at the root.
+    Returns (..., J, 3) [m] in the optical axes of a camera that looks straight at the root.
     """
     about = _about_root(view, points)
     size = 1.0 + rng.normal(0.0, _SIZE, about.shape[:-2])
@@ -223,19 +197,11 @@ def render_depth(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Exact depth of people made of capsules, and which of their joints can be seen.
 
-    Parameters
-    ----------
-    bodies : NDArray, shape (N, J, 3)
-        Joints in the cell [m], layout chico15, z up, the floor at 0.
-    stoutness : float
-        Radii of the limbs over those of a large adult.
+    `bodies` (N, J, 3): joints in the cell [m], layout chico15, z up, the floor at 0.
+    `stoutness`: radii of the limbs over those of a large adult.
 
-    Returns
-    -------
-    depth : NDArray, shape (H, W), float32
-        [m].
-    visible : NDArray of bool, shape (N, J)
-        Joints that nothing hides but the flesh around them.
+    Returns `depth` (H, W) [m]; `visible` (N, J): joints that nothing hides but the flesh around
+    them.
     """
     camera = view.camera
     layout = get_layout("chico15")

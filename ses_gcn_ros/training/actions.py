@@ -104,17 +104,11 @@ def load_action_recipe(name: str) -> ActionRecipe:
 def varied_recipes(name: str, variations: Sequences[str]) -> list[ActionRecipe]:
     """Recipes with every combination of some values, named after these.
 
-    Parameters
-    ----------
-    name : str
-        As of `load_action_recipe`.
-    variations : sequence of str
-        Such as ``options.partition=uni,spatial`` or ``network=sgn,esgn``; values are YAML.
+    Raises ConfigError as `make_action_recipe`, or if a variation is none.
 
-    Raises
-    ------
-    ConfigError
-        As `make_action_recipe`, or if a variation is none.
+    `name`: as of `load_action_recipe`.
+    `variations`: such as ``options.partition=uni,spatial`` or ``network=sgn,esgn``; values are
+    YAML.
     """
     name, content = find_recipe(name, "actions")
     axes = []
@@ -555,29 +549,16 @@ def risk_threshold(
 ) -> float:
     """Least probability with which an answer may be given.
 
-    Parameters
-    ----------
-    probability : NDArray, shape (N,)
-        Of the answers to windows of people never trained on.
-    right : NDArray, shape (N,), bool
-        Whether they were right.
-    risk : float
-        Share of wrong answers among those given that may not be exceeded.
-    confidence : float
-        Probability with which that holds, over the draw of the windows.
-    weight : NDArray, shape (N,), optional
-        What each window counts: 1 where it tells something of its own, less where it overlaps
-        with others or its class is seen more often than the others.
+    Raises InputError if there are no windows.
 
-    Returns
-    -------
-    float
-        Answers at or above it are given; above 1 where no threshold keeps the risk.
+    `probability` (N,): of the answers to windows of people never trained on.
+    `right` (N,): whether they were right.
+    `risk`: share of wrong answers among those given that may not be exceeded.
+    `confidence`: probability with which that holds, over the draw of the windows.
+    `weight` (N,): what each window counts: 1 where it tells something of its own, less where it
+    overlaps with others or its class is seen more often than the others.
 
-    Raises
-    ------
-    InputError
-        If there are no windows.
+    Returns the probability from which on answers are given; above 1 where none keeps the risk.
     """
     if not len(probability):
         raise InputError("no windows to calibrate on; hold recordings of some people out")

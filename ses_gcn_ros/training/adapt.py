@@ -128,20 +128,13 @@ def adapt(
 ) -> Adapted:
     """Train weights on with the motion of a cell.
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Bags with skeletons, or recordings (.npz).
-    checkpoint : Path
-        File for the state of the run while it lasts; a killed run goes on from it.
+    Raises InputError if there is too little motion, none that is usable, or it is in another layout
+    or in a frame without z up.
+    Raises ModelError if the new weights are no better on motion that was held out, or forgot what
+    they knew.
 
-    Raises
-    ------
-    InputError
-        If there is too little motion, none that is usable, or it is in another layout or in a frame
-        without z up.
-    ModelError
-        If the new weights are no better on motion that was held out, or forgot what they knew.
+    `paths`: bags with skeletons, or recordings (.npz).
+    `checkpoint`: file for the state of the run while it lasts; a killed run goes on from it.
     """
     pieces, unusable = usable_motion(paths, start)
     parts = _divided(pieces)
@@ -221,10 +214,7 @@ def _check(found: Adapted) -> None:
 def usable_motion(paths: Iterable[Path], start: Weights) -> tuple[list[Sequence], list[str]]:
     """Pieces of motion to learn from, and what was left out and why.
 
-    Raises
-    ------
-    InputError
-        See `adapt`.
+    Raises InputError as `adapt` does.
     """
     config = start.config
     length = (config.observed + config.horizon) / config.fps

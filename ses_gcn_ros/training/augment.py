@@ -27,12 +27,8 @@ def resize(
 ) -> Array:
     """Give each window's person another size and other proportions.
 
-    Parameters
-    ----------
-    size : float
-        Everything, steps included, is scaled by a factor within exp(±size).
-    proportions : float
-        Then each bone by one within exp(±proportions), left and right alike.
+    `size`: everything, steps included, is scaled by a factor within exp(±size).
+    `proportions`: then each bone by one within exp(±proportions), left and right alike.
     """
     missing = np.isnan(windows).any(axis=(1, 3), keepdims=True)
     windows = np.where(missing, np.float32(0), windows)  # then bones hang from the frame's origin
@@ -71,12 +67,8 @@ def slow_travel(
 
     Motion capture mostly holds brisk walking. Without it a network takes a stance for a stride.
 
-    Parameters
-    ----------
-    now : int
-        Frame that stays where it is.
-    share : float
-        Share of the windows concerned; each travels a factor within [0, 1] as far.
+    `now`: frame that stays where it is.
+    `share`: share of the windows concerned; each travels a factor within [0, 1] as far.
     """
     root = get_layout(layout).root  # where it is unknown, nothing is known of the travel
     travelled = windows[:, :, root : root + 1, :2] - windows[:, now : now + 1, root : root + 1, :2]
@@ -89,12 +81,8 @@ def slow_travel(
 def camera_noise(windows: Array, rng: np.random.Generator, deviation: float, share: float) -> Array:
     """Add what a camera adds: noise whose strength differs by person and joint.
 
-    Parameters
-    ----------
-    deviation : float
-        Largest standard deviation [m]; each joint of each window draws its own up to it.
-    share : float
-        Share of the windows that get noise; the others stay as clean as motion capture.
+    `deviation`: largest standard deviation [m]; each joint of each window draws its own up to it.
+    `share`: share of the windows that get noise; the others stay as clean as motion capture.
     """
     count, _, joints, _ = windows.shape
     strength = deviation * rng.random((count, 1, 1, 1)) * rng.uniform(0.5, 1, (count, 1, joints, 1))
@@ -113,12 +101,8 @@ def camera(
     the whole body wanders, by 0.3 m with one camera, whose bones then change their length; single
     joints jump and come back. Each window draws how much of which it gets.
 
-    Parameters
-    ----------
-    observed : int
-        Frames of the history, in which joints jump.
-    share : float
-        Share of the windows concerned; the others stay as they are.
+    `observed`: frames of the history, in which joints jump.
+    `share`: share of the windows concerned; the others stay as they are.
     """
     count, frames, joints, _ = windows.shape
     chosen = rng.random((count, 1, 1, 1)) < share
@@ -214,12 +198,8 @@ def misplace_joints(windows: Array, rng: np.random.Generator, offset: float, sha
 
     What is to be forecast is included: such joints stay wrong.
 
-    Parameters
-    ----------
-    offset : float
-        Largest displacement along each axis [m]; constant throughout a window.
-    share : float
-        Share of the windows concerned, with up to a third of the joints in each.
+    `offset`: largest displacement along each axis [m]; constant throughout a window.
+    `share`: share of the windows concerned, with up to a third of the joints in each.
     """
     count, _, joints, _ = windows.shape
     wrong = _some_joints(rng, count, joints, share)

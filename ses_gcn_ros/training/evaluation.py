@@ -87,12 +87,8 @@ def measure_windows(
     A joint that is missing in any frame of a history is not forecast in that window. Raises
     InputError if no window has a joint that is seen throughout its history.
 
-    Parameters
-    ----------
-    parts : iterable of (Sequence, NDArray)
-        Sequences with windows of them, (W, T + H, J, 3) [m].
-    weight : NDArray, shape (J,), optional
-        Share of each joint in the mean; the same for all if None.
+    `parts`: sequences with windows of them, (W, T + H, J, 3) [m].
+    `weight` (J,): share of each joint in the mean; the same for all if None.
     """
     distance: dict[str, list[NDArray[np.float32]]] = {engine.name: []}
     distance.update({name: [] for name in BASELINES})
@@ -175,17 +171,11 @@ def conformal_radius(distance: NDArray[np.float32], coverage: float) -> NDArray[
     Split conformal prediction (Vovk et al. 2005; Lei et al. 2018): the ⌈(n+1)·coverage⌉-th smallest
     of n held-out errors. Raises InputError if there are too few windows for that coverage.
 
-    Parameters
-    ----------
-    distance : NDArray, shape (W, H, J)
-        Errors on windows that the model was not trained on [m]; NaN where unknown.
-    coverage : float
-        Share of joints that are to be within the radius.
+    `distance` (W, H, J): errors on windows that the model was not trained on [m]; NaN where
+    unknown.
+    `coverage`: share of joints that are to be within the radius.
 
-    Returns
-    -------
-    NDArray, shape (H, J), float32 [m]
-        NaN for joints that are never known.
+    Returns (H, J) [m], NaN for joints that are never known.
     """
     count = np.isfinite(distance).sum(axis=0)
     rank = np.ceil((count + 1) * coverage).astype(int)
@@ -214,21 +204,15 @@ def coverage_by_step(
 def summarise(errors: Errors, engine: Engine, frames: tuple[int, ...] = FRAMES) -> Table:
     """Every figure of an evaluation, in millimetres, ready for JSON.
 
-    Parameters
-    ----------
-    frames : tuple of int
-        Frames to single out, from 1; the last frame is always among them.
+    `frames`: frames to single out, from 1; the last frame is always among them.
 
-    Returns
-    -------
-    dict
-        ``frames``; per method ``at_frame`` and ``up_to_frame`` (one value per entry of ``frames``),
-        ``mean`` over all frames, and ``every_frame`` with both for all; ``gain_percent`` of the
-        model on the better baseline of each of those frames, ``worst_ratio`` to it over all frames
-        and ``mean_ratio`` to the baseline whose mean is least, ``best_baseline``; ``groups``,
-        worst first, with the same ratios, coverage, ``bone_error_percent`` and
-        ``foot_slide_m_per_s``; ``group_mean`` (every group counts the same) and ``joints`` of the
-        model; ``radius`` with its coverage over steps, if the weights carry one.
+    Returns ``frames``; per method ``at_frame`` and ``up_to_frame`` (one value per entry of
+    ``frames``), ``mean`` over all frames, and ``every_frame`` with both for all; ``gain_percent``
+    of the model on the better baseline of each of those frames, ``worst_ratio`` to it over all
+    frames and ``mean_ratio`` to the baseline whose mean is least, ``best_baseline``; ``groups``,
+    worst first, with the same ratios, coverage, ``bone_error_percent`` and ``foot_slide_m_per_s``;
+    ``group_mean`` (every group counts the same) and ``joints`` of the model; ``radius`` with its
+    coverage over steps, if the weights carry one.
     """
     frames = (*[frame for frame in frames if frame < engine.horizon], engine.horizon)
     picked = np.array(frames) - 1
@@ -532,20 +516,14 @@ def measure_stream(
 
     Raises InputError if the weights carry no radius or a kind of motion is missing.
 
-    Parameters
-    ----------
-    first, second : sequence of Sequence
-        Recordings that a stream is made of, drawn at random, before and after the change. People
-        recorded together come together.
-    streams : int
-        How many streams, each with a radius that starts as calibrated.
+    `first`, `second`: recordings that a stream is made of, drawn at random, before and after the
+    change. People recorded together come together.
+    `streams`: how many streams, each with a radius that starts as calibrated.
 
-    Returns
-    -------
-    dict
-        ``asked_percent``; per step, over all streams, ``coverage_percent``, ``calibrated_percent``
-        (what the calibrated radius would have held), ``radius_mm`` and ``calibrated_radius_mm``
-        (means over joints); ``lowest_percent`` and ``highest_percent`` per stream over steps.
+    Returns ``asked_percent``; per step, over all streams, ``coverage_percent``,
+    ``calibrated_percent`` (what the calibrated radius would have held), ``radius_mm`` and
+    ``calibrated_radius_mm`` (means over joints); ``lowest_percent`` and ``highest_percent`` per
+    stream over steps.
     """
     for name, sequences in (("before", first), ("after", second)):
         if not sequences:

@@ -157,22 +157,14 @@ def turned(batch: Batch, rng: np.random.Generator, angle: float) -> Batch:
 class ForecastTask:
     """A forecaster to be trained; see `trainer.Task`.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        What to do.
-    parts : Split
-        What to do it with.
-    start : Weights, optional
-        Weights to go on from, masks included: a pruned teacher makes a student. Those of a network
-        that lacks parts of the recipe's are taken as far as they go.
+    Raises ConfigError if `start` is another network than the recipe's, or its teacher sees motion
+    differently.
+    Raises ModelError if there is no such teacher.
 
-    Raises
-    ------
-    ConfigError
-        If `start` is another network than the recipe's, or its teacher sees motion differently.
-    ModelError
-        If there is no such teacher.
+    `recipe`: what to do.
+    `parts`: what to do it with.
+    `start`: weights to go on from, masks included: a pruned teacher makes a student. Those of a
+    network that lacks parts of the recipe's are taken as far as they go.
     """
 
     def __init__(self, recipe: Recipe, parts: Split, start: Weights | None = None) -> None:
@@ -356,14 +348,10 @@ def train(
     the mean of others, trains those first, each for so many `steps` and with that `seed` if they
     are given. Under ``torchrun`` all processes train together and the first one writes.
 
-    Raises
-    ------
-    InputError
-        If the recipe's split leaves a part empty, or sequences are shorter than a window.
-    ConfigError
-        If there is a checkpoint of another run.
-    ModelError
-        If the loss is no longer a number.
+    Raises InputError if the recipe's split leaves a part empty, or sequences are shorter than a
+    window.
+    Raises ConfigError if there is a checkpoint of another run.
+    Raises ModelError if the loss is no longer a number.
     """
     given: dict[str, Any] = {"steps": steps, "epochs": 0, "milestones": ()} if steps else {}
     given |= {} if seed is None else {"seed": seed}
@@ -516,14 +504,9 @@ def normalised(
     Unless `plain`, a share of them comes once more as cameras would have seen it: of bones that a
     camera lets wobble there is little among what is recorded.
 
-    Returns
-    -------
-    difference : NDArray, shape (W, H, J, 3), float32
-        Of joints from where they were forecast [m]; NaN where unseen.
-    scale : NDArray, shape (W, H, J), float32
-        What the network expected to be off by [m].
-    cell : NDArray, shape (W,), int
-        As `forecast.calibration.cell_of` gives it.
+    Returns `difference` (W, H, J, 3): of joints from where they were forecast [m]; NaN where
+    unseen; `scale` (W, H, J): what the network expected to be off by [m]; `cell` (W,): as
+    `forecast.calibration.cell_of` gives it.
     """
     length = engine.observed + engine.horizon
     share = 0.0 if plain else recipe.calibration.camera_share

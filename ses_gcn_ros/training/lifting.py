@@ -132,19 +132,11 @@ def see(
 ) -> SeenWindows:
     """Look at windows with virtual cameras, aimed at the body in the last image.
 
-    Parameters
-    ----------
-    windows : NDArray, shape (N, F, J, 3)
-        Positions [m], z up.
-    noise : (float, float)
-        Range of the standard deviation [px], drawn per camera.
-    group : int
-        Windows that share a camera, each turned about the vertical at random. It saves time.
+    `windows` (N, F, J, 3): positions [m], z up.
+    `noise`: range of the standard deviation [px], drawn per camera.
+    `group`: windows that share a camera, each turned about the vertical at random. It saves time.
 
-    Returns
-    -------
-    SeenWindows
-        Without the windows whose last image shows too few joints to lift.
+    Returns views without the windows whose last image shows too few joints to lift.
     """
     middle = windows[:, -1].mean(axis=1, dtype=np.float64)
     shift = middle * (1.0, 1.0, 0.0)  # everybody to one place; the floor stays where it is

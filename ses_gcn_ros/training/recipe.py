@@ -223,12 +223,8 @@ def read_sections(
 
     Raises ConfigError if a section, name, type or value is wrong, or an option has no use.
 
-    Parameters
-    ----------
-    sections : mapping of str to type
-        Dataclass by section; a section that is left out has its defaults.
-    unused : collection of str
-        Options, as 'training.after', that what is trained has no use for.
+    `sections`: dataclass by section; a section that is left out has its defaults.
+    `unused`: options, as 'training.after', that what is trained has no use for.
     """
     known = ", ".join(sections)
     if not isinstance(content, dict):

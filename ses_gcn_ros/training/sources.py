@@ -137,10 +137,7 @@ class GridSource:
 
     Raises InputError if no sequence is as long as a window.
 
-    Parameters
-    ----------
-    batch : int
-        Windows per step; the last step of an epoch takes what is left.
+    `batch`: windows per step; the last step of an epoch takes what is left.
     """
 
     def __init__(

@@ -34,19 +34,11 @@ def prune(
     Raises InputError if not one of `keep` and `threshold` is given, it leaves nothing at all or is
     out of range, or the network has no masks.
 
-    Parameters
-    ----------
-    teacher : Weights
-        Trained SeS-GCN; entries that are masked already stay so.
-    keep : float
-        Share of the entries of each adjacency that a student keeps: those of largest magnitude.
-    threshold : float
-        Instead of `keep`, the magnitude above which entries are kept, in all layers.
+    `teacher`: trained SeS-GCN; entries that are masked already stay so.
+    `keep`: share of the entries of each adjacency that a student keeps: those of largest magnitude.
+    `threshold`: instead of `keep`, the magnitude above which entries are kept, in all layers.
 
-    Returns
-    -------
-    Weights
-        The same tensors with other masks, without the radius, which no longer holds.
+    Returns the same tensors with other masks, without the radius, which no longer holds.
     """
     if (keep is None) == (threshold is None):
         raise InputError("give either the share of entries to keep or a threshold, not both")
@@ -163,17 +155,10 @@ def mask_curve(
 ) -> Iterator[CurvePoint]:
     """Measure the teacher and students of several densities, masked in both ways.
 
-    Parameters
-    ----------
-    shares : sequence of float
-        Shares of entries to keep; a threshold is chosen that keeps as many of all.
-    trained : callable
-        What is done to a pruned teacher before it is measured.
+    `shares`: shares of entries to keep; a threshold is chosen that keeps as many of all.
+    `trained`: what is done to a pruned teacher before it is measured.
 
-    Yields
-    ------
-    CurvePoint
-        The teacher, then a point per way and share.
+    Yields the teacher, then a point per way and share.
     """
     yield _point("teacher", 1.0, teacher, sequences, stride)
     for share in shares:

@@ -184,10 +184,7 @@ def make_optimiser(plan: TrainingRecipe, network: nn.Module) -> torch.optim.Opti
 class Schedule:
     """How long a recipe trains, and how fast at each step.
 
-    Parameters
-    ----------
-    per_epoch : int
-        Steps of an epoch; 0 where the recipe counts steps.
+    `per_epoch`: steps of an epoch; 0 where the recipe counts steps.
 
     Attributes
     ----------
@@ -216,12 +213,9 @@ class Trainer:
     same whether or not the run was interrupted before it. Raises ConfigError if the checkpoint that
     is there was made by another recipe, from other data or another start.
 
-    Parameters
-    ----------
-    checkpoint : Path or None
-        File that the state is kept in; a log in CSV is kept beside it. Nothing is kept with None.
-    processes : Processes, optional
-        Those that train together, and where; this one alone on the CPU if left out.
+    `checkpoint`: file that the state is kept in; a log in CSV is kept beside it. Nothing is kept
+    with None.
+    `processes`: those that train together, and where; this one alone on the CPU if left out.
     """
 
     def __init__(
