@@ -86,8 +86,11 @@ def test_three_in_the_same_clothes_keep_apart(config, media, name, most):
     video, boxes = list(VideoFile(str(media / "exercise.avi"))), PEOPLE["exercise.avi"]
     frames = VARIANTS[name](video, boxes[0])
     found = follow(frames, landmarks_of(frames, config), config, boxes)
-    people = [[place for place in places if place >= 0] for places in found.places.values()]
-    assert all(len(places) <= 1 for places in people), found
+    beside = sum(places.pop(-1, 0) for places in found.places.values())
+    assert all(len(places) == 1 for places in found.places.values()), found
+    assert beside <= ("bar that passes" in name), (
+        found
+    )  # one picture, as two are found at one place
     assert len(found.names) <= most, found
     assert found.doubles == 0
 
