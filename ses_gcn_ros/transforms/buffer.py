@@ -184,7 +184,7 @@ def find_paths(
                 if top in steps:
                     break
             else:
-                raise NoPathError(frame, _unjoined(frame, top, world))
+                raise NoPathError(frame, _unjoined(edges, frame, top, world, stamp))
         highest = max(highest, steps[top])
         used |= {item.child: item.parent for item in reversed(path) if item.child not in used}
     down = {item.child: item.parent for item in reversed(above_world[:highest])}
@@ -224,13 +224,24 @@ def _upwards(
 
 
 def _span(edge: Edge) -> str:
-    return f"only from {edge.stamps[0] * 1e-9:.3f} s to {edge.stamps[-1] * 1e-9:.3f} s"
+    first = max(edge.stamps[0], edge.stamps[-1] - KEPT)
+    return f"only from {first * 1e-9:.3f} s to {edge.stamps[-1] * 1e-9:.3f} s"
 
 
-def _unjoined(frame: str, top: str, world: str) -> str:
-    if top == frame:
-        return f"nothing was heard of frame '{frame}'"
-    return f"'{frame}' hangs on '{top}', which nothing joins to '{world}'"
+def _unjoined(
+    edges: Mapping[str, Edge], frame: str, top: str, world: str, stamp: int | None
+) -> str:
+    """Why a frame, whose path ends at `top`, is not joined to the world."""
+    try:
+        for _ in _upwards(edges, world, stamp):
+            pass
+    except NoPathError as error:  # the world itself hangs on a frame that isn't known then
+        return str(error)
+    if top != frame:
+        return f"'{frame}' hangs on '{top}', which nothing joins to '{world}'"
+    if any(edge.latest.parent == frame for edge in edges.values()):
+        return f"nothing joins '{frame}' to '{world}'"
+    return f"nothing was heard of frame '{frame}'"
 
 
 Array = NDArray[np.float64]

@@ -64,6 +64,15 @@ def test_before_the_first_and_after_the_last_transform_nothing_is_known():
             arm().points(np.ones((1, 3), np.float32), "a", stamp)
 
 
+def test_what_is_known_of_a_frame_that_is_placed_from_its_child_is_said():
+    buffer = TransformBuffer("tool")
+    buffer.add(
+        [moved("world", "tool", stamp, stamp) for stamp in (90.0, 95.0, 103.0)], static=False
+    )
+    with pytest.raises(InputError, match=r"'tool' is not known at 91\.000 s, only from 93\.000"):
+        buffer.pose("world", 91.0)
+
+
 def test_what_does_not_connect_is_said():
     buffer = arm()
     buffer.add([moved("elsewhere", "tool", 10.0, 0.0)], static=False)
@@ -71,6 +80,8 @@ def test_what_does_not_connect_is_said():
         buffer.poses(["tool"], 10.0)
     with pytest.raises(RobotError, match="nothing was heard of frame 'gripper'"):
         buffer.poses(["gripper"], 10.0)
+    with pytest.raises(RobotError, match="nothing joins 'elsewhere' to 'world'"):
+        buffer.poses(["elsewhere"], 10.0)
     buffer.add([moved("y", "x", 10.0, 0.0), moved("x", "y", 10.0, 0.0)], static=False)
     with pytest.raises(RobotError, match="loop"):
         buffer.poses(["x"], 10.0)
