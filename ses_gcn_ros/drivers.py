@@ -258,7 +258,7 @@ class Bridge:
 
     Times are those of a steady clock [s]. The robot is held until both factor and state have come,
     and once in any case: a bridge that was deactivated may have left it paused, and nobody else
-    knows what resumes it.
+    knows what resumes it. What would resume it from any of the holds is tried too.
     A call at a time is under way; one that is refused or not answered in time is counted. After a
     hold the next harder one follows, also while the safety node says that the robot disobeys: then
     there is no ramp, which nobody would follow. A speed or a resumption that is refused ends in
@@ -295,8 +295,10 @@ class Bridge:
         self._first = -1 if self.driver.zero else 0  # -1: a factor of 0 holds
         self._next = self._first  # which way of holding is in force, or to be tried next
         self._failed, self._again = False, 0.0  # whether all was tried in vain; until when to wait
-        self._resume: list[Call] = []
-        self._doubtful: set[Call] = set()  # resumptions after holds that may not have held
+        # whatever may let go of a robot that was found held: what holds it first, such as goals
+        # that are cancelled, need not be what it was held by
+        self._resume = list(dict.fromkeys(call for hold in self.holds for call in hold.resume))
+        self._doubtful = set(self._resume)  # after holds that may not have held
 
     @property
     def fault(self) -> str:

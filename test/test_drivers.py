@@ -35,6 +35,7 @@ class Cell:
         self.bridge = Bridge(config)
         self.robot = SimulatedDriver(config, frozenset(refuses))
         self.delay, self.silent = delay, silent
+        self.known_from: dict[str, float] = {}  # when DDS finds a service [s]; the others at once
         self.answers: list[tuple[float, Call, bool]] = []
         self.now, self.disobeys = 100.0, False
         self.sent: list[tuple[float, Call]] = []
@@ -51,6 +52,9 @@ class Cell:
         if stop is not None:
             self.bridge.receive_state(stop, self.now, self.disobeys)
         for call in self.bridge.tick(self.now):
+            if self.now < self.known_from.get(call.name, 0.0):
+                self.bridge.answer(call, False, "not offered")
+                continue
             self.sent.append((self.now, call))
             accepted = self.robot.take(call)
             if call.is_service and not self.silent:
@@ -160,6 +164,20 @@ def test_a_hold_that_is_refused_is_followed_by_the_next_harder_one(name: str):
 
 def services() -> list[str]:
     return [name for name in SIMULATED if DRIVERS[name].factor.is_service]
+
+
+@pytest.mark.parametrize("name", services())
+@pytest.mark.parametrize("seed", range(10))
+def test_a_robot_found_paused_moves_on_whichever_of_its_services_are_found_first(name, seed):
+    rng = np.random.default_rng(seed)
+    cell = Cell(name)
+    cell.robot.pause()
+    found = [hold.call.name for hold in holds(cell.bridge.config)]
+    cell.known_from = {call: 100.0 + rng.uniform(0.0, 1.0) for call in found}
+    cell.run(1.5, 0.0, True)
+    cell.run(3.0, 1.0, False)
+    assert not cell.bridge.fault
+    assert cell.robot.speed == 1.0
 
 
 @pytest.mark.parametrize("name", [n for n in services() if n != "xarm"])
