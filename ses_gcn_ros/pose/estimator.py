@@ -357,8 +357,8 @@ class PoseEstimator(SkeletonEstimator):
     MediaPipe computes in one thread. With several `lanes`, each a landmarker of its own, images are
     worked on side by side, dealt out by turns. That is done only while several people are followed
     in images less than 0.09 s apart: one landmarker is fast enough for others, and follows better
-    from image to image than over two. What comes after the landmarks is done in the order of the
-    images, and results don't hang on how fast anything is.
+    from image to image than over two. What comes after the landmarks is done in one more
+    thread in the order of the images, and results don't hang on how fast anything is.
 
     Raises ModelError if the model can't be had.
     """
@@ -366,11 +366,12 @@ class PoseEstimator(SkeletonEstimator):
     def __init__(self, config: PoseConfig, lanes: int = 1) -> None:
         lanes = min(lanes, len(os.sched_getaffinity(0)))
         self._lanes = [_Lane(config) for _ in range(lanes)]
-        self._pool = ThreadPoolExecutor(lanes, "pose")
+        self._detecting = ThreadPoolExecutor(lanes, "landmarks")
+        self._updating = ThreadPoolExecutor(1, "skeletons")  # in the order of the images
         super().__init__(config)
         self._stamp: float | None = None
-        # of the last images, and how many people are in each
-        self._jobs: deque[tuple[Future[Any], list[int]]] = deque(maxlen=lanes)
+        self._found: deque[Future[Landmarks]] = deque(maxlen=lanes)  # in the last images
+        self._jobs: deque[Future[Any]] = deque(maxlen=lanes + 1)  # of the last images
         self._next = 0  # lane of the next image
 
     def process(
@@ -417,22 +418,17 @@ class PoseEstimator(SkeletonEstimator):
                 f"{camera.width}×{camera.height}; calibrate at the size that is sent"
             )
         apart = self._elapsed(stamp)
-        lane, found = self._lanes[self._next], [0]
-        before = [job for job, _ in self._jobs]
-
-        def work() -> R:
-            try:
-                landmarks = lane.detect(stamp, rgb)
-            finally:
-                wait(before)
-            found[0] = len(landmarks.pixels)
-            return answer(self.update(stamp, landmarks, camera, target_from_camera, depth, rgb))
-
-        job = self._pool.submit(work)
-        self._jobs.append((job, found))
-        earlier, people = self._jobs[0]
-        wait([earlier])
-        if people[0] > 1 and 0.0 < apart < _QUICK:
+        found = self._detecting.submit(self._lanes[self._next].detect, stamp, rgb)
+        job = self._updating.submit(
+            lambda: answer(
+                self.update(stamp, found.result(), camera, target_from_camera, depth, rgb)
+            )
+        )
+        self._found.append(found)
+        self._jobs.append(job)
+        wait([self._found[0], self._jobs[0]])
+        several = self._found[0].exception() is None and len(self._found[0].result().pixels) > 1
+        if several and 0.0 < apart < _QUICK:
             self._next = (self._next + 1) % len(self._lanes)
         else:
             wait([job])
@@ -446,7 +442,7 @@ class PoseEstimator(SkeletonEstimator):
 
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
-        wait([job for job, _ in self._jobs])
+        wait(self._jobs)
         self.forget()
         self._stamp, self._next = None, 0
         for lane in self._lanes:
@@ -454,7 +450,8 @@ class PoseEstimator(SkeletonEstimator):
 
     def close(self) -> None:
         """Release the model and end its threads, after the images begun."""
-        self._pool.shutdown()
+        self._detecting.shutdown()
+        self._updating.shutdown()
         for lane in self._lanes:
             lane.landmarker.close()
 
