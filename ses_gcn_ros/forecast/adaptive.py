@@ -51,16 +51,11 @@ class AdaptiveRadius:
     `coverage`: share of joints that are to be within it, 1 − α*.
     `config`: how fast and how far it may change.
 
-    Attributes
-    ----------
-    calibrated : NDArray, shape (H, J), float32
-        The radius that it began with [m].
-    factor : NDArray, shape (H,)
-        By which the calibrated radius of each step is multiplied.
-    radius : NDArray, shape (H, J), float32
-        The radius as it is now [m].
-    seconds : float
-        How much has been learnt from, in all [s].
+    Attributes:
+    - `calibrated` (H, J): the radius that it began with [m].
+    - `factor` (H,): by which the calibrated radius of each step is multiplied.
+    - `radius` (H, J): the radius as it is now [m].
+    - `seconds`: how much has been learnt from, in all [s].
     """
 
     def __init__(
@@ -345,10 +340,8 @@ class RadiusStore:
 
     `path`: file of its state; None: it is kept nowhere.
 
-    Attributes
-    ----------
-    problem : str
-        Why the state could not be read or last be written; empty if it could.
+    Attributes:
+    - `problem`: why the state could not be read or last be written; empty if it could.
     """
 
     def __init__(self, radius: AdaptiveRadius, path: Path | None) -> None:

@@ -128,33 +128,21 @@ _MEMBERS = ("auto", "compiled", "onnx")  # run the members of a mean one by one
 class Engine:
     """A forecaster of histories that lie on the model's own time grid.
 
-    Attributes
-    ----------
-    layout : str
-        Joint layout of histories and forecasts.
-    observed, horizon : int
-        Frames in, T, and out, H.
-    fps : float
-        Frame rate of both [Hz].
-    name : str
-        Name of the weights.
-    radius : NDArray, shape (H, J), float32, or None
-        Calibrated radius per step and joint [m].
-    coverage : float
-        Probability that a joint is within it; 0 without one.
-    calibration : Calibration or None
-        What the network's scales are multiplied by for a radius of each forecast.
-    familiarity : Familiarity or None
-        What known motion looks like; the answer to any other is more cautious.
-    flatness : float
-        Vertical by horizontal axis of the ellipsoids that radii stand for.
-    unseen_joints : bool
-        Whether joints that are NaN throughout are allowed.
-    kind, device : str
-        What runs the network, and where.
-    each_alone : bool
-        Whether people are run through the network one by one: then an answer is the same to the
-        bit whoever else is asked for.
+    Attributes:
+    - `layout`: joint layout of histories and forecasts.
+    - `observed`, `horizon`: frames in, T, and out, H.
+    - `fps`: frame rate of both [Hz].
+    - `name`: name of the weights.
+    - `radius` (H, J), or None: calibrated radius per step and joint [m].
+    - `coverage`: probability that a joint is within it; 0 without one.
+    - `calibration` or None: what the network's scales are multiplied by for a radius of each
+      forecast.
+    - `familiarity` or None: what known motion looks like; the answer to any other is more cautious.
+    - `flatness`: vertical by horizontal axis of the ellipsoids that radii stand for.
+    - `unseen_joints`: whether joints that are NaN throughout are allowed.
+    - `kind`, `device`: what runs the network, and where.
+    - `each_alone`: whether people are run through the network one by one: then an answer is the
+      same to the bit whoever else is asked for.
     """
 
     def __init__(self, weights: Weights, runner: Runner) -> None:

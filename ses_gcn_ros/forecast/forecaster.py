@@ -109,12 +109,10 @@ class OnlineScore:
     better of the two speaks in its place, until the network, which goes on being scored, has caught
     up.
 
-    Attributes
-    ----------
-    members : NDArray, shape (3, J), bool
-        Joints of `GROUPS`.
-    used : NDArray, shape (4, 3), int
-        Number in `adaptive.METHODS` of what speaks for each kind of motion and group of joints.
+    Attributes:
+    - `members` (3, J), bool: joints of `GROUPS`.
+    - `used` (4, 3): number in `adaptive.METHODS` of what speaks for each kind of motion and group
+      of joints.
     """
 
     def __init__(self, layout: str) -> None:
@@ -203,10 +201,8 @@ class Habit:
     step. And who works or exercises at one place comes back to it: of the way from where joints are
     to their mean position, some share is gone after so many steps (least squares over the body).
 
-    Attributes
-    ----------
-    doubt : float
-        Of the network, as it was lately, fading; from 0 to 1.
+    Attributes:
+    - `doubt`: of the network, as it was lately, fading; from 0 to 1.
     """
 
     def __init__(self, steps: int, step: float, positions: Positions) -> None:
@@ -352,16 +348,12 @@ class Forecaster:
     `score`: what was learnt before of how good the forecasts are here; where `config.scored`, a new
     one if None.
 
-    Attributes
-    ----------
-    counts : Counts
-        For diagnostics.
-    score : OnlineScore or None
-        How good the forecasts are here.
-    radii : ActionRadii or None
-        The adaptive radius, and those of actions.
-    doing : mapping of str to str
-        Action of each person, where it is told; an adaptive radius then learns for each by itself.
+    Attributes:
+    - `counts`: for diagnostics.
+    - `score` or None: how good the forecasts are here.
+    - `radii` or None: the adaptive radius, and those of actions.
+    - `doing`: action of each person, where it is told; an adaptive radius then learns for each by
+      itself.
     """
 
     def __init__(

@@ -77,12 +77,9 @@ class History:
     `joints`: number of joints J.
     `capacity`: number of observations kept.
 
-    Attributes
-    ----------
-    latest : float
-        Time of the latest observation [s]; -inf before the first.
-    last : NDArray, shape (J, 3)
-        Its positions [m], as they were given.
+    Attributes:
+    - `latest`: time of the latest observation [s]; -inf before the first.
+    - `last` (J, 3): its positions [m], as they were given.
     """
 
     def __init__(self, joints: int, capacity: int) -> None:

@@ -210,10 +210,9 @@ class Esgn(Sgn):
     `parents`: parent of each joint, -1 for the root.
     `channels`: coordinates per joint.
 
-    Attributes
-    ----------
-    importance : Tensor, shape (N, T, V), or None
-        Share of each joint in the semantic pooling of the last forward pass.
+    Attributes:
+    - `importance` (N, T, V), or None: share of each joint in the semantic pooling of the last
+      forward pass.
     """
 
     parents: Tensor
@@ -283,10 +282,9 @@ class Ensemble(nn.Module):
 
     `members`: of the same form, drawn one after the other.
 
-    Attributes
-    ----------
-    importance, attention : Tensor, shape (N, T, V), or None
-        Means over the members of what `Esgn` says of its last forward pass.
+    Attributes:
+    - `importance`, `attention` (N, T, V), or None: means over the members of what `Esgn` says of
+      its last forward pass.
     """
 
     def __init__(self, members: list[Esgn]) -> None:

@@ -69,12 +69,9 @@ class _StraightThrough(torch.autograd.Function):
 class SparseConv2d(nn.Conv2d):
     """Convolution whose weights with a score below the threshold are zero.
 
-    Attributes
-    ----------
-    score : Parameter
-        One per weight, or one per filter.
-    threshold : Tensor
-        Least score kept; minus infinity keeps all.
+    Attributes:
+    - `score`: one per weight, or one per filter.
+    - `threshold`: least score kept; minus infinity keeps all.
     """
 
     threshold: Tensor

@@ -312,16 +312,11 @@ _BACK = 0.5  # px that a corner may miss itself by, followed there and back
 class CameraMotionDetector:
     """Follow the corners of the first picture that lie beside people.
 
-    Attributes
-    ----------
-    moved : bool
-        Whether the camera has been moved since the first picture; stays so.
-    shift : float
-        Median way of the corners that move alike, in the last picture [px]; infinite where another
-        scene came to stay, of a camera that was turned away.
+    Attributes:
+    - `moved`: whether the camera has been moved since the first picture; stays so.
+    - `shift`: median way of the corners that move alike, in the last picture [px]; infinite where
+      another scene came to stay, of a camera that was turned away.
 
-    References
-    ----------
     Lucas, Kanade: An iterative image registration technique, IJCAI 1981.
     """
 
@@ -397,8 +392,6 @@ class SceneCutDetector:
     brightness left out, are then unlike before even if they are shifted (phase correlation); people
     and covers that come, light and a camera that shakes leave more of them as they were.
 
-    References
-    ----------
     Kuglin, Hines: The phase correlation image alignment method, 1975.
     """
 

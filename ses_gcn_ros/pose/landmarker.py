@@ -159,13 +159,9 @@ class PoseLandmarker:
     ModelError if a model can't be had, MediaPipe is not installed, does not take the file or can't
     use the GPU asked for.
 
-    Attributes
-    ----------
-    delegate : str
-        What it runs on, "cpu" or "gpu".
+    Attributes:
+    - `delegate`: what it runs on, "cpu" or "gpu".
 
-    References
-    ----------
     Bazarevsky et al.: BlazePose, CVPR workshops 2020. Grishchenko et al.: BlazePose GHUM Holistic,
     2022 (the metric landmarks).
     """

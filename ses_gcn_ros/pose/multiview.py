@@ -83,10 +83,9 @@ class ClockOffsets:
     meanwhile; over joints that move in many directions, the least squares of one over the other is
     the offset. The last minute counts.
 
-    Attributes
-    ----------
-    seconds : dict of int to float
-        By camera, how far its clock is ahead of that of the first one [s]; only what is certain.
+    Attributes:
+    - `seconds`: by camera, how far its clock is ahead of that of the first one [s]; only what is
+      certain.
     """
 
     def __init__(self) -> None:

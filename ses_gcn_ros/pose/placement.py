@@ -246,17 +246,12 @@ class DepthFilter:
 
     `height`: the person's height [m]; 0 if unknown.
 
-    Attributes
-    ----------
-    sigma : float
-        Standard deviation of the depth as a share of it.
-    on_floor : bool
-        Whether the floor agrees with the person's size; False says that it is somewhere else.
-    resting : NDArray of bool, shape (J,)
-        Joints of feet that rest.
+    Attributes:
+    - `sigma`: standard deviation of the depth as a share of it.
+    - `on_floor`: whether the floor agrees with the person's size; False says that it is somewhere
+      else.
+    - `resting` (J,), bool: joints of feet that rest.
 
-    References
-    ----------
     Criminisi, Reid, Zisserman: Single view metrology, IJCV 2000.
     """
 

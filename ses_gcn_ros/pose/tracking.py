@@ -133,8 +133,6 @@ class BoneLengthFilter:
     The length of a limb is the median over the last frames and both sides of the body. Joints are
     moved along their limbs, those that are less certain more (position-based dynamics).
 
-    References
-    ----------
     Müller et al.: Position Based Dynamics, VRIPHYS 2006.
     """
 

@@ -52,18 +52,14 @@ _REFERENCE_WINDOWS = 2048  # of each file, that its baselines are measured on
 class Batch:
     """Windows, framed.
 
-    Attributes
-    ----------
-    features : NDArray, shape (N, T, J, C), float32
-        Input of the network.
-    target : NDArray, shape (N, H, J, 3), float32
-        What it should answer, such that the distance to its answer times `answer_scale` is metres.
-        A fourth number, where it is not NaN, is the scale that it should answer [m].
-    weight : NDArray, shape (N, H, J), float32
-        What joints count: zero where they are not seen, else one, or less where a camera's noise
-        has added to what is to be forecast.
-    group : NDArray, shape (N,)
-        Number of the file that each window comes from.
+    Attributes:
+    - `features` (N, T, J, C): input of the network.
+    - `target` (N, H, J, 3): what it should answer, such that the distance to its answer times
+      `answer_scale` is metres. A fourth number, where it is not NaN, is the scale that it should
+      answer [m].
+    - `weight` (N, H, J): what joints count: zero where they are not seen, else one, or less where a
+      camera's noise has added to what is to be forecast.
+    - `group` (N,): number of the file that each window comes from.
     """
 
     features: NDArray[np.float32]

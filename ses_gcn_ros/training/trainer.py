@@ -35,12 +35,10 @@ class Processes:
     shares of all, so that several processes give what one gives with the same batch, up to the
     order of summation (and dropout, which each process draws for itself).
 
-    Attributes
-    ----------
-    rank, count : int
-        Which of how many this one is.
-    kind, device : str
-        Where they compute, 'cpu' or 'cuda', and where this one does, such as 'cuda:1'.
+    Attributes:
+    - `rank`, `count`: which of how many this one is.
+    - `kind`, `device`: where they compute, 'cpu' or 'cuda', and where this one does, such as
+      'cuda:1'.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -186,10 +184,8 @@ class Schedule:
 
     `per_epoch`: steps of an epoch; 0 where the recipe counts steps.
 
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps in all.
+    Attributes:
+    - `steps`: optimiser steps in all.
     """
 
     def __init__(self, plan: TrainingRecipe, per_epoch: int) -> None:

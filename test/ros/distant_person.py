@@ -26,16 +26,12 @@ FAR = 4.0  # m from the robot's base
 class DistantPerson:
     """Publish one person's skeletons, well or in a way that is wrong.
 
-    Attributes
-    ----------
-    distance : float
-        Of the person from the robot's base [m].
-    delay : float
-        By which stamps are older than the moment of publishing [s].
-    burst : int
-        Messages at once, their stamps spread over the time since the last ones.
-    broken : str
-        '' (well), 'frozen' (the same joints again), 'nan' (no joint), 'infinite' or 'nobody'.
+    Attributes:
+    - `distance`: of the person from the robot's base [m].
+    - `delay`: by which stamps are older than the moment of publishing [s].
+    - `burst`: messages at once, their stamps spread over the time since the last ones.
+    - `broken`: '' (well), 'frozen' (the same joints again), 'nan' (no joint), 'infinite' or
+      'nobody'.
     """
 
     def __init__(self, node: Any) -> None:

@@ -131,25 +131,15 @@ class World:
 class Fault:
     """Something that goes wrong.
 
-    Attributes
-    ----------
-    name : str
-    inject : callable
-        Makes it go wrong.
-    heal : callable
-        Makes it good again.
-    reason : str
-        Regular expression that a reason of the state has to match.
-    limit : float
-        s within which the state has to be STOP and name the reason.
-    hold : float
-        s from the injection during which the robot must not run free.
-    prepare : callable
-        Done beforehand, while all is well.
-    free : bool
-        Whether the robot runs free after that.
-    from_start : bool
-        Whether it begins with a new safety node, whose first state has to name it.
+    Attributes:
+    - `inject`: makes it go wrong.
+    - `heal`: makes it good again.
+    - `reason`: regular expression that a reason of the state has to match.
+    - `limit`: s within which the state has to be STOP and name the reason.
+    - `hold`: s from the injection during which the robot must not run free.
+    - `prepare`: done beforehand, while all is well.
+    - `free`: whether the robot runs free after that.
+    - `from_start`: whether it begins with a new safety node, whose first state has to name it.
     """
 
     name: str

@@ -17,13 +17,7 @@ SHOWN = 60  # frames of the film, shown to and fro so that nobody leaps
 
 
 class FilmedPerson:
-    """Publish a film's images with fresh stamps.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-    film : Path
-    """
+    """Publish a film's images with fresh stamps."""
 
     def __init__(self, node: Any, film: Path) -> None:
         self._node = node
