@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 from untrained import make_weights
 
 from ses_gcn_ros import forecast
@@ -90,12 +89,6 @@ def test_weights_trained_on_whole_bodies_take_no_nan(clip):
     history[0, :, 11] = np.nan
     with pytest.raises(InputError, match="takes no NaN"):
         strict.predict(history)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_is_not_there_is_an_error():
-    with pytest.raises(ModelError, match="device is 'cuda' but torch finds no GPU"):
-        forecast.load(device="cuda")
 
 
 def test_unknown_engines_and_devices_are_named():

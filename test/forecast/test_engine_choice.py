@@ -69,7 +69,7 @@ def test_a_gpu_that_is_not_there_is_an_error(weights):
     for kind in ("cuda", "graph"):
         with pytest.raises(ModelError, match="torch finds no GPU"):
             build_engine(weights, engine=kind)
-    with pytest.raises(ModelError, match="torch finds no GPU"):
+    with pytest.raises(ModelError, match="device is 'cuda' but torch finds no GPU"):
         build_engine(weights, device="cuda")
 
 

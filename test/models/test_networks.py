@@ -15,6 +15,9 @@ from ses_gcn_ros.models.framing import cosines
 
 FRAMED = {"origin": True, "heading": True, "offset": True, "motion": True, "visibility": True}
 CONFIGS = {
+    "published SeS-GCN": ModelConfig(),
+    "SeS-GCN of other sizes": ModelConfig(joints=22, observed=8, horizon=5),
+    "SeS-GCN as ours": ModelConfig(widths=(32, 48, 8), head="linear", motion=True, visibility=True),
     "published STS-GCN": ModelConfig(network="stsgcn", widths=(64, 32, 64, 3)),
     "STS-GCN of other sizes": ModelConfig(
         network="stsgcn", joints=22, observed=8, horizon=5, widths=(16, 8), head="linear"

@@ -104,10 +104,15 @@ def test_the_curve_measures_teacher_and_students_of_both_ways(teacher, shared_da
     assert png(mask_figure(points, 0, THEMES["light"])).startswith(b"\x89PNG")
 
 
-def test_training_goes_on_from_the_teacher_and_within_the_masks(teacher, shared_data, tmp_path):
+@pytest.fixture(scope="module")
+def recording(shared_data):
     whole = read_recording(shared_data / "motion" / "cmu.npz")
-    recording = Recording(whole.name, whole.sequences[:9], whole.about)
-    recipe = make_recipe(
+    return Recording(whole.name, whole.sequences[:9], whole.about)
+
+
+@pytest.fixture(scope="module")
+def recipe(teacher):
+    return make_recipe(
         "student",
         {
             "model": {**dataclasses.asdict(teacher.config)},
@@ -115,6 +120,11 @@ def test_training_goes_on_from_the_teacher_and_within_the_masks(teacher, shared_
             "training": {"steps": 2, "batch": 4, "learning_rate": 1e-4},
         },
     )
+
+
+def test_training_goes_on_from_the_teacher_and_within_the_masks(
+    teacher, recipe, recording, tmp_path
+):
     pruned = prune(teacher, keep=0.5)
     student = train(recipe, recording, tmp_path / "s.safetensors", start=pruned)
     assert density(student) == density(pruned)
@@ -127,17 +137,7 @@ def test_training_goes_on_from_the_teacher_and_within_the_masks(teacher, shared_
         train(other, recording, tmp_path / "o.safetensors", start=pruned)
 
 
-def test_with_the_masks_alone_training_starts_anew(teacher, shared_data, tmp_path):
-    whole = read_recording(shared_data / "motion" / "cmu.npz")
-    recording = Recording(whole.name, whole.sequences[:9], whole.about)
-    recipe = make_recipe(
-        "student",
-        {
-            "model": {**dataclasses.asdict(teacher.config)},
-            "data": {"held_out_every": 3, "stride": 2},
-            "training": {"steps": 1, "batch": 4, "learning_rate": 1e-4},
-        },
-    )
+def test_with_the_masks_alone_training_starts_anew(teacher, recipe, recording, tmp_path):
     pruned = prune(teacher, keep=0.3)
     out = tmp_path / "s.safetensors"
     student = train(recipe, recording, out, start=pruned, masks_only=True)
