@@ -22,6 +22,7 @@ Pose = tuple[float, ...]  # translation xyz [m] and quaternion xyzw
 
 KEPT = 10 * 10**9  # ns of moving transforms, as tf2 keeps
 STRAIGHT = 1e-6  # rad; two turns as close as that are as good as on a line
+ROUNDED = 1000  # ns; today's stamps in float64 seconds are up to 120 ns off
 UNMOVED = 1e-3  # m or rad by which a static frame may be told anew elsewhere, as roundings do
 
 
@@ -79,7 +80,7 @@ class Edge:
         Where the parent changes in between, the one before holds.
         """
         stamps = self.stamps
-        if stamp == stamps[-1]:
+        if 0 <= stamp - stamps[-1] < ROUNDED:
             return self.known[-1]
         after = bisect_right(stamps, stamp)
         if after == len(stamps) or after == 0 or stamp < stamps[-1] - KEPT:

@@ -34,6 +34,14 @@ def test_frames_are_given_at_the_last_time_that_all_of_them_are_known():
     np.testing.assert_allclose(poses[:, 0, 3], [1.0 + 10.1, 1.0 + 10.1 + 0.5], atol=1e-9)
 
 
+def test_what_was_seen_at_a_transforms_stamp_is_placed_by_it_whatever_seconds_round():
+    buffer, today = TransformBuffer("world"), 1_796_000_000 * SECOND
+    for stamp in range(today, today + SECOND, 7_654_321):
+        item = StampedTransform("world", "camera", stamp, (float(stamp - today), 0.0, 0.0, *STILL))
+        buffer.add([item], static=False)
+        assert buffer.pose("camera", stamp * 1e-9)[0, 3] == pytest.approx(stamp - today, abs=500)
+
+
 def test_frames_that_never_move_hold_now():
     stamp, poses = arm().poses(["base"], now=123.0)
     assert stamp == 123.0
