@@ -42,6 +42,7 @@ HELD_OUT = "held_out"  # tag of the rehearsal's sequences that only measure
 
 _NEEDED = 45.0  # s of people in motion
 _MOVING = 0.1  # m/s of the fastest joint
+_TRUNK = 2.0  # m from hips to neck that nobody measures
 _FASTEST = 10.0  # m/s; a tracker that jumps is faster, people at work are not
 _PIECE = 8.0  # s; motion is divided by these where there are few recordings
 _PARTS = 6  # of which the fifth calibrates and the sixth tests
@@ -129,7 +130,7 @@ def adapt(
     """Train weights on with the motion of a cell.
 
     Raises InputError if there is too little motion, none that is usable, or it is in another layout
-    or in a frame without z up.
+    or unit, or in a frame without z up.
     Raises ModelError if the new weights are no better on motion that was held out, or forgot what
     they knew.
 
@@ -230,7 +231,7 @@ def usable_motion(paths: Iterable[Path], start: Weights) -> tuple[list[Sequence]
                 )
             name = f"{path.name}: {sequence.name}"
             positions = at_rate(sequence, config.fps)
-            _check_upright(path, sequence, positions)
+            _check_bodies(path, sequence, positions)
             for part in _between_jumps(positions, config.fps):
                 if len(part) < length * config.fps:
                     seconds = len(part) / config.fps
@@ -252,9 +253,16 @@ def usable_motion(paths: Iterable[Path], start: Weights) -> tuple[list[Sequence]
     return pieces, unusable
 
 
-def _check_upright(path: Path, sequence: Sequence, positions: NDArray[np.float32]) -> None:
+def _check_bodies(path: Path, sequence: Sequence, positions: NDArray[np.float32]) -> None:
+    """Raise InputError where people are not in metres, or stand along another axis than z."""
     ways = upwards(sequence.layout, positions)
-    if axis := wrong_axis(ways.sum(axis=0), np.linalg.norm(ways, axis=1).sum()):
+    lengths = np.linalg.norm(ways, axis=1)
+    if len(lengths) and (trunk := float(np.median(lengths))) > _TRUNK:
+        raise InputError(
+            f"'{sequence.name}' of '{path}' shows somebody of {trunk:.0f} m from hips to neck; "
+            "positions are in metres: are these millimetres?"
+        )
+    if axis := wrong_axis(ways.sum(axis=0), lengths.sum()):
         raise InputError(
             f"'{sequence.name}' of '{path}' stands along {axis}, not z; give recordings in a frame "
             "with z up"

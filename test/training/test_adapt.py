@@ -123,16 +123,20 @@ def test_too_little_motion_says_how_much_more(
         usable_motion([cell], start)
 
 
-def test_people_who_lie_along_another_axis_are_named(
-    handovers: list[Sequence], start: Weights, tmp_path: Path
-) -> None:
-    lying = [
-        dataclasses.replace(s, source=np.ascontiguousarray(s.stored[..., [0, 2, 1]]))
+@pytest.mark.parametrize(
+    ("axes", "unit", "sentence"),
+    [([0, 2, 1], 1.0, "stands along y, not z"), ([0, 1, 2], 1e3, "are these millimetres")],
+)
+def test_people_along_another_axis_or_in_another_unit_are_named(
+    handovers: list[Sequence], start: Weights, tmp_path: Path, axes: list[int], unit: float,
+    sentence: str,
+) -> None:  # fmt: skip
+    wrong = [
+        dataclasses.replace(s, source=np.float32(unit) * s.positions[..., axes])
         for s in handovers[:32]
     ]
-    cell = written(tmp_path / "cell.npz", lying)
-    with pytest.raises(InputError, match="stands along y, not z"):
-        usable_motion([cell], start)
+    with pytest.raises(InputError, match=sentence):
+        usable_motion([written(tmp_path / "cell.npz", wrong)], start)
 
 
 def test_jumps_and_short_stretches_are_left_out_and_named(
