@@ -346,7 +346,8 @@ def train(
 
     Raises InputError if the recipe's split leaves a part empty, or sequences are shorter than a
     window.
-    Raises ConfigError if there is a checkpoint of another run.
+    Raises ConfigError if there is a checkpoint of another run, or what a recipe goes on from lies
+    there and is another recipe's or of another seed.
     Raises ModelError if the loss is no longer a number.
     """
     given: dict[str, Any] = {"steps": steps, "epochs": 0, "milestones": ()} if steps else {}
@@ -423,6 +424,9 @@ def _first(
     weights = read_weights(path)
     if weights.about.get("recipe") != before.name:
         raise ConfigError(f"'{path}' was not made by recipe '{before.name}'; remove it")
+    made, wanted = weights.about.get("seed"), before.training.seed if seed is None else seed
+    if made != str(wanted):
+        raise ConfigError(f"'{path}' was made with seed {made}, not {wanted}; remove it")
     return weights
 
 

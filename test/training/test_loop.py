@@ -226,6 +226,9 @@ def test_a_mean_is_over_what_its_recipes_train(recording, tmp_path):
     path, _ = forecast.load(out).predict_with_scale(first)
     np.testing.assert_allclose(path, sum(e.predict(first) for e in alone) / 2, atol=1e-4)
 
+    with pytest.raises(ConfigError, match="was made with seed 0, not 3"):
+        train(make_recipe("mean", mean), recording, out, seed=3)
+
     shaky = make_recipe("mean", {**mean, "calibration": {"camera_share": 1.0}})
     again = tmp_path / "again.safetensors"
     anew = train(shaky, recording, again, start=weights, calibrate_only=True)
