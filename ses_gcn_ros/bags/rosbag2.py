@@ -492,14 +492,14 @@ def read_messages(path: PathLike, topics: Sequence[str] = ()) -> Iterator[Decode
             yield DecodedMessage(entry.topic, entry.type, entry.stamp, bag.decode(entry))
 
 
-def read_skeletons(path: PathLike, topic: str = "skeletons") -> Iterator[Observation]:
-    """Observations of a bag in the order of their recording, one at a time.
+def read_skeletons(path: PathLike) -> Iterator[Observation]:
+    """Observations on a bag's `skeletons` in the order of their recording, one at a time.
 
     Raises BagError if the bag can't be read, has no such topic, or people can't be read from its
     type; InputError if a skeleton is unusable.
     """
     read: Adapter | None = None
-    for entry in read_messages(path, [topic]):
+    for entry in read_messages(path, ["skeletons"]):
         read = read or adapt(entry.type)
         yield read(entry.content)
 

@@ -112,22 +112,19 @@ class Bin:
     happened: float
 
 
-def reliability(
-    probability: Array, contact: NDArray[np.bool_], bins: int = 10
-) -> tuple[list[Bin], float, float]:
+def reliability(probability: Array, contact: NDArray[np.bool_]) -> tuple[list[Bin], float, float]:
     """What was said beside what happened, at one horizon.
 
     `probability`, `contact` (W,): said, and whether it came.
-    `bins`: of equal width.
 
-    Returns `bins`: those that are not empty; `error`: mean distance of what was said from what
-    happened, by windows (expected calibration error); `brier`: mean square of probability minus
-    outcome.
+    Returns those of ten bins of equal width that are not empty; `error`: mean distance of what was
+    said from what happened, by windows (expected calibration error); `brier`: mean square of
+    probability minus outcome.
     """
-    place = np.minimum((probability * bins).astype(int), bins - 1)
+    place = np.minimum((probability * 10).astype(int), 9)
     found = [
         Bin(int(chosen.sum()), float(probability[chosen].mean()), float(contact[chosen].mean()))
-        for chosen in (place == b for b in range(bins))
+        for chosen in (place == b for b in range(10))
         if chosen.any()
     ]
     error = sum(b.windows * abs(b.said - b.happened) for b in found) / len(probability)

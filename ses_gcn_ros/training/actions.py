@@ -35,12 +35,11 @@ from ses_gcn_ros.actions.windows import (
     trimmed,
     with_features,
 )
-from ses_gcn_ros.config import build, option
+from ses_gcn_ros.config import option
 from ses_gcn_ros.datasets.actions import ActionSet, LabelledMotion, Windows, cut
 from ses_gcn_ros.errors import ConfigError, InputError
 from ses_gcn_ros.models.sparse_stgcn import (
     Assembly,
-    SparseConfig,
     SparseConv2d,
     SparseStgcn,
     go_on_from,
@@ -363,12 +362,10 @@ def stages(
     apart err apart (Lakshminarayanan et al.: Deep Ensembles, NeurIPS 2017). The number between is
     that of the level.
 
-    Raises ConfigError if they go on from each other or from one that sees motion differently, or
-    its sparsities are no list of shares.
+    Raises ConfigError if they go on from each other or from one that sees motion differently.
     """
     found: list[tuple[ActionRecipe, int, Path | None]] = []
-    given = {name: value for name, value in recipe.options.items() if name == "sparsities"}
-    levels = len(build(SparseConfig, given).sparsities)
+    levels = np.size(recipe.options.get("sparsities", 0))
     for one in in_order(recipe, load_action_recipe):
         if one.window != recipe.window:
             raise ConfigError(

@@ -29,20 +29,19 @@ _ROUNDS, _SECONDS, _QUICK = 3, 8.0, 3.0  # of each number of people, by turns
 _ENOUGH = 0.99  # share of skeletons that must have had an answer
 
 
-def chain(quick: bool, progress: Progress, people: Sequence[int] = _PEOPLE) -> Section:
+def chain(quick: bool, progress: Progress) -> Section:
     """Delays and processor time of the nodes and, by turns, of the relays.
 
     The whole chain is skeletons → forecasts → safety state; no chain of rclpy nodes can be faster
     than two bare relays that pass on messages of the same sizes.
 
     `quick`: three seconds with one person instead of three times eight for each number.
-    `people`: numbers of people in sight.
     """
     rows: list[dict[str, Cell]] = []
     section = Section("chain", rows)
     if section.lacks_ros():
         return section
-    runs: dict[int, list[_Run]] = {count: [] for count in (people[:1] if quick else people)}
+    runs: dict[int, list[_Run]] = {count: [] for count in (_PEOPLE[:1] if quick else _PEOPLE)}
     for _ in range(1 if quick else _ROUNDS):
         for count, done in runs.items():
             progress(f"end to end, {count} people")
