@@ -16,47 +16,6 @@ from ses_gcn_ros.drivers import BridgeConfig, SimulatedDriver
 from ses_gcn_ros.nodes import qos
 from ses_gcn_ros.nodes.demo_robot import DriverPorts
 from ses_gcn_ros.nodes.managed_node import ManagedNode
-from ses_gcn_ros.safety.obedience import DISOBEYS
-
-BRIDGED = {
-    **NODES,
-    "robot": ("demo_robot", {"rate": 50.0, "driver": "ur"}),
-    "safety": (
-        NODES["safety"][0],
-        {
-            **NODES["safety"][1],
-            "bridges": ["robot_bridge"],
-            "obedience_tolerance": 0.05,
-            "robot_reaction_time": 0.3,  # of a robot that waits for the processor
-        },
-    ),
-    "bridge": (
-        "robot_bridge",
-        # a loaded machine may take long to answer, which is no fault of the driver's here
-        {"driver": "ur", "robot_speed_max": 0.6, "deceleration": 1.8, "answer_within": 5.0},
-    ),
-}
-
-
-@pytest.mark.slow
-def test_a_bridge_that_dies_is_named_and_the_robot_that_goes_on_as_well(cell):
-    world = World(cell, nodes=BRIDGED)
-    silent = Fault(
-        "robot bridge killed",
-        kill("bridge"),
-        lambda world: None,
-        r"robot_bridge stale: .* > 0\.10 s",
-        0.1,
-    )
-    check(world, silent, 0.0)
-    write_report(world.reactions)
-    # nobody tells the driver to stop any more, so that the robot goes on
-    world.cell.wait_for(
-        lambda: any(reason.startswith(DISOBEYS) for reason in world.states[-1].reasons),
-        lambda: f"a robot that is said to disobey; last {world.last}",
-    )
-    assert world.states[-1].speed_factor == 0.0
-
 
 SLIDER = "/io_and_status_controller/set_speed_slider"
 

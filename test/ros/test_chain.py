@@ -79,6 +79,8 @@ def started(shared_cell) -> Chain:
 
 @pytest.fixture
 def chain(started) -> Chain:
+    if started.robot.poll() is not None:  # a test has killed it
+        started.start_robot()
     started.run()
     return started
 

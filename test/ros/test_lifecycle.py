@@ -48,13 +48,7 @@ class Nodes:
 
     def __init__(self, cell) -> None:
         self.cell = cell
-        plans = [NodePlan(name, PARAMETERS.get(name, {})) for name in NODES]
-        arguments = ros_arguments(
-            targeted_parameters(plans), params_file="", namespace="", log_level="fatal"
-        )
-        command = [sys.executable, "-m", "ses_gcn_ros.nodes", *NODES, *arguments]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
-        cell.processes["cell"] = self.process
+        self.start()
         self.diagnostics = cell.listen(DiagnosticArray, "/diagnostics", 10)
         self.states = cell.listen(SafetyState, "safety_state", qos.STREAM)
         self.person = PersonStream(cell.node)
@@ -65,8 +59,20 @@ class Nodes:
             for name in NODES
             for kind, service in ((ChangeState, "change_state"), (GetState, "get_state"))
         }
+        self.wait()
+
+    def start(self) -> None:
+        plans = [NodePlan(name, PARAMETERS.get(name, {})) for name in NODES]
+        arguments = ros_arguments(
+            targeted_parameters(plans), params_file="", namespace="", log_level="fatal"
+        )
+        command = [sys.executable, "-m", "ses_gcn_ros.nodes", *NODES, *arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        self.cell.processes["cell"] = self.process
+
+    def wait(self) -> None:
         ready = [client.service_is_ready for client in self.clients.values()]
-        cell.wait_for_services(*ready, what="the lifecycles")
+        self.cell.wait_for_services(*ready, what="the lifecycles")
 
     def call(self, name, request):
         kind = ChangeState if isinstance(request, ChangeState.Request) else GetState
@@ -93,8 +99,17 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes(shared_cell) -> Nodes:
+def started(shared_cell) -> Nodes:
     return Nodes(shared_cell)
+
+
+@pytest.fixture
+def nodes(started) -> Nodes:
+    if started.process.poll() is not None:  # a test has ended them
+        started.start()
+        started.cell.wait_for_listeners(started.person.publisher, count=2)
+        started.wait()
+    return started
 
 
 def test_transitions_in_any_order_end_nothing(nodes):

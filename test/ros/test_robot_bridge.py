@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 
+import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from fault_report import write_report
+from faults import NODES, Fault, World, check, kill
 from geometry_msgs.msg import TwistStamped
 from std_msgs.msg import Float64, Int16, Int32
 
@@ -161,6 +164,46 @@ def test_every_driver_in_its_own_messages_side_by_side(cell):
     safety.say(0.0, stopped_hard, "the hardest means of each", reasons=[reason])
     cell.executor.remove_node(node)
     node.close()
+
+
+BRIDGED = {
+    **NODES,
+    "robot": ("demo_robot", {"rate": 50.0, "driver": "ur"}),
+    "safety": (
+        NODES["safety"][0],
+        {
+            **NODES["safety"][1],
+            "bridges": ["robot_bridge"],
+            "obedience_tolerance": 0.05,
+            "robot_reaction_time": 0.3,  # of a robot that waits for the processor
+        },
+    ),
+    "bridge": (
+        "robot_bridge",
+        # a loaded machine may take long to answer, which is no fault of the driver's here
+        {"driver": "ur", "robot_speed_max": 0.6, "deceleration": 1.8, "answer_within": 5.0},
+    ),
+}
+
+
+@pytest.mark.slow
+def test_a_bridge_that_dies_is_named_and_the_robot_that_goes_on_as_well(cell):
+    world = World(cell, nodes=BRIDGED)
+    silent = Fault(
+        "robot bridge killed",
+        kill("bridge"),
+        lambda world: None,
+        r"robot_bridge stale: .* > 0\.10 s",
+        0.1,
+    )
+    check(world, silent, 0.0)
+    write_report(world.reactions)
+    # nobody tells the driver to stop any more, so that the robot goes on
+    world.cell.wait_for(
+        lambda: any(reason.startswith(DISOBEYS) for reason in world.states[-1].reasons),
+        lambda: f"a robot that is said to disobey; last {world.last}",
+    )
+    assert world.states[-1].speed_factor == 0.0
 
 
 def test_a_driver_whose_messages_are_missing_is_one_sentence(cell, tmp_path, monkeypatch):
