@@ -100,6 +100,8 @@ def pose(
         for index, frame in progress.track(left, total=total, description=video.name):
             people = estimator.process(frame.stamp, frame.rgb, camera, target_from_camera)
             journal.take(index, Observation(frame.stamp, frame_id, people))
+        if not journal.frames:
+            raise InputError(f"'{video}' has no frame that can be decoded")
         if drawing:
             pictures = open_pictures(str(video))
             for observation, frame in zip(journal.frames, pictures, strict=False):

@@ -86,7 +86,8 @@ class ActionNode(ManagedNode):
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.statistics.problems:
-            return DiagnosticStatus.WARN, "some messages could not be used", values
+            text = f"some messages could not be used: {self.statistics.last}"
+            return DiagnosticStatus.WARN, text, values
         return DiagnosticStatus.OK, "recognising", values
 
 

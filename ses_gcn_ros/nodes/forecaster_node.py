@@ -153,7 +153,8 @@ class ForecasterNode(ManagedNode):
         if silent > _SILENCE:
             return DiagnosticStatus.ERROR, f"no skeletons for {silent:.1f} s", values
         if self.statistics.problems:
-            return DiagnosticStatus.WARN, "some messages could not be used", values
+            text = f"some messages could not be used: {self.statistics.last}"
+            return DiagnosticStatus.WARN, text, values
         concern = score.warning() if score is not None else ""
         if counts.fallbacks[FAR_OFF]:
             concern = f"{FAR_OFF}: were the weights made for these coordinates?"

@@ -128,5 +128,6 @@ class FusionNode(ManagedNode):
             text = f"{'; '.join(apart)}: synchronise the cameras' hosts (PTP, chrony)"
             return DiagnosticStatus.WARN, text, values
         if self.statistics.problems:
-            return DiagnosticStatus.WARN, "some landmarks could not be used", values
+            text = f"some landmarks could not be used: {self.statistics.last}"
+            return DiagnosticStatus.WARN, text, values
         return DiagnosticStatus.OK, "watching", values

@@ -50,6 +50,7 @@ class StreamStatistics:
         self._times: deque[float] = deque(maxlen=window)  # s, steady clock
         self.handled = 0
         self.problems: Counter[str] = Counter()
+        self.last = ""  # what was said of the last of them
 
     def handle(self, time: float, latency: float) -> None:
         """Note a message dealt with at `time` (steady clock, s), `latency` s after arrival."""
@@ -57,9 +58,10 @@ class StreamStatistics:
         self._latencies.append(latency)
         self.handled += 1
 
-    def fail(self, problem: str) -> None:
-        """Count a problem under its name."""
+    def fail(self, problem: str, said: str) -> None:
+        """Count a problem under its name, and keep the sentence that tells it."""
         self.problems[problem] += 1
+        self.last = said
 
     def rate(self, now: float, window: float = 2.0) -> float:
         """Messages per second over the last `window` seconds before `now` (steady clock, s)."""
@@ -217,10 +219,10 @@ class ManagedNode(LifecycleNode):
         try:
             handler(message)
         except SesGcnError as error:
-            self.statistics.fail(type(error).__name__)
+            self.statistics.fail(type(error).__name__, str(error))
             self.get_logger().warning(str(error), throttle_duration_sec=2.0)
         except Exception as error:  # a fault of ours must not take the cell's monitor down
-            self.statistics.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}", repr(error))
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
         else:
             ended = time.monotonic()
@@ -315,7 +317,7 @@ class ManagedNode(LifecycleNode):
         try:
             close()
         except Exception as error:
-            self.statistics.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}", repr(error))
             self.get_logger().error(f"{name}: internal error: {error!r}")
 
     def _close_streams(self) -> None:
@@ -349,7 +351,7 @@ class ManagedNode(LifecycleNode):
         try:
             return self.diagnose()
         except Exception as error:
-            self.statistics.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}", repr(error))
             return DiagnosticStatus.ERROR, f"internal error: {error!r}", {}
 
 
@@ -405,7 +407,7 @@ def _spin_once(executor: Executor, nodes: list[ManagedNode]) -> None:
         pass  # EventsExecutor had something ready for an entity that was closed meanwhile
     except Exception as error:  # of a callback, or of rclpy over bytes that are no message
         for node in nodes:
-            node.statistics.fail(f"internal {type(error).__name__}")
+            node.statistics.fail(f"internal {type(error).__name__}", repr(error))
         nodes[0].get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
 
 

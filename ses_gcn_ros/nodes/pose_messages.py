@@ -83,6 +83,7 @@ class ImageTopics(NewestFrame[Arrival]):
         self._reliability: ReliabilityPolicy | None = None
         self.camera: Camera | None = None
         self.refused = ""  # why the last camera_info can't be used
+        self.missing = "no camera_info"  # what is wrong where neither a camera nor that is there
         if reliability == "auto":
             node.every(_LOOK_OUT, self._look_out)
         else:
@@ -163,12 +164,13 @@ class ImageTopics(NewestFrame[Arrival]):
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if not np.any(message.k):
-            return  # the driver says that it is not calibrated
+            self.missing = "camera_info without a calibration"  # as its driver says
+            return
         try:
             self.camera, self.refused = camera_from_info(message), ""
         except InputError as error:
             self.camera, self.refused = None, str(error)
-            self._node.statistics.fail("camera_info")
+            self._node.statistics.fail("camera_info", self.refused)
             self._node.get_logger().warning(str(error), throttle_duration_sec=2.0)
 
 

@@ -198,21 +198,23 @@ class PoseNode(ManagedNode):
         camera, placed = self._camera_of(rgb), self._transform(stamp, frame_id)
         return estimator.begin(answer, to_seconds(stamp), rgb, camera, placed, depth)
 
-    def _calibration(self) -> Camera | None:
-        worker = self.worker
-        return getattr(worker.source, "camera", None) if worker is not None else None
+    def _calibration(self) -> tuple[Camera | None, str, str]:
+        """The camera, why its last camera_info was refused, and what is missing without one."""
+        source = self.worker.source if self.worker is not None else None
+        if isinstance(source, ImageTopics):
+            return source.camera, source.refused, source.missing
+        return None, "", "no camera_info"
 
     def _camera_of(self, rgb: NDArray[np.uint8]) -> Camera:
-        camera = self._calibration()
+        camera, refused, missing = self._calibration()
         if camera is not None:
             return camera
-        refused = getattr(self.worker.source, "refused", "") if self.worker else ""
         if refused:
             raise InputError(refused)
         if not self.config.field_of_view:
             raise InputError(
-                "no camera_info has come yet; publish it beside the images, or set 'field_of_view' "
-                "to the camera's horizontal angle of view in degrees"
+                f"{missing} has come; publish a calibration beside the images, or set "
+                "'field_of_view' to the camera's horizontal angle of view in degrees"
             )
         return camera_from_view(rgb.shape[1], rgb.shape[0], self.config.field_of_view)
 
@@ -229,13 +231,13 @@ class PoseNode(ManagedNode):
         """People, dropped images, camera, and how sure the distances are."""
         assert self.estimator is not None
         assert self.worker is not None
-        camera = self._calibration()
+        camera, refused, missing = self._calibration()
         view = f"assumed, {self.config.field_of_view:g}° wide"
         values = {
             "people": self.people,
             "dropped": self.worker.source.dropped,
             "distance_sigma_m": " ".join(f"{sigma:.2f}" for sigma in self.estimator.ray_sigma),
-            "camera": "calibrated" if camera else view,
+            "camera": "calibrated" if camera else "refused" if refused else view,
             "model": f"{self.config.model} on the {self.estimator.delegate}",
             "mode": self.config.mode,
         }
@@ -247,6 +249,9 @@ class PoseNode(ManagedNode):
             return DiagnosticStatus.OK, f"{self.config.source} has ended", values
         if not self.begin.is_canceled():
             return DiagnosticStatus.OK, "waiting for listeners", values
+        if refused or not (camera or self.config.field_of_view):
+            text = refused or f"{missing}, and 'field_of_view' is 0"
+            return DiagnosticStatus.ERROR, text, values
         if silent > _SILENCE and unpaired > self.unpaired:
             text = f"no depth within {self.config.depth_tolerance:g} s of the images"
             return DiagnosticStatus.ERROR, text, values
@@ -269,7 +274,8 @@ class PoseNode(ManagedNode):
             )
             return DiagnosticStatus.WARN, text, values
         if self.statistics.problems:
-            return DiagnosticStatus.WARN, "some images could not be used", values
+            text = f"some images could not be used: {self.statistics.last}"
+            return DiagnosticStatus.WARN, text, values
         if camera is None:
-            return DiagnosticStatus.WARN, f"no camera_info: camera {view}", values
+            return DiagnosticStatus.WARN, f"{missing}: camera {view}", values
         return DiagnosticStatus.OK, "watching", values

@@ -278,7 +278,7 @@ class SafetyInputs:
         try:
             self._monitor.observe_robot(*self.frames.poses(self._monitor.model.frames, now), now)
         except (RobotError, InputError) as error:
-            self._node.statistics.fail(type(error).__name__)
+            self._node.statistics.fail(type(error).__name__, str(error))
             self._monitor.fault("robot", str(error))
 
     def _to_world(self, frame: str, entries: Sequence[Any], stamp: float) -> Sequence[Any]:
@@ -415,7 +415,7 @@ class SafetyNode(ManagedNode):
             self.log_change(self.assessment)
             self.draw(self.assessment)
         except Exception as error:
-            self.statistics.fail(f"internal {type(error).__name__}")
+            self.statistics.fail(f"internal {type(error).__name__}", repr(error))
             self.get_logger().error(f"internal error: {error!r}", throttle_duration_sec=2.0)
             self.publish_stop(f"internal error: {error!r}")
             if repr(error) != self.error:
@@ -436,7 +436,7 @@ class SafetyNode(ManagedNode):
             else:
                 self.monitor.well(source)
         if "loop" in faults:
-            self.statistics.fail("late state")
+            self.statistics.fail("late state", faults["loop"])
 
     def check_publishers(self) -> None:
         """Look now and then for a second publisher of an input or of this node's outputs."""

@@ -83,7 +83,8 @@ class VideoFile:
         loop: bool = False,
     ) -> None:
         if not Path(path).is_file():
-            raise InputError(f"video '{path}' does not exist")
+            what = "is a folder" if Path(path).is_dir() else "does not exist"
+            raise InputError(f"video '{path}' {what}")
         self._path = path
         self._capture = cv2.VideoCapture(path)
         self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))

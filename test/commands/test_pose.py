@@ -173,6 +173,8 @@ def test_who_was_there_before_keeps_the_name_and_who_is_new_gets_an_unused_one()
     ("arguments", "error", "sentence"),
     [
         (["none.mp4", "-o", "bag"], InputError, "video 'none.mp4' does not exist"),
+        (["taken", "-o", "bag"], InputError, "video 'taken' is a folder"),
+        (["taken/none.avi", "-o", "bag"], InputError, "none.avi' has no frame that can be decoded"),
         (["CLIP", "-o", "bag", "--layout", "coco17"], ConfigError, "takes one of chico15"),
         (["CLIP", "-o", "bag", "--camera-pose", "a b"], ConfigError, "it takes six numbers"),
         (["CLIP", "-o", "bag", "--target-frame", "world"], ConfigError, "say with --camera-pose"),
@@ -185,6 +187,7 @@ def test_what_cannot_be_done_is_said_and_leaves_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     Path("taken").mkdir()
+    cv2.VideoWriter("taken/none.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48)).release()
     arguments = [str(clip) if argument == "CLIP" else argument for argument in arguments]
     with pytest.raises(error, match=sentence):
         run(*arguments, "--model", model)

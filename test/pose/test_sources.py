@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -129,3 +130,22 @@ def test_a_picture_is_a_video_of_one_frame(video, tmp_path):
         open_pictures(str(path))
     with pytest.raises(InputError, match="can't be read: No such file"):
         open_pictures(str(tmp_path / "none.jpg"))
+
+
+ONE = 1 << 16  # in the fixed point of a track's header
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turns"),
+    [((0, ONE, -ONE, 0), 3), ((-ONE, 0, 0, -ONE), 2), ((0, -ONE, ONE, 0), 1)],
+)
+def test_a_phones_video_is_turned_as_its_header_says(video, tmp_path, matrix, turns):
+    (a, b, c, d), data = matrix, bytearray(Path(video).read_bytes())
+    at = data.index(b"tkhd") + 44  # ISO 14496-12, 8.3.2
+    struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path = tmp_path / "phone.mp4"
+    path.write_bytes(data)
+    turned, stored = VideoFile(str(path)), next(iter(VideoFile(video))).rgb
+    rgb = next(iter(turned)).rgb
+    np.testing.assert_array_equal(rgb, np.rot90(stored, turns))
+    assert (turned.height, turned.width) == rgb.shape[:2]

@@ -93,6 +93,21 @@ class Camera:
 
         wait_for(self.cell, send, "the calibration is taken")
 
+    def tell(self, sentence: str, **fields: Any) -> None:
+        """Send a camera_info until it is refused with a sentence, or, without one, taken."""
+        self.reports.clear()
+        info = calibration()
+        for name, value in fields.items():
+            setattr(info, name, value)
+
+        def send() -> bool:
+            self.infos.publish(info)
+            if not sentence:
+                return self.last("camera") == "calibrated"
+            return self.says(sentence)
+
+        wait_for(self.cell, send, f"camera_info that is said to have {sentence or 'no fault'}")
+
     def last(self, key: str) -> str:
         """A value of the node's latest diagnostics, empty if there is none."""
         values = [v for r in self.reports for s in r.status for v in s.values if v.key == key]
@@ -102,13 +117,13 @@ class Camera:
         """Wait until the node's diagnostics say so."""
         wait_for(self.cell, lambda: self.last(key) == wanted, f"{key} {wanted} is diagnosed")
 
+    def says(self, sentence: str) -> bool:
+        """Whether the node's diagnostics have said something in words."""
+        return any(sentence in s.message for r in self.reports for s in r.status)
+
     def said(self, sentence: str) -> None:
         """Wait until the node's diagnostics say something in words."""
-        wait_for(
-            self.cell,
-            lambda: any(sentence in s.message for r in self.reports for s in r.status),
-            f"'{sentence}' is diagnosed",
-        )
+        wait_for(self.cell, lambda: self.says(sentence), f"'{sentence}' is diagnosed")
 
 
 def depth_of(size: tuple[int, int], stamp: float, metres: float = 2.5) -> Image:

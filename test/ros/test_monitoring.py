@@ -32,6 +32,7 @@ def test_latencies_are_those_of_the_latest_messages():
 
 def test_problems_are_counted_by_name():
     statistics = StreamStatistics()
-    statistics.fail("InputError")
-    statistics.fail("InputError")
+    statistics.fail("InputError", "a word")
+    statistics.fail("InputError", "another")
     assert statistics.problems == {"InputError": 2}
+    assert statistics.last == "another"

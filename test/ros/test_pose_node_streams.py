@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +22,7 @@ from camera_hands import (  # noqa: E402
     wait_for,
     wait_for_listeners,
 )
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from ses_gcn_ros import msg  # noqa: E402
@@ -117,11 +119,59 @@ def test_a_camera_info_that_says_nothing_is_not_taken(cell, model, pictures):
     nothing.k = [0.0] * 9
 
     camera.infos.publish(nothing)
+    camera.said("camera_info without a calibration")
     camera.images.publish(image_of(pictures[0], 100.0))
     camera.reported("problem InputError", "1")
     assert camera.skeletons == []
     camera.calibrate()
     assert len(camera.show(image_of(pictures[1], 100.1)).skeletons) == 1
+
+
+WRONG = {  # what is said of a camera_info, and what it carries
+    "focal lengths -500 and -500 px": {"k": [-500.0, 0, 320, 0, -500, 180, 0, 0, 1]},
+    "focal lengths nan and 500 px": {"k": [math.nan, 0, 320, 0, 500, 180, 0, 0, 1]},
+    "principal point at 5000, 180 px": {"k": [500.0, 0, 5000, 0, 500, 180, 0, 0, 1]},
+    "distortion model 'thin_prism'": {"distortion_model": "thin_prism"},
+    "3 distortion coefficients": {"d": [0.1] * 3},
+    "takes 0 or 4 or 5 finite ones": {"d": [math.nan] * 5},
+    "region of interest of 640×360 px at 1, 0": {
+        "roi": RegionOfInterest(x_offset=1, width=640, height=360, do_rectify=True)
+    },
+    "no lens before 0×0 px has": {"width": 0, "height": 0},
+}
+OTHER_SIZE = {  # good ones, of another picture than is sent
+    "camera_info says 320×180": {"binning_x": 2, "binning_y": 2},
+    "camera_info says 600×300": {"roi": RegionOfInterest(x_offset=4, width=600, height=300)},
+    "camera_info says 1280×720": {"width": 1280, "height": 720},
+}
+
+
+@pytest.mark.slow
+def test_every_wrong_camera_info_is_named_and_a_good_one_goes_on(cell, model, pictures):
+    camera = Camera(cell)
+    process = camera.start(model=model)
+    camera.calibrate()
+    assert len(camera.show(image_of(pictures[0], 100.0)).skeletons) == 1
+    for sentence, fields in WRONG.items():  # a driver may send another one at any time
+        camera.tell(sentence, **fields)
+    assert int(camera.last("problem camera_info")) >= len(WRONG)
+    camera.images.publish(image_of(pictures[1], 100.1))
+    camera.reported("problem InputError", "1")
+    stamps = itertools.count(101)
+    for sentence, fields in OTHER_SIZE.items():
+        camera.tell("", **fields)
+
+        def film(sentence: str = sentence) -> bool:
+            number = next(stamps)  # another picture each time, or the camera would be frozen
+            camera.images.publish(image_of(pictures[number % 2], number))
+            return camera.says(sentence)
+
+        wait_for(cell, film, f"'{sentence}' is diagnosed")
+        camera.tell("distortion model 'none'", distortion_model="none")
+    camera.tell("")
+    assert len(camera.show(image_of(pictures[2], next(stamps))).skeletons) == 1
+    assert len(camera.skeletons) == 2
+    assert process.poll() is None
 
 
 @pytest.mark.skipif(importlib.util.find_spec("hri_msgs") is not None, reason="hri_msgs is there")
