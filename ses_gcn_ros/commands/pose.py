@@ -307,7 +307,7 @@ _COLUMNS = (
 )  # fmt: skip
 _MONOCULAR_COLUMNS = (
     "mode", "root_depth_mean_share", "root_depth_p95_share", "relative_mean_mm",
-    "covered_along_share", "covered_across_share",
+    "covered_along_share", "covered_across_share", "beyond_3_sigma_share",
 )  # fmt: skip
 
 
@@ -316,13 +316,23 @@ def evaluate_pose(
     mode: Annotated[
         list[str] | None,
         Option(
-            help="multiview, rgbd, monocular, monocular_height, monocular_unposed, crossings; "
-            "repeatable."
+            help="multiview, rgbd, monocular, monocular_height, monocular_unposed, "
+            "monocular_both, crossings; repeatable."
         ),
     ] = None,
     scenes: Annotated[int, Option(help="Scenes of three seconds.", min=1)] = 60,
     crossings: Annotated[int, Option(help="Pairs who cross.", min=1)] = 100,
     cameras: Annotated[int, Option(help="Cameras around the cell.", min=2)] = 3,
+    fault: Annotated[
+        str,
+        Option(
+            help="What monocular modes are told wrong: none, pose (2°, 3 cm), focal (5 %), centre "
+            "(10 px), floor (5 cm), step (10 cm), rolling (0.5 m/s on a chair 10 cm high)."
+        ),
+    ] = "none",
+    stated: Annotated[
+        bool, Option(help="Whether the settings say how far off pose and floor may be.")
+    ] = False,
     seed: Annotated[int, Option(help="Seed of everything drawn.", min=0)] = 0,
     as_csv: terminal.AsCsv = False,
     as_json: terminal.AsJson = False,
@@ -332,26 +342,29 @@ def evaluate_pose(
     1280×720 px, 60 to 70° wide, 2 to 4 m away; landmarks 3 px noisy, 5 % astray, 10 % missing;
     depth 1 % noisy. Multiview counts joints in two pictures or more, rgbd those that it sees.
     Monocular is one camera 2 to 5 m away, 55 to 75° wide, with slow errors as MediaPipe's are; its
-    place is known, or the person's height instead (monocular_height), or nothing
-    (monocular_unposed).
+    place is known, or the person's height instead (monocular_height) or too (monocular_both), or
+    nothing (monocular_unposed).
 
     Example: ses-gcn evaluate-pose ../shared/data/motion/cmu.npz --mode multiview --scenes 20
     """
     from ses_gcn_ros.datasets.sequences import read_recording
     from ses_gcn_ros.studies import pose_accuracy as study
 
-    monocular = partial(study.measure_monocular, scenes=scenes)
+    monocular = partial(study.measure_monocular, scenes=scenes, fault=fault, stated=stated)
     measures: dict[str, tuple[int, Callable[..., Any]]] = {
         "multiview": (scenes, partial(study.measure_multiview, cameras=cameras, scenes=scenes)),
         "rgbd": (scenes, partial(study.measure_rgbd, scenes=scenes)),
         "monocular": (scenes, monocular),
         "monocular_height": (scenes, partial(monocular, known="height")),
+        "monocular_both": (scenes, partial(monocular, known="both")),
         "monocular_unposed": (scenes, partial(monocular, known="nothing")),
         "crossings": (
             crossings,
             partial(study.measure_crossings, cameras=cameras, crossings=crossings),
         ),
     }
+    if fault not in study.FAULTS:
+        raise ConfigError(f"--fault is '{fault}'; it takes one of {', '.join(study.FAULTS)}")
     chosen = mode or list(measures)
     for name in chosen:
         if name not in measures:

@@ -109,6 +109,12 @@ class PoseConfig:
     floor_height: float = option(
         0.0, "height of the floor in target_frame [m]", minimum=-FAR, maximum=FAR
     )
+    floor_sigma: float = option(
+        0.0,
+        "standard deviation of floor_height, of steps and ramps that people stand on [m]",
+        minimum=0.0,
+        maximum=1.0,
+    )
     camera_frame: str = option("camera_optical_frame", "optical frame of a video or webcam")
     camera_pose: tuple[float, ...] = option(
         (),
@@ -116,6 +122,12 @@ class PoseConfig:
         "looking along its x axis with z up; empty: from TF",
         minimum=-FAR,
         maximum=FAR,
+    )
+    camera_tilt_sigma: float = option(
+        0.005,
+        "standard deviation of the camera's pose about each axis [rad]; 0.02 if measured by hand",
+        minimum=0.0,
+        maximum=0.2,
     )
     tf_timeout: float = option(
         0.1, "longest wait for the transform at an image's stamp [s]", minimum=0.0, maximum=2.0

@@ -26,7 +26,6 @@ from ses_gcn_ros.pose.depth import check_aligned, place_with_depth
 from ses_gcn_ros.pose.landmarker import Landmarks, PoseLandmarker
 from ses_gcn_ros.pose.lifting import ImageHistory, Lifter
 from ses_gcn_ros.pose.placement import (
-    TILT_SIGMA,
     DepthFilter,
     Placement,
     floor_of,
@@ -278,7 +277,9 @@ class SkeletonEstimator:
         transform = np.eye(4) if target_from_camera is None else target_from_camera
         floor = None
         if target_from_camera is not None and config.use_floor:
-            floor = floor_of(transform, config.floor_height)
+            floor = floor_of(
+                transform, config.floor_height, config.camera_tilt_sigma, config.floor_sigma
+            )
         placed = self._placer.place(stamp, landmarks, camera, depth)
         known = np.flatnonzero(np.isfinite(placed.ray_sigma))
         self.ray_sigma = placed.ray_sigma[known]
@@ -320,7 +321,7 @@ class SkeletonEstimator:
             seen_joints = np.where(one.confidence[:, None] > 0.0, one.positions, np.nan)
             held = memory.bones.fit(seen_joints, looseness)
             smooth = memory.smoother.smooth(stamp, held @ rotation.T + origin)
-            tilt = 0.0 if target_from_camera is None else TILT_SIGMA
+            tilt = 0.0 if target_from_camera is None else config.camera_tilt_sigma
             covariance = one.covariance(rotation, tilt) + memory.smoother.covariance()
             wanted, trust = convert(smooth, one.confidence, layout, config.layout)
             skeletons.append(

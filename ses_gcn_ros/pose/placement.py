@@ -52,7 +52,6 @@ _FIT_WHITE = 0.01  # and from picture to picture
 _FIT_DELAY = 0.15  # s that the filter is late where the landmarks alone tell the distance
 _FLOOR_TIME = 0.2  # s that an ankle's error in the picture lasts
 ANKLE_HEIGHT, _ANKLE_SIGMA = 0.08, 0.017  # m of the ankle's centre above the sole
-TILT_SIGMA = 0.005  # rad that the camera's pose may be off
 _LEAST_MOUNTING = 0.3  # m of the camera above the plane of the ankles, and
 _LEAST_SLOPE = 0.05  # of the ray to the floor, for the floor to be a cue
 _REST = 0.06  # m/s across the picture that is no motion of the feet
@@ -63,6 +62,7 @@ _GAP = 0.5  # s unseen after which people may have walked on, at 1 m/s
 _MOST_STRAY = 1.5  # m/s, a brisk walk
 _DRIFT_TIME = 0.2  # s over which motion across the picture is averaged
 _SHAPE_SIGMA = 0.06  # m, depth of one joint against another's as the landmarks give it
+_UNLIKELY = 2.0  # standard deviations of stature from which a size is the floor's error
 _DOUBT = 16.0  # squared standard deviations from which a cue counts less
 _FIT_DOUBT = 2.0  # of the landmarks' size, which crouching changes by a quarter
 _MISMATCH_TIME, _MOST_MISMATCH = 1.0, 0.25  # s, log size: beyond it, the floor is not there
@@ -223,12 +223,16 @@ class Floor:
 
     normal: NDArray[np.float64]  # (3,): unit vector, up
     offset: float  # the camera's height above the floor [m]
+    tilt: float = 0.005  # standard deviations, of the normal [rad]
+    sigma: float = 0.0  # and of the offset [m]
 
 
-def floor_of(target_from_camera: NDArray[np.float64], height: float) -> Floor | None:
+def floor_of(
+    target_from_camera: NDArray[np.float64], height: float, tilt: float = 0.005, sigma: float = 0.0
+) -> Floor | None:
     """The floor, level and at `height` [m] in a target frame whose z is up; None from below it."""
-    offset = float(target_from_camera[2, 3]) - height
-    return Floor(target_from_camera[2, :3], offset) if offset > _LEAST_MOUNTING else None
+    floor = Floor(target_from_camera[2, :3], float(target_from_camera[2, 3]) - height, tilt, sigma)
+    return floor if floor.offset > _LEAST_MOUNTING else None
 
 
 class DepthFilter:
@@ -241,7 +245,8 @@ class DepthFilter:
     - the landmarks' own fit, whose size errs by the spread of stature (a constant of the person)
       and by those few per cent that depend on posture;
     - the floor, where its place is known: an ankle's ray meets the plane of the ankles. A foot in
-      the air seems farther, so the nearer foot counts, and a sudden step away counts little;
+      the air seems farther, so the nearer foot counts, and a sudden step away counts little. If it
+      asks for a size that people hardly have, the certainty stated includes such an error;
     - rest: feet that stay on their pixels stay where they are, whatever the body above them does.
 
     `height`: the person's height [m]; 0 if unknown.
@@ -262,8 +267,8 @@ class DepthFilter:
         self._trunk = [names.index(f"{s}_{part}") for part in ("hip", "shoulder") for s in "lr"]
         self._statures: deque[float] = deque(maxlen=_REMEMBERED)
         self._state = np.zeros(3)  # log depth of the anchor, log size, the landmarks' error of it
-        size = _HEIGHT_SPREAD if height else _STATURE_SPREAD
-        self._covariance = np.diag([4.0, size**2, _FIT_NOISE**2])
+        self._spread = _HEIGHT_SPREAD if height else _STATURE_SPREAD
+        self._covariance = np.diag([4.0, self._spread**2, _FIT_NOISE**2])
         self._fit_noise = _FIT_NOISE
         self._stamp = -math.inf
         self._anchor: tuple[int, ...] = ()
@@ -433,7 +438,8 @@ class DepthFilter:
         self.on_floor = abs(self._mismatch) <= _MOST_MISMATCH
         if not self.on_floor:
             return
-        self._systematic = math.hypot(_ANKLE_SIGMA / above, TILT_SIGMA / slope)
+        height = math.hypot(_ANKLE_SIGMA, floor.sigma)
+        self._systematic = math.hypot(height / above, floor.tilt / slope)
         off = fitted + nearer - self._state[0]
         variance = noise**2 * max(1.0, 2.0 * _FLOOR_TIME / max(elapsed, 1e-3)) + self._systematic**2
         ratio = off**2 / (self._covariance[0, 0] + variance)
@@ -443,6 +449,9 @@ class DepthFilter:
         doubt = grown**2 / (self._covariance[1, 1] + _FIT_NOISE**2 + noise**2)
         variance *= (1.0 + doubt) ** 2
         self._correct(off, np.array([1.0, 0.0, 0.0]), variance)
+        size = abs(float(self._state[1]))
+        if size > _UNLIKELY * self._spread:  # what the spread of sizes leaves is the floor's
+            self._systematic = max(self._systematic, math.sqrt(size**2 - self._spread**2))
 
     def _correct(self, off: float, row: NDArray[np.float64], variance: float) -> None:
         gain = self._covariance @ row / (row @ self._covariance @ row + variance)

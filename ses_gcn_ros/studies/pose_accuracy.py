@@ -20,7 +20,7 @@ from ses_gcn_ros.pose.depth import place_with_depth
 from ses_gcn_ros.pose.estimator import SkeletonEstimator
 from ses_gcn_ros.pose.landmarker import Landmarks
 from ses_gcn_ros.pose.multiview import MultiviewFusion
-from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, TILT_SIGMA, UPRIGHT, stature
+from ses_gcn_ros.pose.placement import ANKLE_HEIGHT, UPRIGHT, stature
 from ses_gcn_ros.pose.virtual_cameras import (
     DISTANCE,
     FIELD_OF_VIEW,
@@ -36,6 +36,7 @@ from ses_gcn_ros.skeleton import Skeleton, get_layout, whole_covariance
 LAYOUT = "chico15"
 FPS = 25.0
 FRAMES = 75  # of a scene
+_TILT = 0.005  # rad, standard deviation of a calibrated camera's pose about each axis
 _ANKLES = [get_layout(LAYOUT).canonical.index(f"{side}_ankle") for side in "lr"]
 
 Array = NDArray[np.float64]
@@ -194,6 +195,30 @@ def measure_multiview(
     return Accuracy("multiview", np.stack(errors), np.concatenate(counted), identities)
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What one camera is told that isn't so, to either side by chance."""
+
+    turned: float = 0.0  # its pose, about any axis [deg]
+    shifted: float = 0.0  # its pose, anywhere [m]
+    focal: float = 0.0  # share of the focal length
+    centre: float = 0.0  # its principal point, anywhere [px]
+    floor: float = 0.0  # the floor is lower or higher [m]
+    raised: float = 0.0  # the person stands so much above it [m], and
+    rolls: float = 0.0  # is moved level so fast, as on a chair with castors [m/s]
+
+
+FAULTS = {
+    "none": Fault(),
+    "pose": Fault(turned=2.0, shifted=0.03),
+    "focal": Fault(focal=0.05),
+    "centre": Fault(centre=10.0),
+    "floor": Fault(floor=0.05),
+    "step": Fault(raised=0.1),
+    "rolling": Fault(raised=0.1, rolls=0.5),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class MonocularAccuracy:
     """Errors of one camera, over all scenes; F pictures."""
@@ -218,6 +243,7 @@ class MonocularAccuracy:
             "relative_mean_mm": _mean_mm(self.relative),
             "covered_along_share": round(float((self.along <= 1.0)[given].mean()), 4),
             "covered_across_share": round(float((self.across <= 1.0)[given].mean()), 4),
+            "beyond_3_sigma_share": round(float((self.along > 3.0 / 1.96)[given].mean()), 4),
             "found_share": round(float(given.mean()), 4),
         }
 
@@ -227,39 +253,67 @@ def measure_monocular(
     *,
     scenes: int = 60,
     known: str = "place",
+    fault: str = "none",
+    stated: bool = False,
     seed: int = 0,
     config: PoseConfig = PoseConfig(),  # noqa: B008 (it is frozen)
     progress: Callable[[], None] = lambda: None,
 ) -> MonocularAccuracy:
-    """Follow a person before one camera, given its "place", the person's "height" or "nothing".
+    """Follow a person before one camera, given its "place", their "height", "both" or "nothing".
+
+    `fault` is one of `FAULTS`; `stated`, whether the settings say how large it may be.
 
     Pictures are counted from one second on, when the person's size is known a little.
     """
-    rng = np.random.default_rng(seed)
+    rng, chance = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+    wrong = FAULTS[fault]
+    if stated:
+        config = replace(
+            config,
+            camera_tilt_sigma=math.hypot(_TILT, math.radians(wrong.turned) / math.sqrt(3.0)),
+            floor_sigma=math.hypot(wrong.floor, wrong.raised),
+        )
     rows: list[tuple[Array, Array, Array, Array]] = []
     # Evenly over the quantiles: one draw per scene would leave the figures to a few tall people.
     statures = norm.ppf((rng.permutation(scenes) + rng.random(scenes)) / scenes)
     for tall in statures.tolist():
         scene = draw_scene(recording, rng, 1, (2.0, 5.0), (55.0, 75.0))
         [view] = scene.views
-        seen = landmarks_like_mediapipe(view, scene.people[:, 0], rng, FPS, tall)
         # Some recordings have their floor elsewhere than at 0.
         ankles = scene.people[:, 0, _ANKLES, 2].min(axis=1)
-        settings = replace(config, floor_height=float(np.median(ankles)) - ANKLE_HEIGHT)
-        if known == "height":
+        side, heading = chance.choice((-1.0, 1.0)), chance.uniform(0.0, 2.0 * math.pi)
+        settings = replace(
+            config, floor_height=float(np.median(ankles)) - ANKLE_HEIGHT + side * wrong.floor
+        )
+        way = np.array([math.cos(heading), math.sin(heading), 0.0])
+        passed = scene.stamps - scene.stamps.mean()
+        moved = wrong.rolls * passed[:, None, None] * way + wrong.raised * np.array((0.0, 0.0, 1.0))
+        bodies = scene.people[:, 0] + moved
+        camera = replace(
+            view.camera,
+            fx=view.camera.fx * (1.0 + side * wrong.focal),
+            fy=view.camera.fy * (1.0 + side * wrong.focal),
+            cx=view.camera.cx + wrong.centre * way[0],
+            cy=view.camera.cy + wrong.centre * way[1],
+        )
+        seen = landmarks_like_mediapipe(view, bodies, rng, FPS, tall)
+        if known in ("height", "both"):
             height = np.percentile(stature(scene.people[:, 0], LAYOUT), UPRIGHT)
             settings = replace(settings, body_height=float(height))
         estimator = SkeletonEstimator(settings, LAYOUT)
         place = None
-        if known == "place":  # as well as a calibration tells it
+        if known in ("place", "both"):  # as well as a calibration tells it
             place = view.base_from_camera.copy()
-            place[:3, :3] @= Rotation.from_rotvec(rng.normal(0.0, TILT_SIGMA, 3)).as_matrix()
-        for frame, body in enumerate(scene.people[:, 0]):
+            place[:3, :3] @= Rotation.from_rotvec(rng.normal(0.0, _TILT, 3)).as_matrix()
+            axes = Rotation.random(2, chance).as_matrix()[:, 0]
+            place[:3, :3] @= Rotation.from_rotvec(math.radians(wrong.turned) * axes[0]).as_matrix()
+            place[:3, 3] += wrong.shifted * axes[1]
+        for frame, body in enumerate(bodies):
             one = Landmarks(
                 seen.pixels[frame, None], seen.world[frame, None], seen.visibility[frame, None],
                 seen.layout,
             )  # fmt: skip
-            people = estimator.update(float(scene.stamps[frame]), one, view.camera, place)
+            people = estimator.update(float(scene.stamps[frame]), one, camera, place)
             if frame >= FPS:
                 truth = view.to_camera(body) if place is None else body
                 eye = np.zeros(3) if place is None else view.place

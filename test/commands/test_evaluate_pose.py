@@ -28,8 +28,8 @@ def test_every_mode_is_measured_and_the_seed_decides(shared_data: Path):
     motion = shared_data / "motion" / "cmu.npz"
     arguments = (motion, "--scenes", 2, "--crossings", 1, "--seed", 3, "--json")
     first = json.loads(run(*arguments))
-    modes = ["crossings", "monocular", "monocular_height", "monocular_unposed", "multiview", "rgbd"]
-    assert sorted(first["results"]) == modes
+    one = ["monocular", "monocular_both", "monocular_height", "monocular_unposed"]
+    assert sorted(first["results"]) == ["crossings", *one, "multiview", "rgbd"]
     assert 0.0 < first["results"]["multiview"]["mean_mm"] < 60.0
     assert first["results"]["rgbd"]["frames"] == 16
     assert first["results"]["crossings"]["crossings"] == 1
@@ -46,3 +46,5 @@ def test_the_table_names_what_was_measured(shared_data: Path):
 def test_an_unknown_mode_is_refused(shared_data: Path):
     with pytest.raises(ConfigError, match="--mode is 'sonar'; it takes one of multiview"):
         run(shared_data / "motion" / "cmu.npz", "--mode", "sonar")
+    with pytest.raises(ConfigError, match="--fault is 'fog'; it takes one of none, pose, focal"):
+        run(shared_data / "motion" / "cmu.npz", "--fault", "fog")

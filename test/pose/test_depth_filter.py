@@ -9,7 +9,7 @@ import pytest
 
 from ses_gcn_ros.datasets.sequences import read_recording
 from ses_gcn_ros.pose.camera import View, camera_from_view
-from ses_gcn_ros.pose.placement import DepthFilter, floor_of, place
+from ses_gcn_ros.pose.placement import UPRIGHT, DepthFilter, floor_of, place, stature
 from ses_gcn_ros.pose.virtual_cameras import look_at
 
 CAMERA = camera_from_view(1280, 720, 65.0)
@@ -116,6 +116,23 @@ def test_a_floor_that_is_somewhere_else_is_not_believed(standing):
     assert not filter_.on_floor
     np.testing.assert_allclose(people[25:], true_distances(standing)[25:], rtol=0.06)
     assert floor_of(VIEW.base_from_camera, 2.0) is None  # above the camera
+
+
+def test_a_step_beneath_somebody_of_known_height_is_stated(standing):
+    height = float(np.percentile(stature(standing, "chico15"), UPRIGHT))
+    bodies = np.concatenate((standing,) * 3)
+    for up, told, least, most in (
+        (0.0, 0.0, 0.0, 0.02),
+        (0.1, 0.0, 0.03, 0.07),
+        (0.15, 0.0, 0.05, 0.1),
+        (0.15, 0.15, 0.08, 0.1),
+    ):
+        raised = bodies + np.array((0.0, 0.0, up))
+        filter_ = DepthFilter("chico15", height)
+        ground = floor_of(VIEW.base_from_camera, 0.0, sigma=told)
+        off = distances(filter_, raised, 1.0, ground) / true_distances(raised) - 1.0
+        assert least <= filter_.sigma <= most
+        assert np.abs(off[-1]) < 2.0 * filter_.sigma
 
 
 def test_the_height_of_the_person_sets_the_scale(standing):

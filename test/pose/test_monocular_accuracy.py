@@ -33,6 +33,18 @@ def test_distances_and_their_stated_uncertainty(shared_data: Path, known, mean, 
     assert np.isfinite(found["found_share"])
 
 
+@pytest.mark.parametrize("fault", ["pose", "step"])
+def test_what_the_settings_say_may_be_wrong_is_covered(shared_data: Path, fault: str):
+    motion = read_recording(shared_data / "motion" / "idle_dev.npz")
+    lied, said = (
+        measure_monocular(motion, scenes=6, fault=fault, stated=stated, seed=2).as_dict()
+        for stated in (False, True)
+    )
+    assert lied["covered_along_share"] < 0.8
+    assert min(said["covered_along_share"], said["covered_across_share"]) >= 0.9
+    assert said["beyond_3_sigma_share"] <= 0.02
+
+
 def test_feet_beneath_the_picture_say_nothing_of_the_floor(shared_data: Path):
     motion = read_recording(shared_data / "motion" / "idle_dev.npz")
     body = motion.sequences[0].positions[0].astype(float)
