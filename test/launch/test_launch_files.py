@@ -26,20 +26,33 @@ def environment() -> dict[str, str]:
     return {**inherited, **demo_environment()}
 
 
+WORKCELL = ("workcell", "bag:=sample", "demo_robot:=true")
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", *arguments]
+
+
+def launch(environment: dict[str, str], name: str, *arguments: str) -> tuple[int, str]:
+    """Exit code of a launch, and what it said."""
+    run = subprocess.run(
+        command(name, *arguments), env=environment, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    return run.returncode, run.stdout
+
+
 @pytest.mark.parametrize("name", ["workcell", "demo", "replay"])
-def test_arguments_are_documented(name):
-    command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "--show-args"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_arguments_are_documented(name, environment):
+    code, shown = launch(environment, name, "--show-args")
+    assert code == 0
     assert "'params_file':" in shown
     assert "no description given" not in shown
 
 
 def test_the_demo_reports_and_ends(tmp_path, environment):
-    command = ["ros2", "launch", "ses_gcn_ros", "demo.launch.py", f"out:={tmp_path}"]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    code, said = launch(environment, "demo", f"out:={tmp_path}")
+    assert code == 0, said
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["forecasts"]["count"] > 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
@@ -50,12 +63,9 @@ def test_a_replay_gives_the_table_of_an_evaluation(player, tmp_path, environment
     """The same forecasts to the millimetre, through DDS, as `ses-gcn evaluate` computes."""
     if player == "rosbag2":
         pytest.importorskip("rosbag2_py", reason="rosbag2 is not installed")
-    command = ["ros2", "launch", "ses_gcn_ros", "replay.launch.py", f"out:={tmp_path / 'replay'}"]
-    command += ["demo_robot:=true", "namespace:=cell_1", f"player:={player}"]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    arguments = ("demo_robot:=true", "namespace:=cell_1", f"player:={player}")
+    code, said = launch(environment, "replay", f"out:={tmp_path / 'replay'}", *arguments)
+    assert code == 0, said
     replayed = json.loads((tmp_path / "replay" / "summary.json").read_text())
     sample = share_path("config", "demo", "visitor")
     evaluated = evaluate(sample, tmp_path / "core", Options(replay_data=False))
@@ -69,55 +79,42 @@ def test_a_replay_gives_the_table_of_an_evaluation(player, tmp_path, environment
 @pytest.mark.skipif(shutil.which("rviz2") is not None, reason="RViz is installed")
 @pytest.mark.parametrize("name", ["workcell", "replay"])
 def test_a_missing_rviz_is_said_before_anything_is_started(name, tmp_path, environment):
-    command = ["ros2", "launch", "ses_gcn_ros", f"{name}.launch.py", "rviz:=true"]
-    command += [f"out:={tmp_path}"] if name == "replay" else ["bag:=sample", "demo_robot:=true"]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert run.returncode != 0
-    said = run.stdout + run.stderr
+    cell = ("replay", f"out:={tmp_path}") if name == "replay" else WORKCELL
+    code, said = launch(environment, *cell, "rviz:=true")
+    assert code != 0
     assert "rviz2" in said
     assert "process started" not in said
 
 
 def test_an_unknown_player_is_refused(tmp_path, environment):
-    command = ["ros2", "launch", "ses_gcn_ros", "replay.launch.py", f"out:={tmp_path}"]
-    run = subprocess.run(
-        [*command, "player:=vlc"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert run.returncode != 0
-    assert "it takes bag_player or rosbag2" in run.stdout + run.stderr
+    code, said = launch(environment, "replay", f"out:={tmp_path}", "player:=vlc")
+    assert code != 0
+    assert "it takes bag_player or rosbag2" in said
 
 
 def test_the_workcell_ends_when_one_of_its_nodes_does(tmp_path, environment):
-    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
-    command += ["demo_robot:=true", f"params_file:={tmp_path / 'missing.yaml'}"]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert run.returncode != 0
-    assert "missing.yaml' does not exist" in run.stdout + run.stderr
+    code, said = launch(environment, *WORKCELL, f"params_file:={tmp_path / 'missing.yaml'}")
+    assert code != 0
+    assert "missing.yaml' does not exist" in said
 
 
 def test_a_node_that_fails_makes_the_launch_fail(tmp_path, environment):
     parameters = tmp_path / "cell.yaml"
     parameters.write_text("/**/safety_node:\n  ros__parameters:\n    rte: 50.0\n")
-    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
-    command += ["demo_robot:=true", f"params_file:={parameters}"]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert run.returncode == 1
-    assert "has no parameter 'rte'" in run.stdout + run.stderr
-    assert "safety_node failed with exit code 1" in run.stdout + run.stderr
-    assert "failed to terminate" not in run.stdout + run.stderr
+    code, said = launch(environment, *WORKCELL, f"params_file:={parameters}")
+    assert code == 1
+    assert "has no parameter 'rte'" in said
+    assert "safety_node failed with exit code 1" in said
+    assert "failed to terminate" not in said
 
 
 def test_ctrl_c_ends_every_process(environment):
-    command = ["ros2", "launch", "ses_gcn_ros", "workcell.launch.py", "bag:=sample"]
-    command += ["demo_robot:=true"]
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(*WORKCELL),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:
