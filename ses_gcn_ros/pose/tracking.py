@@ -207,6 +207,7 @@ _NEARER = 3.0  # times as near, or as far, is somebody else all the same
 _LIMB_WIDTH = 0.1  # of a body's extent, from the middle of a limb
 _LOOKS = 0.3  # m that a wholly different appearance counts for
 _DOUBT = 0.18  # s for which who comes up on somebody else's body may be that one, found twice
+_CLEARLY = 0.1  # by so much more alike, somebody else is the likelier one
 _RECALL = 20.0  # s that somebody out of sight is remembered by appearance, and
 _ALIKE = 0.75  # how alike (Bhattacharyya) somebody must be to be the same; and who was
 _ALIKE_GLIMPSED = 0.4  # only glimpsed, of whom little is known
@@ -330,6 +331,16 @@ class Tracker(Generic[M]):
 
         def by_place(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:
             cost = self._costs(stamp, tracks, people[free], camera, ray_sigma[free], seen[free])
+            # On the body of who was seen in the last picture, and is told elsewhere in space now,
+            # is that one, not who was missed already and looks less like it.
+            held = [t for t in settled if t.stamp == last]
+            missed = np.array([track.stamp < last for track in tracks])
+            if held and missed.any():
+                there = in_picture(held, free) < BARRED
+                told = self._costs(stamp, held, people[free], camera, ray_sigma[free], seen[free])
+                there &= (told >= BARRED).all(axis=1, keepdims=True)
+                alike = np.where(there, _likeness(held, seen[free]), -1.0).max(axis=0)
+                cost[missed[:, None] & (alike >= _likeness(tracks, seen[free]) - _CLEARLY)] = BARRED
             away = np.array([stamp - track.stamp > _COASTING for track in self._tracks])
             mine = [self._tracks.index(track) for track in tracks]
             if away[mine].any():
@@ -346,6 +357,7 @@ class Tracker(Generic[M]):
             cost = in_picture(tracks, free)
             blink = np.array([stamp - track.stamp <= _BLINK for track in tracks])
             cost[(_likeness(tracks, seen[free]) < _ALIKE_GLIMPSED) & ~blink[:, None]] = BARRED
+            cost[[track.stamp < last for track in tracks]] += 1.0  # who was seen comes first
             return cost
 
         def by_looks(tracks: list[ImageTrack[M]], free: list[int]) -> NDArray[np.float64]:

@@ -113,6 +113,18 @@ def test_who_is_found_where_another_was_lost_is_the_other(walker):
     assert names[28:33] == [["p2"]] * 5
 
 
+def test_who_is_told_where_another_was_hidden_behind_keeps_the_name(walker):
+    """Names went to and fro between one player who was seen and one hidden behind."""
+    behind_by = 1.3  # of the distance
+    pair = np.stack([walker[:12], EYE + behind_by * (walker[:12] - EYE)], axis=1)
+    alone = [
+        EYE + (behind_by if n % 3 else 1.0) * (body - EYE) for n, body in enumerate(walker[12:18])
+    ]
+    tracker = Tracker(PoseConfig(), dict, "chico15")
+    names = follow(tracker, [*pair, *alone])
+    assert names == [["p1", "p2"]] * 12 + [["p1"]] * 6
+
+
 def test_who_was_away_longer_is_somebody_new(walker):
     config = PoseConfig(track_memory=0.5)
     empty = np.zeros((0, 15, 3))
