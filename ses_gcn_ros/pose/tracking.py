@@ -336,10 +336,10 @@ class Tracker(Generic[M]):
             held = [t for t in settled if t.stamp == last]
             missed = np.array([track.stamp < last for track in tracks])
             if held and missed.any():
-                there = in_picture(held, free) < BARRED
                 told = self._costs(stamp, held, people[free], camera, ray_sigma[free], seen[free])
-                there &= (told >= BARRED).all(axis=1, keepdims=True)
-                alike = np.where(there, _likeness(held, seen[free]), -1.0).max(axis=0)
+                held = [t for t, row in zip(held, told, strict=True) if (row >= BARRED).all()]
+                there = in_picture(held, free) < BARRED
+                alike = np.where(there, _likeness(held, seen[free]), -1.0).max(axis=0, initial=-1.0)
                 cost[missed[:, None] & (alike >= _likeness(tracks, seen[free]) - _CLEARLY)] = BARRED
             away = np.array([stamp - track.stamp > _COASTING for track in self._tracks])
             mine = [self._tracks.index(track) for track in tracks]
@@ -479,7 +479,7 @@ class Tracker(Generic[M]):
         blink = stamp - track.stamp <= _BLINK
         least = _ON_BLINK if blink else ON_BODY
         least = least if track.frames >= _SETTLED else _ON_NEWCOMER
-        before = np.array([_seen_from(camera, positions)[0] for _, positions in track.past])
+        before, _ = _seen_from(camera, np.array([positions for _, positions in track.past]))
         _, distance = _seen_from(camera, track.positions)
         for column, (now, away) in enumerate(bodies):
             if least < ON_BODY or max(away / distance, distance / away) <= _NEARER:
@@ -498,7 +498,7 @@ class Tracker(Generic[M]):
 def _seen_from(
     camera: NDArray[np.float64], positions: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Directions (J, 3) of joints from a camera, and their mean distance [m]."""
+    """Directions (..., J, 3) of joints from a camera, and their mean distance [m]."""
     away = positions - camera
     distance = np.linalg.norm(away, axis=-1, keepdims=True)
     return away / distance, float(np.nanmean(distance))
