@@ -48,7 +48,6 @@ def pose(
         str, Option(help=f"'{_PLACES}' of the camera in that frame [m, rad].")
     ] = "",
     layout: Annotated[str, Option(help="chico15 or mediapipe33.")] = "chico15",
-    lanes: Annotated[int, Option(help="Landmarkers that take turns, as pose_node's 2.")] = 1,
     overwrite: terminal.Overwrite = False,
     as_json: terminal.AsJson = False,
 ) -> None:
@@ -78,7 +77,6 @@ def pose(
         "target_frame": target_frame,
         "camera_pose": _pose("--camera-pose", camera_pose) if camera_pose else (),
         "layout": layout,
-        "lanes": lanes,
     }
     config = build(PoseConfig, settings)
     if target_frame and not camera_pose:
@@ -89,7 +87,7 @@ def pose(
     camera = camera_from_view(frames.width, frames.height, config.field_of_view)
     run = settings | {"size": video.stat().st_size, "changed": video.stat().st_mtime}
     with ExitStack() as stack:
-        estimator = PoseEstimator(config, config.lanes)
+        estimator = PoseEstimator(config)
         stack.callback(estimator.close)
         drawing = overlay and OverlayVideo(overlay, camera.width, camera.height, frames.fps)
         if drawing:

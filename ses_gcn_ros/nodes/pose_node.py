@@ -67,7 +67,7 @@ class PoseNode(ManagedNode):
 
     def configure(self) -> None:
         """Load the landmark model."""
-        self.estimator = PoseEstimator(self.config, self.config.lanes)
+        self.estimator = PoseEstimator(self.config)
         self.people = 0
         config = self.config
         placed = "camera_pose" if config.camera_pose else "TF"

@@ -58,12 +58,6 @@ class PoseConfig:
         "file; empty: none",
     )
     max_people: int = option(4, "people looked for at once", minimum=1, maximum=10)
-    lanes: int = option(
-        2,
-        "images worked on side by side while several people are followed; no more than processors",
-        minimum=1,
-        maximum=8,
-    )
     identical_pictures: int = option(
         3,
         "identical pictures in a row before a camera counts as frozen and nothing is published; "

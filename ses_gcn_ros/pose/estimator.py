@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple, TypeVar
@@ -49,8 +47,6 @@ _PIXEL_SIGMA = 1.0  # px of a landmark, and
 _JOINT_SIGMA = 0.0135  # m by which it is beside the joint's centre
 _SHAPE_SIGMA = 0.042  # m of a joint's depth against the body's, once bones keep their lengths
 _REST_SIGMA = 0.01  # m, of a foot that rests, as far as limbs of constant length may move it
-_QUICK = 0.09  # s between images, less than which they are worked on side by side
-_STALE = 0.5  # s after which where people were tells a landmarker nothing
 _LEAST_PIXEL_WEIGHT = 3.0  # residuals over the median beyond which a pixel no longer draws a joint
 
 R = TypeVar("R")
@@ -301,9 +297,9 @@ class SkeletonEstimator:
         )
         self.off_floor = False
         moves = np.ones(len(known), bool)
-        if landmarks.far and rgb is not None:
-            moves = self._change.update(stamp, rgb, landmarks.pixels[known])
-            moves |= np.isnan(landmarks.pixels[known]).any((1, 2))  # a hand, which is near
+        far = landmarks.far
+        if far is not None and far.any() and rgb is not None:
+            moves[far[known]] = self._change.update(stamp, rgb, landmarks.pixels[known[far[known]]])
         skeletons = []
         for row, (track, index) in enumerate(zip(tracks, known, strict=True)):
             one = placed.person(int(index))
@@ -337,43 +333,19 @@ class SkeletonEstimator:
         return skeletons
 
 
-class _Lane:
-    """A landmarker, and the time of the last image it was shown."""
-
-    def __init__(self, config: PoseConfig) -> None:
-        self.landmarker = PoseLandmarker(config)
-        self.stamp: float | None = None
-
-    def detect(self, stamp: float, rgb: NDArray[np.uint8]) -> Landmarks:
-        """Find everybody in the image of time `stamp` [s]."""
-        last, self.stamp = self.stamp, stamp
-        if last is None or stamp - last > _STALE:
-            self.landmarker.lose(rgb)
-        return self.landmarker.detect(0.0 if last is None else stamp - last, rgb)
-
-
 class PoseEstimator(SkeletonEstimator):
     """Skeletons in metres from the images of one camera. Close it when done.
 
-    MediaPipe computes in one thread. With several `lanes`, each a landmarker of its own, images are
-    worked on side by side, dealt out by turns. That is done only while several people are followed
-    in images less than 0.09 s apart: one landmarker is fast enough for others, and follows better
-    from image to image than over two. What comes after the landmarks is done in one more
-    thread in the order of the images, and results don't hang on how fast anything is.
-
-    Raises ModelError if the model can't be had.
+    What comes after the landmarks of an image is done in a thread of its own, while the landmarks
+    of the next are found. Raises ModelError if the model can't be had.
     """
 
-    def __init__(self, config: PoseConfig, lanes: int = 1) -> None:
-        lanes = min(lanes, len(os.sched_getaffinity(0)))
-        self._lanes = [_Lane(config) for _ in range(lanes)]
-        self._detecting = ThreadPoolExecutor(lanes, "landmarks")
+    def __init__(self, config: PoseConfig) -> None:
+        self._landmarker = PoseLandmarker(config)
         self._updating = ThreadPoolExecutor(1, "skeletons")  # in the order of the images
         super().__init__(config)
         self._stamp: float | None = None
-        self._found: deque[Future[Landmarks]] = deque(maxlen=lanes)  # in the last images
-        self._jobs: deque[Future[Any]] = deque(maxlen=lanes + 1)  # of the last images
-        self._next = 0  # lane of the next image
+        self._job: Future[Any] | None = None  # of the last image
 
     def process(
         self,
@@ -409,8 +381,8 @@ class PoseEstimator(SkeletonEstimator):
     ) -> Future[R]:
         """What `answer` makes of everybody in one more image; it comes while others are begun.
 
-        Returns as soon as there is a lane for the next image. `answer` is called in the order of
-        the images, in another thread, one at a time. Parameters and errors are those of `process`.
+        Returns once the landmarks are found. `answer` is called in the order of the images, in
+        another thread, one at a time. Parameters and errors are those of `process`.
         """
         height, width = rgb.shape[:2]
         if (width, height) != (camera.width, camera.height):
@@ -418,43 +390,33 @@ class PoseEstimator(SkeletonEstimator):
                 f"image is {width}×{height} px, but camera_info says "
                 f"{camera.width}×{camera.height}; calibrate at the size that is sent"
             )
-        apart = self._elapsed(stamp)
-        found = self._detecting.submit(self._lanes[self._next].detect, stamp, rgb)
-        job = self._updating.submit(
-            lambda: answer(
-                self.update(stamp, found.result(), camera, target_from_camera, depth, rgb)
-            )
+        found = self._landmarker.detect(self._elapsed(stamp), rgb)
+        self._wait()
+        self._job = self._updating.submit(
+            lambda: answer(self.update(stamp, found, camera, target_from_camera, depth, rgb))
         )
-        self._found.append(found)
-        self._jobs.append(job)
-        wait([self._found[0], self._jobs[0]])
-        several = self._found[0].exception() is None and len(self._found[0].result().pixels) > 1
-        if several and 0.0 < apart < _QUICK:
-            self._next = (self._next + 1) % len(self._lanes)
-        else:
-            wait([job])
-            self._next = 0
-        return job
+        return self._job
+
+    def _wait(self) -> None:
+        if self._job:
+            wait([self._job])
 
     @property
     def delegate(self) -> str:
         """What the landmarker runs on, "cpu" or "gpu"."""
-        return self._lanes[0].landmarker.delegate
+        return self._landmarker.delegate
 
     def restart(self) -> None:
         """Start over with the next image, whatever its stamp: everybody is new."""
-        wait(self._jobs)
+        self._wait()
         self.forget()
-        self._stamp, self._next = None, 0
-        for lane in self._lanes:
-            lane.stamp = None
+        self._landmarker.lose()
+        self._stamp = None
 
     def close(self) -> None:
         """Release the model and end its threads, after the images begun."""
-        self._detecting.shutdown()
         self._updating.shutdown()
-        for lane in self._lanes:
-            lane.landmarker.close()
+        self._landmarker.close()
 
     def _elapsed(self, stamp: float) -> float:
         """Time since the last image [s], 0 if everything begins or starts over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
 import sys
@@ -11,13 +12,15 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +28,7 @@ from ses_gcn_ros.errors import ModelError
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.tracking import ON_BODY, SAME_PERSON, on_body, on_limbs, trunks_apart
 from ses_gcn_ros.resources import cache_folder
+from ses_gcn_ros.skeleton import get_layout
 
 _BASE = "https://storage.googleapis.com/mediapipe-models"
 # SHA-256 of version 1 of each file; "latest" may change under us.
@@ -111,13 +115,34 @@ def _verify(path: Path, checksum: str, origin: Path | str) -> None:
 
 
 _JOINTS = 33
-_HANDS, _FAR = 0, -1  # in place of a number of people: graphs for hands and for people far off
+_LIMBS = np.array(get_layout("mediapipe33").limbs)
+_TRUNK, _FACE = [11, 12, 24, 23], slice(0, 11)
+_STALE = 0.5  # s between images after which where people were tells nothing
+# Who is followed.
+_ASIDE = 0.5  # of the body's extent, beside it, that a follower is shown of an image
+_BLIND = 128  # grey of the rest
+_FINE = 960  # px of an image's longer side, of which every second is taken if it has twice as many
+_FOLLOW_CONFIDENCE = 0.15  # least score of who was just found there; the landmarks judge
+_SETTLED = 5  # images, after which somebody stays before who comes up on the same body, and is
+_PATIENCE = 1.0  # s looked for about where they were, once missing
+_AS_LARGE = 1.5  # times, of bodies that may be one
+# Who is found beside others.
+_BESIDE_CONFIDENCE = 0.4  # least score
+_CLEAR = 0.8  # mean visibility of all joints that a whole body has; of such a one, the
+_CLEAR_AFTER = 0.1  # s followed before being given, of another
+_SURE_AFTER, _ALONE_AFTER = 0.75, 0.4  # beside somebody given, and where that one is missing
+# Who is far off.
 _TILE = 2 / 3  # of the shorter side of a picture, of its square parts that are searched by turns
 _FAR_AFTER = 1.0  # s without anybody from which they are
-_FAR_MARGIN = 0.1  # of a part, nearer to whose edge somebody is no longer followed in it
 _FAR_CONFIDENCE = 0.5  # least score of who is found there, as large as in a picture of their own
-_FAR_PATIENCE = 0.5  # s without anybody in a part before the next is searched
-_UNSETTLED = 2.0  # s after somebody came or went in which every image is searched
+_NEAR_EDGE = 0.1  # of a part, nearer to whose edge somebody is no longer followed in it
+# What is painted over who is known.
+_COVER = 0.14  # width over a limb, in extents of the body
+_HEAD = 1.6  # radius over a head, in widths of the face
+_CANVAS = 160  # px, longer side of the picture that the colours are taken from
+_AROUND = (9, 25, 75)  # px of it around a place, the nearest of which
+_ENOUGH = 0.02  # are not painted over
+_SOFT = 3.0  # px by which they are blurred
 # Points of a hand, and what they are on the left and on the right of a body: wrist, knuckles of the
 # little finger and the forefinger, thumb.
 _HAND_POINTS, _HAND_MIDDLE = [0, 17, 5, 2], 9
@@ -142,20 +167,127 @@ class Landmarks:
     # probability that a joint is in the image and not hidden, shape (N, 33)
     visibility: NDArray[np.float64]
     layout: str = "mediapipe33"
-    far: bool = False  # whether in a part of the image, where nobody is found in the whole
+    # (N,): who was found in a part of the image while nobody was in the whole; None: nobody
+    far: NDArray[np.bool_] | None = None
+
+
+class _Graph:
+    """A landmarker of MediaPipe's, quiet until it has found somebody."""
+
+    def __init__(self, graph: Any, mediapipe: Any) -> None:
+        self._graph, self._mediapipe, self._quiet = graph, mediapipe, True
+
+    def run(self, rgb: NDArray[np.uint8], milliseconds: int | None = None) -> Any:
+        """What MediaPipe says of an image (H, W, 3); of a video's with its time."""
+        image = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
+        )
+        with native_log() if self._quiet else nullcontext():
+            if milliseconds is None:
+                result = self._graph.detect(image)
+            else:
+                result = self._graph.detect_for_video(image, milliseconds)
+        found = (
+            result.hand_landmarks if hasattr(result, "hand_landmarks") else result.pose_landmarks
+        )
+        self._quiet &= not found
+        return result
+
+    def people(
+        self, rgb: NDArray[np.uint8], milliseconds: int | None = None
+    ) -> NDArray[np.float64]:
+        """Joints (N, 33, 6) of everybody in an image: u, v [px], x, y, z [m], visibility."""
+        result = self.run(rgb, milliseconds)
+        found = np.array(
+            [
+                [(p.x, p.y, w.x, w.y, w.z, p.visibility * p.presence) for p, w in zip(*person)]  # noqa: B905
+                for person in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
+            ],
+            dtype=np.float64,
+        ).reshape(-1, _JOINTS, 6)
+        found[..., :2] *= rgb.shape[1::-1]
+        return found
+
+    def close(self) -> None:
+        """End MediaPipe's threads."""
+        self._graph.close()
+
+
+class _Finding(NamedTuple):
+    """Somebody whom a search has found."""
+
+    person: NDArray[np.float64]  # (33, 6): joints, as `_Graph.people` gives them
+    part: NDArray[np.intp]  # (4,): left, top, width and height [px] of what was searched
+    sure: bool = True  # whether nothing else speaks against it
+    far: bool = False  # whether nobody was in the whole image
+
+
+class _Follower:
+    """Follows one person from image to image, blind for what is farther from them."""
+
+    def __init__(self, graph: _Graph) -> None:
+        self.graph = graph
+        self._other = False  # whether MediaPipe is on somebody else
+
+    def begin(self, finding: _Finding) -> None:
+        """Follow somebody from where a search has found them, in that part of the image only."""
+        self.person = self.before = finding.person  # as last seen, and the time before
+        self.part, self.sure, self.far = finding.part.copy(), finding.sure, finding.far
+        self.seen, self.age = 1, 0.0  # images, and the time [s] since the first of them
+        self.visibility = float(finding.person[:, 5].mean())  # of all joints, in these images
+
+    def take(self, person: NDArray[np.float64], elapsed: float) -> None:
+        """Take over where the person is now."""
+        self.before, self.person = self.person, person
+        self.seen, self.age = self.seen + 1, self.age + elapsed
+        self.visibility += (float(person[:, 5].mean()) - self.visibility) / self.seen
+
+    def leave(self) -> None:
+        """Let go of whoever was seen last."""
+        self._other = True
+
+    def look(self, milliseconds: int, rgb: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+        """Joints (33, 6) of the person in the next image (H, W, 3); None if there is none.
+
+        Takes `milliseconds` and the one before it.
+        """
+        low, high = self.person[:, :2].min(axis=0), self.person[:, :2].max(axis=0)
+        size, image = self.part[2:], np.array(rgb.shape[1::-1])
+        edge = np.minimum(low - self.part[:2], self.part[:2] + size - high)
+        if (edge < _NEAR_EDGE * size).any() and (size < image).any():
+            place = (0.5 * (low + high - size)).astype(int).clip(0, image - size)
+            self._other |= bool((place != self.part[:2]).any())
+            self.part[:2] = place
+        if self._other:
+            self.graph.run(np.zeros((64, 64, 3), np.uint8), milliseconds - 1)
+            self._other = False
+        origin, step = self.part[:2], max(1, int(size.max()) // _FINE)
+        shown = np.full((*(size[::-1] // step), 3), _BLIND, np.uint8)
+        beside = _ASIDE * float((high - low).max())
+        first, last = (
+            ((at - origin) // step).astype(int).clip(0, shown.shape[1::-1])
+            for at in (low - beside, high + beside)
+        )
+        (x, y), (end_x, end_y) = origin + first * step, origin + last * step
+        shown[first[1] : last[1], first[0] : last[0]] = rgb[y:end_y:step, x:end_x:step]
+        for person in self.graph.people(shown, milliseconds):
+            person[:, :2] = person[:, :2] * step + origin
+            return np.asarray(person)
+        return None
 
 
 class PoseLandmarker:
-    """MediaPipe's pose landmarker in video mode. Close it when done.
+    """MediaPipe's pose landmarker, one for each person. Close it when done.
 
-    MediaPipe searches an image for people whenever it follows fewer than it is to look for, which
-    takes as long as following one. So, while nobody comes or goes, the image goes to a graph that
-    looks for as many people as are known, and to the one that looks for `max_people` only every
-    `search_period`, and whenever somebody is missing. MediaPipe's detector sees the whole picture
-    224 px wide, so that it finds nobody whose height is less than a quarter of the picture's: once
-    nobody has been found for a second, overlapping parts are searched, one per `search_period`, and
-    who is found there is followed in that part until there is somebody in the whole. With a model
-    for `hands`, a hand whose body is not in the picture is a person of four joints. Raises
+    Everybody who is known is followed by a graph of their own that is shown the image about them,
+    all at once. Another graph searches the image with them painted over, every `search_period`,
+    and about where somebody is missing: MediaPipe's landmarker for several people gives up
+    somebody who stands near another, and its detector takes as long for people known as for new
+    ones. It sees the whole image 224 px wide, so that it finds nobody whose height is less than a
+    quarter of the image's: once nobody has been found for a second, overlapping parts are searched,
+    too. Who is found beside others is given once followed for some images, sooner if the whole body
+    is in sight, since what is left of an image without its people passes for one now and then. With
+    a model for `hands`, a hand whose body is not in the image is a person of four joints. Raises
     ModelError if a model can't be had, MediaPipe is not installed, does not take the file or can't
     use the GPU asked for.
 
@@ -177,137 +309,220 @@ class PoseLandmarker:
                 raise ModelError(
                     f"pose estimation needs mediapipe ({error}); install requirements/pose.txt"
                 ) from error
-        self._mediapipe: Any = mediapipe
 
-        def graph_of(of: str, path: Path, delegate: str, **settings: float) -> Any:
+        def graph_of(of: str, path: Path, mode: str, delegate: str, **settings: float) -> _Graph:
             device = BaseOptions.Delegate[delegate.upper()]
             options = getattr(vision, f"{of}LandmarkerOptions")(
                 base_options=BaseOptions(model_asset_path=str(path), delegate=device),
-                running_mode=vision.RunningMode.VIDEO,
+                running_mode=vision.RunningMode[mode],
                 **settings,
             )
             with native_log():
-                return getattr(vision, f"{of}Landmarker").create_from_options(options)
+                graph = getattr(vision, f"{of}Landmarker").create_from_options(options)
+            return _Graph(graph, mediapipe)
 
-        def create(delegate: str, people: int, least: float = 0.0) -> Any:
+        def create(mode: str, delegate: str, people: int, least: float) -> _Graph:
             return graph_of(
                 "Pose",
                 model,
+                mode,
                 delegate,
                 num_poses=people,
-                min_pose_detection_confidence=max(least, config.detection_confidence),
+                min_pose_detection_confidence=least,
                 min_pose_presence_confidence=config.presence_confidence,
                 min_tracking_confidence=config.tracking_confidence,
             )
 
-        self._create = create
         self._most, self._search_period = config.max_people, config.search_period
-        self.delegate, graph = _first_that_works(
-            lambda delegate: create(delegate, self._most), config.delegate, model
+        least = config.detection_confidence
+        self.delegate, lone = _first_that_works(
+            lambda delegate: create("IMAGE", delegate, self._most, least), config.delegate, model
         )
-        self._graphs: dict[int, Any] = {self._most: graph}  # by the people they look for
+        # Graphs that search, by the least score: of somebody alone, beside others, far off.
+        self._lone, self._beside = least, max(least, _BESIDE_CONFIDENCE)
+        self._far = max(least, _FAR_CONFIDENCE)
+        self._search_graphs = {least: lone}
+        self._create_search = partial(create, "IMAGE", self.delegate, self._most)
+        self._create_follower = partial(create, "VIDEO", self.delegate, 1, _FOLLOW_CONFIDENCE)
+        self._followed: list[_Follower] = []
+        self._missing: list[tuple[NDArray[np.float64], float]] = []  # and for how long [s]
+        self._free = [_Follower(self._create_follower())]
+        self._hands: _Graph | None = None
         if hands:
-            create_hands = partial(graph_of, "Hand", hands, num_hands=2 * config.max_people)
-            _, self._graphs[_HANDS] = _first_that_works(create_hands, self.delegate, hands, "hand")
-        self._followed: set[int] = set()  # those that have found somebody
+            _, self._hands = _first_that_works(
+                lambda d: graph_of("Hand", hands, "VIDEO", d, num_hands=2 * config.max_people),
+                self.delegate,
+                hands,
+                "hand",
+            )
+        # Everybody's at once: two processors share three alike tasks better than one after another.
+        self._pool = ThreadPoolExecutor(self._most + 2, "landmarks")
         self._milliseconds = 0
-        self._people = 0  # found in the last image
-        self._searched = 0.0  # s since all people were looked for
-        self._changed = 0.0  # s since their number changed
+        self._shape: tuple[int, ...] = ()  # of the last image
+        self._searched = math.inf  # s since the image was searched
+        self._empty = 0.0  # s since somebody near was followed
         self._tile = 0  # which part of the picture is searched next for people far off
-        self._part: NDArray[np.intp] | None = None  # left and top [px] of the one that has some
-        self._far_since = 0.0  # s since somebody was seen in it, or a part was searched
 
     def detect(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks:
         """Find everybody in an image (H, W, 3), `elapsed` seconds after the one before."""
-        # MediaPipe takes rising whole milliseconds, nothing else.
-        self._milliseconds += max(1, round(elapsed * 1000.0))
+        if elapsed > _STALE or rgb.shape != self._shape:
+            self.lose()
+        self._shape = rgb.shape
+        # MediaPipe takes rising whole milliseconds, nothing else; a follower may need two.
+        self._milliseconds += max(2, round(elapsed * 1000.0))
         self._searched += elapsed
-        self._changed += elapsed
-        found, known = None, self._people
-        settled = self._changed > _UNSETTLED and self._searched < self._search_period
-        if settled and 0 < known < self._most:
-            found = self._detect(known, rgb)
-        if found is None or len(found.pixels) < known:
+        self._missing = [(p, ago + elapsed) for p, ago in self._missing if ago < _PATIENCE]
+        followed, now = self._followed, self._milliseconds
+        search = None
+        near = sum(not one.far for one in followed)
+        if near < self._most and (self._searched >= self._search_period or not followed):
             self._searched = 0.0
-            found = self._detect(self._most, rgb)
-        self._people = len(found.pixels)
-        if self._people != known:
-            self._changed = 0.0
-        if self._people:
-            self._part = None
-        elif self._changed > _FAR_AFTER:
-            found = self._look_far(elapsed, rgb) or found
-        if _HANDS in self._graphs:
-            found = with_lone_hands(found, self._run(_HANDS, rgb), rgb.shape[1::-1])
+            # where they are now is only told while this is searched
+            expected = [2.0 * one.person - one.before for one in followed]
+            known = [one.person for one in followed] + expected
+            search = self._pool.submit(self._search, rgb, known, whole=True)
+        hands = self._pool.submit(self._hands.run, rgb, now) if self._hands else None
+        looks = [self._pool.submit(one.look, now, rgb) for one in followed]
+        wait(looks + [job for job in (search, hands) if job])  # also where one of them fails
+        seen = {
+            one: person
+            for one, look in zip(followed, looks, strict=True)
+            if (person := look.result()) is not None
+        }
+        missing = len(self._missing)
+        self._keep(seen, elapsed)
+        self._add(search.result() if search else [])
+        if len(self._missing) > missing:  # who is lost is looked for at once
+            self._add(self._search(rgb, [one.person for one in self._followed]))
+        near = sum(not one.far for one in self._followed)
+        self._empty = 0.0 if near else self._empty + elapsed
+        if self._empty > _FAR_AFTER and search and not self._followed:
+            self._add(self._search_next_part(rgb))
+        alone = not any(one.sure for one in self._followed)
+        for one in self._followed:
+            clear = one.visibility >= _CLEAR and one.age >= _CLEAR_AFTER
+            one.sure |= clear or one.age >= (_ALONE_AFTER if alone else _SURE_AFTER)
+        people = [one for one in self._followed if one.sure]
+        joints = np.array([one.person for one in people]).reshape(-1, _JOINTS, 6)
+        landmarks = Landmarks(joints[..., :2], joints[..., 2:5], np.clip(joints[..., 5], 0.0, 1.0))
+        if hands:
+            landmarks = with_lone_hands(landmarks, hands.result(), rgb.shape[1::-1])
+        far = np.zeros(len(landmarks.pixels), bool)
+        far[: len(people)] = [one.far for one in people]
+        return replace(landmarks, far=far)
+
+    def _keep(self, seen: dict[_Follower, NDArray[np.float64]], elapsed: float) -> None:
+        """Go on following who is `seen`, each once."""
+        joints = np.array(list(seen.values())).reshape(-1, _JOINTS, 6)
+        rank = [one.seen < _SETTLED for one in seen]
+        keep = distinct(joints[..., :2], joints[..., 5], rank).tolist()
+        kept = [one for index, one in enumerate(seen) if index in keep]
+        for one in [one for one in self._followed if one not in kept]:
+            if one.seen >= _SETTLED:
+                self._missing.append((one.person, 0.0))
+            self._release(one, left=one not in seen)
+        for one in kept:
+            one.take(seen[one], elapsed)
+
+    def _add(self, found: list[_Finding]) -> None:
+        """Follow who was found, too, unless they are followed already."""
+        if not found:
+            return
+        known = self._followed
+        people = [one.person for one in known] + [finding.person for finding in found]
+        joints = np.array(people).reshape(-1, _JOINTS, 6)
+        # What is left of a body, or lies on two, is found now and then, and may be larger.
+        rank = [index >= len(known) for index in range(len(joints))]
+        keep = distinct(joints[..., :2], joints[..., 5], rank).tolist()
+        for finding in [found[index - len(known)] for index in keep if index >= len(known)]:
+            missing = [
+                (lost, ago)
+                for lost, ago in self._missing
+                if not _maybe_the_same(finding.person[:, :2], lost[:, :2])
+            ]
+            if len(missing) < len(self._missing):  # who came up meanwhile was none
+                self._missing, finding = missing, finding._replace(sure=True)
+                self._release(*(one for one in self._followed if not one.sure))
+            if not finding.far:
+                self._release(*(one for one in self._followed if one.far))
+            if len(self._followed) < self._most:
+                if not self._free:
+                    self._free.append(_Follower(self._create_follower()))
+                self._followed.append(self._free.pop())
+                self._followed[-1].begin(finding)
+
+    def _release(self, *followers: _Follower, left: bool = False) -> None:
+        """Follow some no longer, whom MediaPipe still sees unless they have `left`."""
+        for one in followers:
+            if not left:
+                one.leave()
+            self._followed.remove(one)
+            self._free.append(one)
+
+    def _search(
+        self, rgb: NDArray[np.uint8], known: list[NDArray[np.float64]], *, whole: bool = False
+    ) -> list[_Finding]:
+        """Who is in an image beside the `known`: where somebody is missing, or in the `whole`."""
+        image = without(rgb, [person[:, :2] for person in known])
+        size = np.array(rgb.shape[1::-1])
+        found = []
+        if whole:
+            part = np.array((0, 0, *size))
+            least = self._beside if known else self._lone
+            found += self._search_part(image, part, least, sure=not (known or self._missing))
+        for person, _ in self._missing:
+            low, high = person[:, :2].min(axis=0), person[:, :2].max(axis=0)
+            beside = _ASIDE * float((high - low).max())
+            first = (low - beside).clip(0, size - 1).astype(int)
+            last = (high + beside).clip(first + 1, size).astype(int)
+            part = np.concatenate((first, last - first))
+            found += self._search_part(image, part, self._lone, sure=False)
         return found
 
-    def _detect(self, people: int, rgb: NDArray[np.uint8]) -> Landmarks:
-        """What the graph that looks for so many people finds."""
-        if people not in self._graphs:
-            wanted = (self._most, _FAR_CONFIDENCE) if people == _FAR else (people,)
-            self._graphs[people] = self._create(self.delegate, *wanted)
-        result = self._run(people, rgb)
-        found = np.array(
-            [
-                [(p.x, p.y, w.x, w.y, w.z, p.visibility * p.presence) for p, w in zip(*person)]  # noqa: B905
-                for person in zip(result.pose_landmarks, result.pose_world_landmarks, strict=True)
-            ],
-            dtype=np.float64,
-        ).reshape(-1, _JOINTS, 6)
-        height, width = rgb.shape[:2]
-        pixels = found[..., :2] * (width, height)
-        keep = distinct(pixels, found[..., 5])
-        return Landmarks(pixels[keep], found[keep, :, 2:5], np.clip(found[keep, :, 5], 0.0, 1.0))
-
-    def _look_far(self, elapsed: float, rgb: NDArray[np.uint8]) -> Landmarks | None:
-        """Who is in one part of the image: in that where somebody was, or in the next one."""
-        self._far_since += elapsed
-        if self._part is not None and self._far_since > _FAR_PATIENCE:
-            self._part = None
-        if self._part is None and self._far_since < self._search_period:
-            return None
+    def _search_next_part(self, rgb: NDArray[np.uint8]) -> list[_Finding]:
+        """Who is in the next part of an image, where people far off are looked for."""
         size = np.array(rgb.shape[1::-1])
         side = round(_TILE * size.min())
-        part = self._part
-        if part is None:
-            self._tile, self._far_since = self._tile + 1, 0.0
-            counts = np.ceil(2.0 * (size - side) / side).astype(int) + 1
-            at = np.array((self._tile % counts[0], self._tile // counts[0] % counts[1]))
-            part = (size - side) * at // np.maximum(counts - 1, 1)
-        part = part.clip(0, size - side)
-        left, top = part
-        found = self._detect(_FAR, rgb[top : top + side, left : left + side])
-        if not len(found.pixels):
-            return None
-        self._part, self._far_since = part, 0.0
-        low, high = found.pixels.min(axis=(0, 1)), found.pixels.max(axis=(0, 1))
-        if min(low.min(), side - high.max()) < _FAR_MARGIN * side:
-            self._part = (part + 0.5 * (low + high - side)).astype(int).clip(0, size - side)
-        return replace(found, pixels=found.pixels + part, far=True)
+        counts = np.ceil(2.0 * (size - side) / side).astype(int) + 1
+        at = np.array((self._tile % counts[0], self._tile // counts[0] % counts[1]))
+        place = (size - side) * at // np.maximum(counts - 1, 1)
+        found = self._search_part(rgb, np.array((*place, side, side)), self._far, far=True)
+        self._tile += not found  # it is searched again as soon as who is there is lost
+        return found
 
-    def _run(self, graph: int, rgb: NDArray[np.uint8]) -> Any:
-        """What MediaPipe says of an image."""
-        image = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
-        )
-        with nullcontext() if graph in self._followed else native_log():
-            result = self._graphs[graph].detect_for_video(image, self._milliseconds)
-        if result.pose_landmarks if graph != _HANDS else result.hand_landmarks:
-            self._followed.add(graph)
-        return result
+    def _search_part(
+        self,
+        rgb: NDArray[np.uint8],
+        part: NDArray[np.intp],
+        least: float,
+        *,
+        sure: bool = True,
+        far: bool = False,
+    ) -> list[_Finding]:
+        if least not in self._search_graphs:
+            self._search_graphs[least] = self._create_search(least)
+        left, top, width, height = part.tolist()
+        found = self._search_graphs[least].people(rgb[top : top + height, left : left + width])
+        found[..., :2] += (left, top)
+        return [_Finding(person, part, sure, far) for person in found]
 
-    def lose(self, rgb: NDArray[np.uint8]) -> None:
-        """Follow nobody from the image before, by a black one of the size of `rgb`."""
-        self._milliseconds += 1
-        for graph in self._followed:
-            self._run(graph, np.zeros_like(rgb))
+    def lose(self) -> None:
+        """Follow nobody of the image before."""
+        for one in self._followed:
+            one.leave()
+        self._free += self._followed
+        self._followed, self._missing = [], []
 
     def close(self) -> None:
         """End MediaPipe's threads."""
+        self._pool.shutdown()
+        followers = [one.graph for one in self._followed + self._free]
+        self._followed, self._free = [], []
         with native_log():
-            while self._graphs:
-                self._graphs.popitem()[1].close()
+            for graph in (*self._search_graphs.values(), *followers):
+                graph.close()
+            if self._hands:
+                self._hands.close()
 
 
 @contextmanager
@@ -359,6 +574,46 @@ def _first_that_works(
     raise ModelError(f"'{model}' is no {kind} landmarker: {failure}") from failure
 
 
+def _maybe_the_same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether two bodies (33, 2) [px] are one on another, or as large and near one another."""
+    extents = [float(np.ptp(body, axis=0).max()) for body in (one, other)]
+    apart = float(np.linalg.norm(one[_TRUNK].mean(axis=0) - other[_TRUNK].mean(axis=0)))
+    alike = max(extents) < _AS_LARGE * min(extents) and apart < max(extents)
+    return alike or bool(on_body(one, other) >= ON_BODY)
+
+
+def without(rgb: NDArray[np.uint8], bodies: Sequence[NDArray[np.float64]]) -> NDArray[np.uint8]:
+    """An image (H, W, 3) without people, in whose place are the colours from around them.
+
+    `bodies` are joints (33, 2) [px]. In one colour, they would still have the shape of a person.
+    """
+    if not len(bodies):
+        return rgb
+    height, width = rgb.shape[:2]
+    shrink = max(1.0, max(height, width) / _CANVAS)
+    size = max(1, round(width / shrink)), max(1, round(height / shrink))
+    covered = np.zeros(size[::-1], np.uint8)
+    for body in bodies:
+        thick = max(1, round(_COVER * float(np.linalg.norm(np.ptp(body, axis=0))) / shrink))
+        joints = (body / shrink).clip(-_CANVAS, 2 * _CANVAS).astype(np.int32)
+        cv2.polylines(covered, list(joints[_LIMBS]), False, 255, thick)
+        cv2.fillConvexPoly(covered, cv2.convexHull(joints[_TRUNK]), 255)
+        face = joints[_FACE]
+        radius = max(thick, round(_HEAD * float(np.ptp(face, axis=0).max())))
+        cv2.circle(covered, face.mean(axis=0).astype(int).tolist(), radius, 255, -1)
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    kept = (covered == 0).astype(np.float32)
+    fill, bare = small * kept[..., None], covered > 0
+    for around in _AROUND:
+        share = cv2.blur(kept, (around, around))
+        now = bare & (share > _ENOUGH)
+        fill[now] = cv2.blur(small * kept[..., None], (around, around))[now] / share[now, None]
+        bare &= ~now
+    painted = cv2.resize(cv2.GaussianBlur(fill, (0, 0), _SOFT).astype(np.uint8), (width, height))
+    whole = cv2.resize(covered, (width, height))
+    return np.asarray(cv2.copyTo(painted, whole, rgb.copy()), np.uint8)
+
+
 def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Landmarks:
     """Bodies, and as a person of four joints every hand that is none of theirs.
 
@@ -387,8 +642,12 @@ def with_lone_hands(bodies: Landmarks, hands: Any, size: tuple[int, ...]) -> Lan
     )
 
 
-def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> NDArray[np.intp]:
+def distinct(
+    pixels: NDArray[np.float64], visibility: NDArray[np.float64], rank: Sequence[bool] = ()
+) -> NDArray[np.intp]:
     """Which findings are different people; of two on one body the larger and more visible stays.
+
+    One whose `rank` is False stays before those of True.
 
     Two are one if their trunks lie on one another, whatever their limbs do (a second finding on a
     body often has another's legs, or left and right exchanged), or if most of the smaller one's
@@ -402,7 +661,9 @@ def distinct(pixels: NDArray[np.float64], visibility: NDArray[np.float64]) -> ND
         if _lies_on_two(person, [o for o in people if o != person], pixels, extent):
             people.remove(person)
     kept: list[int] = []
-    for person in sorted(people, key=lambda p: -extent[p] * visibility[p].mean()):
+    ranks = np.array(rank) if len(rank) else np.zeros(len(pixels))
+    order = np.lexsort((-extent * visibility.mean(axis=-1), ranks))
+    for person in (number for number in order.tolist() if number in people):
         if not same[person, kept].any() and not any(
             on_body(pixels[person], pixels[other]) >= ON_BODY for other in kept
         ):

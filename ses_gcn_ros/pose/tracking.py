@@ -541,6 +541,13 @@ def on_limbs(
     layout: str = "mediapipe33",
 ) -> NDArray[np.bool_]:
     """Which joints (..., J, D) lie on limbs of a body (..., J, D), as thick as its extent makes."""
+    width = _LIMB_WIDTH * np.asarray(extent)[..., None]
+    nearest, farthest = (of.reduce(body, axis=-2) for of in (np.fmin, np.fmax))
+    beside = (np.fmin.reduce(joints, axis=-2) > farthest + width) | (
+        np.fmax.reduce(joints, axis=-2) < nearest - width
+    )
+    if beside.any(axis=-1).all():  # seldom is somebody before another
+        return np.zeros(np.broadcast_shapes(joints.shape, body.shape)[:-1], bool)
     limbs = np.array(get_layout(layout).limbs)
     first = body[..., limbs[:, 0], :]
     limb = body[..., limbs[:, 1], :] - first
@@ -550,7 +557,6 @@ def on_limbs(
     part = np.clip(along / square, 0.0, 1.0)
     # Pythagoras: no second array of differences
     apart = np.einsum("...d,...d", away, away) - part * (2.0 * along - part * square)
-    width = _LIMB_WIDTH * np.asarray(extent)[..., None]
     return np.asarray(np.fmin.reduce(apart, axis=-1) <= width**2)
 
 

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from covers import PEOPLE, VARIANTS
@@ -18,7 +18,14 @@ from ses_gcn_ros.errors import ConfigError, InputError, ModelError
 from ses_gcn_ros.pose.camera import camera_from_view, target_from_optical
 from ses_gcn_ros.pose.config import PoseConfig
 from ses_gcn_ros.pose.estimator import PoseEstimator
-from ses_gcn_ros.pose.landmarker import PoseLandmarker, distinct, native_log
+from ses_gcn_ros.pose.landmarker import (
+    Landmarks,
+    PoseLandmarker,
+    _Graph,
+    distinct,
+    native_log,
+    without,
+)
 from ses_gcn_ros.pose.overlay import draw_skeletons
 from ses_gcn_ros.pose.placement import stature
 from ses_gcn_ros.pose.sources import Frame, VideoFile
@@ -112,52 +119,27 @@ def test_the_target_frame_is_where_the_camera_pose_says(frames, model):
         assert own.layout == cell.layout == "chico15"
 
 
-class TenCopies:
-    """A landmarker that sees its person ten times: in two rows of five who stroll, in any order."""
+def test_ten_people_at_once_have_ten_names_and_keep_them(frames, model, monkeypatch):
+    """Copies of the one who is found, in two rows of five who stroll, in any order."""
+    rng, orders = np.random.default_rng(0), []
+    detect = PoseLandmarker.detect
 
-    def __init__(self, landmarker) -> None:
-        self._landmarker = landmarker
-        self._rng = np.random.default_rng(0)
-        self._frame = 0
+    def ten(self, elapsed, rgb):
+        found = detect(self, elapsed, rgb)
+        orders.append(rng.permutation(10))
+        across, down = 0.19 * (orders[-1] % 5) + 0.001 * len(orders), 0.5 * (orders[-1] // 5)
+        place = np.stack((640 * (across - 0.12), 360 * down), axis=-1)
+        pixels = 0.4 * found.pixels[0] + place[:, None]
+        world, visibility = (np.tile(v[:1], (10, 1, 1)) for v in (found.world, found.visibility))
+        return Landmarks(pixels, world, visibility[:, 0])
 
-    def detect_for_video(self, image, milliseconds):
-        """What MediaPipe would answer; who is who is in `order`."""
-        found = self._landmarker.detect_for_video(image, milliseconds)
-        [person], [world] = found.pose_landmarks, found.pose_world_landmarks
-        self.order = self._rng.permutation(10)
-        stroll = 0.001 * self._frame
-        self._frame += 1
-        people = []
-        for number in self.order:
-            left, top = 0.19 * (number % 5) + stroll, 0.5 * (number // 5)
-            people.append(
-                [
-                    SimpleNamespace(
-                        x=left + 0.4 * (p.x - 0.3), y=top + 0.4 * p.y,
-                        visibility=p.visibility, presence=p.presence,
-                    )
-                    for p in person
-                ]
-            )  # fmt: skip
-        return SimpleNamespace(pose_landmarks=people, pose_world_landmarks=[world] * 10)
-
-    def close(self) -> None:
-        """End the landmarker."""
-        self._landmarker.close()
-
-
-def test_ten_people_at_once_have_ten_names_and_keep_them(frames, model):
-    estimator = PoseEstimator(PoseConfig(model=model, max_people=10))
-    graphs = estimator._lanes[0].landmarker._graphs
-    graphs[10] = copies = TenCopies(graphs[10])
+    monkeypatch.setattr(PoseLandmarker, "detect", ten)
     names = {}
-    for frame in frames[:20]:
-        people = estimator.process(frame.stamp, frame.rgb, CAMERA)
+    for people in watch(frames[:20], model=model, max_people=10):
         assert len({person.person_id for person in people}) == len(people) == 10
-        for number, person in zip(copies.order, people, strict=True):
+        for number, person in zip(orders.pop(0), people, strict=True):
             check_skeleton(person)
             names.setdefault(number, set()).add(person.person_id)
-    estimator.close()
     assert sorted(name for [name] in names.values()) == sorted(f"p{n}" for n in range(1, 11))
 
 
@@ -211,65 +193,46 @@ def two(frames) -> list[Frame]:
     return VARIANTS["two side by side"](frames, PEOPLE["one_person.mp4"][0])
 
 
-@pytest.fixture
-def processors(monkeypatch):
-    """Two of them, whatever the machine has."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-
-
-def test_two_lanes_find_what_one_finds_however_fast_images_come(two, model, processors):
-    config = PoseConfig(model=model)
-    seen = {}
-    for way, lanes in (("one", 1), ("by turns", 2), ("side by side", 2)):
-        estimator = PoseEstimator(config, lanes)
+def test_results_do_not_depend_on_how_fast_images_come(two, model):
+    seen = []
+    for waits in (True, False):
+        estimator = PoseEstimator(PoseConfig(model=model))
         jobs = []
         for frame in two:
             jobs.append(estimator.begin(list, frame.stamp, frame.rgb, CAMERA))
-            if way == "by turns":
+            if waits:
                 jobs[-1].result()
-        seen[way] = [job.result() for job in jobs]
+        seen.append([job.result() for job in jobs])
         estimator.close()
-    assert {lane.stamp for lane in estimator._lanes} == {f.stamp for f in two[-2:]}  # both at work
-    apart = []
-    for people in zip(*seen.values(), strict=True):
-        one, by_turns, side_by_side = (
-            {person.person_id: person.positions for person in found} for found in people
-        )
-        assert one.keys() == by_turns.keys() == side_by_side.keys() == {"p1", "p2"}
-        for name, positions in side_by_side.items():
-            np.testing.assert_array_equal(positions, by_turns[name])
-            apart.append(np.nanmean(np.linalg.norm(positions - one[name], axis=-1)))
-    assert np.mean(apart) < 0.03, apart  # m; both are some 50 mm from where the joints are
+    for slow, fast in zip(*seen, strict=True):
+        assert [person.person_id for person in slow] == [person.person_id for person in fast]
+        for one, other in zip(slow, fast, strict=True):
+            np.testing.assert_array_equal(one.positions, other.positions)
+    assert {person.person_id for person in slow} == {"p1", "p2"}
 
 
-def test_one_person_is_followed_in_one_lane_with_the_same_result(frames, model, seen, processors):
-    estimator = PoseEstimator(PoseConfig(model=model, max_people=1, layout="mediapipe33"), 2)
-    for frame, [person] in zip(frames, seen, strict=True):
-        [same] = estimator.process(frame.stamp, frame.rgb, CAMERA)
-        np.testing.assert_array_equal(same.positions, person.positions)
-    estimator.close()
+def test_an_image_that_the_landmarker_fails_on_is_one_lost_image(two, model, monkeypatch):
+    estimator = PoseEstimator(PoseConfig(model=model))
+    people, calls, order = _Graph.people, [], []
 
-
-def test_an_image_that_a_lane_fails_on_is_one_lost_image(two, model, processors, monkeypatch):
-    estimator = PoseEstimator(PoseConfig(model=model), 2)
-    detect, calls, order = PoseLandmarker.detect, [], []
-
-    def fail_once(self, elapsed, rgb):
-        calls.append(elapsed)
-        if len(calls) == 12:
+    def fail_once(self, rgb, milliseconds=None):
+        calls.append(milliseconds)
+        if len(calls) == 30:
             raise RuntimeError("no memory")
-        return detect(self, elapsed, rgb)
+        return people(self, rgb, milliseconds)
 
-    monkeypatch.setattr(PoseLandmarker, "detect", fail_once)
-    jobs = []
+    monkeypatch.setattr(_Graph, "people", fail_once)
+    jobs, failed = [], []
     for frame in two[:20]:
         answer = lambda people, stamp=frame.stamp: order.append(stamp) or len(people)  # noqa: E731
-        jobs.append(estimator.begin(answer, frame.stamp, frame.rgb, CAMERA))
-    estimator.close()  # with images in work
-    assert all(job.done() for job in jobs)
-    [failed] = [index for index, job in enumerate(jobs) if job.exception()]
-    assert order == [frame.stamp for index, frame in enumerate(two[:20]) if index != failed]
-    assert {job.result() for index, job in enumerate(jobs) if index != failed} == {2}
+        try:
+            jobs.append(estimator.begin(answer, frame.stamp, frame.rgb, CAMERA))
+        except RuntimeError:
+            failed.append(frame.stamp)
+    estimator.close()  # with an image in work
+    assert len(failed) == 1
+    assert order == [frame.stamp for frame in two[:20] if frame.stamp not in failed]
+    assert {job.result() for job in jobs} == {2}
 
 
 def test_a_landmarker_told_to_lose_everybody_begins_anew(two, model):
@@ -277,7 +240,7 @@ def test_a_landmarker_told_to_lose_everybody_begins_anew(two, model):
     for frame in two[:5]:
         for landmarker in (lost, kept):
             landmarker.detect(0.04, frame.rgb)
-    lost.lose(two[0].rgb)
+    lost.lose()
     found = [of.detect(0.04, two[5].rgb).pixels for of in (fresh, lost, kept)]
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
@@ -311,6 +274,53 @@ def test_of_two_findings_on_one_body_the_more_visible_stays():
     exchanged[0, 25:] += 40.0
     both = np.concatenate((pixels[1:2], exchanged))
     assert distinct(both, visibility[[1, 0]]).tolist() == [0]
+
+
+def test_who_was_followed_before_stays_whatever_comes_up_on_the_body():
+    rng = np.random.default_rng(0)
+    body = rng.uniform((100, 50), (160, 250), (33, 2))
+    body[[11, 12]], body[[23, 24]] = ((120, 90), (140, 90)), ((122, 160), (138, 160))
+    larger = body + 1.2 * (body - body.mean(axis=0))
+    pixels, visibility = np.stack((body, larger)), np.ones((2, 33))
+    assert distinct(pixels, visibility).tolist() == [1]
+    assert distinct(pixels, visibility, [False, True]).tolist() == [0]
+
+
+def test_who_is_followed_is_found_no_more_beside_them_and_others_are(two, model):
+    """Painted over in one colour, a person would still look like one."""
+    finder = PoseLandmarker(PoseConfig(model=model))
+    bodies = finder.detect(0.0, two[0].rgb).pixels
+    assert len(bodies) == 2
+    assert without(two[0].rgb, []) is two[0].rgb
+    for hidden in ([0], [1], [0, 1]):
+        rest = finder.detect(1.0, without(two[0].rgb, [bodies[i] for i in hidden])).pixels
+        left = [i for i in (0, 1) if i not in hidden]
+        assert len(rest) == len(left)
+        for found, was in zip(rest, bodies[left], strict=True):
+            assert np.median(np.linalg.norm(found - was, axis=-1)) < 8.0  # px
+    finder.close()
+
+
+def test_three_who_stand_near_one_another_are_all_found_and_followed(shared_data, model):
+    """MediaPipe's landmarker for four people finds all three in one picture of four."""
+    video = list(VideoFile(str(shared_data / "media" / "exercise.avi")))[:75]
+    finder = PoseLandmarker(PoseConfig(model=model))
+    found = [len(finder.detect(0.04, frame.rgb).pixels) for frame in video]
+    finder.close()
+    assert max(found) == 3
+    assert found[25:].count(3) >= 45, found
+
+
+def test_pictures_of_another_size_begin_anew(frames, model):
+    finder = PoseLandmarker(PoseConfig(model=model))
+    for size in ((640, 360), (320, 180), (1920, 1080), (360, 640)):
+        for frame in frames[:3]:
+            picture = np.asarray(cv2.resize(frame.rgb, size), np.uint8)
+            pixels = finder.detect(0.04, picture).pixels
+            if size[0] > size[1]:
+                [body] = pixels
+                assert abs(body[:, 0].mean() / size[0] - 0.5) < 0.2
+    finder.close()
 
 
 def test_a_part_of_a_body_is_nobody_else_however_visible(frames, model):

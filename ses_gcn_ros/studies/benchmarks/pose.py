@@ -89,7 +89,7 @@ def measure(
     camera = camera_from_view(width, height, 60.0)
     shown = pictures(video, size)
     config = PoseConfig(model=model, **settings)
-    estimator = PoseEstimator(config, config.lanes)
+    estimator = PoseEstimator(config)
     begun, ended = np.zeros(WARM_UP + frames), np.zeros(WARM_UP + frames)
     seen = np.zeros(WARM_UP + frames)
     before, used = None, 0.0
