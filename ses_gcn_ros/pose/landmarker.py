@@ -263,10 +263,9 @@ class _Follower:
             self._other = False
         origin, step = self.part[:2], max(1, int(size.max()) // _FINE)
         shown = np.full((*(size[::-1] // step), 3), _BLIND, np.uint8)
-        beside = _ASIDE * float((high - low).max())
         first, last = (
-            ((at - origin) // step).astype(int).clip(0, shown.shape[1::-1])
-            for at in (low - beside, high + beside)
+            ((corner - origin) // step).astype(int).clip(0, shown.shape[1::-1])
+            for corner in _about(self.person)
         )
         (x, y), (end_x, end_y) = origin + first * step, origin + last * step
         shown[first[1] : last[1], first[0] : last[0]] = rgb[y:end_y:step, x:end_x:step]
@@ -471,10 +470,9 @@ class PoseLandmarker:
             least = self._beside if known else self._lone
             found += self._search_part(image, part, least, sure=not (known or self._missing))
         for person, _ in self._missing:
-            low, high = person[:, :2].min(axis=0), person[:, :2].max(axis=0)
-            beside = _ASIDE * float((high - low).max())
-            first = (low - beside).clip(0, size - 1).astype(int)
-            last = (high + beside).clip(first + 1, size).astype(int)
+            low, high = _about(person)
+            first = low.clip(0, size - 1).astype(int)
+            last = high.clip(first + 1, size).astype(int)
             part = np.concatenate((first, last - first))
             found += self._search_part(image, part, self._lone, sure=False)
         return found
@@ -508,10 +506,8 @@ class PoseLandmarker:
 
     def lose(self) -> None:
         """Follow nobody of the image before."""
-        for one in self._followed:
-            one.leave()
-        self._free += self._followed
-        self._followed, self._missing = [], []
+        self._release(*self._followed)
+        self._missing = []
 
     def close(self) -> None:
         """End MediaPipe's threads."""
@@ -572,6 +568,13 @@ def _first_that_works(
             f"the GPU delegate does not run '{model}' ({failure}); set 'delegate' to cpu or auto"
         ) from failure
     raise ModelError(f"'{model}' is no {kind} landmarker: {failure}") from failure
+
+
+def _about(person: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Upper left and lower right corner [px] of the box about somebody's joints (33, 6)."""
+    low, high = person[:, :2].min(axis=0), person[:, :2].max(axis=0)
+    beside = _ASIDE * float((high - low).max())
+    return low - beside, high + beside
 
 
 def _maybe_the_same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
