@@ -228,22 +228,19 @@ def test_one_joint_seen_astray_once_makes_nobody_come_back_and_no_radius_wide():
     np.testing.assert_allclose(radii[1], radii[0], rtol=0.05)
 
 
-@pytest.mark.parametrize(
-    ("video", "most"),
-    [
-        # 0.6 m is what is wanted of both. MediaPipe smooths somebody who is followed alone, so that
-        # the network is doubted less, and its wide radius counts more.
-        ("one_person.mp4", 750.0),
-        pytest.param("exercise.avi", 600.0, marks=pytest.mark.slow),
-    ],
-)
-def test_the_radius_of_what_is_doubted_holds_and_is_narrow_on_a_video(
-    media, model, engine, video, most
-):
+EXERCISE = pytest.param("exercise.avi", marks=pytest.mark.slow)
+# MediaPipe smooths somebody who is followed alone, so that the network is doubted less, and its
+# wide radius counts more: 699 mm.
+TOO_WIDE = pytest.mark.xfail(strict=True, reason="699 mm on one_person.mp4, 600 wanted")
+
+
+@pytest.fixture(scope="module")
+def on_video(request, media, model, engine):
+    """What the forecasts from a video's skeletons are worth."""
     pytest.importorskip("mediapipe", reason="this test needs mediapipe")
     estimator = PoseEstimator(PoseConfig(model=model))
     seen, camera = [], None
-    for frame in VideoFile(str(media / video)):
+    for frame in VideoFile(str(media / request.param)):
         camera = camera or camera_from_view(*frame.rgb.shape[1::-1], 60.0)
         people = estimator.process(frame.stamp, frame.rgb, camera)
         seen.append(PeopleSeen(frame.stamp, frame.stamp, "camera", people))
@@ -252,12 +249,22 @@ def test_the_radius_of_what_is_doubted_holds_and_is_narrow_on_a_video(
     for event in with_forecasts(seen, engine, ForecastConfig()):
         (scores.observe if isinstance(event, PeopleSeen) else scores.forecast)(event)
     scores.finish()
-    found = scores.summary()
-    assert found["coverage"]["radius_mm"][-1] <= most
-    assert found["coverage"]["measured"] >= 0.94
-    at = found["mpjpe_mm"]["at"]
+    return scores.summary()
+
+
+@pytest.mark.parametrize("on_video", ["one_person.mp4", EXERCISE], indirect=True)
+def test_the_radius_of_what_is_doubted_holds_on_a_video(on_video):
+    assert on_video["coverage"]["measured"] >= 0.94
+    at = on_video["mpjpe_mm"]["at"]
     better = np.minimum(at["last_pose"], at["damped_velocity"])
     assert (np.array(at["forecast"]) <= 1.02 * better).all()
+
+
+@pytest.mark.parametrize(
+    "on_video", [pytest.param("one_person.mp4", marks=TOO_WIDE), EXERCISE], indirect=True
+)
+def test_the_radius_of_what_is_doubted_is_narrow_on_a_video(on_video):
+    assert on_video["coverage"]["radius_mm"][-1] <= 600.0
 
 
 @pytest.mark.slow

@@ -48,11 +48,18 @@ SLOW = (
 )
 
 
+# Held until somebody was looked for beside who is known; see the next test for what holds now.
+NOT_YET = pytest.mark.xfail(strict=True, reason="a post or a drawn figure has a name")
+SLOW_NOT_YET = ("shaken and blurred", "bar before a side")
+
+
 @pytest.mark.parametrize(
     "name",
     [
+        pytest.param("body-wide bar that passes", marks=NOT_YET),
         "counter",
         *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+        *(pytest.param(name, marks=[pytest.mark.slow, NOT_YET]) for name in SLOW_NOT_YET),
     ],
 )
 def test_one_person_has_one_name_and_one_skeleton(video, config, name):
